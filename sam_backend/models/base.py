@@ -1,0 +1,99 @@
+"""What the sam backend asks of a model: an image becomes an embedding once, each prompt a mask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Everything a click needs to know of an image: a value, safe to cache, share and send.
+
+    Attributes:
+        height: Of the original image, in pixels.
+        width: Of the original image, in pixels.
+        arrays: The model's own named arrays. Never written to.
+    """
+
+    height: int
+    width: int
+    arrays: Mapping[str, npt.NDArray[np.generic]]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays in bytes."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+@dataclass(frozen=True)
+class Point:
+    """A click: ``x`` and ``y`` in pixels of the original image, ``positive`` for "this too"."""
+
+    x: float
+    y: float
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the original image; ``left < right`` and ``top < bottom``."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What a labeler showed of one object: a box, clicks in the order they were made, or both."""
+
+    box: Box | None = None
+    points: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """One object.
+
+    Attributes:
+        pixels: (H, W) bool at the original image's size.
+        score: The model's own estimate of the mask's IoU, 0..1.
+        logits: float16, in a size and frame of the model's choosing; given back as ``previous``
+            when the same object gets a further click.
+    """
+
+    pixels: npt.NDArray[np.bool_]
+    score: float
+    logits: npt.NDArray[np.float16]
+
+
+class PromptableModel(Protocol):
+    """A network that finds the object a prompt points at. Holds no image: one instance serves
+    every labeler from several threads.
+
+    Attributes:
+        version: Changes when, and only when, the model's answers change.
+    """
+
+    @property
+    def version(self) -> str: ...
+
+    def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
+        """Do the work that is done once per image, (H, W, 3) uint8 RGB."""
+        ...
+
+    def segment(
+        self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None
+    ) -> Mask:
+        """Find one object.
+
+        Args:
+            embedding: From this model's ``embed``.
+            prompts: At least a box or one point.
+            previous: The mask of the same prompts less the last point, to be refined.
+        """
+        ...
