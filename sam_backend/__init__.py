@@ -1,0 +1,1 @@
+"""The interactive segmenter: clicks and boxes in, one mask out."""

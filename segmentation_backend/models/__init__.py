@@ -1,0 +1,1 @@
+"""Models of the segmentation backend: arrays in, arrays out."""

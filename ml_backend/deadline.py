@@ -1,0 +1,32 @@
+"""A moment by which an answer is due."""
+
+import time
+from dataclasses import dataclass
+
+from ml_backend.errors import BudgetError
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A moment on the monotonic clock; passed down so that no part outlives the request."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """The moment ``seconds`` from now."""
+        return cls(time.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """Seconds left.
+
+        Raises:
+            BudgetError: None are.
+        """
+        seconds = self.at - time.monotonic()
+        if seconds <= 0:
+            raise BudgetError(
+                "the request's time budget is spent",
+                "ask for fewer tasks, or raise PREDICT_SECONDS",
+            )
+        return seconds

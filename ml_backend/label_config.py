@@ -1,0 +1,117 @@
+"""A project's label config, reduced to what masks need: controls, their labels, their image."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import defusedxml.ElementTree
+from defusedxml import DefusedXmlException
+from label_studio_sdk.label_interface.interface import LabelInterface
+
+from ml_backend.errors import LabelConfigError
+
+MASK_CONTROLS = ("brushlabels", "polygonlabels", "rectanglelabels")
+"""Control types that can hold a mask, the most faithful first."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label of a control.
+
+    Attributes:
+        value: What a region carries: the label's ``alias`` where it has one, else its ``value``.
+        predicted_values: Class names that the label's author says it stands for.
+    """
+
+    value: str
+    predicted_values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control tag; ``type`` is lower case, as in regions (``brushlabels``)."""
+
+    name: str
+    type: str
+    to_name: str
+    labels: tuple[Label, ...]
+
+    def has_label(self, value: str) -> bool:
+        """Whether a region of this control may carry the label."""
+        return any(label.value == value for label in self.labels)
+
+
+@dataclass(frozen=True)
+class LabelConfig:
+    """The controls, in their order, that point at an ``<Image>``.
+
+    Attributes:
+        controls: Controls with labels, of any type.
+        image_keys: Name of each image tag → the key in ``task.data`` that holds its reference.
+    """
+
+    controls: tuple[Control, ...]
+    image_keys: dict[str, str]
+
+    def mask_control(self, to_name: str | None = None) -> Control:
+        """The control that takes masks: brush, else polygons, else boxes.
+
+        Args:
+            to_name: The image it must point at; any image when None.
+
+        Raises:
+            LabelConfigError: There is none.
+        """
+        for kind in MASK_CONTROLS:
+            for control in self.controls:
+                if control.type == kind and to_name in (None, control.to_name):
+                    return control
+        raise LabelConfigError(
+            "no BrushLabels, PolygonLabels or RectangleLabels control on an Image",
+            'add e.g. <BrushLabels name="brush" toName="image"> with <Label> tags',
+        )
+
+
+@lru_cache(maxsize=64)
+def parse_label_config(xml: str) -> LabelConfig:
+    """Parse a label config as Label Studio sends it.
+
+    Raises:
+        LabelConfigError: It is not XML, declares entities, or shows no image.
+    """
+    interface = _parse(xml)
+    image_keys = {
+        tag.name: tag.value.removeprefix("$")
+        for tag in interface.objects
+        if tag.tag == "Image" and tag.value
+    }
+    if not image_keys:
+        raise LabelConfigError(
+            "the label config shows no Image", 'add <Image name="image" value="$image"/>'
+        )
+    controls = tuple(
+        Control(tag.name, tag.tag.lower(), to_name, _labels(tag.labels_attrs or {}))
+        for tag in interface.controls
+        for to_name in tag.to_name[:1]
+        if to_name in image_keys and tag.labels_attrs
+    )
+    return LabelConfig(controls, image_keys)
+
+
+def _parse(xml: str) -> LabelInterface:
+    try:
+        # The SDK's parser resolves entities; what declares any is refused before it gets there.
+        defusedxml.ElementTree.fromstring(xml, forbid_dtd=True)
+        return LabelInterface(xml)
+    except (defusedxml.ElementTree.ParseError, DefusedXmlException, ValueError) as error:
+        reason = re.sub(r"\s+", " ", str(error))[:200]
+        raise LabelConfigError(f"the label config is not valid: {reason}") from error
+
+
+def _labels(tags: dict[str, object]) -> tuple[Label, ...]:
+    return tuple(Label(value, _predicted_values(tag)) for value, tag in tags.items())
+
+
+def _predicted_values(tag: object) -> tuple[str, ...]:
+    text: str = getattr(tag, "attr", {}).get("predicted_values", "")
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,172 @@
+"""The interactive context: what a labeler drew with the smart tools, made safe to work with."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from ml_backend.errors import PromptError
+
+
+@dataclass(frozen=True)
+class BoxPrompt:
+    """A rectangle in fractions 0..1 of the image; ``left < right`` and ``top < bottom``."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlap(self, other: "BoxPrompt") -> float:
+        """Intersection over union, 0..1."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        shared = max(width, 0.0) * max(height, 0.0)
+        return shared / (self.area + other.area - shared)
+
+    @property
+    def area(self) -> float:
+        """Fraction of the image that it covers."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    def contains(self, point: "PointPrompt") -> bool:
+        """Whether the point lies in the rectangle."""
+        return self.left <= point.x <= self.right and self.top <= point.y <= self.bottom
+
+
+@dataclass(frozen=True)
+class PointPrompt:
+    """A click in fractions 0..1 of the image; Alt+click makes it negative."""
+
+    x: float
+    y: float
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Context:
+    """The prompts for one label on one image.
+
+    Attributes:
+        label: The label that the labeler chose; None where the prompts carry none.
+        to_name: Name of the image tag that was drawn on.
+        boxes: Rectangles in the order they were drawn. One that a later rectangle mostly covers
+            is gone: the labeler drew it again.
+        points: Clicks in the order they were made.
+    """
+
+    label: str | None
+    to_name: str
+    boxes: tuple[BoxPrompt, ...] = ()
+    points: tuple[PointPrompt, ...] = ()
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    x: FiniteFloat
+    y: FiniteFloat
+    width: FiniteFloat = 0.0
+    height: FiniteFloat = 0.0
+    rotation: FiniteFloat = 0.0
+    rectanglelabels: list[str] = []
+    keypointlabels: list[str] = []
+    labels: list[str] = []
+
+
+class _Region(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    type: str
+    value: _Value
+    to_name: str = ""
+    is_positive: bool | None = None
+    original_width: float = Field(1, gt=0, allow_inf_nan=False)
+    original_height: float = Field(1, gt=0, allow_inf_nan=False)
+
+    @property
+    def is_box(self) -> bool:
+        return self.type in ("rectanglelabels", "rectangle")
+
+    @property
+    def is_point(self) -> bool:
+        return self.type in ("keypointlabels", "keypoint")
+
+    @property
+    def label(self) -> str | None:
+        names = self.value.rectanglelabels or self.value.keypointlabels or self.value.labels
+        return names[0] if names else None
+
+
+def parse_context(context: Any) -> Context:
+    """Read ``params.context`` of an interactive call.
+
+    Regions of kinds that are no prompts, or that are malformed, are passed over. The last prompt
+    decides label and image; prompts for others are passed over too.
+
+    Raises:
+        PromptError: Nothing is left to work with.
+    """
+    regions = [region for region in map(_read_region, _result(context)) if region]
+    if not regions:
+        raise PromptError(
+            "the context holds no rectangle or keypoint",
+            "use the smart rectangle or smart keypoint tool",
+        )
+    last = regions[-1]
+    chosen = [r for r in regions if (r.label, r.to_name) == (last.label, last.to_name)]
+    boxes = [box for box in (_box(region) for region in chosen if region.is_box) if box]
+    points = tuple(_point(region) for region in chosen if region.is_point)
+    if not boxes and not any(point.positive for point in points):
+        raise PromptError(
+            "the context holds no rectangle with an area and no positive click",
+            "click on the object first, then Alt+click what does not belong to it",
+        )
+    return Context(last.label, last.to_name, _latest(boxes), points)
+
+
+def _result(context: Any) -> Sequence[Any]:
+    result = context.get("result") if isinstance(context, dict) else context
+    return result if isinstance(result, list) else []
+
+
+def _read_region(raw: Any) -> _Region | None:
+    try:
+        region = _Region.model_validate(raw)
+    except ValidationError:
+        return None
+    return region if region.is_box or region.is_point else None
+
+
+def _point(region: _Region) -> PointPrompt:
+    return PointPrompt(
+        _fraction(region.value.x), _fraction(region.value.y), region.is_positive is not False
+    )
+
+
+def _box(region: _Region) -> BoxPrompt | None:
+    """The upright rectangle around a possibly rotated one; None where nothing is left of it."""
+    value = region.value
+    # Label Studio turns a rectangle around its top left corner, in pixels.
+    angle = math.radians(value.rotation)
+    aspect = region.original_height / region.original_width
+    right = (value.width * math.cos(angle), value.width * math.sin(angle) / aspect)
+    down = (-value.height * math.sin(angle) * aspect, value.height * math.cos(angle))
+    xs = [value.x, value.x + right[0], value.x + down[0], value.x + right[0] + down[0]]
+    ys = [value.y, value.y + right[1], value.y + down[1], value.y + right[1] + down[1]]
+    box = BoxPrompt(*map(_fraction, (min(xs), min(ys), max(xs), max(ys))))
+    return box if box.left < box.right and box.top < box.bottom else None
+
+
+def _fraction(percent: float) -> float:
+    return min(max(percent / 100, 0.0), 1.0)
+
+
+def _latest(boxes: Sequence[BoxPrompt]) -> tuple[BoxPrompt, ...]:
+    return tuple(
+        box
+        for index, box in enumerate(boxes)
+        if all(box.overlap(later) <= 0.5 for later in boxes[index + 1 :])
+    )
