@@ -14,14 +14,12 @@ class Predictor(Protocol):
     """Knows a model and Label Studio's vocabulary, and nothing of HTTP.
 
     One instance serves every request from several threads, so it keeps nothing of a request.
-
-    Attributes:
-        model_version: One constant for ``/setup`` and ``/predict`` alike; predictions are made
-            anew when, and only when, it changes.
     """
 
     @property
-    def model_version(self) -> str: ...
+    def model_version(self) -> str:
+        """One constant for ``/setup`` and ``/predict`` alike; changes only when the model does."""
+        ...
 
     def check(self, label_config: LabelConfig) -> None:
         """Raise LabelConfigError, with the fix in its text, where this model cannot serve it."""

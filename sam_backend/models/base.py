@@ -72,15 +72,15 @@ class Mask:
 
 
 class PromptableModel(Protocol):
-    """A network that finds the object a prompt points at. Holds no image: one instance serves
-    every labeler from several threads.
+    """A network that finds the object a prompt points at.
 
-    Attributes:
-        version: Changes when, and only when, the model's answers change.
+    Holds no image: one instance serves every labeler from several threads.
     """
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Changes when, and only when, the model's answers change."""
+        ...
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Do the work that is done once per image, (H, W, 3) uint8 RGB."""

@@ -23,18 +23,17 @@ class ClassMap:
 
 
 class GarmentModel(Protocol):
-    """A network that names the garment at every pixel.
-
-    Attributes:
-        version: Changes when, and only when, the model's answers change.
-        classes: Class names; index 0 is the background.
-    """
+    """A network that names the garment at every pixel. Serves several threads."""
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Changes when, and only when, the model's answers change."""
+        ...
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
+    def classes(self) -> tuple[str, ...]:
+        """Class names; index 0 is the background."""
+        ...
 
     def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
         """Classify every pixel.

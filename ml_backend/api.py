@@ -1,0 +1,237 @@
+"""The Label Studio ML API over HTTP: parse, authorise, answer. Decides nothing about images."""
+
+import hmac
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import structlog
+from flask import Blueprint, Flask, Response, current_app, g, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from ml_backend.contract import (
+    Prediction,
+    PredictRequest,
+    PredictResponse,
+    SetupRequest,
+    Task,
+    WebhookRequest,
+)
+from ml_backend.errors import (
+    BusyError,
+    RequestError,
+    SegstudioError,
+    TaskError,
+    UnauthorizedError,
+)
+from ml_backend.metrics import Metrics
+from ml_backend.predictor import Predictor
+from ml_backend.service import Outcome, Service
+from ml_backend.settings import BackendSettings
+
+log = structlog.get_logger(__name__)
+blueprint = Blueprint("ml", __name__)
+
+_EXTENSION = "segstudio"
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+class _App:
+    """What the views share: kept in ``app.extensions``, one per app."""
+
+    def __init__(self, service: Service, settings: BackendSettings) -> None:
+        self.service = service
+        self.settings = settings
+        self.metrics = Metrics()
+
+
+def create_app(load: Callable[[], Predictor], settings: BackendSettings) -> Flask:
+    """Make the WSGI app of a backend; the model starts to load at once, in the background.
+
+    Args:
+        load: Makes the predictor, model loaded and warmed.
+        settings: Of the backend.
+    """
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
+    app.extensions[_EXTENSION] = _App(Service(load, settings), settings)
+    app.register_blueprint(blueprint)
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.register_error_handler(SegstudioError, _segstudio_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected_error)
+    return app
+
+
+@blueprint.get("/")
+@blueprint.get("/health")
+def health() -> Response:
+    """What Label Studio asks before each batch: 200 only when predictions can be made."""
+    return _json({"status": "UP", "model_version": _this().service.predictor.model_version})
+
+
+@blueprint.get("/livez")
+def livez() -> Response:
+    """Whether the process answers at all."""
+    return _json({"status": "alive"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """Whether the model is loaded and warmed; 503 with the reason until then."""
+    return _json({"status": "ready", "model_version": _this().service.predictor.model_version})
+
+
+@blueprint.post("/setup")
+def setup() -> Response:
+    """Tell the model version, or refuse the label config in the status line."""
+    body = _body(SetupRequest)
+    return _json({"model_version": _this().service.setup(body.label_config)})
+
+
+@blueprint.get("/versions")
+def versions() -> Response:
+    """The one version that is served."""
+    return _json({"versions": [_this().service.predictor.model_version]})
+
+
+@blueprint.post("/webhook")
+def webhook() -> Response:
+    """Pass an event on; Label Studio waits for the answer, so nothing is done here."""
+    body = _body(WebhookRequest)
+    _this().service.fit(body.action, body.model_extra or {})
+    return _json({"status": "ok"})
+
+
+@blueprint.post("/predict")
+def predict() -> Response:
+    """Answer a batch of tasks, or one click."""
+    body = _body(PredictRequest)
+    service = _this().service
+    outcomes = service.predict(body)
+    version = service.predictor.model_version
+    interactive = body.context is not None
+    _record(body.tasks, outcomes)
+    answer = PredictResponse(
+        results=[_entry(outcome, version, interactive) for outcome in outcomes],
+        model_version=version,
+    )
+    return Response(answer.model_dump_json(), content_type="application/json")
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Prometheus exposition."""
+    return Response(_this().metrics.render(), content_type="text/plain; version=0.0.4")
+
+
+def _this() -> _App:
+    app: _App = current_app.extensions[_EXTENSION]
+    return app
+
+
+def _body(kind: type[_Body]) -> _Body:
+    try:
+        return kind.model_validate_json(request.get_data(cache=False))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise RequestError(
+            f"{where}: {first['msg']}", "send what Label Studio 1.23 sends; see the README"
+        ) from None
+
+
+def _entry(outcome: Outcome, version: str, interactive: bool) -> Prediction | list[Any]:
+    if isinstance(outcome, Prediction):
+        return outcome
+    return Prediction(result=[], score=0, model_version=version) if interactive else []
+
+
+def _record(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
+    counter = _this().metrics.tasks
+    for task, outcome in zip(tasks, outcomes, strict=True):
+        if isinstance(outcome, TaskError):
+            log.warning("task_failed", task=task.id, error=outcome.kind, reason=str(outcome))
+            counter.labels(outcome.kind).inc()
+        else:
+            counter.labels("none" if outcome is None else "predicted").inc()
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if re.fullmatch(r"[\w.-]{1,64}", given) else uuid.uuid4().hex
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if request.endpoint != "ml.livez":
+        _authorise(_this().settings)
+
+
+def _authorise(settings: BackendSettings) -> None:
+    if not (settings.basic_auth_user and settings.basic_auth_pass):
+        return
+    given = request.authorization
+    user, password = (given.username, given.password) if given else (None, None)
+    # Both are compared whatever the first says, so that the time tells nothing.
+    right_user = _same(user, settings.basic_auth_user)
+    right_password = _same(password, settings.basic_auth_pass.get_secret_value())
+    if not (right_user and right_password):
+        raise UnauthorizedError(
+            "user name or password is missing or wrong",
+            "set basic auth on the model's connection in Label Studio",
+        )
+
+
+def _same(given: str | None, expected: str) -> bool:
+    return hmac.compare_digest((given or "").encode(), expected.encode())
+
+
+def _finish(response: Response) -> Response:
+    seconds = time.perf_counter() - g.started
+    endpoint = (request.endpoint or "unknown").removeprefix("ml.")
+    _this().metrics.requests.labels(endpoint, response.status_code).inc()
+    _this().metrics.seconds.labels(endpoint).observe(seconds)
+    level = "info" if endpoint in ("predict", "setup", "webhook") else "debug"
+    getattr(log, level)(
+        "request", endpoint=endpoint, status=response.status_code, ms=round(seconds * 1000, 1)
+    )
+    response.headers["X-Request-ID"] = g.request_id
+    return response
+
+
+def _json(body: dict[str, object], status: int = 200) -> Response:
+    return Response(json.dumps(body), status, content_type="application/json")
+
+
+def _error(status: int, kind: str, message: str, hint: str = "") -> Response:
+    body = {"id": g.request_id, "type": kind, "message": message, "hint": hint}
+    response = _json({"error": body}, status)
+    # Label Studio shows its user the status line and nothing else.
+    reason = re.sub(r"[^\x20-\x7e]+", " ", f"{message} ({hint})" if hint else message)
+    response.status = f"{status} {reason[:300]}"
+    return response
+
+
+def _segstudio_error(error: SegstudioError) -> Response:
+    status = error.status if isinstance(error, RequestError) else BusyError.status
+    log.warning("refused", error=error.kind, reason=str(error))
+    response = _error(status, error.kind, error.message, error.hint)
+    if status == BusyError.status:
+        response.headers["Retry-After"] = "1"
+    if status == UnauthorizedError.status:
+        response.headers["WWW-Authenticate"] = 'Basic realm="segstudio"'
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    return _error(error.code or 500, "http", error.description or error.name)
+
+
+def _unexpected_error(error: Exception) -> Response:
+    log.error("unexpected", exc_info=error)
+    return _error(500, "unexpected", "the backend failed", "its log has the details under this id")

@@ -1,0 +1,46 @@
+"""Prometheus metrics of a backend."""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 90)
+
+
+class Metrics:
+    """Counters of one app.
+
+    With several workers they add up across processes through the files of
+    ``PROMETHEUS_MULTIPROC_DIR``, which ``prometheus_client`` reads when it is first imported.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "segstudio_requests_total",
+            "Requests answered",
+            ["endpoint", "status"],
+            registry=self._registry,
+        )
+        self.seconds = Histogram(
+            "segstudio_request_seconds",
+            "Time to answer",
+            ["endpoint"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.tasks = Counter(
+            "segstudio_tasks_total",
+            "Tasks by outcome: predicted, none, or the kind of error",
+            ["outcome"],
+            registry=self._registry,
+        )
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)

@@ -1,0 +1,57 @@
+"""Runs a backend's app under gunicorn."""
+
+import os
+import tempfile
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.util import import_app
+
+from ml_backend.settings import BackendSettings
+
+_SPARE_THREADS = 8
+"""Threads beyond the queue's, so that health checks are answered while it is full."""
+
+
+def serve(app: str, settings: BackendSettings) -> None:
+    """Serve until SIGTERM or SIGINT; requests at work then have 30 s to finish.
+
+    Args:
+        app: As for gunicorn, ``"package.module:create_app()"``; imported in each worker after the
+            fork, so that each has a model of its own and its metrics see the variable set here.
+        settings: Address, workers and queue length.
+    """
+    if settings.workers > 1:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="segstudio-"))
+    _Server(app, settings).run()
+
+
+class _Server(BaseApplication):
+    def __init__(self, app: str, settings: BackendSettings) -> None:
+        self._app = app
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        options = {
+            "bind": f"{self._settings.host}:{self._settings.port}",
+            "workers": self._settings.workers,
+            "worker_class": "gthread",
+            "threads": self._settings.max_queue + _SPARE_THREADS,
+            "timeout": int(self._settings.predict_seconds) + 30,
+            "graceful_timeout": 30,
+            "loglevel": "warning",
+            "child_exit": _forget_worker,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return import_app(self._app)
+
+
+def _forget_worker(_server: Any, worker: Any) -> None:
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,126 @@
+"""The life of a predictor in a process: loading, ready or failed, and how many may use it."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+from ml_backend.contract import Prediction, PredictRequest, Task
+from ml_backend.deadline import Deadline
+from ml_backend.errors import (
+    BudgetError,
+    BusyError,
+    PromptError,
+    SegstudioError,
+    TaskError,
+)
+from ml_backend.label_config import LabelConfig, parse_label_config
+from ml_backend.predictor import Predictor
+from ml_backend.prompts import Context, parse_context
+from ml_backend.settings import BackendSettings
+
+log = structlog.get_logger(__name__)
+
+Outcome = Prediction | TaskError | None
+
+
+class Service:
+    """One predictor, loaded once in the background, shared by every request.
+
+    Args:
+        load: Makes the predictor, model warmed; runs once, in a thread of its own.
+        settings: Limits on queue, tasks and time.
+    """
+
+    def __init__(self, load: Callable[[], Predictor], settings: BackendSettings) -> None:
+        self._settings = settings
+        self._places = threading.BoundedSemaphore(settings.max_queue)
+        loader = ThreadPoolExecutor(1, thread_name_prefix="load-model")
+        self._loading = loader.submit(load)
+        self._loading.add_done_callback(_log_loaded)
+        loader.shutdown(wait=False)
+
+    @property
+    def predictor(self) -> Predictor:
+        """The loaded predictor.
+
+        Raises:
+            BusyError: It is still loading.
+            SegstudioError: It could not be loaded, and why.
+        """
+        if not self._loading.done():
+            raise BusyError("the model is loading", "ask again in a few seconds")
+        return self._loading.result()
+
+    def setup(self, label_config: str) -> str:
+        """Check a label config against the model; returns the model version.
+
+        Raises:
+            LabelConfigError: The model cannot serve it.
+        """
+        predictor = self.predictor
+        predictor.check(parse_label_config(label_config))
+        return predictor.model_version
+
+    def predict(self, request: PredictRequest) -> list[Outcome]:
+        """Answer each task of a request: one outcome per task, in order.
+
+        Raises:
+            BusyError: The model is loading, or too many predictions wait.
+            LabelConfigError: The model cannot serve the label config.
+        """
+        predictor = self.predictor
+        label_config = parse_label_config(request.label_config)
+        predictor.check(label_config)
+        with self._place():
+            deadline = Deadline.after(self._settings.predict_seconds)
+            try:
+                context = None if request.context is None else parse_context(request.context)
+            except PromptError as error:
+                return [error] * len(request.tasks)
+            return self._outcomes(predictor, request.tasks, context, label_config, deadline)
+
+    def _outcomes(
+        self,
+        predictor: Predictor,
+        tasks: Sequence[Task],
+        context: Context | None,
+        label_config: LabelConfig,
+        deadline: Deadline,
+    ) -> list[Outcome]:
+        admitted = tasks[: self._settings.max_tasks]
+        answers = predictor.predict(admitted, context, label_config=label_config, deadline=deadline)
+        outcomes: list[Outcome] = []
+        unanswered = BudgetError("too many tasks in one call", "ask for fewer, or raise MAX_TASKS")
+        try:
+            for _ in admitted:
+                deadline.remaining()
+                outcomes.append(next(answers))
+        except BudgetError as error:
+            unanswered = error
+        return outcomes + [unanswered] * (len(tasks) - len(outcomes))
+
+    def fit(self, event: str, data: dict[str, Any]) -> None:
+        """Pass an event of Label Studio on."""
+        self.predictor.fit(event, data)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise BusyError("too many predictions are waiting", "ask again, or raise MAX_QUEUE")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+def _log_loaded(loading: "Future[Predictor]") -> None:
+    error = loading.exception()
+    if error is None:
+        log.info("ready", model_version=loading.result().model_version)
+    else:
+        unexpected = not isinstance(error, SegstudioError)
+        log.error("model_failed", reason=str(error), exc_info=error if unexpected else None)
