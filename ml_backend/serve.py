@@ -1,26 +1,33 @@
 """Runs a backend's app under gunicorn."""
 
 import os
+import sys
 import tempfile
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.util import import_app
 
-from ml_backend.settings import BackendSettings
+from ml_backend.errors import SettingsError
+from ml_backend.settings import BackendSettings, read_settings
 
 _SPARE_THREADS = 8
 """Threads beyond the queue's, so that health checks are answered while it is full."""
 
 
-def serve(app: str, settings: BackendSettings) -> None:
+def serve(app: str, kind: type[BackendSettings]) -> None:
     """Serve until SIGTERM or SIGINT; requests at work then have 30 s to finish.
 
     Args:
         app: As for gunicorn, ``"package.module:create_app()"``; imported in each worker after the
             fork, so that each has a model of its own and its metrics see the variable set here.
-        settings: Address, workers and queue length.
+        kind: The settings class: address, workers and queue length are read from it here, so that
+            a wrong variable ends the program with one line before anything is loaded.
     """
+    try:
+        settings = read_settings(kind)
+    except SettingsError as error:
+        sys.exit(f"error: {error}")
     if settings.workers > 1:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="segstudio-"))
     _Server(app, settings).run()

@@ -1,6 +1,5 @@
 """Settings of both backends: one class, read from the environment, each variable with its help."""
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -101,8 +100,3 @@ def read_settings(kind: type[Settings]) -> Settings:
             for e in error.errors()
         )
         raise SettingsError(f"wrong settings: {problems}", "see .env.example") from None
-
-
-def exit_with(error: SettingsError) -> None:
-    """End the program with one clear line."""
-    sys.exit(f"error: {error}")

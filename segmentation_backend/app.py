@@ -1,0 +1,32 @@
+"""The segmentation backend's WSGI app."""
+
+import numpy as np
+import torch
+from flask import Flask
+
+import ml_backend.api
+from ml_backend.images import open_images
+from ml_backend.logs import configure_logging
+from ml_backend.settings import read_settings
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from segmentation_backend.predictor import SegmentationPredictor
+from segmentation_backend.settings import SegmentationSettings
+
+
+def create_app() -> Flask:
+    """Make the app from the environment's settings; the model loads in the background."""
+    settings = read_settings(SegmentationSettings)
+    configure_logging(settings.log_level)
+    return ml_backend.api.create_app(lambda: load_predictor(settings), settings)
+
+
+def load_predictor(settings: SegmentationSettings) -> SegmentationPredictor:
+    """Load and warm the model that the settings ask for.
+
+    Raises:
+        ModelError: Its weights cannot be used.
+    """
+    torch.set_num_threads(settings.compute_threads)
+    model = EmbeddedGarmentModel.load(device=settings.device)
+    model.segment([np.zeros((825, 550, 3), np.uint8)])
+    return SegmentationPredictor(model, open_images(settings), settings.min_region_fraction)
