@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from xml.etree.ElementTree import tostring
 
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
@@ -100,9 +101,9 @@ def parse_label_config(xml: str) -> LabelConfig:
 
 def _parse(xml: str) -> LabelInterface:
     try:
-        # The SDK's parser resolves entities; what declares any is refused before it gets there.
-        defusedxml.ElementTree.fromstring(xml, forbid_dtd=True)
-        return LabelInterface(xml)
+        # The SDK's parser resolves entities and takes no declaration: it gets the safe tree's text.
+        root = defusedxml.ElementTree.fromstring(xml, forbid_dtd=True)
+        return LabelInterface(tostring(root, encoding="unicode"))
     except (defusedxml.ElementTree.ParseError, DefusedXmlException, ValueError) as error:
         reason = re.sub(r"\s+", " ", str(error))[:200]
         raise LabelConfigError(f"the label config is not valid: {reason}") from error
