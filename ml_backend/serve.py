@@ -26,6 +26,7 @@ def serve(app: str, kind: type[BackendSettings]) -> None:
     """
     try:
         settings = read_settings(kind)
+        _ = settings.image_settings  # credentials and addresses are checked here, not per task
     except SettingsError as error:
         sys.exit(f"error: {error}")
     if settings.workers > 1:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ml_backend.cpu import available_cpus
 from ml_backend.errors import SettingsError
+from ml_backend.images import ImageSettings
 
 _MB = 1 << 20
 
@@ -76,6 +77,25 @@ class BackendSettings(BaseSettings):
     def compute_threads(self) -> int:
         """``threads``, or what the CPU quota leaves each worker."""
         return self.threads or max(available_cpus() // self.workers, 1)
+
+    @property
+    def image_settings(self) -> ImageSettings:
+        """The part that the image loader needs.
+
+        Raises:
+            SettingsError: A value cannot work; credentials name the step that failed.
+        """
+        return ImageSettings(
+            label_studio_url=self.label_studio_url,
+            label_studio_api_key=self.label_studio_api_key,
+            credentials_base64=self.google_application_credentials_base64,
+            allowed_image_hosts=self.allowed_image_hosts,
+            local_files_document_root=self.local_files_document_root,
+            cache_dir=self.image_cache_dir,
+            cache_bytes=self.image_cache_mb * _MB,
+            max_image_bytes=self.max_image_mb * _MB,
+            max_image_pixels=self.max_image_megapixels * 1_000_000,
+        )
 
     @property
     def max_request_bytes(self) -> int:

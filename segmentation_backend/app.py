@@ -5,7 +5,7 @@ import torch
 from flask import Flask
 
 import ml_backend.api
-from ml_backend.images import open_images
+from ml_backend.images import ImageSource
 from ml_backend.logs import configure_logging
 from ml_backend.settings import read_settings
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
@@ -29,4 +29,5 @@ def load_predictor(settings: SegmentationSettings) -> SegmentationPredictor:
     torch.set_num_threads(settings.compute_threads)
     model = EmbeddedGarmentModel.load(device=settings.device)
     model.segment([np.zeros((825, 550, 3), np.uint8)])
-    return SegmentationPredictor(model, open_images(settings), settings.min_region_fraction)
+    images = ImageSource(settings.image_settings)
+    return SegmentationPredictor(model, images, settings.min_region_fraction)

@@ -29,8 +29,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "sunglasses": ("glasses", "other accessories", "accessories"),
     "jewelry": ("jewellery", "other accessories", "accessories"),
     "hat": ("hats", "headwear"),
-    "bag belt": ("bag", "bags", "belt", "purse"),
-    "bag": ("bag belt", "bags", "purse"),
+    "bag belt": ("bag", "bags", "handbag", "belt", "purse"),
+    "bag": ("bag belt", "bags", "handbag", "purse"),
     "belt": ("bag belt", "other accessories", "accessories"),
 }
 """For a model's class, the labels that mean the same or contain it, nearest first."""

@@ -1,0 +1,146 @@
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from ml_backend.brush import decode_rle
+from ml_backend.contract import Prediction, Task
+from ml_backend.deadline import Deadline
+from ml_backend.errors import ImageError, LabelConfigError
+from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.label_config import LabelConfig, parse_label_config
+from ml_backend.prompts import Context
+from segmentation_backend.models.base import ClassMap
+from segmentation_backend.predictor import SegmentationPredictor
+
+
+class ByColour:
+    """Red is a dress, green a hat, blue skin: a model whose right answer anyone can see."""
+
+    version = "by-colour"
+    classes = ("background", "dress", "hat", "skin")
+
+    def segment(self, images: Sequence[np.ndarray]) -> list[ClassMap]:
+        return [
+            ClassMap(self._indices(image), np.array([0, 0.9, 0.6, 0.1], "f4")) for image in images
+        ]
+
+    def _indices(self, image: np.ndarray) -> np.ndarray:
+        bright = image.max(axis=2) > 100
+        indices: np.ndarray = np.where(bright, image.argmax(axis=2) + 1, 0).astype(np.uint8)
+        return indices
+
+
+@pytest.fixture
+def predictor(tmp_path: Path) -> SegmentationPredictor:
+    return SegmentationPredictor(ByColour(), ImageSource(ImageSettings(cache_dir=tmp_path)), 0.001)
+
+
+def picture() -> np.ndarray:
+    image = np.zeros((120, 80, 3), np.uint8)
+    image[40:100, 20:60, 0] = 255
+    image[5:20, 30:50, 1] = 255
+    image[21:30, 30:50, 2] = 255
+    image[110, 70, 0] = 255  # a speck
+    return image
+
+
+def task(image: np.ndarray, **more: Any) -> Task:
+    file = io.BytesIO()
+    PillowImage.fromarray(image).save(file, "PNG", **more)
+    return Task(
+        id=1, data={"image": "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()}
+    )
+
+
+def config(control: str, labels: str = "dress hat bag-belt") -> LabelConfig:
+    inner = "".join(f'<Label value="{label}"/>' for label in labels.split())
+    brush = f'<{control} name="c" toName="photo">{inner}</{control}>'
+    return parse_label_config(f'<View><Image name="photo" value="$image"/>{brush}</View>')
+
+
+def predict(
+    predictor: SegmentationPredictor,
+    *tasks: Task,
+    label_config: LabelConfig,
+    context: Context | None = None,
+) -> list[Any]:
+    deadline = Deadline.after(60)
+    return list(predictor.predict(tasks, context, label_config=label_config, deadline=deadline))
+
+
+def test_each_garment_is_one_brush_region_with_its_label_and_score(
+    predictor: SegmentationPredictor,
+) -> None:
+    (answer,) = predict(predictor, task(picture()), label_config=config("BrushLabels"))
+    found = {region.value["brushlabels"][0]: region for region in answer.result}
+    assert set(found) == {"dress", "hat"}
+    assert {label: round(region.score, 2) for label, region in found.items()} == {
+        "dress": 0.9,
+        "hat": 0.6,
+    }
+    assert answer.score == pytest.approx(0.75)
+    assert answer.model_version == predictor.model_version
+    expected = picture()[:, :, 0] > 0
+    expected[110, 70] = False
+    assert np.array_equal(decode_rle(found["dress"].value["rle"], 120, 80), expected)
+
+
+@pytest.mark.parametrize(
+    ("control", "kind"), [("PolygonLabels", "points"), ("RectangleLabels", "width")]
+)
+def test_without_a_brush_polygons_or_boxes_come(
+    predictor: SegmentationPredictor, control: str, kind: str
+) -> None:
+    (answer,) = predict(predictor, task(picture()), label_config=config(control))
+    assert len(answer.result) == 2
+    assert all(kind in region.value for region in answer.result)
+
+
+def test_a_rotated_photograph_is_answered_upright(predictor: SegmentationPredictor) -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6  # the camera was turned: shown 90 degrees clockwise
+    stored = np.ascontiguousarray(np.rot90(picture()))
+    (answer,) = predict(predictor, task(stored, exif=exif), label_config=config("BrushLabels"))
+    (dress,) = [r for r in answer.result if r.value["brushlabels"] == ["dress"]]
+    assert (dress.original_width, dress.original_height) == (80, 120)
+    assert decode_rle(dress.value["rle"], 120, 80)[40:100, 20:60].all()
+
+
+def test_an_empty_photograph_gets_an_empty_prediction(predictor: SegmentationPredictor) -> None:
+    nothing = np.zeros((30, 30, 3), np.uint8)
+    (answer,) = predict(predictor, task(nothing), label_config=config("BrushLabels"))
+    assert answer == Prediction(result=[], score=0, model_version=predictor.model_version)
+
+
+def test_a_broken_image_does_not_disturb_its_neighbours(predictor: SegmentationPredictor) -> None:
+    bad = [
+        Task(id=2, data={}),
+        Task(id=3, data={"image": 7}),
+        Task(id=4, data={"image": "data:image/png;base64,AAAA"}),
+    ]
+    answers = predict(
+        predictor, task(picture()), *bad, task(picture()), label_config=config("BrushLabels")
+    )
+    assert [isinstance(a, Prediction) for a in answers] == [True, False, False, False, True]
+    assert all(isinstance(a, ImageError) for a in answers[1:4])
+
+
+def test_a_click_is_left_to_the_sam_backend(predictor: SegmentationPredictor) -> None:
+    context = Context("dress", "photo")
+    assert predict(
+        predictor, task(picture()), label_config=config("BrushLabels"), context=context
+    ) == [None]
+
+
+def test_a_config_without_a_label_the_model_knows_is_refused(
+    predictor: SegmentationPredictor,
+) -> None:
+    with pytest.raises(LabelConfigError, match="the model knows dress, hat, skin"):
+        predictor.check(config("BrushLabels", "car road"))
+    predictor.check(config("BrushLabels", "car hat"))
