@@ -1,0 +1,13 @@
+"""The reference in ``task.data`` to one RGB array: ``ImageSource(settings).load(reference)``.
+
+One module a kind of source (``web``, ``labelstudio``, ``gcs``, ``data_uri``), all behind
+``base.Source``; ``http`` and ``addresses`` decide what may be connected to, ``decode`` what may be
+decoded, ``cache`` keeps copies on disk.
+"""
+
+from ml_backend.images.credentials import decode_service_account
+from ml_backend.images.references import describe
+from ml_backend.images.settings import ImageSettings
+from ml_backend.images.source import Image, ImageSource
+
+__all__ = ["Image", "ImageSettings", "ImageSource", "decode_service_account", "describe"]

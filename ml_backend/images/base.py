@@ -1,0 +1,109 @@
+"""What every kind of source shares: a place to fetch from, a deadline, a limit on bytes."""
+
+import io
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml_backend.errors import ImageDecodeError, ImageFetchError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class Deadline:
+    """The moment by which a fetch must be over.
+
+    Counts on the monotonic clock, so a jump of the wall clock changes nothing.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Give the seconds left, always more than 0.
+
+        Raises:
+            ImageFetchError: None are left.
+        """
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise ImageFetchError(
+                f"the image did not arrive within {max(self._seconds, 0):.3g} s",
+                "its server is slow or the time for this request is spent; try again",
+            )
+        return left
+
+    def cap(self, seconds: float | None) -> float:
+        """Shorten a time-out to what is left."""
+        return min(math.inf if seconds is None else seconds, self.remaining())
+
+
+class Download(io.BytesIO):
+    """Takes the bytes of an image as they come in, until there are too many or time is up."""
+
+    def __init__(self, max_bytes: int, deadline: Deadline) -> None:
+        super().__init__()
+        self._max_bytes = max_bytes
+        self._deadline = deadline
+
+    def write(self, chunk: "ReadableBuffer", /) -> int:
+        """Add bytes.
+
+        Raises:
+            ImageDecodeError: More than ``max_bytes``.
+            ImageFetchError: The deadline has passed.
+        """
+        self._deadline.remaining()
+        written = super().write(chunk)
+        check_size(self.tell(), self._max_bytes)
+        return written
+
+
+def check_size(size: int, max_bytes: int) -> None:
+    """Refuse an encoded image of more than ``max_bytes``.
+
+    Raises:
+        ImageDecodeError: It is larger.
+    """
+    if size > max_bytes:
+        raise ImageDecodeError(
+            f"the image has more than {max_bytes / 1e6:g} MB",
+            "make it smaller, or raise MAX_IMAGE_BYTES",
+        )
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the bytes of one image are.
+
+    Attributes:
+        key: Names the image among all images of all sources; for the disk cache.
+        lifetime: Seconds for which a copy on disk may stand for the image: 0 for not at all,
+            infinity where the bytes under this key never change.
+        fetch: Gets the encoded bytes; raises ``ImageError``.
+    """
+
+    key: str
+    lifetime: float
+    fetch: Callable[[Deadline], bytes]
+
+
+class Source(ABC):
+    """One kind of reference."""
+
+    @abstractmethod
+    def locate(self, reference: str) -> Location | None:
+        """Say where the image is, without touching disk or network.
+
+        Returns:
+            None where the reference is of another kind.
+
+        Raises:
+            ImageReferenceError: It is of this kind, but malformed.
+            ImageRefusedError: It points where we must not go.
+        """

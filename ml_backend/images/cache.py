@@ -1,0 +1,107 @@
+"""Encoded images on disk, shared by threads and processes.
+
+One file an image: 32 bytes of SHA-256, then the bytes it is of. A file appears by renaming, so it
+is whole or not there; one that fails its checksum is deleted. The time of modification is when the
+image was fetched, the time of access when it was last used.
+"""
+
+import hashlib
+import logging
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".image"
+DIGEST_BYTES = 32
+
+
+class DiskCache:
+    """Keeps at most ``max_bytes`` in ``folder``; the least recently used image goes first.
+
+    No error leaves this class: where the disk is full or read-only, images are simply not kept, and
+    one warning says so. Safe for many threads and processes.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._failing = False
+
+    def get(self, key: str, lifetime: float) -> bytes | None:
+        """Look up an image.
+
+        Args:
+            key: Names the image.
+            lifetime: The greatest age, in seconds, at which a copy still counts.
+        """
+        path = self._path(key)
+        try:
+            fetched = path.stat().st_mtime
+            if not math.isinf(lifetime) and not 0 <= time.time() - fetched < lifetime:
+                return None
+            content = path.read_bytes()
+            data = content[DIGEST_BYTES:]
+            if hashlib.sha256(data).digest() != content[:DIGEST_BYTES]:
+                logger.warning("Dropped a damaged file from the image cache: %s", path.name)
+                path.unlink(missing_ok=True)
+                return None
+        except OSError:
+            return None
+        with suppress(OSError):  # read-only: then the order of use is not kept
+            os.utime(path, (time.time(), fetched))
+        return data
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep an image, and make room for it."""
+        if DIGEST_BYTES + len(data) > self._max_bytes:
+            return
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_room(DIGEST_BYTES + len(data))
+            self._write(self._path(key), data)
+        except OSError as error:
+            if not self._failing:
+                logger.warning(
+                    "Images are not cached on disk for now: %s: %s", self._folder, error.strerror
+                )
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _path(self, key: str) -> Path:
+        name = hashlib.sha256(key.encode()).hexdigest()
+        return self._folder / f"{name}{SUFFIX}"
+
+    def _make_room(self, needed: int) -> None:
+        """Delete until ``needed`` bytes fit; what a killed process left half written counts too."""
+        files = sorted(self._files())
+        total = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if total + needed <= self._max_bytes:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        """Give last use, size and path of each file."""
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            with suppress(FileNotFoundError):  # another process deleted it
+                stat = path.stat()
+                yield stat.st_atime, stat.st_size, path
+
+    def _write(self, path: Path, data: bytes) -> None:
+        handle, name = tempfile.mkstemp(dir=self._folder, suffix=SUFFIX)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(data).digest())
+                file.write(data)
+            Path(name).replace(path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise

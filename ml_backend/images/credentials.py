@@ -1,0 +1,84 @@
+"""The service account in ``GOOGLE_APPLICATION_CREDENTIALS_BASE64``."""
+
+import base64
+import binascii
+import json
+from typing import Any, cast
+
+from google.auth.exceptions import GoogleAuthError
+from google.oauth2.service_account import Credentials
+from pydantic import SecretStr
+
+from ml_backend.errors import CredentialsError
+
+READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
+VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS_BASE64"
+REQUIRED_FIELDS = ("client_email", "private_key", "token_uri")
+ENCODE_HINT = "make it with: base64 -w0 key.json"
+
+
+def decode_service_account(base64_text: SecretStr | str) -> dict[str, str]:
+    """Decode and check a service-account key, without any network.
+
+    Args:
+        base64_text: The JSON key file in base64; white space is ignored.
+
+    Returns:
+        The fields of the key file, good for ``Credentials.from_service_account_info``.
+
+    Raises:
+        CredentialsError: Names the first step that failed; holds no part of the value.
+    """
+    if isinstance(base64_text, SecretStr):
+        base64_text = base64_text.get_secret_value()
+    info = _parse_json(_decode_base64(base64_text))
+    fields = _check_fields(info)
+    make_credentials(fields)
+    return fields
+
+
+def _decode_base64(text: str) -> bytes:
+    if text.lstrip().startswith("{"):
+        raise CredentialsError(f"{VARIABLE} is the JSON key itself, not base64", ENCODE_HINT)
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise CredentialsError(f"{VARIABLE} is not base64", ENCODE_HINT) from None
+
+
+def _parse_json(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise CredentialsError(
+            f"{VARIABLE} is base64, but what it holds is not JSON", ENCODE_HINT
+        ) from None
+
+
+def _check_fields(info: Any) -> dict[str, str]:
+    hint = "create a JSON key of a service account in the Google Cloud console (IAM, Keys)"
+    if not isinstance(info, dict):
+        raise CredentialsError(f"{VARIABLE} holds JSON, but not a JSON object", hint)
+    if info.get("type") != "service_account":
+        raise CredentialsError(f'{VARIABLE} is not a key of type "service_account"', hint)
+    fields = {name: value for name, value in info.items() if isinstance(value, str) and value}
+    missing = [name for name in REQUIRED_FIELDS if name not in fields]
+    if missing:
+        raise CredentialsError(f"{VARIABLE} lacks the text fields {', '.join(missing)}", hint)
+    return fields
+
+
+def make_credentials(fields: dict[str, str]) -> Credentials:
+    """Make credentials that can read objects and nothing else.
+
+    Raises:
+        CredentialsError: The private key cannot be read.
+    """
+    make = Credentials.from_service_account_info
+    try:
+        return cast(Credentials, make(fields, scopes=[READ_ONLY]))  # type: ignore[no-untyped-call]
+    except (GoogleAuthError, ValueError):
+        raise CredentialsError(
+            f"{VARIABLE}: private_key is not a readable RSA key",
+            "download the key file again and encode it as it is, line breaks included",
+        ) from None

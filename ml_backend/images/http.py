@@ -1,0 +1,252 @@
+"""HTTP for addresses that users give us.
+
+Straight on httpcore, the layer below httpx: no proxies from the environment, no cookies, no
+decompression, one fresh connection pool a fetch, and full say over each connection and redirect.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from ssl import SSLContext
+from typing import Any
+
+import httpcore
+import httpx
+
+from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
+from ml_backend.images.addresses import AddressPolicy
+from ml_backend.images.base import Deadline, Download, check_size
+from ml_backend.images.references import describe
+from ml_backend.images.settings import ImageSettings
+
+Headers = dict[str, str]
+
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+HINTS = {
+    401: "the server wants a login; use a public or a signed URL, or a bucket",
+    403: "no access; a signed URL may have expired",
+    404: "the file is not there; check the reference in the task",
+    410: "the file was removed; check the reference in the task",
+    429: "the server is busy; try again later",
+}
+SERVER_ERROR_HINT = "the server has a problem; try again later"
+
+
+class HttpStatusError(ImageFetchError):
+    """The server answered with an error status."""
+
+    def __init__(self, host: str, status: int) -> None:
+        hint = SERVER_ERROR_HINT if status >= 500 else HINTS.get(status, "")
+        super().__init__(f"{host} answered HTTP {status}", hint)
+        self.status = status
+
+
+def parse_url(text: str) -> httpx.URL:
+    """Parse an absolute http(s) URL; its fragment is dropped.
+
+    Raises:
+        ImageReferenceError: It is malformed.
+        ImageRefusedError: It holds a user name, which is only ever there to deceive.
+    """
+    try:
+        url = httpx.URL(text).copy_with(fragment=None)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ImageReferenceError(f"{describe(text)} is not a valid URL") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ImageReferenceError(f"{describe(text)} is not an http(s) URL with a host")
+    if url.userinfo:
+        raise ImageRefusedError(f"{describe(text)} holds a user name", "use a signed URL instead")
+    return url
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int]:
+    """Give scheme, host and port; the port also where it is the scheme's own."""
+    port = url.port or {"http": 80, "https": 443}[url.scheme]
+    return url.scheme, url.raw_host.decode("ascii").lower(), port
+
+
+def _no_headers(_url: httpx.URL) -> Headers:
+    return {}
+
+
+class HttpClient:
+    """Fetches within limits of bytes, time, redirects and addresses. Safe for many threads."""
+
+    def __init__(self, settings: ImageSettings) -> None:
+        self._settings = settings
+        self._tls = httpx.create_ssl_context()
+
+    def get(
+        self,
+        url: httpx.URL,
+        policy: AddressPolicy,
+        deadline: Deadline,
+        headers: Callable[[httpx.URL], Headers] = _no_headers,
+    ) -> bytes:
+        """Fetch the body, following redirects.
+
+        Args:
+            url: As made by ``parse_url``.
+            policy: Says which addresses may be connected to, at each hop.
+            deadline: When all must be over.
+            headers: Gives the headers for the URL of each hop.
+
+        Raises:
+            ImageError: Refused, not there, too slow, too large, or not an image.
+        """
+        with self._connections(policy, deadline) as pool:
+            for _ in range(MAX_REDIRECTS + 1):
+                with self._request(pool, "GET", url, headers(url)) as response:
+                    target = _redirect_target(url, response)
+                    if target is None:
+                        return self._read(url, response, deadline)
+                url = target
+        raise ImageFetchError(f"{url.host} redirects more than {MAX_REDIRECTS} times")
+
+    def post_json(
+        self, url: httpx.URL, body: bytes, policy: AddressPolicy, deadline: Deadline
+    ) -> bytes:
+        """Post JSON to where it says and nowhere else: redirects count as errors."""
+        headers = {"Content-Type": "application/json"}
+        with (
+            self._connections(policy, deadline) as pool,
+            self._request(pool, "POST", url, headers, body) as response,
+        ):
+            return self._read(url, response, deadline)
+
+    def _connections(self, policy: AddressPolicy, deadline: Deadline) -> httpcore.ConnectionPool:
+        backend = PinnedBackend(policy, deadline)
+        return httpcore.ConnectionPool(ssl_context=self._tls, network_backend=backend)
+
+    @contextmanager
+    def _request(
+        self,
+        pool: httpcore.ConnectionPool,
+        method: str,
+        url: httpx.URL,
+        headers: Headers,
+        body: bytes | None = None,
+    ) -> Iterator[httpcore.Response]:
+        target = httpcore.URL(
+            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+        )
+        own = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"}
+        connect, read = self._settings.connect_seconds, self._settings.read_seconds
+        extensions = {"timeout": {"connect": connect, "read": read, "write": read}}
+        with (
+            _plain_errors(url.host),
+            pool.stream(
+                method,
+                target,
+                headers=[*(own | headers).items()],
+                content=body,
+                extensions=extensions,
+            ) as response,
+        ):
+            yield response
+
+    def _read(self, url: httpx.URL, response: httpcore.Response, deadline: Deadline) -> bytes:
+        if response.status != 200:
+            raise HttpStatusError(url.host, response.status)
+        headers = httpx.Headers(response.headers)
+        if headers.get("content-type", "").startswith("text/html"):
+            raise ImageFetchError(
+                f"{url.host} sent a web page instead of an image",
+                "the reference must lead to the image file itself, without a login",
+            )
+        if headers.get("content-encoding", "identity") != "identity":
+            raise ImageFetchError(f"{url.host} compressed the image, though asked not to")
+        max_bytes = self._settings.max_image_bytes
+        check_size(int(headers.get("content-length", 0)), max_bytes)
+        download = Download(max_bytes, deadline)
+        for chunk in response.iter_stream():
+            download.write(chunk)
+        return download.getvalue()
+
+
+def _redirect_target(url: httpx.URL, response: httpcore.Response) -> httpx.URL | None:
+    location = httpx.Headers(response.headers).get("location")
+    if response.status not in REDIRECTS or location is None:
+        return None
+    try:
+        return parse_url(str(url.join(location)))
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ImageFetchError(f"{url.host} redirects to a malformed URL") from error
+
+
+@contextmanager
+def _plain_errors(host: str) -> Iterator[None]:
+    try:
+        yield
+    except httpcore.TimeoutException as error:
+        raise ImageFetchError(
+            f"{host} did not answer in time", "check that it is reachable from here, or try again"
+        ) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise ImageFetchError(
+            f"the connection to {host} failed ({type(error).__name__}: {error})",
+            "check that it is up and reachable from here, or try again",
+        ) from error
+
+
+class PinnedBackend(httpcore.NetworkBackend):
+    """Connects to the very addresses that the policy has checked, and only until the deadline.
+
+    httpcore keeps the name for the Host header, SNI and the check of the certificate.
+    """
+
+    def __init__(self, policy: AddressPolicy, deadline: Deadline) -> None:
+        self._policy = policy
+        self._deadline = deadline
+        self._sockets = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to the first address of ``host`` that answers."""
+        failure: Exception = httpcore.ConnectError("the name has no address")
+        for address in self._policy.resolve(host, port):
+            try:
+                stream = self._sockets.connect_tcp(
+                    address, port, self._deadline.cap(timeout), local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _DeadlineStream(stream, self._deadline)
+        raise failure
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """A stream whose every wait ends at the deadline, however slowly the bytes drip in."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.cap(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._deadline.cap(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        capped = self._deadline.cap(timeout)
+        stream = self._stream.start_tls(ssl_context, server_hostname, capped)
+        return _DeadlineStream(stream, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)

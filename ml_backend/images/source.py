@@ -1,0 +1,108 @@
+"""The way from a reference in ``task.data`` to pixels."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_backend.errors import ImageReferenceError
+from ml_backend.images.addresses import AddressPolicy, Resolver, parse_host, resolve_name
+from ml_backend.images.base import Deadline, Location
+from ml_backend.images.cache import DiskCache
+from ml_backend.images.data_uri import DataUri
+from ml_backend.images.decode import decode
+from ml_backend.images.gcs import CloudStorage
+from ml_backend.images.http import HttpClient
+from ml_backend.images.labelstudio import LabelStudio
+from ml_backend.images.references import describe
+from ml_backend.images.settings import ImageSettings
+from ml_backend.images.web import Web
+
+MAX_REFERENCE_LENGTH = 8192
+SIGNED_URL_HINT = "use signed https URLs (pre-signed URLs of the Label Studio storage), or gs://"
+HINTS = {
+    "s3": SIGNED_URL_HINT,
+    "azure-blob": SIGNED_URL_HINT,
+    "ftp": "put the images where they can be had with https",
+    "file": "use the local files storage of Label Studio (/data/local-files/?d=…)",
+}
+HINT = "use an upload to Label Studio, https://, gs:// or data:image/…"
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An image of a task.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, upright, contiguous, not writeable.
+        digest: SHA-256 of the encoded bytes, as hex; the content key of embeddings.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    digest: str
+
+
+class ImageSource:
+    """Loads images from everywhere that tasks point to. Made once a process; safe for threads."""
+
+    def __init__(self, settings: ImageSettings, resolver: Resolver = resolve_name) -> None:
+        self._settings = settings
+        self._cache = DiskCache(settings.cache_dir, settings.cache_bytes)
+        client = HttpClient(settings)
+        policy = AddressPolicy(map(parse_host, settings.allowed_image_hosts), resolver)
+        self._sources = (
+            DataUri(settings.max_image_bytes),
+            CloudStorage(settings),
+            LabelStudio(settings, client, policy),
+            Web(client, policy, settings.mutable_cache_seconds),
+        )
+
+    def load(self, reference: str, timeout: float | None = None) -> Image:
+        """Fetch, check and decode one image.
+
+        Args:
+            reference: As found in ``task.data``.
+            timeout: Seconds for the whole fetch; never more than ``total_seconds`` of the settings.
+
+        Raises:
+            ImageReferenceError: Not a reference we can follow.
+            ImageRefusedError: It points where we must not go.
+            ImageFetchError: Not found, no access, time-out, server error.
+            ImageDecodeError: Not an image we accept: format, size or damage.
+        """
+        location = self._locate(reference)
+        total = self._settings.total_seconds
+        deadline = Deadline(total if timeout is None else min(timeout, total))
+        cached = self._cache.get(location.key, location.lifetime) if location.lifetime else None
+        data = location.fetch(deadline) if cached is None else cached
+        image = Image(
+            decode(data, self._settings.max_image_pixels), hashlib.sha256(data).hexdigest()
+        )
+        if cached is None and location.lifetime:
+            self._cache.put(location.key, data)  # only now: what cannot be decoded is not kept
+        return image
+
+    def _locate(self, reference: str) -> Location:
+        reference = _checked(reference)
+        for source in self._sources:
+            if location := source.locate(reference):
+                return location
+        scheme = reference.partition("://")[0].lower()
+        raise ImageReferenceError(
+            f"{describe(reference)} is not a reference we can follow", HINTS.get(scheme, HINT)
+        )
+
+
+def _checked(reference: object) -> str:
+    """Refuse what tasks may hold in place of text."""
+    if not isinstance(reference, str) or not reference.strip():
+        raise ImageReferenceError("the task holds no image reference", HINT)
+    reference = reference.strip()
+    try:
+        size = len(reference.encode())
+    except UnicodeEncodeError as error:
+        raise ImageReferenceError("the image reference is not valid text") from error
+    if size > MAX_REFERENCE_LENGTH and reference[:5].lower() != "data:":
+        raise ImageReferenceError(f"the image reference has {size} characters; that is no URL")
+    return reference
