@@ -1,0 +1,99 @@
+# Everything that people run here; `make` alone lists it.
+
+PYTHON ?= python3
+VENV := .venv
+LABEL_STUDIO_VENV ?= .venv-label-studio
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --require-hashes
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: up
+up: $(VENV)/.runtime $(LABEL_STUDIO_VENV)/.installed  ## Start Label Studio and both backends, joined in a project (IMAGES=folder: your photographs)
+	@exec $(BIN)/segstudio up
+
+.PHONY: backends
+backends: $(VENV)/.runtime  ## Start both backends alone, for a Label Studio that you have already
+	@exec $(BIN)/segstudio backends
+
+.PHONY: test
+test: lint $(LABEL_STUDIO_VENV)/.installed chromium  ## Run every check and test, with a real Label Studio and browser
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.dev  ## Check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev  ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: screenshot
+screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the README's picture of the labeling page anew
+	README_SCREENSHOT=docs/images/labeling.png $(BIN)/pytest tests/e2e/test_labeling.py
+
+.PHONY: train-segmentation train-interactive evaluate
+train-segmentation: $(VENV)/.dev  ## Train the embedded garment network (DATA=folder of photographs with masks)
+	$(BIN)/python -m training.segmentation $(DATA:%=--data %)
+
+train-interactive: $(VENV)/.dev  ## Train the embedded promptable network (DATA=folder)
+	$(BIN)/python -m training.interactive $(DATA:%=--data %)
+
+evaluate: $(VENV)/.dev  ## Measure the shipped networks (DATA=folder)
+	$(BIN)/python -m training.evaluate $(DATA:%=--data %)
+
+.PHONY: lock
+lock: $(VENV)/.dev  ## Resolve the requirements again, keeping versions that still fit
+	$(UV) pip compile -q requirements/uv.in --python-version 3.11 --generate-hashes -o requirements/uv.txt
+	$(UV) pip compile -q requirements/label-studio.in --python-version 3.11 --generate-hashes -o requirements/label-studio.txt
+	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes -o requirements/runtime.txt
+	$(UV) pip compile -q pyproject.toml --extra dev --python-version 3.11 --generate-hashes -o requirements/dev.txt
+
+.PHONY: help
+help:  ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The environments: a stamp is as new as the requirements that were installed.
+
+.PHONY: python
+python:
+	@command -v $(PYTHON) > /dev/null || \
+		{ echo "error: no $(PYTHON) here; install Python 3.11 or newer, or name one with PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than Python 3.11; name a newer one with PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+		{ echo "error: $(PYTHON) cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(UV): requirements/uv.txt | python
+	@echo "Making $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml $(UV)
+	$(INSTALL) --python $(BIN)/python -r $<
+	$(UV) pip install --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	$(INSTALL) --python $(BIN)/python -r $<
+	@touch $@
+
+$(LABEL_STUDIO_VENV)/.installed: requirements/label-studio.txt $(UV)
+	@echo "Making $(LABEL_STUDIO_VENV)"
+	$(PYTHON) -m venv --without-pip $(LABEL_STUDIO_VENV)
+	$(INSTALL) --python $(LABEL_STUDIO_VENV)/bin/python -r $<
+	@touch $@
+
+.PHONY: chromium
+chromium:
+	@command -v chromium > /dev/null || \
+		{ test "$$(id -u)" = 0 && run= || run="sudo -n"; \
+		  echo "Installing Debian's chromium for the browser test"; \
+		  $$run apt-get update -qq && $$run apt-get install -y -qq --no-install-recommends chromium; } || \
+		{ echo "error: the browser test needs chromium; install it as root: apt-get install chromium" >&2; exit 1; }

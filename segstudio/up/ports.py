@@ -1,0 +1,43 @@
+"""Whether the ports are free, before anything is started."""
+
+import errno
+import socket
+from collections.abc import Mapping
+
+from segstudio.errors import StartError
+
+
+def check_ports(ports: Mapping[str, int]) -> None:
+    """Refuse to start beside something that already listens.
+
+    Args:
+        ports: The variable that moves each port → the port.
+
+    Raises:
+        StartError: A port is taken, not allowed, or named twice; says which variable moves it.
+    """
+    variables: dict[int, str] = {}
+    for variable, port in ports.items():
+        if port in variables:
+            raise StartError(f"{variables[port]} and {variable} are both {port}", "change one")
+        variables[port] = variable
+        if problem := _problem(port):
+            raise StartError(
+                f"port {port} {problem}", f"end that program, or set {variable} to another port"
+            )
+
+
+def _problem(port: int) -> str:
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        "localhost", port, type=socket.SOCK_STREAM
+    ):
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return "is taken by another program"
+                if error.errno == errno.EACCES:
+                    return "may only be used by root"
+    return ""

@@ -1,0 +1,171 @@
+"""Programs that run beside each other: start, wait until ready, notice an end, end them all."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from segstudio.errors import StartError
+
+Result = TypeVar("Result")
+
+_POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 300.0
+_GRACE_SECONDS = 10.0
+_TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server to be started.
+
+    Attributes:
+        name: For people and for the log file.
+        command: The executable and its arguments.
+        environment: All of its variables.
+        url: Where it listens, without a path.
+        ready_path: Answers 200 once the program can be used.
+        chatter: Log lines with this text stay in the log file.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    url: str
+    ready_path: str
+    chatter: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Process:
+    """A program at work; what it writes goes to ``log``."""
+
+    program: Program
+    child: asyncio.subprocess.Process
+    log: Path
+
+    async def until_ready(self, patience: float = _PATIENCE_SECONDS) -> None:
+        """Wait for the program's first 200.
+
+        Raises:
+            StartError: It took longer than ``patience`` seconds.
+        """
+        try:
+            async with asyncio.timeout(patience), _client(self.program.url) as http:
+                while not await _answers(http, self.program.ready_path):
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            raise self.failed(f"is not ready after {patience:.0f} s") from None
+
+    async def until_ended(self) -> None:
+        """Wait for the program's end, which is always an error.
+
+        Raises:
+            StartError: It ended; says how.
+        """
+        code = await self.child.wait()
+        raise self.failed(f"ended by signal {-code}" if code < 0 else f"ended with code {code}")
+
+    def failed(self, how: str) -> StartError:
+        """The error that tells how this program failed, with its last lines."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return StartError(
+            f"{self.program.name} {how}", f"see {self.log}", "\n".join(lines[-_TAIL_LINES:])
+        )
+
+    def send(self, signal_number: int) -> None:
+        """Send a signal to the program and all it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal_number)
+
+
+@asynccontextmanager
+async def running(programs: Sequence[Program], logs: Path) -> AsyncIterator[list[Process]]:
+    """Start programs, each in a session of its own, and end them all on leaving.
+
+    A session of its own keeps the terminal's Ctrl-C away from them: only we get it, and end them in
+    good order.
+
+    Raises:
+        StartError: A program cannot be started.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    processes: list[Process] = []
+    try:
+        for program in programs:
+            processes.append(await _start(program, logs / f"{program.name}.log"))
+        yield processes
+    finally:
+        await _end(processes)
+
+
+async def guarded(processes: Sequence[Process], work: Coroutine[Any, Any, Result]) -> Result:
+    """Do ``work``, unless one of the processes ends first.
+
+    Raises:
+        StartError: A process ended.
+    """
+    task = asyncio.create_task(work)
+    watchers = [asyncio.create_task(process.until_ended()) for process in processes]
+    try:
+        await asyncio.wait([task, *watchers], return_when=asyncio.FIRST_COMPLETED)
+        for watcher in watchers:
+            if watcher.done():
+                await watcher
+        return await task
+    finally:
+        for pending in (task, *watchers):
+            pending.cancel()
+        await asyncio.gather(task, *watchers, return_exceptions=True)
+
+
+async def _start(program: Program, log: Path) -> Process:
+    with log.open("wb") as output:
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *program.command,
+                env=program.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StartError(
+                f"{program.name} cannot be started: {error.strerror}: {program.command[0]}",
+                "run `make up`, which installs it",
+            ) from None
+    return Process(program, child, log)
+
+
+async def _end(processes: Sequence[Process]) -> None:
+    """End each process and its children within a bounded time; further signals do not hurry it."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, lambda: None)
+    for process in processes:
+        process.send(signal.SIGTERM)
+    ends = [asyncio.create_task(process.child.wait()) for process in processes]
+    if ends:
+        await asyncio.wait(ends, timeout=_GRACE_SECONDS)
+    for process in processes:
+        process.send(signal.SIGKILL)
+    await asyncio.gather(*ends)
+
+
+def _client(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=2, trust_env=False)
+
+
+async def _answers(http: httpx.AsyncClient, path: str) -> bool:
+    try:
+        return (await http.get(path)).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False

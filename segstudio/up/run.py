@@ -1,0 +1,125 @@
+"""``segstudio up`` and ``segstudio backends``, from the first check to the last signal."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segstudio.label_studio import LabelStudio
+from segstudio.settings import UpSettings
+from segstudio.up import programs
+from segstudio.up.photographs import Photograph, draw_samples, find_photographs
+from segstudio.up.ports import check_ports
+from segstudio.up.processes import Process, Program, guarded, running
+from segstudio.up.project import add_photographs, find_or_create, join
+from segstudio.up.screen import Screen
+from segstudio.up.state import State, read_state, state_folder, write_state
+
+TEMPLATE = Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml"
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Work = Callable[[Sequence[Process]], Coroutine[Any, Any, None]]
+
+
+def up(settings: UpSettings, screen: Screen) -> None:
+    """Start Label Studio and both backends, join them in a project, follow them until told to stop.
+
+    Raises:
+        SegstudioError: A part cannot be started or ended by itself; nothing is left running.
+    """
+    check_ports({"LABEL_STUDIO_PORT": settings.label_studio_port, **_backend_ports(settings)})
+    photographs = find_photographs(settings.images) if settings.images else []
+    with state_folder(settings.state_dir) as folder:
+        start = _Start(settings, screen, folder, read_state(folder), photographs)
+        _run_until_told(_supervise(start.parts, folder / "logs", screen, start.work))
+
+
+def backends(settings: UpSettings, screen: Screen) -> None:
+    """Start both backends alone and follow them until told to stop.
+
+    Raises:
+        SegstudioError: A backend cannot be started or ended by itself; nothing is left running.
+    """
+    check_ports(_backend_ports(settings))
+    parts = programs.backends(settings, {})
+
+    async def work(processes: Sequence[Process]) -> None:
+        await screen.wait(processes)
+        for part in parts:
+            screen.say(f"Ready: {part.name} at {part.url}")
+        await screen.follow(processes)
+
+    logs = settings.state_dir.absolute() / "logs"
+    _run_until_told(_supervise(parts, logs, screen, work))
+
+
+@dataclass(frozen=True)
+class _Start:
+    """One ``segstudio up``, its checks passed."""
+
+    settings: UpSettings
+    screen: Screen
+    folder: Path
+    state: State
+    photographs: Sequence[Photograph]
+
+    @property
+    def parts(self) -> tuple[Program, ...]:
+        return (
+            programs.label_studio(self.settings, self.folder, self.state),
+            *programs.backends(
+                self.settings, programs.joined_to(self.settings, self.folder, self.state)
+            ),
+        )
+
+    async def work(self, processes: Sequence[Process]) -> None:
+        await self.screen.wait(processes)
+        project = await asyncio.to_thread(self._prepare)
+        port, state = self.settings.label_studio_port, self.state
+        self.screen.say(f"Ready: http://localhost:{port}/projects/{project}/data", "bold green")
+        self.screen.say(f"Login: {state.email}  password: {state.password}")
+        self.screen.say("Ctrl-C ends everything; `make up` goes on from there.", "dim")
+        await self.screen.follow(processes)
+
+    def _prepare(self) -> int:
+        url, token = programs.label_studio_url(self.settings), self.state.token
+        with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
+            project = find_or_create(label_studio, self.state.project, TEMPLATE.read_text())
+            write_state(self.folder, self.state.model_copy(update={"project": project}))
+            join(label_studio, project, *(part.url for part in self.parts[1:]))
+            photographs = self.photographs or self._samples(label_studio, project)
+            add_photographs(label_studio, project, photographs, advance)
+        return project
+
+    def _samples(self, label_studio: LabelStudio, project: int) -> Sequence[Photograph]:
+        """Something to try on, for a project without tasks."""
+        if label_studio.task_metas(project):
+            return []
+        return draw_samples(self.folder / "samples")
+
+
+def _backend_ports(settings: UpSettings) -> dict[str, int]:
+    return {"SEGMENTATION_PORT": settings.segmentation_port, "SAM_PORT": settings.sam_port}
+
+
+async def _supervise(parts: Sequence[Program], logs: Path, screen: Screen, work: Work) -> None:
+    screen.say(f"Starting {', '.join(part.name for part in parts)}; their logs are in {logs}")
+    async with running(parts, logs) as processes:
+        await guarded(processes, work(processes))
+
+
+def _run_until_told(main: Coroutine[Any, Any, None]) -> None:
+    """Run ``main`` and cancel it on Ctrl-C, SIGTERM or the terminal's end."""
+
+    async def cancellable() -> None:
+        task = asyncio.create_task(main)
+        for number in _STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await task
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(cancellable())
