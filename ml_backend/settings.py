@@ -1,4 +1,4 @@
-"""Settings of both backends: one class, read from the environment, each variable with its help."""
+"""Settings of both backends: one class, read from the environment, else from the file .env."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,9 @@ _MB = 1 << 20
 class BackendSettings(BaseSettings):
     """What both backends can be told. Empty variables count as unset."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on")

@@ -12,7 +12,9 @@ class UpSettings(BaseSettings):
     Empty variables count as unset.
     """
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     label_studio_port: int = Field(8080, ge=1, le=65535, description="Port of Label Studio")
     segmentation_port: int = Field(
