@@ -74,6 +74,11 @@ class DiskCache:
         else:
             self._failing = False
 
+    def drop(self, key: str) -> None:
+        """Forget an image, if it is kept."""
+        with suppress(OSError):
+            self._path(key).unlink()
+
     def _path(self, key: str) -> Path:
         name = hashlib.sha256(key.encode()).hexdigest()
         return self._folder / f"{name}{SUFFIX}"

@@ -1,12 +1,14 @@
 """The way from a reference in ``task.data`` to pixels."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from ml_backend.errors import ImageReferenceError
+from ml_backend.errors import ImageDecodeError, ImageReferenceError
 from ml_backend.images.addresses import AddressPolicy, Resolver, parse_host, resolve_name
 from ml_backend.images.base import Deadline, Location
 from ml_backend.images.cache import DiskCache
@@ -43,6 +45,19 @@ class Image:
     digest: str
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedImage:
+    """An image of a task, fetched but not decoded.
+
+    Attributes:
+        digest: As in ``Image``.
+        decode: Gives ``pixels`` as in ``Image``; raises ImageDecodeError.
+    """
+
+    digest: str
+    decode: Callable[[], npt.NDArray[np.uint8]]
+
+
 class ImageSource:
     """Loads images from everywhere that tasks point to. Made once a process; safe for threads."""
 
@@ -71,17 +86,27 @@ class ImageSource:
             ImageFetchError: Not found, no access, time-out, server error.
             ImageDecodeError: Not an image we accept: format, size or damage.
         """
+        encoded = self.open(reference, timeout)
+        return Image(encoded.decode(), encoded.digest)
+
+    def open(self, reference: str, timeout: float | None = None) -> EncodedImage:
+        """Fetch one image and leave it to the caller whether to decode it; else as ``load``."""
         location = self._locate(reference)
         total = self._settings.total_seconds
         deadline = Deadline(total if timeout is None else min(timeout, total))
-        cached = self._cache.get(location.key, location.lifetime) if location.lifetime else None
-        data = location.fetch(deadline) if cached is None else cached
-        image = Image(
-            decode(data, self._settings.max_image_pixels), hashlib.sha256(data).hexdigest()
-        )
-        if cached is None and location.lifetime:
-            self._cache.put(location.key, data)  # only now: what cannot be decoded is not kept
-        return image
+        data = self._cache.get(location.key, location.lifetime) if location.lifetime else None
+        if data is None:
+            data = location.fetch(deadline)
+            if location.lifetime:
+                self._cache.put(location.key, data)
+        return EncodedImage(hashlib.sha256(data).hexdigest(), partial(self._decode, location, data))
+
+    def _decode(self, location: Location, data: bytes) -> npt.NDArray[np.uint8]:
+        try:
+            return decode(data, self._settings.max_image_pixels)
+        except ImageDecodeError:
+            self._cache.drop(location.key)  # ask its source again the next time
+            raise
 
     def _locate(self, reference: str) -> Location:
         reference = _checked(reference)
