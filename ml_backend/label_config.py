@@ -7,6 +7,7 @@ from xml.etree.ElementTree import tostring
 
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
+from label_studio_sdk.label_interface.control_tags import ControlTag
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from ml_backend.errors import LabelConfigError
@@ -30,12 +31,22 @@ class Label:
 
 @dataclass(frozen=True)
 class Control:
-    """A control tag; ``type`` is lower case, as in regions (``brushlabels``)."""
+    """A control tag.
+
+    Attributes:
+        name: ``from_name`` of its regions.
+        type: In lower case, as in regions (``brushlabels``).
+        to_name: Name of the image tag that it draws on.
+        labels: In their order.
+        smart: Whether Label Studio offers its tool as a smart one too; unless ``smart="false"``,
+            it does (seen in 1.23.2).
+    """
 
     name: str
     type: str
     to_name: str
     labels: tuple[Label, ...]
+    smart: bool = True
 
     def has_label(self, value: str) -> bool:
         """Whether a region of this control may carry the label."""
@@ -91,7 +102,7 @@ def parse_label_config(xml: str) -> LabelConfig:
             "the label config shows no Image", 'add <Image name="image" value="$image"/>'
         )
     controls = tuple(
-        Control(tag.name, tag.tag.lower(), to_name, _labels(tag.labels_attrs or {}))
+        Control(tag.name, tag.tag.lower(), to_name, _labels(tag.labels_attrs or {}), _smart(tag))
         for tag in interface.controls
         for to_name in tag.to_name[:1]
         if to_name in image_keys and tag.labels_attrs
@@ -111,6 +122,11 @@ def _parse(xml: str) -> LabelInterface:
 
 def _labels(tags: dict[str, object]) -> tuple[Label, ...]:
     return tuple(Label(value, _predicted_values(tag)) for value, tag in tags.items())
+
+
+def _smart(tag: ControlTag) -> bool:
+    attributes = {name.lower(): value.lower() for name, value in (tag.attr or {}).items()}
+    return attributes.get("smart") != "false" or attributes.get("smartonly") == "true"
 
 
 def _predicted_values(tag: object) -> tuple[str, ...]:

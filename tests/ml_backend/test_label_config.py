@@ -74,3 +74,18 @@ def test_a_config_without_any_mask_control_says_what_to_add() -> None:
 def test_an_xml_declaration_is_no_obstacle() -> None:
     xml = '<?xml version="1.0" encoding="UTF-8"?>' + FASHION
     assert parse_label_config(xml).mask_control().name == "brush"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "smart"),
+    [
+        ("", True),
+        ('smart="true"', True),
+        ('smart="False"', False),
+        ('smart="false" smartOnly="true"', True),
+    ],
+)
+def test_tools_are_smart_as_label_studio_has_it(attributes: str, smart: bool) -> None:
+    control = f'<KeyPointLabels name="k" toName="image" {attributes}><Label value="a"/>'
+    xml = f'<View><Image name="image" value="$x"/>{control}</KeyPointLabels></View>'
+    assert [c.smart for c in parse_label_config(xml).controls] == [smart]
