@@ -62,13 +62,18 @@ class Mask:
     Attributes:
         pixels: (H, W) bool at the original image's size.
         score: The model's own estimate of the mask's IoU, 0..1.
-        logits: float16, in a size and frame of the model's choosing; given back as ``previous``
-            when the same object gets a further click.
+        logits: float16 or float32, in a size and frame of the model's choosing; given back as
+            ``previous`` when the same object gets a further click.
     """
 
     pixels: npt.NDArray[np.bool_]
     score: float
-    logits: npt.NDArray[np.float16]
+    logits: npt.NDArray[np.float16 | np.float32]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays in bytes."""
+        return self.pixels.nbytes + self.logits.nbytes
 
 
 class PromptableModel(Protocol):
@@ -86,9 +91,7 @@ class PromptableModel(Protocol):
         """Do the work that is done once per image, (H, W, 3) uint8 RGB."""
         ...
 
-    def segment(
-        self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None
-    ) -> Mask:
+    def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
         """Find one object.
 
         Args:

@@ -1,0 +1,179 @@
+"""Segment Anything (Kirillov et al., 2023) through Meta's ``segment-anything`` package.
+
+Checkpoints: https://github.com/facebookresearch/segment-anything#model-checkpoints (Apache-2.0).
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from segment_anything import (  # type: ignore[import-untyped]
+    build_sam_vit_b,
+    build_sam_vit_h,
+    build_sam_vit_l,
+)
+from segment_anything.modeling import Sam  # type: ignore[import-untyped]
+from segment_anything.utils.transforms import ResizeLongestSide  # type: ignore[import-untyped]
+from torch import Tensor
+from torchvision.transforms.functional import (  # type: ignore[import-untyped]
+    resize,
+    to_pil_image,
+)
+
+from ml_backend.errors import ModelError
+from sam_backend.models.base import Embedding, Mask, Prompts
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Published weights.
+
+    Attributes:
+        name: Of the architecture, as in ``SAM_MODEL``.
+        file: Name of the file in ``MODELS_DIR``.
+        sha256: Of that file, as hex.
+        build: Makes the network, with any weights.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    build: Callable[[], Sam]
+
+    def read(self, models_dir: Path) -> dict[str, Tensor]:
+        """Read the weights, once the file is known to be what it claims; runs no code in it.
+
+        Raises:
+            ModelError: It is missing, or another.
+        """
+        path = models_dir / self.file
+        hint = f"place {self.file} (sha256 {self.sha256}) there"
+        try:
+            with path.open("rb") as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"cannot read {path}: {error.strerror}", hint) from error
+        if actual != self.sha256:
+            raise ModelError(f"{path} is damaged or another file: its sha256 is {actual}", hint)
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return weights
+
+
+CHECKPOINTS = (
+    Checkpoint(
+        "vit_h",
+        "sam_vit_h_4b8939.pth",
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+        build_sam_vit_h,
+    ),
+    Checkpoint(
+        "vit_l",
+        "sam_vit_l_0b3195.pth",
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+        build_sam_vit_l,
+    ),
+    Checkpoint(
+        "vit_b",
+        "sam_vit_b_01ec64.pth",
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        build_sam_vit_b,
+    ),
+)
+"""The published ones, the best first."""
+
+
+class SegmentAnything:
+    """Answers as the package's own ``SamPredictor`` does, but holds no image.
+
+    Args:
+        sam: The network, on its device, in float32.
+        version: Names its weights.
+    """
+
+    def __init__(self, sam: Sam, version: str) -> None:
+        self._sam = sam.eval()
+        self._version = version
+        with torch.inference_mode():
+            self._positions: Tensor = sam.prompt_encoder.get_dense_pe()
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, models_dir: Path, device: str) -> Self:
+        """Load published weights.
+
+        Raises:
+            ModelError: The file is missing or not what its name says.
+        """
+        weights = checkpoint.read(models_dir)
+        sam = checkpoint.build()
+        sam.load_state_dict(weights)
+        return cls(sam.to(device), f"sam-{checkpoint.name}-{checkpoint.sha256[:8]}")
+
+    @property
+    def version(self) -> str:
+        """Architecture and weights."""
+        return self._version
+
+    @torch.inference_mode()
+    def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
+        """Encode an image, (H, W, 3) uint8 RGB; ``features`` is (C, h, w) float32."""
+        height, width = image.shape[:2]
+        resized = np.asarray(resize(to_pil_image(image), list(self._input_size(height, width))))
+        pixels = torch.tensor(resized, device=self._sam.device).permute(2, 0, 1)
+        features = self._sam.image_encoder(self._sam.preprocess(pixels)[None])
+        return Embedding(height, width, {"features": features[0].cpu().numpy()})
+
+    @torch.inference_mode()
+    def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
+        """Find one object; of the three masks for a lone click, the one rated best.
+
+        The logits of the result are (4h, 4w) float32, in the network's padded square frame.
+        """
+        lone_click = prompts.box is None and len(prompts.points) == 1 and previous is None
+        sparse, dense = self._encode(embedding, prompts, previous)
+        logits, ratings = self._sam.mask_decoder(
+            image_embeddings=self._tensor(embedding.arrays["features"])[None],
+            image_pe=self._positions,
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=lone_click,
+        )
+        best = int(ratings[0].argmax())
+        size = (embedding.height, embedding.width)
+        full = self._sam.postprocess_masks(logits[:, best, None], self._input_size(*size), size)
+        return Mask(
+            pixels=(full[0, 0] > self._sam.mask_threshold).cpu().numpy(),
+            score=float(ratings[0, best].clamp(0, 1)),
+            logits=logits[0, best].cpu().numpy(),
+        )
+
+    def _encode(
+        self, embedding: Embedding, prompts: Prompts, previous: Mask | None
+    ) -> tuple[Tensor, Tensor]:
+        height, width = self._input_size(embedding.height, embedding.width)
+        scale = np.array([width / embedding.width, height / embedding.height])
+        points = box = mask = None
+        if prompts.points:
+            places = np.array([(point.x, point.y) for point in prompts.points]) * scale
+            signs = np.array([point.positive for point in prompts.points])
+            points = self._tensor(places)[None], self._tensor(signs)[None]
+        if prompts.box:
+            corners = (prompts.box.left, prompts.box.top), (prompts.box.right, prompts.box.bottom)
+            box = self._tensor(np.array(corners) * scale).reshape(1, 4)
+        if previous:
+            mask = self._tensor(previous.logits)[None, None]
+        encoded: tuple[Tensor, Tensor] = self._sam.prompt_encoder(points, box, mask)
+        return encoded
+
+    def _tensor(self, array: npt.NDArray[np.generic]) -> Tensor:
+        return torch.tensor(array, dtype=torch.float32, device=self._sam.device)
+
+    def _input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that the image gets in the network's square; no side vanishes."""
+        longest = self._sam.image_encoder.img_size
+        size = ResizeLongestSide.get_preprocess_shape(height, width, longest)
+        return max(size[0], 1), max(size[1], 1)

@@ -1,0 +1,94 @@
+"""Boxes and clicks in, one mask out: what the interactive backend answers Label Studio."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ml_backend.contract import Prediction, Task
+from ml_backend.deadline import Deadline
+from ml_backend.errors import TaskError
+from ml_backend.images import ImageSource
+from ml_backend.label_config import LabelConfig
+from ml_backend.predictor import image_reference
+from ml_backend.prompts import Context
+from ml_backend.regions import mask_regions
+from sam_backend.embeddings import EmbeddingKey, Embeddings, EmbeddingStore
+from sam_backend.models.base import Mask, PromptableModel
+from sam_backend.objects import prompted_objects
+from sam_backend.refinement import Refiner
+from sam_backend.targets import check_tools, find_target
+
+
+class SamPredictor:
+    """Answers interactive calls; in a batch it has nothing to say.
+
+    Args:
+        model: Finds what a prompt points at; loaded and warmed.
+        images: Gives a task's image.
+        store: Keeps embeddings between clicks.
+    """
+
+    def __init__(self, model: PromptableModel, images: ImageSource, store: EmbeddingStore) -> None:
+        self._version = model.version
+        self._images = images
+        self._embeddings = Embeddings(model, store)
+        self._refiner = Refiner(model)
+
+    @property
+    def model_version(self) -> str:
+        """The model's version."""
+        return self._version
+
+    def check(self, label_config: LabelConfig) -> None:
+        """Ask for a control that takes masks, and a smart tool with its labels on the same image.
+
+        Raises:
+            LabelConfigError: One of them is missing.
+        """
+        check_tools(label_config)
+
+    def predict(
+        self,
+        tasks: Sequence[Task],
+        context: Context | None,
+        *,
+        label_config: LabelConfig,
+        deadline: Deadline,
+    ) -> Iterator[Prediction | TaskError | None]:
+        """Answer the labeler's prompts with one mask; in a batch, None for each task."""
+        for task in tasks:
+            if context is None:
+                yield None
+                continue
+            try:
+                yield self._interact(task, context, label_config, deadline)
+            except TaskError as error:
+                yield error
+
+    def fit(self, event: str, data: Mapping[str, Any]) -> None:
+        """Do nothing: the model does not learn from annotations."""
+
+    def _interact(
+        self, task: Task, context: Context, label_config: LabelConfig, deadline: Deadline
+    ) -> Prediction:
+        target = find_target(context, label_config)
+        reference = image_reference(task, label_config, target.control.to_name)
+        masks = self._segment(reference, context, deadline)
+        pixels = np.logical_or.reduce([mask.pixels for mask in masks])
+        score = min(mask.score for mask in masks)
+        return Prediction(
+            result=mask_regions(pixels, target.control, target.label, score),
+            score=score,
+            model_version=self._version,
+        )
+
+    def _segment(self, reference: str, context: Context, deadline: Deadline) -> list[Mask]:
+        """One mask of (H, W) for each object that the labeler showed."""
+        image = self._images.open(reference, deadline.remaining())
+        key = EmbeddingKey(image.digest, self._version)
+        embedding = self._embeddings.get(key, image.decode, deadline)
+        return [
+            self._refiner.segment(key, embedding, prompts, deadline)
+            for prompts in prompted_objects(context, embedding.height, embedding.width)
+        ]

@@ -1,0 +1,97 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_backend.deadline import Deadline
+from ml_backend.errors import BudgetError
+from sam_backend.embeddings import EmbeddingKey
+from sam_backend.models.base import Box, Point, Prompts
+from sam_backend.refinement import STRIDE, Refiner, chain
+from tests.sam_backend.scenes import FillModel, draw, soon
+
+KEY = EmbeddingKey("digest", "fill-1")
+SCENE = draw([(30, 30, 15), (90, 30, 15), (60, 70, 20)])
+BOX = Box(15, 15, 45, 45)
+
+points = st.builds(
+    Point, st.sampled_from([5.0, 30.0, 60.0, 90.0]), st.sampled_from([30.0, 70.0]), st.booleans()
+)
+prompts = st.builds(
+    Prompts, st.sampled_from([None, BOX]), st.lists(points, min_size=1, max_size=40).map(tuple)
+).filter(lambda p: p.box is not None or any(point.positive for point in p.points))
+
+
+def clicks(count: int) -> Prompts:
+    return Prompts(None, tuple(Point(5.0 + i % 100, 30.0) for i in range(count)))
+
+
+@given(prompts)
+def test_the_chain_is_short_and_grows_by_one_click_at_a_time(prompts: Prompts) -> None:
+    steps = chain(prompts)
+    assert steps[-1] == prompts
+    assert len(steps) <= STRIDE + 1
+    for before, after in pairwise(steps):
+        assert before == Prompts(after.box, after.points[:-1])
+    assert steps[0].box or any(point.positive for point in steps[0].points)
+
+
+@given(prompts)
+def test_a_mask_is_the_same_whether_or_not_the_clicks_before_were_answered_here(
+    prompts: Prompts,
+) -> None:
+    model = FillModel()
+    embedding = model.embed(SCENE)
+    warm = Refiner(model)
+    for count in range(1, len(prompts.points)):
+        shorter = Prompts(prompts.box, prompts.points[:count])
+        if shorter.box or any(point.positive for point in shorter.points):
+            warm.segment(KEY, embedding, shorter, soon())
+    cold = Refiner(model).segment(KEY, embedding, prompts, soon())
+    assert np.array_equal(warm.segment(KEY, embedding, prompts, soon()).pixels, cold.pixels)
+
+
+def test_a_further_click_is_one_call_that_refines_the_last_mask() -> None:
+    model = FillModel()
+    embedding = model.embed(SCENE)
+    refiner = Refiner(model)
+    for count in range(1, 4):
+        refiner.segment(KEY, embedding, clicks(count), soon())
+    assert model.segmented == [(clicks(1), False), (clicks(2), True), (clicks(3), True)]
+
+
+def test_the_same_prompts_again_cost_nothing() -> None:
+    model = FillModel()
+    embedding = model.embed(SCENE)
+    refiner = Refiner(model)
+    first = refiner.segment(KEY, embedding, clicks(2), soon())
+    calls = len(model.segmented)
+    assert refiner.segment(KEY, embedding, clicks(2), soon()) is first
+    assert len(model.segmented) == calls
+
+
+def test_hundreds_of_clicks_cost_a_bounded_number_of_calls() -> None:
+    model = FillModel()
+    Refiner(model).segment(KEY, model.embed(SCENE), clicks(300), soon())
+    assert len(model.segmented) <= STRIDE + 1
+
+
+def test_masks_of_one_image_are_never_used_for_another() -> None:
+    model = FillModel()
+    refiner = Refiner(model)
+    other_scene = draw([(30, 30, 5)])
+    refiner.segment(KEY, model.embed(SCENE), clicks(1), soon())
+    mask = refiner.segment(
+        EmbeddingKey("other", "fill-1"), model.embed(other_scene), clicks(1), soon()
+    )
+    alone = model.segment(model.embed(other_scene), clicks(1))
+    assert np.array_equal(mask.pixels, alone.pixels)
+
+
+def test_no_click_is_answered_after_its_deadline() -> None:
+    model = FillModel()
+    with pytest.raises(BudgetError):
+        Refiner(model).segment(KEY, model.embed(SCENE), clicks(2), Deadline.after(-1))
+    assert model.segmented == []
