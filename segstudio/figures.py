@@ -373,7 +373,8 @@ def _limb(path: Outline, radii: Sequence[float]) -> list[Outline]:
 
 def _ellipse(centre: Sequence[float] | Outline, across: float, down: float) -> Outline:
     turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    return np.column_stack([np.cos(turn) * across, np.sin(turn) * down]) + np.asarray(centre)
+    ring = np.column_stack([np.cos(turn) * across, np.sin(turn) * down])
+    return np.add(ring, np.asarray(centre, np.float64))
 
 
 def _rounded(corners: Sequence[tuple[float, float]] | Outline) -> Outline:
@@ -383,4 +384,4 @@ def _rounded(corners: Sequence[tuple[float, float]] | Outline) -> Outline:
         following = np.roll(outline, -1, axis=0)
         cuts = (0.75 * outline + 0.25 * following, 0.25 * outline + 0.75 * following)
         outline = np.asarray(np.stack(cuts, 1).reshape(-1, 2), np.float64)
-    return outline.astype(np.float64)
+    return outline

@@ -1,0 +1,179 @@
+"""The promptable network that ships with the project: no download, runs on a CPU.
+
+The embedding is the picture itself, reduced. A click looks at the part of it that the prompt is
+about; clicks without a box look at the whole picture first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ml_backend.errors import ModelError
+from ml_backend.layers import Weights, as_batch, fast_dtype, prepare, read_weights
+from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
+from sam_backend.models.frames import Floats, Frame, Picture, bounds
+from sam_backend.models.network import PromptNetwork
+
+WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
+LARGEST: Final = 1024  # longer side of the reduced picture
+MARGIN: Final = 1.4  # frame to box
+SPILL: Final = 0.06  # how far beyond a box its mask may reach, in sides of the box
+NOTHING: Final = -12.0  # logit where the network did not look
+
+
+class EmbeddedPromptableModel:
+    """Holds the network and nothing of any image; threads may share it.
+
+    Args:
+        network: Ready to answer, in the type that ``fast_dtype`` names for ``device``.
+        version: Of the weights.
+        side: Of the network's square input, in pixels.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(
+        self, network: PromptNetwork, version: str, side: int, device: str = "cpu"
+    ) -> None:
+        self._network = network
+        self._side = side
+        self._device = device
+        self._dtype = fast_dtype(device)
+        self.version = version
+
+    @classmethod
+    def load(cls, path: Path | None = None, device: str = "cpu") -> "EmbeddedPromptableModel":
+        """Read the shipped weights, or those at ``path``.
+
+        Raises:
+            ModelError: They are missing, damaged or of another network.
+        """
+        weights = read_weights(path or WEIGHTS)
+        network = PromptNetwork()
+        prepare(network, weights, device)
+        return cls(network, f"embedded-1-{weights.digest}", _side(weights), device)
+
+    def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
+        """Reduce an (H, W, 3) uint8 RGB image to at most 1024 pixels a side."""
+        height, width = image.shape[:2]
+        shrink = min(1.0, LARGEST / max(height, width))
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        picture = image if shrink == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        return Embedding(height, width, {"picture": np.array(picture, np.uint8)})
+
+    def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
+        """Find one object; see ``PromptableModel.segment``.
+
+        Raises:
+            ModelError: The embedding is not of this model.
+        """
+        picture = _picture(embedding)
+        scale = (picture.shape[1] / embedding.width, picture.shape[0] / embedding.height)
+        box, points = _scaled(prompts, scale)
+        prior = None if previous is None else _prior(previous, picture)
+        if prior is None and box is None:
+            prior = self._look_at_everything(picture, points)
+        frame = _frame(picture, box, points, prior)
+        answer, score = self._answer(picture, frame, box, points, prior)
+        if box is not None:
+            answer = _without_spill(answer, frame, box, points)
+        size = (embedding.height, embedding.width)
+        full = frame.scaled(1 / scale[0], 1 / scale[1]).paste(answer, size, NOTHING)
+        logits = frame.paste(answer, (picture.shape[0], picture.shape[1]), NOTHING)
+        return Mask(full > 0, score, logits.astype(np.float16))
+
+    def _look_at_everything(self, picture: Picture, points: Sequence[Point]) -> Floats:
+        height, width = picture.shape[:2]
+        frame = Frame.around(Box(0, 0, width, height), 1.0)
+        answer, _ = self._answer(picture, frame, None, points, None)
+        return frame.paste(answer, (height, width), NOTHING)
+
+    @torch.inference_mode()
+    def _answer(
+        self,
+        picture: Picture,
+        frame: Frame,
+        box: Box | None,
+        points: Sequence[Point],
+        prior: Floats | None,
+    ) -> tuple[Floats, float]:
+        """(S, S) logits in ``frame`` and the expected IoU."""
+        prompt = np.zeros((4, self._side, self._side), np.float32)
+        prompt[:3] = frame.draw_prompt(box, points, self._side)
+        if prior is not None:
+            prompt[3] = 1 / (1 + np.exp(-frame.cut(prior, self._side)))
+        cut = torch.from_numpy(frame.cut(picture, self._side)[None]).to(self._device)
+        batch = torch.from_numpy(prompt[None]).to(self._device, self._dtype)
+        logits, quality = self._network(as_batch(cut, self._dtype), batch)
+        return logits[0, 0].float().cpu().numpy(), float(quality.float().sigmoid()[0])
+
+
+def _side(weights: Weights) -> int:
+    try:
+        return int(weights.metadata["side"])
+    except (KeyError, ValueError) as error:
+        raise ModelError(
+            f"The weights do not say how to use them: {error!r}",
+            "they were made by another version of segstudio; reinstall it",
+        ) from error
+
+
+def _picture(embedding: Embedding) -> Picture:
+    picture = embedding.arrays.get("picture")
+    if picture is None or picture.dtype != np.uint8:
+        raise ModelError("This embedding was made by another model.", "embed the image anew")
+    return np.asarray(picture, np.uint8)
+
+
+def _scaled(prompts: Prompts, scale: tuple[float, float]) -> tuple[Box | None, list[Point]]:
+    """The prompts in pixels of the reduced picture."""
+    across, down = scale
+    points = [replace(p, x=p.x * across, y=p.y * down) for p in prompts.points]
+    box = prompts.box
+    if box is None:
+        return None, points
+    return Box(box.left * across, box.top * down, box.right * across, box.bottom * down), points
+
+
+def _prior(previous: Mask, picture: Picture) -> Floats | None:
+    """The previous mask's logits, unless they are empty or of another picture."""
+    logits = previous.logits.astype(np.float32)
+    return logits if logits.shape == picture.shape[:2] and (logits > 0).any() else None
+
+
+def _frame(
+    picture: Picture, box: Box | None, points: Sequence[Point], prior: Floats | None
+) -> Frame:
+    """Around all that is known of the object: its box, its positive clicks, its last mask."""
+    known = [box] if box is not None else []
+    found = bounds(prior > 0) if prior is not None else None
+    if found is not None:
+        known.append(found)
+    known += [Box(p.x, p.y, p.x, p.y) for p in points if p.positive]
+    if not known:
+        return Frame.around(Box(0, 0, picture.shape[1], picture.shape[0]), 1.0)
+    whole = Box(
+        min(b.left for b in known),
+        min(b.top for b in known),
+        max(b.right for b in known),
+        max(b.bottom for b in known),
+    )
+    return Frame.around(whole, MARGIN)
+
+
+def _without_spill(answer: Floats, frame: Frame, box: Box, points: Sequence[Point]) -> Floats:
+    """Forget what lies clearly outside the box, unless a positive click is there."""
+    across, down = SPILL * (box.right - box.left), SPILL * (box.bottom - box.top)
+    wider = Box(box.left - across, box.top - down, box.right + across, box.bottom + down)
+    reached = [p for p in points if p.positive]
+    if any(
+        not (wider.left <= p.x <= wider.right and wider.top <= p.y <= wider.bottom) for p in reached
+    ):
+        return answer
+    inside = frame.draw_prompt(wider, (), answer.shape[0])[0]
+    return np.where(inside > 0, answer, np.float32(NOTHING))

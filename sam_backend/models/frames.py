@@ -1,0 +1,100 @@
+"""Cutting the part of a picture that a prompt is about, and putting the answer back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sam_backend.models.base import Box, Point
+
+Floats = npt.NDArray[np.float32]
+Picture = npt.NDArray[np.uint8]
+Number = TypeVar("Number", np.uint8, np.float32)
+
+SLIMMEST = 0.5  # a frame's shorter side is at least this share of its longer one
+SMALLEST = 24  # pixels
+DISC = 0.022  # radius of a click, in sides of the network's square input
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rectangle of whole pixels; may reach beyond the picture."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @classmethod
+    def around(cls, box: Box, margin: float) -> "Frame":
+        """``box`` with ``margin`` times its sides added around, not too small nor too slim."""
+        width, height = (box.right - box.left) * margin, (box.bottom - box.top) * margin
+        least = max(SMALLEST, SLIMMEST * max(width, height))
+        width, height = max(width, least), max(height, least)
+        x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+        left, top = round(x - width / 2), round(y - height / 2)
+        return cls(left, top, left + round(width), top + round(height))
+
+    def scaled(self, across: float, down: float) -> "Frame":
+        """The same part of a picture that is larger or smaller by these factors."""
+        left, top = round(self.left * across), round(self.top * down)
+        right, bottom = round(self.right * across), round(self.bottom * down)
+        return Frame(left, top, max(right, left + 1), max(bottom, top + 1))
+
+    def cut(self, picture: npt.NDArray[Number], side: int) -> npt.NDArray[Number]:
+        """(side, side) or (side, side, 3): this part of ``picture``; its edge goes on beyond it."""
+        height, width = picture.shape[:2]
+        rows = np.clip(np.arange(self.top, self.bottom), 0, height - 1)
+        columns = np.clip(np.arange(self.left, self.right), 0, width - 1)
+        inner = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        padded = inner
+        if inner.shape[:2] != (len(rows), len(columns)):
+            padded = inner[rows - rows[0]][:, columns - columns[0]]
+        shrinks = min(len(rows), len(columns)) > side
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(padded, (side, side), interpolation=method), picture.dtype)
+
+    def paste(self, answer: Floats, size: tuple[int, int], outside: float) -> Floats:
+        """(H, W) of ``size``: the square ``answer`` in its place, ``outside`` everywhere else."""
+        whole = np.full(size, outside, np.float32)
+        span = (self.right - self.left, self.bottom - self.top)
+        part = cv2.resize(answer, span, interpolation=cv2.INTER_LINEAR)
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom, right = min(self.bottom, size[0]), min(self.right, size[1])
+        if top < bottom and left < right:
+            whole[top:bottom, left:right] = part[
+                top - self.top : bottom - self.top, left - self.left : right - self.left
+            ]
+        return whole
+
+    def draw_prompt(self, box: Box | None, points: Sequence[Point], side: int) -> Floats:
+        """(3, side, side) 0 or 1: inside the box, positive clicks, negative clicks."""
+        maps = np.zeros((3, side, side), np.float32)
+        scale = np.array((side / (self.right - self.left), side / (self.bottom - self.top)))
+        origin = np.array((self.left, self.top))
+        if box is not None:
+            low = np.round((np.array((box.left, box.top)) - origin) * scale).astype(int)
+            high = np.round((np.array((box.right, box.bottom)) - origin) * scale).astype(int)
+            low, high = np.clip(low, 0, side - 1), np.clip(high, 1, side)
+            maps[0, low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)] = 1
+        for point in points:
+            x, y = np.round((np.array((point.x, point.y)) - origin) * scale).astype(int)
+            draw_click(maps[1 if point.positive else 2], int(x), int(y))
+        return maps
+
+
+def draw_click(click_map: Floats, x: int, y: int) -> None:
+    """Mark a click on a (side, side) map, in place."""
+    side = click_map.shape[0]
+    cv2.circle(click_map, (x, y), max(2, round(side * DISC)), (1.0,), cv2.FILLED)
+
+
+def bounds(mask: npt.NDArray[np.bool_]) -> Box | None:
+    """The tight box of a mask; None if it is empty."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    if not len(rows):
+        return None
+    return Box(float(columns[0]), float(rows[0]), columns[-1] + 1.0, rows[-1] + 1.0)

@@ -1,0 +1,178 @@
+"""The garment network that ships with the project: no download, runs on a CPU."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ml_backend.errors import ModelError
+from ml_backend.layers import STRIDE, Weights, as_batch, prepare, read_weights
+from segmentation_backend.models.base import ClassMap
+from segmentation_backend.models.network import GarmentNetwork
+
+WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
+LONGEST: Final = 1024  # sides of the reduced photograph, however slim it is
+SHARPNESS: Final = 4.0  # how clearly the best class of a group takes the whole group
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to use the weights, read from their file.
+
+    Attributes:
+        classes: Names; index 0 is the background.
+        groups: For each class, the number of its group of easily confused classes.
+        area: Pixels of the reduced photograph, about.
+        slope: Of the calibration of scores, on the logit scale.
+        offset: Likewise.
+    """
+
+    classes: tuple[str, ...]
+    groups: tuple[int, ...]
+    area: int
+    slope: float
+    offset: float
+
+    @classmethod
+    def read(cls, weights: Weights) -> "Recipe":
+        """From the metadata of ``weights``.
+
+        Raises:
+            ModelError: It is not there or makes no sense.
+        """
+        try:
+            values = {name: json.loads(text) for name, text in weights.metadata.items()}
+            classes, groups = tuple(map(str, values["classes"])), tuple(map(int, values["groups"]))
+            slope, offset = map(float, values["calibration"])
+            return cls(classes, groups, int(values["area"]), slope, offset)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The weights do not say how to use them: {error!r}",
+                "they were made by another version of segstudio; reinstall it",
+            ) from error
+
+    @property
+    def members(self) -> Floats:
+        """(G, C), 1 where the class is of the group."""
+        return np.eye(max(self.groups) + 1, dtype=np.float32)[list(self.groups)].T
+
+
+class EmbeddedGarmentModel:
+    """Holds the network and nothing of any image; threads may share it.
+
+    Args:
+        network: Ready to answer.
+        recipe: How to use it.
+        version: Of the weights.
+        dtype: What to feed the network with.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(
+        self,
+        network: GarmentNetwork,
+        recipe: Recipe,
+        version: str,
+        dtype: torch.dtype,
+        device: str = "cpu",
+    ) -> None:
+        self._network = network
+        self._recipe = recipe
+        self._dtype = dtype
+        self._device = device
+        self.version = version
+
+    @classmethod
+    def load(cls, path: Path | None = None, device: str = "cpu") -> "EmbeddedGarmentModel":
+        """Read the shipped weights, or those at ``path``.
+
+        Raises:
+            ModelError: They are missing, damaged or of another network.
+        """
+        weights = read_weights(path or WEIGHTS)
+        recipe = Recipe.read(weights)
+        network = GarmentNetwork(len(recipe.classes))
+        dtype = prepare(network, weights, device)
+        return cls(network, recipe, f"embedded-1-{weights.digest}", dtype, device)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; index 0 is the background."""
+        return self._recipe.classes
+
+    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
+        """Classify every pixel of (H, W, 3) uint8 RGB images of any sizes."""
+        return [self._segment_one(image) for image in images]
+
+    def _segment_one(self, image: npt.NDArray[np.uint8]) -> ClassMap:
+        chances = by_group(self.chances(image), self._recipe.members)
+        scores = self._calibrated(expected_ious(chances))
+        return ClassMap(decide(chances, (image.shape[0], image.shape[1])), scores)
+
+    @torch.inference_mode()
+    def chances(self, image: npt.NDArray[np.uint8]) -> Floats:
+        """(C, h, w) probabilities at a reduced size: the mean of the photograph and its mirror."""
+        size = reduced_size(image.shape[0], image.shape[1], self._recipe.area)
+        small = np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        pair = torch.from_numpy(np.stack([small, small[:, ::-1]])).to(self._device)
+        logits, _ = self._network(as_batch(pair, self._dtype))
+        both = logits.float().softmax(1)
+        return np.asarray(((both[0] + both[1].flip(-1)) / 2).cpu().numpy(), np.float32)
+
+    def _calibrated(self, scores: Floats) -> Floats:
+        inner = np.clip(scores, 1e-4, 1 - 1e-4)
+        stretched = self._recipe.slope * np.log(inner / (1 - inner)) + self._recipe.offset
+        return np.where(scores > 0, 1 / (1 + np.exp(-stretched)), 0).astype(np.float32)
+
+
+def reduced_size(height: int, width: int, area: int) -> tuple[int, int]:
+    """Height and width of about ``area`` pixels, multiples of the network's stride."""
+    scale = (area / (height * width)) ** 0.5
+    sides = (
+        min(LONGEST, max(STRIDE, round(side * scale / STRIDE) * STRIDE)) for side in (height, width)
+    )
+    return next(sides), next(sides)
+
+
+def by_group(chances: Floats, members: Floats) -> Floats:
+    """Let each group's best class speak for the group, so that likely confusions do not cost it.
+
+    Args:
+        chances: (C, h, w) probabilities.
+        members: (G, C), 1 where the class is of the group.
+    """
+    sharp = chances**SHARPNESS
+    group = np.tensordot(members, chances, 1)
+    rivals = np.tensordot(members, sharp, 1) + np.float32(1e-12)
+    return np.asarray(sharp * np.tensordot(members.T, group / rivals, 1), np.float32)
+
+
+def expected_ious(chances: Floats) -> Floats:
+    """(C,) the expected intersection over the expected union of each class's region."""
+    taken = np.eye(len(chances), dtype=bool)[chances.argmax(0)]  # (h, w, C)
+    inside = np.einsum("chw,hwc->c", chances, taken, dtype=np.float64)
+    union = taken.sum((0, 1)) + chances.sum((1, 2)) - inside
+    return np.asarray(inside / np.maximum(union, 1e-9), np.float32)
+
+
+def decide(chances: Floats, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """(H, W) of ``size``: the likeliest class at each pixel of the enlarged probabilities.
+
+    One class after the other, and only those that win somewhere, so that a large photograph takes
+    two arrays of its size and not one for each class.
+    """
+    indices = np.zeros(size, np.uint8)
+    best = np.full(size, -1, np.float32)
+    for number in np.unique(chances.argmax(0)):
+        enlarged = cv2.resize(chances[number], size[::-1], interpolation=cv2.INTER_LINEAR)
+        indices[enlarged > best] = number
+        np.maximum(best, enlarged, out=best)
+    return indices

@@ -1,0 +1,37 @@
+"""The embedded garment network: photograph in, class logits out."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ml_backend.layers import Decoder, Encoder
+
+WIDTHS = (24, 40, 80, 160, 288)
+DEPTHS = (2, 2, 3, 2)
+
+
+class GarmentNetwork(nn.Module):
+    """An encoder-decoder with a second, image-wide head that says which classes appear at all.
+
+    Args:
+        classes: How many, background included.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(WIDTHS, DEPTHS)
+        self.decoder = Decoder(WIDTHS[1:], (64, 96, 96, 96))
+        self.head = nn.Conv2d(64, classes * 4, 1)
+        self.presence = nn.Linear(WIDTHS[-1], classes)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify every pixel.
+
+        Args:
+            x: (B, 3, H, W) from ``as_batch``; H and W are multiples of 32.
+
+        Returns:
+            (B, C, H/2, W/2) logits, and (B, C) logits of each class appearing in the picture.
+        """
+        features = self.encoder(x)
+        logits = functional.pixel_shuffle(self.head(self.decoder(features[1:])), 2)
+        return logits, self.presence(features[-1].mean((2, 3)))

@@ -1,0 +1,48 @@
+"""Make a score mean what it says: the IoU to be expected of a region."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from training.clicks import iou
+from training.data import Picture
+
+LEAST_AREA = 100  # pixels; smaller regions teach nothing
+
+
+def region_scores(
+    model: EmbeddedGarmentModel, photo: Picture, labels: Picture
+) -> list[tuple[float, float]]:
+    """The (score, true IoU) of each region that ``model`` finds in a photograph.
+
+    Args:
+        model: Whose scores.
+        photo: (H, W, 3) uint8 RGB.
+        labels: (H, W) uint8, the true class of each pixel.
+    """
+    answer = model.segment([photo])[0]
+    found = np.flatnonzero(np.bincount(answer.indices.ravel()) >= LEAST_AREA)
+    return [
+        (float(answer.scores[c]), iou(labels == c, answer.indices == c)) for c in found if c > 0
+    ]
+
+
+def fit(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Slope and offset on the logit scale that bring scores nearest to IoUs (Platt, 1999)."""
+    scores, ious = torch.tensor(pairs, dtype=torch.float64).T
+    logits = torch.logit(scores, 1e-4)
+    line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([line], max_iter=100)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = functional.binary_cross_entropy_with_logits(line[0] * logits + line[1], ious)
+        torch.autograd.backward(value)
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    slope, offset = line.tolist()
+    return slope, offset

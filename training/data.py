@@ -1,0 +1,91 @@
+"""Photographs with masks in a folder: ``photos/NNNN.jpg``, ``masks/NNNN.png``, ``labels.json``.
+
+A mask is an 8-bit picture of indices into the list of names in ``labels.json``, which lies in the
+folder or one above it. A folder of photographs without masks may hold ``tags.json``: the names
+that appear in each photograph.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from training.taxonomy import CLASSES, class_of_name
+
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One data set on disk.
+
+    Attributes:
+        path: Where ``photos/`` and ``masks/`` are.
+        names: What the values of the masks mean.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+
+    @classmethod
+    def open(cls, path: Path) -> "Folder":
+        """Find ``labels.json`` in ``path`` or one above it.
+
+        Raises:
+            FileNotFoundError: There is none, or no photographs.
+        """
+        if not (path / "photos").is_dir():
+            raise FileNotFoundError(f"{path} has no folder photos/: give a data set with --data")
+        found = [p for p in (path / "labels.json", path.parent / "labels.json") if p.is_file()]
+        if not found:
+            raise FileNotFoundError(f"no labels.json in {path} or above it: see training/data.py")
+        return cls(path, tuple(json.loads(found[0].read_text())))
+
+    def photographs(self) -> list[Path]:
+        """All photographs, sorted by name."""
+        return sorted((self.path / "photos").glob("*.jpg"))
+
+    def mask_of(self, photograph: Path) -> Picture:
+        """(H, W) uint8 indices into ``names``."""
+        return read_grey(self.path / "masks" / f"{photograph.stem}.png")
+
+    def tags(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Photograph's stem to (C,) float32, 1 where the class appears in it."""
+        names = json.loads((self.path / "tags.json").read_text())
+        return {
+            stem: presence(class_of_name(name) for name in tags) for stem, tags in names.items()
+        }
+
+    @property
+    def class_table(self) -> Picture:
+        """(256,) uint8: mask value to index in ``CLASSES``."""
+        table = np.zeros(256, np.uint8)
+        table[: len(self.names)] = [class_of_name(name) for name in self.names]
+        return table
+
+
+def split(photographs: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Training and validation part: every tenth photograph is never trained on."""
+    kept = [path for number, path in enumerate(photographs) if number % 10 != 9]
+    return kept, [path for number, path in enumerate(photographs) if number % 10 == 9]
+
+
+def presence(classes: Iterable[int]) -> npt.NDArray[np.float32]:
+    """(C,) float32 with 1 at ``classes`` and at the background."""
+    flags = np.zeros(len(CLASSES), np.float32)
+    flags[[0, *classes]] = 1
+    return flags
+
+
+def read_photo(path: Path) -> Picture:
+    """(H, W, 3) uint8 RGB."""
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR), np.uint8)[..., ::-1].copy()
+
+
+def read_grey(path: Path) -> Picture:
+    """(H, W) uint8, as stored."""
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)

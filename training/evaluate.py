@@ -1,0 +1,199 @@
+"""Measure both networks on a folder of photographs with masks: ``python -m training.evaluate``.
+
+Prints the tables, and saves them beside a picture of photograph, truth and answer. Without
+``--all`` only the validation part counts, which no training has seen.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from sam_backend.models.base import Mask, Point, Prompts
+from sam_backend.models.embedded import EmbeddedPromptableModel
+from sam_backend.models.frames import bounds
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from training import metrics
+from training.clicks import Bools, centre_of, iou, next_click
+from training.data import Folder, Picture, read_photo, split
+from training.grabcut import grab_cut
+from training.interactive import regions_of
+from training.loop import DATA
+from training.taxonomy import CLASSES
+
+CORRECTIONS = 5
+SHOWN = 12  # photographs on a contact sheet
+PALETTE = np.random.default_rng(7).integers(40, 255, (len(CLASSES), 3)).astype(np.uint8)
+
+
+@dataclass
+class Tally:
+    """IoUs and seconds of one way of prompting."""
+
+    ious: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, truth: Bools, answer: Bools, seconds: float) -> None:
+        """Count one region."""
+        self.ious.append(iou(truth, answer))
+        self.seconds.append(seconds)
+
+    def row(self) -> tuple[str, str, str]:
+        """Regions, mean IoU, median milliseconds."""
+        return (
+            str(len(self.ious)),
+            f"{np.mean(self.ious):.3f}",
+            f"{np.median(self.seconds) * 1000:.0f}",
+        )
+
+
+def evaluate_segmentation(
+    model: EmbeddedGarmentModel, folder: Folder, photographs: Sequence[Path]
+) -> tuple[list[Table], Picture]:
+    """The tables and the contact sheet of the garment network."""
+    total = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
+    seconds: list[float] = []
+    errors: list[float] = []
+    rows: list[Picture] = []
+    for path in tqdm(photographs, "segmentation", leave=False):
+        photo, labels = read_photo(path), folder.class_table[folder.mask_of(path)]
+        start = perf_counter()
+        answer = model.segment([photo])[0]
+        seconds.append(perf_counter() - start)
+        total += metrics.confusion(labels, answer.indices)
+        errors += _score_errors(labels, answer.indices, answer.scores)
+        if len(rows) < SHOWN:
+            rows.append(_row(photo, PALETTE[labels], PALETTE[answer.indices]))
+    summary = _table("Garment network", ("figure", "value"))
+    for name, value in metrics.scores(total).items():
+        summary.add_row(name, f"{value:.3f}")
+    summary.add_row("score's mean distance from the IoU", f"{np.mean(errors):.3f}")
+    summary.add_row("milliseconds a photograph (median)", f"{np.median(seconds) * 1000:.0f}")
+    classes = _table("IoU", ("group or label", "IoU"))
+    for name, value in (metrics.group_ious(total) | metrics.label_ious(total)).items():
+        classes.add_row(name, f"{value:.3f}")
+    return [summary, classes], _sheet(rows)
+
+
+def _score_errors(labels: Picture, answer: Picture, scores: npt.NDArray[np.float32]) -> list[float]:
+    found = np.flatnonzero(np.bincount(answer.ravel()) >= 100)
+    return [abs(float(scores[c]) - iou(labels == c, answer == c)) for c in found if c]
+
+
+def evaluate_interactive(
+    model: EmbeddedPromptableModel, folder: Folder, photographs: Sequence[Path], rivals: bool
+) -> tuple[list[Table], Picture]:
+    """The table and the contact sheet of the promptable network, beside GrabCut."""
+    tallies = {name: Tally() for name in ("box", "one click", f"{CORRECTIONS} corrections after")}
+    if rivals:
+        tallies["GrabCut, box"] = Tally()
+    rows: list[Picture] = []
+    for path in tqdm(photographs, "interactive", leave=False):
+        photo, mask = read_photo(path), folder.mask_of(path)
+        garments = [value for value, garment in regions_of(mask, folder.names) if garment]
+        for number, truth in enumerate(mask == value for value in garments):
+            answer = _measure(model, photo, truth, tallies)
+            if rivals:
+                start, box = perf_counter(), bounds(truth)
+                cut = grab_cut(photo, box) if box else truth
+                tallies["GrabCut, box"].add(truth, cut, perf_counter() - start)
+            if len(rows) < SHOWN and number == len(rows) % len(garments):
+                rows.append(_row(photo, _tinted(photo, truth), _tinted(photo, answer.pixels)))
+    table = _table("Promptable network", ("prompt", "regions", "mean IoU", "ms (median)"))
+    for name, tally in tallies.items():
+        table.add_row(name, *tally.row())
+    return [table], _sheet(rows)
+
+
+def _measure(
+    model: EmbeddedPromptableModel, photo: Picture, truth: Bools, tallies: dict[str, Tally]
+) -> Mask:
+    """Prompt for one region in every way; returns the answer to the box."""
+    by_box, by_click, corrected = list(tallies.values())[:3]
+    embedding = model.embed(photo)
+    start = perf_counter()
+    boxed = model.segment(embedding, Prompts(bounds(truth)))
+    by_box.add(truth, boxed.pixels, perf_counter() - start)
+    x, y = centre_of(truth)
+    points: tuple[Point, ...] = (Point(x + 0.5, y + 0.5),)
+    start = perf_counter()
+    answer = model.segment(embedding, Prompts(None, points))
+    by_click.add(truth, answer.pixels, perf_counter() - start)
+    for _ in range(CORRECTIONS):
+        click = next_click(truth, answer.pixels)
+        if click is None:
+            break
+        points = (*points, click)
+        start = perf_counter()
+        answer = model.segment(embedding, Prompts(None, points), answer)
+    corrected.add(truth, answer.pixels, perf_counter() - start)
+    return boxed
+
+
+def _table(title: str, columns: Iterable[str]) -> Table:
+    table = Table(title=title)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    return table
+
+
+def _tinted(photo: Picture, mask: Bools) -> Picture:
+    tinted = photo // 3
+    tinted[mask] = photo[mask]
+    return tinted
+
+
+def _row(*pictures: Picture) -> Picture:
+    return np.hstack([cv2.resize(p, (200, 300), interpolation=cv2.INTER_AREA) for p in pictures])
+
+
+def _sheet(rows: Sequence[Picture]) -> Picture:
+    """Photograph, truth, answer; two photographs beside each other."""
+    pairs = [np.hstack([left, right]) for left, right in zip(rows[::2], rows[1::2], strict=False)]
+    return np.vstack(pairs or list(rows))
+
+
+def main() -> None:
+    """Measure, print, save."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=DATA, help="photos/, masks/ and labels.json")
+    parser.add_argument("--all", action="store_true", help="every photograph of the folder")
+    parser.add_argument("--out", type=Path, default=Path("runs/evaluation"), help="where to save")
+    parser.add_argument("--segmentation", type=Path, help="weights; the shipped ones if not given")
+    parser.add_argument("--interactive", type=Path, help="weights; the shipped ones if not given")
+    parser.add_argument("--no-grabcut", action="store_true", help="leave out the slow comparison")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    folder = Folder.open(arguments.data)
+    photographs = folder.photographs()
+    chosen = photographs if arguments.all else split(photographs)[1]
+    garments = EmbeddedGarmentModel.load(arguments.segmentation)
+    prompted = EmbeddedPromptableModel.load(arguments.interactive)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    console = Console(record=True)
+    results = {
+        "segmentation": evaluate_segmentation(garments, folder, chosen),
+        "interactive": evaluate_interactive(prompted, folder, chosen, not arguments.no_grabcut),
+    }
+    for name, (tables, sheet) in results.items():
+        for table in tables:
+            console.print(table)
+        cv2.imwrite(str(arguments.out / f"{name}.png"), sheet[..., ::-1])
+    console.save_text(str(arguments.out / "tables.txt"))
+    Console().print(f"Saved in {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""What both trainings share: the schedule, the averaged weights, checkpoints, the log."""
+
+import argparse
+import copy
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import matplotlib
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+Net = TypeVar("Net", bound=nn.Module)
+BATCH = 16
+DATA = Path("../shared/data/ccp/labelled")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line decides.
+
+    Attributes:
+        run: Folder of checkpoint, log and plot; a run that is there is resumed.
+        samples: How many training samples in all; may be raised when resuming.
+        seed: Decides every sample.
+        device: "cpu" or "cuda".
+        rate: The learning rate between warm-up and decay.
+    """
+
+    run: Path
+    samples: int
+    seed: int
+    device: str
+    rate: float
+
+
+class Run(Generic[Net]):
+    """A network in training: steps, averages, saves.
+
+    Attributes:
+        network: What is trained.
+        average: Its exponential moving average, which is what is validated and shipped.
+        seen: Samples so far.
+    """
+
+    def __init__(self, network: Net, options: Options) -> None:
+        self.options = options
+        self.network = network.to(options.device)
+        network.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        decayed = [p for p in network.parameters() if p.ndim > 1]
+        others = [p for p in network.parameters() if p.ndim <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": decayed},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.03)
+        self.seen = 0
+        options.run.mkdir(parents=True, exist_ok=True)
+        if self._checkpoint.exists():
+            self._resume()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.options.run / "checkpoint.pt"
+
+    def _resume(self) -> None:
+        state = torch.load(self._checkpoint, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.seen = state["seen"]
+
+    def save(self) -> None:
+        """Write the checkpoint; a crash leaves the old one."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "seen": self.seen,
+        }
+        partial = self._checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self._checkpoint)
+
+    def rate(self) -> float:
+        """Warm-up over 4,000 samples, then constant, then down over the last 35 %."""
+        left = (self.options.samples - self.seen) / (0.35 * self.options.samples)
+        return self.options.rate * min(1.0, (self.seen + BATCH) / 4000, max(left, 0.0))
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 where it pays."""
+        return torch.autocast(self.options.device, torch.bfloat16)
+
+    def step(self, loss: Tensor, samples: int) -> None:
+        """One update from ``loss``, which ``samples`` samples made."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.seen += samples
+        self._average()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = min(0.998, self.seen / (self.seen + 160))
+        theirs = self.network.state_dict()
+        for name, mine in self.average.state_dict().items():
+            if mine.is_floating_point():
+                mine.lerp_(theirs[name], 1 - keep)
+            else:
+                mine.copy_(theirs[name])
+
+    def batches(self, data: Dataset[object], until: int, workers: int) -> Iterator[list[Tensor]]:
+        """The samples from ``seen`` to ``until``, in batches; the same whenever resumed."""
+        order = range(self.seen, until)
+        loader = DataLoader(
+            data, BATCH, sampler=order, num_workers=workers, drop_last=True, prefetch_factor=4
+        )
+        for batch in loader:
+            yield [part.to(self.options.device) for part in batch]
+
+    def log(self, scores: Mapping[str, float]) -> None:
+        """Add a row to ``log.csv`` and draw the plot anew."""
+        path = self.options.run / "log.csv"
+        row = {"samples": self.seen, **{name: round(value, 5) for name, value in scores.items()}}
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+        _plot(path)
+
+
+def _plot(path: Path) -> None:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    figure, axes = plt.subplots(figsize=(8, 5))
+    for name in rows[0]:
+        values = [float(row[name]) for row in rows]
+        if name != "samples" and not any(math.isnan(value) for value in values):
+            axes.plot([int(row["samples"]) for row in rows], values, label=name, marker=".")
+    axes.set_xlabel("training samples")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path.with_suffix(".png"), dpi=110)
+    plt.close(figure)
+
+
+def save_network(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+    """Write safetensors, convolutions and other matrices in half precision."""
+    tensors = {
+        name: (value.half() if value.ndim > 1 else value).contiguous().cpu()
+        for name, value in network.state_dict().items()
+    }
+    save_file(tensors, path, metadata)
+
+
+def parser_for(description: str | None, run: Path, samples: int) -> argparse.ArgumentParser:
+    """The options every training has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=DATA, help="photos/, masks/ and labels.json")
+    parser.add_argument(
+        "--run", type=Path, default=run, help="checkpoint and log; resumed if there"
+    )
+    parser.add_argument("--samples", type=int, default=samples, help="training samples in all")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, default=2, help="of the processor, for the network")
+    parser.add_argument("--workers", type=int, default=1, help="processes that prepare samples")
+    parser.add_argument(
+        "--export", action="store_true", help="export the run as it is, without training on"
+    )
+    return parser
+
+
+def options_from(arguments: argparse.Namespace) -> Options:
+    """The parsed options; sets the number of threads."""
+    torch.set_num_threads(arguments.threads)
+    return Options(
+        arguments.run, arguments.samples, arguments.seed, arguments.device, arguments.rate
+    )

@@ -1,0 +1,332 @@
+"""Train the garment network: ``python -m training.segmentation --data DIR``.
+
+Three sizes of picture, small first. After the first and the second the averaged network labels the
+photographs that have tags but no mask, each among the classes its tags allow, and they join in.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from ml_backend.layers import as_batch
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from segmentation_backend.models.network import GarmentNetwork
+from segstudio.figures import draw_figure
+from training import augment, metrics
+from training.calibration import fit, region_scores
+from training.data import Folder, Picture, presence, read_photo, split
+from training.loop import BATCH, DATA, Options, Run, options_from, parser_for, save_network
+from training.taxonomy import CLASSES, GROUP_OF_CLASS, GROUPS
+
+UNKNOWN = 255
+CHAPTERS = ((0.4, (192, 128)), (0.75, (288, 192)), (1.0, (384, 256)))  # until which share, size
+KEPT = (576, 384)  # the size photographs are kept in memory at
+VALIDATED = (384, 256)
+AREA = 384 * 256  # of the reduced photograph when the network is used
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A photograph in memory.
+
+    Attributes:
+        photo: (576, 384, 3) uint8 RGB.
+        labels: (h, w) uint8 in a size of its own; 255 where unknown.
+        tags: (C,) float32: which classes may appear.
+    """
+
+    photo: Picture
+    labels: Picture
+    tags: npt.NDArray[np.float32]
+
+
+def load_labelled(folder: Folder, photographs: Sequence[Path]) -> list[Example]:
+    """Read photographs with their masks."""
+    examples = []
+    for path in tqdm(photographs, "reading photographs", leave=False):
+        labels = folder.class_table[_fit(folder.mask_of(path), cv2.INTER_NEAREST)]
+        examples.append(
+            Example(_fit(read_photo(path), cv2.INTER_AREA), labels, presence(np.unique(labels)))
+        )
+    return examples
+
+
+def load_tagged(folder: Path) -> list[Example]:
+    """Read photographs that have tags and no mask; none where there is no such folder."""
+    if not (folder / "tags.json").is_file():
+        return []
+    source = Folder(folder, ())
+    tags = source.tags()
+    blank = np.full((2, 2), UNKNOWN, np.uint8)
+    return [
+        Example(_fit(read_photo(path), cv2.INTER_AREA), blank, tags[path.stem])
+        for path in tqdm(source.photographs(), "reading tagged photographs", leave=False)
+        if path.stem in tags
+    ]
+
+
+def _fit(picture: Picture, method: int) -> Picture:
+    return np.asarray(cv2.resize(picture, KEPT[::-1], interpolation=method), np.uint8)
+
+
+class Views(Dataset[object]):
+    """Sample ``i`` is a random view of a random photograph, the same for the same seed."""
+
+    def __init__(
+        self, labelled: list[Example], tagged: list[Example], size: tuple[int, int], seed: int
+    ) -> None:
+        self.labelled, self.tagged, self.size, self.seed = labelled, tagged, size, seed
+
+    def __getitem__(self, index: int) -> tuple[Picture, Picture, npt.NDArray[np.float32]]:
+        rng = np.random.default_rng((self.seed, index))
+        kind = rng.random()
+        if kind < 0.06:
+            return self._figure(rng)
+        if kind < 0.34 and self.tagged:
+            return self._view(rng, self.tagged[rng.integers(len(self.tagged))])
+        return self._view(rng, self.labelled[rng.integers(len(self.labelled))])
+
+    def _figure(self, rng: np.random.Generator) -> tuple[Picture, Picture, npt.NDArray[np.float32]]:
+        rows, columns = self.size
+        drawn = draw_figure(int(rng.integers(2**31)), rows, columns)
+        labels = np.zeros(self.size, np.uint8)
+        for name, mask in (*drawn.masks.items(), *drawn.body.items()):
+            labels[mask] = CLASSES.index(name)
+        half = np.ascontiguousarray(labels[::2, ::2])
+        return augment.recolour(rng, drawn.image), half, presence(np.unique(half))
+
+    def _view(
+        self, rng: np.random.Generator, example: Example
+    ) -> tuple[Picture, Picture, npt.NDArray[np.float32]]:
+        view = augment.random_view(rng, KEPT, self.size)
+        photo = augment.warp(example.photo, view, self.size)
+        half = (self.size[0] // 2, self.size[1] // 2)
+        labels = augment.warp_labels(example.labels, _between(view, example.labels.shape), half)
+        whole = not (labels == UNKNOWN).any()
+        if whole and rng.random() < 0.15:
+            photo = augment.replace_background(rng, photo, labels == 0)
+        tags = presence(np.unique(labels)) if whole else example.tags
+        return augment.recolour(rng, photo), labels, tags
+
+
+def _between(view: augment.Matrix, labels: tuple[int, ...]) -> augment.Matrix:
+    """``view``, from the pixels of a label picture to those of the half-size target."""
+    grow = np.diag((KEPT[1] / labels[1], KEPT[0] / labels[0]))
+    return np.column_stack([view[:, :2] @ grow / 2, view[:, 2] / 2])
+
+
+class Objective:
+    """The loss, with weights for rare classes from the training masks."""
+
+    def __init__(self, labelled: Sequence[Example], device: str) -> None:
+        counts = sum(np.bincount(e.labels.ravel(), minlength=256)[: len(CLASSES)] for e in labelled)
+        share = np.maximum(counts / np.sum(counts), 1e-5)
+        weights = np.clip((0.02 / share) ** 0.3, 0.5, 3.0)
+        self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
+        member = torch.eye(len(GROUPS), device=device)[list(GROUP_OF_CLASS)]
+        self.member = member  # (C, G)
+
+    def __call__(self, logits: Tensor, seen: Tensor, labels: Tensor, tags: Tensor) -> Tensor:
+        """One number.
+
+        Args:
+            logits: (B, C, h, w).
+            seen: (B, C) logits of each class appearing.
+            labels: (B, h, w), 255 where unknown.
+            tags: (B, C), 1 where the class may appear.
+        """
+        logits = logits.permute(0, 2, 3, 1).float()
+        likely = logits.log_softmax(-1)
+        known = labels != UNKNOWN
+        truth = labels.long().clamp(max=len(CLASSES) - 1)
+        loss = 0.2 * functional.binary_cross_entropy_with_logits(seen.float(), tags)
+        if known.any():
+            loss = loss + self._known(likely[known], truth[known])
+        if not known.all():
+            loss = loss + 0.3 * _impossible(likely, tags, ~known)
+        return loss
+
+    def _known(self, likely: Tensor, truth: Tensor) -> Tensor:
+        chances = likely.exp()
+        exact = functional.nll_loss(likely, truth, self.weights)
+        groups = chances @ self.member
+        group = self.member.argmax(1)[truth]
+        coarse = functional.nll_loss(groups.clamp(min=1e-6).log(), group)
+        return exact + 0.5 * coarse + 0.5 * _dice(groups, group) + 0.25 * _dice(chances, truth)
+
+
+def _dice(chances: Tensor, truth: Tensor) -> Tensor:
+    """1 minus the mean soft Dice of the classes that appear; (N, C) and (N,)."""
+    classes = chances.shape[1]
+    hit = torch.zeros(classes, device=chances.device).index_add(
+        0, truth, chances.gather(1, truth[:, None]).squeeze(1)
+    )
+    size = torch.bincount(truth, minlength=classes)
+    dice = (2 * hit + 1) / (chances.sum(0) + size + 1)
+    return 1 - dice[size > 0].mean()
+
+
+def _impossible(likely: Tensor, tags: Tensor, where: Tensor) -> Tensor:
+    """How much goes to classes that the tags exclude, at pixels of unknown class."""
+    allowed = likely + torch.where(tags > 0, 0.0, -1e4)[:, None, None, :]
+    return allowed.logsumexp(-1)[where].mean().neg()
+
+
+@torch.inference_mode()
+def chances(network: GarmentNetwork, photo: Picture, run: Run[GarmentNetwork]) -> Tensor:
+    """(C, h, w) probabilities of a photograph at ``VALIDATED`` size, mirrored too."""
+    small = cv2.resize(photo, VALIDATED[::-1], interpolation=cv2.INTER_AREA)
+    pair = torch.from_numpy(np.stack([small, small[:, ::-1]])).to(run.options.device)
+    with run.autocast():
+        logits, _ = network(as_batch(pair, torch.float32))
+    both: Tensor = logits.float().softmax(1)
+    return (both[0] + both[1].flip(-1)) / 2
+
+
+def validate(run: Run[GarmentNetwork], examples: Sequence[Example]) -> dict[str, float]:
+    """Scores of the averaged network, at half of ``VALIDATED`` size."""
+    member = torch.eye(len(GROUPS))[list(GROUP_OF_CLASS)]
+    total = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
+    for example in examples:
+        found = chances(run.average, example.photo, run).cpu().permute(1, 2, 0)
+        group = (found @ member).argmax(-1)
+        allowed = member.T[group] > 0
+        answer = torch.where(allowed, found, -1.0).argmax(-1).numpy().astype(np.uint8)
+        truth = cv2.resize(example.labels, answer.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        total += metrics.confusion(np.asarray(truth, np.uint8), answer)
+    return metrics.scores(total)
+
+
+def pseudo_label(run: Run[GarmentNetwork], tagged: Sequence[Example], kept: Path) -> list[Example]:
+    """Label tagged photographs with the averaged network; from ``kept`` if that was done before."""
+    if not kept.exists():
+        np.save(
+            kept,
+            np.stack(
+                [_sure_labels(run, example) for example in tqdm(tagged, "labelling", leave=False)]
+            ),
+        )
+    return [
+        Example(example.photo, labels, example.tags)
+        for example, labels in zip(tagged, np.load(kept), strict=True)
+    ]
+
+
+def _sure_labels(run: Run[GarmentNetwork], example: Example) -> Picture:
+    found = chances(run.average, example.photo, run).cpu()
+    found = found * torch.from_numpy(example.tags)[:, None, None]
+    best, labels = (found / found.sum(0, keepdim=True)).max(0)
+    return torch.where(best > 0.6, labels, UNKNOWN).numpy().astype(np.uint8)
+
+
+def train(
+    options: Options, folder: Folder, tagged_folder: Path, workers: int
+) -> Run[GarmentNetwork]:
+    """Run all chapters, or what is left of them."""
+    torch.manual_seed(options.seed)
+    run = Run(GarmentNetwork(len(CLASSES)), options)
+    kept, held_out = split(folder.photographs())
+    labelled, unseen = load_labelled(folder, kept), load_labelled(folder, held_out)
+    tagged = load_tagged(tagged_folder)
+    objective = Objective(labelled, options.device)
+    for number, (share, size) in enumerate(CHAPTERS):
+        until = int(options.samples * share) // BATCH * BATCH
+        if run.seen >= until:
+            continue
+        taught = options.run / f"pseudo-labels-{number}.npy"
+        joined = pseudo_label(run, tagged, taught) if number and tagged else tagged
+        _train_chapter(
+            run, Views(labelled, joined, size, options.seed), until, workers, objective, unseen
+        )
+    return run
+
+
+def _train_chapter(
+    run: Run[GarmentNetwork],
+    views: Views,
+    until: int,
+    workers: int,
+    objective: Objective,
+    unseen: list[Example],
+) -> None:
+    bar = tqdm(
+        total=until,
+        initial=run.seen,
+        unit="img",
+        desc=f"{views.size[0]}x{views.size[1]}",
+        mininterval=10,
+    )
+    for number, (photos, labels, tags) in enumerate(run.batches(views, until, workers)):
+        run.network.train()
+        with run.autocast():
+            logits, seen = run.network(as_batch(photos, torch.float32))
+        loss = objective(logits, seen, labels, tags)
+        run.step(loss, len(photos))
+        bar.update(len(photos))
+        if number % 400 == 399:
+            run.save()
+            run.log({"loss": loss.item(), **validate(run, unseen)})
+    run.save()
+    run.log({"loss": loss.item(), **validate(run, unseen)})
+
+
+def export(run: Run[GarmentNetwork], path: Path, calibration: tuple[float, float]) -> None:
+    """Write the averaged network with all that the backend needs to know to use it.
+
+    Args:
+        run: The training run.
+        path: Of the safetensors file.
+        calibration: Slope and offset from ``training.calibration``.
+    """
+    metadata = {
+        "classes": json.dumps(CLASSES),
+        "groups": json.dumps(GROUP_OF_CLASS),
+        "area": json.dumps(AREA),
+        "calibration": json.dumps(calibration),
+    }
+    save_network(run.average, path, metadata)
+
+
+def export_calibrated(run: Run[GarmentNetwork], folder: Folder) -> Path:
+    """Export with scores calibrated on the validation part; returns the file's path."""
+    path = run.options.run / "embedded.safetensors"
+    export(run, path, (1.0, 0.0))
+    model = EmbeddedGarmentModel.load(path)
+    pairs = []
+    for photo in tqdm(split(folder.photographs())[1], "calibrating", leave=False):
+        labels = folder.class_table[folder.mask_of(photo)]
+        pairs += region_scores(model, read_photo(photo), labels)
+    export(run, path, fit(pairs))
+    return path
+
+
+def main() -> None:
+    """Train, validate, calibrate, export."""
+    parser = parser_for(__doc__, Path("runs/segmentation"), 80_000)
+    parser.add_argument(
+        "--tagged",
+        type=Path,
+        default=DATA.parent / "unlabelled",
+        help="folder of photos/ and tags.json",
+    )
+    arguments = parser.parse_args()
+    options, folder = options_from(arguments), Folder.open(arguments.data)
+    if arguments.export:
+        run = Run(GarmentNetwork(len(CLASSES)), options)
+    else:
+        run = train(options, folder, arguments.tagged, arguments.workers)
+    export_calibrated(run, folder)
+
+
+if __name__ == "__main__":
+    main()
