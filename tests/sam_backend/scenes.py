@@ -2,7 +2,7 @@
 
 import base64
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -28,6 +28,15 @@ Disc = tuple[int, int, int]
 def soon() -> Deadline:
     """A deadline that no test reaches."""
     return Deadline.after(60)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait on an event that nobody sets, in small steps, until the condition holds."""
+    never = threading.Event()
+    deadline = soon()
+    while not condition():
+        deadline.remaining()
+        never.wait(0.001)
 
 
 def draw(discs: Sequence[Disc], height: int = 96, width: int = 128) -> Pixels:

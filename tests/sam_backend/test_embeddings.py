@@ -1,5 +1,4 @@
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +9,7 @@ from ml_backend.errors import BudgetError, ImageDecodeError
 from sam_backend.embeddings import EmbeddingKey, Embeddings
 from sam_backend.lru import LruCache
 from sam_backend.models.base import Embedding
-from tests.sam_backend.scenes import FillModel, Pixels, draw, soon
+from tests.sam_backend.scenes import FillModel, Pixels, draw, soon, wait_until
 
 SCENE = draw([(30, 30, 10)])
 SIZE = SCENE.nbytes
@@ -20,15 +19,6 @@ Store = LruCache[EmbeddingKey, Embedding]
 
 def key(name: str) -> EmbeddingKey:
     return EmbeddingKey(name, FillModel.version)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait on an event that nobody sets, in small steps, until the condition holds."""
-    never = threading.Event()
-    deadline = soon()
-    while not condition():
-        deadline.remaining()
-        never.wait(0.001)
 
 
 def test_an_image_is_embedded_once_however_many_clicks_wait_for_it() -> None:
