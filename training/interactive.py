@@ -32,7 +32,7 @@ from training.data import Folder, Picture, read_photo, split
 from training.loop import BATCH, Options, Run, options_from, parser_for, save_network
 from training.shapes import draw_scene
 
-CHAPTERS = ((0.4, 128), (1.0, 192))  # until which share of the samples, side of the input
+CHAPTERS = ((0.7, 128), (1.0, 192))  # until which share of the samples, side of the input
 ROUNDS = (0.5, 0.25, 0.15, 0.1)  # how often 0, 1, 2, 3 corrections come before learning
 LEAST_AREA, LEAST_SIDE = 400, 13  # pixels; smaller regions are neither trained nor evaluated
 SCENES = 600  # drawn scenes kept in memory
@@ -282,8 +282,9 @@ def _train_chapter(
         loss = objective(logits, quality, truth)
         run.step(loss, len(photos))
         bar.update(len(photos))
-        if number % 400 == 399:
+        if number % 100 == 99:
             run.save()
+        if number % 400 == 399:
             run.log({"loss": loss.item(), **validate(run.average, crops.side, unseen)})
     run.save()
     run.log({"loss": loss.item(), **validate(run.average, crops.side, unseen)})

@@ -1,9 +1,10 @@
 """Train the garment network: ``python -m training.segmentation --data DIR``.
 
-Three sizes of picture, small first. After the first and the second the averaged network labels the
-photographs that have tags but no mask, each among the classes its tags allow, and they join in.
+Three chapters, small pictures first. After the first and the second the averaged network labels
+the photographs that have tags but no mask, each among the classes its tags allow, and they join in.
 """
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from ml_backend.layers import as_batch
-from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from ml_backend.layers import as_batch, speed_up
+from segmentation_backend.models.embedded import EmbeddedGarmentModel, Recipe
 from segmentation_backend.models.network import GarmentNetwork
 from segstudio.figures import draw_figure
 from training import augment, metrics
@@ -29,10 +30,8 @@ from training.loop import BATCH, DATA, Options, Run, options_from, parser_for, s
 from training.taxonomy import CLASSES, GROUP_OF_CLASS, GROUPS
 
 UNKNOWN = 255
-CHAPTERS = ((0.4, (192, 128)), (0.75, (288, 192)), (1.0, (384, 256)))  # until which share, size
+CHAPTERS = ((0.5, (192, 128)), (0.7, (192, 128)), (1.0, (288, 192)))  # until which share, size
 KEPT = (576, 384)  # the size photographs are kept in memory at
-VALIDATED = (384, 256)
-AREA = 384 * 256  # of the reduced photograph when the network is used
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,51 +181,44 @@ def _impossible(likely: Tensor, tags: Tensor, where: Tensor) -> Tensor:
     return allowed.logsumexp(-1)[where].mean().neg()
 
 
-@torch.inference_mode()
-def chances(network: GarmentNetwork, photo: Picture, run: Run[GarmentNetwork]) -> Tensor:
-    """(C, h, w) probabilities of a photograph at ``VALIDATED`` size, mirrored too."""
-    small = cv2.resize(photo, VALIDATED[::-1], interpolation=cv2.INTER_AREA)
-    pair = torch.from_numpy(np.stack([small, small[:, ::-1]])).to(run.options.device)
-    with run.autocast():
-        logits, _ = network(as_batch(pair, torch.float32))
-    both: Tensor = logits.float().softmax(1)
-    return (both[0] + both[1].flip(-1)) / 2
+def answering(run: Run[GarmentNetwork], size: tuple[int, int]) -> EmbeddedGarmentModel:
+    """The averaged network as the backend runs it, for pictures trained on at ``size``."""
+    ready = copy.deepcopy(run.average)
+    dtype = speed_up(ready, run.options.device)
+    recipe = Recipe(CLASSES, GROUP_OF_CLASS, area_for(size), 1.0, 0.0)
+    return EmbeddedGarmentModel(ready, recipe, "in training", dtype, run.options.device)
 
 
-def validate(run: Run[GarmentNetwork], examples: Sequence[Example]) -> dict[str, float]:
-    """Scores of the averaged network, at half of ``VALIDATED`` size."""
-    member = torch.eye(len(GROUPS))[list(GROUP_OF_CLASS)]
+def area_for(size: tuple[int, int]) -> int:
+    """Pixels to look at a photograph with: views are zoomed in by a quarter on the average."""
+    return round(1.25**2 * size[0] * size[1])
+
+
+def validate(model: EmbeddedGarmentModel, examples: Sequence[Example]) -> dict[str, float]:
+    """Scores on photographs as they are kept in memory."""
     total = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
     for example in examples:
-        found = chances(run.average, example.photo, run).cpu().permute(1, 2, 0)
-        group = (found @ member).argmax(-1)
-        allowed = member.T[group] > 0
-        answer = torch.where(allowed, found, -1.0).argmax(-1).numpy().astype(np.uint8)
-        truth = cv2.resize(example.labels, answer.shape[::-1], interpolation=cv2.INTER_NEAREST)
-        total += metrics.confusion(np.asarray(truth, np.uint8), answer)
+        total += metrics.confusion(example.labels, model.segment([example.photo])[0].indices)
     return metrics.scores(total)
 
 
-def pseudo_label(run: Run[GarmentNetwork], tagged: Sequence[Example], kept: Path) -> list[Example]:
-    """Label tagged photographs with the averaged network; from ``kept`` if that was done before."""
+def pseudo_label(
+    model: EmbeddedGarmentModel, tagged: Sequence[Example], kept: Path
+) -> list[Example]:
+    """Label tagged photographs, each among its tags; from ``kept`` if that was done before."""
     if not kept.exists():
-        np.save(
-            kept,
-            np.stack(
-                [_sure_labels(run, example) for example in tqdm(tagged, "labelling", leave=False)]
-            ),
-        )
+        found = [_sure_labels(model, example) for example in tqdm(tagged, "labelling", leave=False)]
+        np.save(kept, np.stack(found))
     return [
         Example(example.photo, labels, example.tags)
         for example, labels in zip(tagged, np.load(kept), strict=True)
     ]
 
 
-def _sure_labels(run: Run[GarmentNetwork], example: Example) -> Picture:
-    found = chances(run.average, example.photo, run).cpu()
-    found = found * torch.from_numpy(example.tags)[:, None, None]
-    best, labels = (found / found.sum(0, keepdim=True)).max(0)
-    return torch.where(best > 0.6, labels, UNKNOWN).numpy().astype(np.uint8)
+def _sure_labels(model: EmbeddedGarmentModel, example: Example) -> Picture:
+    found = model.chances(example.photo) * example.tags[:, None, None]
+    sure = found.max(0) > 0.6 * found.sum(0)
+    return np.where(sure, found.argmax(0), UNKNOWN).astype(np.uint8)
 
 
 def train(
@@ -244,7 +236,9 @@ def train(
         if run.seen >= until:
             continue
         taught = options.run / f"pseudo-labels-{number}.npy"
-        joined = pseudo_label(run, tagged, taught) if number and tagged else tagged
+        joined = tagged
+        if number and tagged:
+            joined = pseudo_label(answering(run, CHAPTERS[number - 1][1]), tagged, taught)
         _train_chapter(
             run, Views(labelled, joined, size, options.seed), until, workers, objective, unseen
         )
@@ -273,11 +267,12 @@ def _train_chapter(
         loss = objective(logits, seen, labels, tags)
         run.step(loss, len(photos))
         bar.update(len(photos))
-        if number % 400 == 399:
+        if number % 100 == 99:
             run.save()
-            run.log({"loss": loss.item(), **validate(run, unseen)})
+        if number % 400 == 399:
+            run.log({"loss": loss.item(), **validate(answering(run, views.size), unseen)})
     run.save()
-    run.log({"loss": loss.item(), **validate(run, unseen)})
+    run.log({"loss": loss.item(), **validate(answering(run, views.size), unseen)})
 
 
 def export(run: Run[GarmentNetwork], path: Path, calibration: tuple[float, float]) -> None:
@@ -291,7 +286,7 @@ def export(run: Run[GarmentNetwork], path: Path, calibration: tuple[float, float
     metadata = {
         "classes": json.dumps(CLASSES),
         "groups": json.dumps(GROUP_OF_CLASS),
-        "area": json.dumps(AREA),
+        "area": json.dumps(area_for(CHAPTERS[-1][1])),
         "calibration": json.dumps(calibration),
     }
     save_network(run.average, path, metadata)
