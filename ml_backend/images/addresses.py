@@ -66,7 +66,13 @@ def parse_host(text: str) -> Host:
         url = httpx.URL(f"host://{text.strip()}")
     except httpx.InvalidURL:
         url = httpx.URL()
-    if not url.host or url.raw_path not in {b"", b"/"} or url.userinfo or url.fragment:
+    if (
+        not url.host
+        or "*" in url.host
+        or url.raw_path not in {b"", b"/"}
+        or url.userinfo
+        or url.fragment
+    ):
         raise SettingsError(
             f"ALLOWED_IMAGE_HOSTS: {text!r} is not a host",
             "list host names or host:port, without http:// and path",

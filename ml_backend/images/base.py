@@ -72,8 +72,8 @@ def check_size(size: int, max_bytes: int) -> None:
     """
     if size > max_bytes:
         raise ImageDecodeError(
-            f"the image has more than {max_bytes / 1e6:g} MB",
-            "make it smaller, or raise MAX_IMAGE_BYTES",
+            f"the image has more than {max_bytes / 1e6:.3g} MB",
+            "make it smaller, or raise MAX_IMAGE_MB",
         )
 
 

@@ -78,8 +78,8 @@ def _check_pixels(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageDecodeError(
-            f"the image has {width} x {height} pixels, more than {max_pixels / 1e6:g} million",
-            "make it smaller, or raise MAX_IMAGE_PIXELS",
+            f"the image has {width} x {height} pixels, more than {max_pixels / 1e6:.3g} million",
+            "make it smaller, or raise MAX_IMAGE_MEGAPIXELS",
         )
 
 

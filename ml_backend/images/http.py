@@ -35,9 +35,10 @@ SERVER_ERROR_HINT = "the server has a problem; try again later"
 class HttpStatusError(ImageFetchError):
     """The server answered with an error status."""
 
-    def __init__(self, host: str, status: int) -> None:
+    def __init__(self, url: httpx.URL, status: int) -> None:
         hint = SERVER_ERROR_HINT if status >= 500 else HINTS.get(status, "")
-        super().__init__(f"{host} answered HTTP {status}", hint)
+        super().__init__(f"{url.host} answered HTTP {status}", hint)
+        self.url = url
         self.status = status
 
 
@@ -54,6 +55,8 @@ def parse_url(text: str) -> httpx.URL:
         raise ImageReferenceError(f"{describe(text)} is not a valid URL") from error
     if url.scheme not in {"http", "https"} or not url.host:
         raise ImageReferenceError(f"{describe(text)} is not an http(s) URL with a host")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise ImageReferenceError(f"{describe(text)} has a port that does not exist")
     if url.userinfo:
         raise ImageRefusedError(f"{describe(text)} holds a user name", "use a signed URL instead")
     return url
@@ -147,7 +150,7 @@ class HttpClient:
 
     def _read(self, url: httpx.URL, response: httpcore.Response, deadline: Deadline) -> bytes:
         if response.status != 200:
-            raise HttpStatusError(url.host, response.status)
+            raise HttpStatusError(url, response.status)
         headers = httpx.Headers(response.headers)
         if headers.get("content-type", "").startswith("text/html"):
             raise ImageFetchError(

@@ -96,11 +96,11 @@ class LabelStudio(Source):
         try:
             return self._get(url, authorization, deadline)
         except HttpStatusError as error:
-            if error.status not in {401, 403}:
+            if error.status != 401:
                 raise
             renewed = self._key.authorization(deadline, rejected=authorization)
             if renewed == authorization:
-                raise ImageFetchError(f"Label Studio: {error.message}", KEY_HINT) from error
+                raise
         return self._get(url, renewed, deadline)
 
     def _get(self, url: httpx.URL, authorization: str, deadline: Deadline) -> bytes:
@@ -113,7 +113,12 @@ class LabelStudio(Source):
                 )
             return {}
 
-        return self._client.get(url, self._policy, deadline, headers)
+        try:
+            return self._client.get(url, self._policy, deadline, headers)
+        except HttpStatusError as error:
+            if error.status in {401, 403} and self._is_ours(error.url):
+                error.hint = KEY_HINT
+            raise
 
     def _exchange(self, refresh_token: str, deadline: Deadline) -> str:
         url = parse_url(str(self._base).rstrip("/") + "/api/token/refresh/")

@@ -43,7 +43,7 @@ class ImageSettings(BaseModel):
     mutable_cache_seconds: float = Field(600, ge=0)
 
     max_image_bytes: int = Field(50_000_000, gt=0)
-    max_image_pixels: int = Field(100_000_000, gt=0, le=PILLOW_MAX_PIXELS)
+    max_image_pixels: int = Field(100_000_000, gt=0)
 
     connect_seconds: float = Field(5, gt=0)
     read_seconds: float = Field(20, gt=0)
@@ -58,6 +58,9 @@ class ImageSettings(BaseModel):
             _check_api_key(self.label_studio_api_key.get_secret_value())
         if self.credentials_base64 is not None:
             decode_service_account(self.credentials_base64)
+        if self.max_image_pixels > PILLOW_MAX_PIXELS:
+            most = PILLOW_MAX_PIXELS // 1_000_000
+            raise SettingsError(f"MAX_IMAGE_MEGAPIXELS is more than {most}, the most that works")
         for entry in self.allowed_image_hosts:
             parse_host(entry)
         return self
