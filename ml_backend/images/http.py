@@ -1,11 +1,12 @@
 """HTTP for addresses that users give us.
 
 Straight on httpcore, the layer below httpx: no proxies from the environment, no cookies, no
-decompression, one fresh connection pool a fetch, and full say over each connection and redirect.
+decompression, a fresh connection for each request, and full say over each connection and redirect.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from ssl import SSLContext
 from typing import Any
 
@@ -77,7 +78,10 @@ class HttpClient:
 
     def __init__(self, settings: ImageSettings) -> None:
         self._settings = settings
-        self._tls = httpx.create_ssl_context()
+
+    @cached_property
+    def _tls(self) -> SSLContext:
+        return httpx.create_ssl_context()
 
     def get(
         self,
@@ -97,13 +101,12 @@ class HttpClient:
         Raises:
             ImageError: Refused, not there, too slow, too large, or not an image.
         """
-        with self._connections(policy, deadline) as pool:
-            for _ in range(MAX_REDIRECTS + 1):
-                with self._request(pool, "GET", url, headers(url)) as response:
-                    target = _redirect_target(url, response)
-                    if target is None:
-                        return self._read(url, response, deadline)
-                url = target
+        for _ in range(MAX_REDIRECTS + 1):
+            with self._request("GET", url, headers(url), policy, deadline) as response:
+                target = _redirect_target(url, response)
+                if target is None:
+                    return self._read(url, response, deadline)
+            url = target
         raise ImageFetchError(f"{url.host} redirects more than {MAX_REDIRECTS} times")
 
     def post_json(
@@ -111,23 +114,17 @@ class HttpClient:
     ) -> bytes:
         """Post JSON to where it says and nowhere else: redirects count as errors."""
         headers = {"Content-Type": "application/json"}
-        with (
-            self._connections(policy, deadline) as pool,
-            self._request(pool, "POST", url, headers, body) as response,
-        ):
+        with self._request("POST", url, headers, policy, deadline, body) as response:
             return self._read(url, response, deadline)
-
-    def _connections(self, policy: AddressPolicy, deadline: Deadline) -> httpcore.ConnectionPool:
-        backend = PinnedBackend(policy, deadline)
-        return httpcore.ConnectionPool(ssl_context=self._tls, network_backend=backend)
 
     @contextmanager
     def _request(
         self,
-        pool: httpcore.ConnectionPool,
         method: str,
         url: httpx.URL,
         headers: Headers,
+        policy: AddressPolicy,
+        deadline: Deadline,
         body: bytes | None = None,
     ) -> Iterator[httpcore.Response]:
         target = httpcore.URL(
@@ -135,15 +132,19 @@ class HttpClient:
         )
         own = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"}
         connect, read = self._settings.connect_seconds, self._settings.read_seconds
-        extensions = {"timeout": {"connect": connect, "read": read, "write": read}}
+        pool = httpcore.ConnectionPool(
+            ssl_context=self._tls if url.scheme == "https" else None,
+            network_backend=PinnedBackend(policy, deadline),
+        )
         with (
             _plain_errors(url.host),
+            pool,
             pool.stream(
                 method,
                 target,
                 headers=[*(own | headers).items()],
                 content=body,
-                extensions=extensions,
+                extensions={"timeout": {"connect": connect, "read": read, "write": read}},
             ) as response,
         ):
             yield response
