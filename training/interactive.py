@@ -83,7 +83,7 @@ def _scene(seed: int) -> tuple[Picture, list[Bools]]:
     return draw_scene(seed)
 
 
-class Crops(Dataset[object]):
+class Crops(Dataset[Sample]):
     """Sample ``i`` is a random prompt for a random object, the same for the same seed."""
 
     def __init__(self, photographs: list[Annotated], side: int, seed: int) -> None:

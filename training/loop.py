@@ -121,7 +121,7 @@ class Run(Generic[Net]):
             else:
                 mine.copy_(theirs[name])
 
-    def batches(self, data: Dataset[object], until: int, workers: int) -> Iterator[list[Tensor]]:
+    def batches(self, data: Dataset[Any], until: int, workers: int) -> Iterator[list[Tensor]]:
         """The samples from ``seen`` to ``until``, in batches; the same whenever resumed."""
         order = range(self.seen, until)
         loader = DataLoader(

@@ -30,6 +30,7 @@ from training.loop import BATCH, DATA, Options, Run, options_from, parser_for, s
 from training.taxonomy import CLASSES, GROUP_OF_CLASS, GROUPS
 
 UNKNOWN = 255
+Sample = tuple[Picture, Picture, npt.NDArray[np.float32]]  # photo, labels at half size, tags
 CHAPTERS = ((0.5, (192, 128)), (0.7, (192, 128)), (1.0, (288, 192)))  # until which share, size
 KEPT = (576, 384)  # the size photographs are kept in memory at
 
@@ -78,7 +79,7 @@ def _fit(picture: Picture, method: int) -> Picture:
     return np.asarray(cv2.resize(picture, KEPT[::-1], interpolation=method), np.uint8)
 
 
-class Views(Dataset[object]):
+class Views(Dataset[Sample]):
     """Sample ``i`` is a random view of a random photograph, the same for the same seed."""
 
     def __init__(
@@ -86,7 +87,7 @@ class Views(Dataset[object]):
     ) -> None:
         self.labelled, self.tagged, self.size, self.seed = labelled, tagged, size, seed
 
-    def __getitem__(self, index: int) -> tuple[Picture, Picture, npt.NDArray[np.float32]]:
+    def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.seed, index))
         kind = rng.random()
         if kind < 0.06:
@@ -95,7 +96,7 @@ class Views(Dataset[object]):
             return self._view(rng, self.tagged[rng.integers(len(self.tagged))])
         return self._view(rng, self.labelled[rng.integers(len(self.labelled))])
 
-    def _figure(self, rng: np.random.Generator) -> tuple[Picture, Picture, npt.NDArray[np.float32]]:
+    def _figure(self, rng: np.random.Generator) -> Sample:
         rows, columns = self.size
         drawn = draw_figure(int(rng.integers(2**31)), rows, columns)
         labels = np.zeros(self.size, np.uint8)
@@ -104,9 +105,7 @@ class Views(Dataset[object]):
         half = np.ascontiguousarray(labels[::2, ::2])
         return augment.recolour(rng, drawn.image), half, presence(np.unique(half))
 
-    def _view(
-        self, rng: np.random.Generator, example: Example
-    ) -> tuple[Picture, Picture, npt.NDArray[np.float32]]:
+    def _view(self, rng: np.random.Generator, example: Example) -> Sample:
         view = augment.random_view(rng, KEPT, self.size)
         photo = augment.warp(example.photo, view, self.size)
         half = (self.size[0] // 2, self.size[1] // 2)

@@ -1,0 +1,151 @@
+"""The garment network that ships: what a labeler finds on the photographs of a task."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from ml_backend.errors import ModelError
+from segmentation_backend.models.base import GarmentModel
+from segmentation_backend.models.embedded import WEIGHTS, EmbeddedGarmentModel
+from segstudio.figures import Figure, draw_figure
+
+FLOORS = {
+    "coat": 0.75,
+    "dress": 0.75,
+    "shirt": 0.75,
+    "jersey shirt": 0.75,
+    "pants": 0.8,
+    "skirt": 0.8,
+    "footwear": 0.7,
+    "hat": 0.7,
+    "bag-belt": 0.7,
+}
+LABELS = {
+    *("jacket", "coat", "shirt", "blouse", "other tops", "jersey shirt", "dress", "jumpsuit"),
+    *("skirt", "pants", "knitwear", "tailleur", "swimwear", "footwear", "scarf-gloves"),
+    *("other accessories", "jewelry", "hat", "bag-belt"),
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> EmbeddedGarmentModel:
+    return EmbeddedGarmentModel.load()
+
+
+@pytest.fixture(scope="module")
+def figures() -> list[Figure]:
+    return [draw_figure(9000 + seed) for seed in range(16)]
+
+
+def test_it_serves_the_garment_protocol(model: EmbeddedGarmentModel) -> None:
+    served: GarmentModel = model
+    assert served.classes[0] == "background"
+    assert set(served.classes) == LABELS | {"background", "hair", "skin"}
+    assert served.version.startswith("embedded-1-")
+    assert EmbeddedGarmentModel.load().version == served.version
+
+
+def test_the_weights_are_small_enough_to_ship() -> None:
+    assert WEIGHTS.stat().st_size < 12_000_000
+
+
+def test_garments_of_drawn_people_are_found_and_named(
+    model: EmbeddedGarmentModel, figures: list[Figure]
+) -> None:
+    found: dict[str, list[float]] = {name: [] for name in FLOORS}
+    for figure in figures:
+        indices = model.segment([figure.image])[0].indices
+        for name, truth in figure.masks.items():
+            answer = indices == model.classes.index(name)
+            found[name].append((truth & answer).sum() / (truth | answer).sum())
+    means = {name: float(np.mean(ious)) for name, ious in found.items() if ious}
+    assert means.keys() == FLOORS.keys()
+    assert {name: iou for name, iou in means.items() if iou < FLOORS[name]} == {}
+
+
+def test_a_score_tells_how_much_of_a_region_is_right(
+    model: EmbeddedGarmentModel, figures: list[Figure]
+) -> None:
+    for answer in model.segment([figure.image for figure in figures[:4]]):
+        present = np.bincount(answer.indices.ravel(), minlength=len(model.classes)) > 0
+        assert answer.scores.dtype == np.float32
+        assert ((answer.scores >= 0) & (answer.scores <= 1)).all()
+        assert (answer.scores[~present] == 0).all()
+        assert answer.scores[answer.indices[600, 275]] > 0.3
+
+
+def test_the_same_photograph_gets_the_same_answer(
+    model: EmbeddedGarmentModel, figures: list[Figure]
+) -> None:
+    first, again = model.segment([figures[0].image, figures[0].image])
+    assert np.array_equal(first.indices, again.indices)
+    assert np.array_equal(first.scores, again.scores)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (1, 900), (65, 400), (400, 65), (333, 517), (2000, 3000)]
+)
+def test_any_size_gets_a_map_of_its_own_size(
+    model: EmbeddedGarmentModel, height: int, width: int
+) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    answer = model.segment([image])[0]
+    assert answer.indices.shape == (height, width)
+    assert answer.indices.dtype == np.uint8
+    assert answer.scores.shape == (len(model.classes),)
+
+
+def test_a_plain_wall_wears_nothing(model: EmbeddedGarmentModel) -> None:
+    wall = np.full((400, 300, 3), 128, np.uint8)
+    indices = model.segment([wall])[0].indices
+    assert (indices >= model.classes.index("jacket")).mean() < 0.02
+
+
+def test_edges_are_smooth_at_full_size(model: EmbeddedGarmentModel) -> None:
+    """A staircase of blocks would hold still for several rows and then jump."""
+    figure = draw_figure(9000, 3000, 2000)
+    garments = model.segment([figure.image])[0].indices >= model.classes.index("jacket")
+    edges = np.argmax(garments, axis=1)[garments.any(1)]
+    steps = np.abs(np.diff(edges))
+    assert np.median(steps[steps > 0]) <= 4
+
+
+def test_threads_get_their_own_answers(model: EmbeddedGarmentModel, figures: list[Figure]) -> None:
+    images = [figure.image for figure in figures[:4]]
+    alone = [model.segment([image])[0].indices for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda image: model.segment([image])[0].indices, images * 3))
+    for number, indices in enumerate(together):
+        assert np.mean(indices == alone[number % 4]) > 0.999
+
+
+def test_a_photograph_takes_well_under_a_second(
+    model: EmbeddedGarmentModel, figures: list[Figure]
+) -> None:
+    start = perf_counter()
+    model.segment([figures[0].image])
+    assert perf_counter() - start < 1.0
+
+
+def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="reinstall") as caught:
+        EmbeddedGarmentModel.load(tmp_path / "none.safetensors")
+    assert "none.safetensors" in caught.value.message
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(WEIGHTS.read_bytes()[:100_000])
+    with pytest.raises(ModelError, match="cannot be read"):
+        EmbeddedGarmentModel.load(damaged)
+
+
+def test_weights_that_do_not_name_their_classes_are_refused(tmp_path: Path) -> None:
+    nameless = tmp_path / "nameless.safetensors"
+    save_file(load_file(WEIGHTS), nameless)
+    with pytest.raises(ModelError, match="how to use them"):
+        EmbeddedGarmentModel.load(nameless)

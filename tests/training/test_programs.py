@@ -1,0 +1,90 @@
+"""The three programs, run for a few steps on drawn people."""
+
+import csv
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sam_backend.models.embedded import EmbeddedPromptableModel
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from training import calibration, evaluate, interactive, metrics, segmentation
+from training.data import Folder
+from training.loop import Options
+from training.taxonomy import CLASSES
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    return Options(tmp_path / "run", samples=48, seed=1, device="cpu", rate=1e-3)
+
+
+def test_segmentation_trains_labels_the_tagged_and_exports(
+    drawn_folder: Folder, options: Options
+) -> None:
+    tagged = drawn_folder.path.parent / "unlabelled"
+    run = segmentation.train(options, drawn_folder, tagged, workers=1)
+    assert run.seen == 48
+    path = segmentation.export_calibrated(run, drawn_folder)
+    assert EmbeddedGarmentModel.load(path).classes == CLASSES
+    with (options.run / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {"samples", "loss", "clothes_iou", "group_iou"} <= rows[-1].keys()
+    assert (options.run / "log.png").exists()
+    assert list(options.run.glob("pseudo-labels-*.npy"))
+
+
+def test_interactive_trains_from_the_other_encoder_and_is_resumed(
+    drawn_folder: Folder, options: Options
+) -> None:
+    first = interactive.train(replace(options, samples=16), drawn_folder, None, workers=1)
+    assert first.seen == 16
+    resumed = interactive.train(replace(options, samples=32), drawn_folder, None, workers=1)
+    assert resumed.seen == 32
+    assert (options.run / "checkpoint.pt").exists()
+    weights = torch.load(options.run / "checkpoint.pt", weights_only=True)["average"]
+    assert not torch.equal(weights["head.weight"], first.average.head.weight)
+
+
+def test_evaluate_prints_and_saves_tables_and_contact_sheets(
+    drawn_folder: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["evaluate", "--data", str(drawn_folder.path), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", command)
+    evaluate.main()
+    printed = capsys.readouterr().out
+    assert "clothes_iou" in printed
+    assert "GrabCut" in printed
+    saved = {path.name for path in (tmp_path / "out").iterdir()}
+    assert saved == {"tables.txt", "segmentation.png", "interactive.png"}
+
+
+def test_embedded_weights_load_through_the_public_names() -> None:
+    assert EmbeddedPromptableModel.load().version != EmbeddedGarmentModel.load().version
+
+
+def test_calibration_brings_scores_to_what_they_foretell() -> None:
+    pairs = [(0.9, 0.5), (0.8, 0.4), (0.95, 0.6), (0.5, 0.2), (0.3, 0.1)] * 10
+    slope, offset = calibration.fit(pairs)
+    scores, ious = torch.tensor(pairs).T
+    after = torch.sigmoid(slope * torch.logit(scores) + offset)
+    assert (after - ious).abs().mean() < 0.05
+
+
+def test_the_figures_count_groups_and_labels_apart() -> None:
+    coat, jacket, pants = (CLASSES.index(name) for name in ("coat", "jacket", "pants"))
+    counts = metrics.confusion(
+        np.array([[coat, coat, pants, 0]], "uint8"),
+        np.array([[jacket, coat, pants, 0]], "uint8"),
+    )
+    found = metrics.scores(counts)
+    assert found["clothes_iou"] == 1
+    assert found["group_accuracy"] == 1
+    assert found["label_accuracy"] == pytest.approx(2 / 3)
+    assert found["group_iou"] == 1
