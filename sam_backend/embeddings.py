@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import BudgetError
+from sam_backend.lanes import Lane, result_of
 from sam_backend.models.base import Embedding, PromptableModel
 
 
@@ -59,7 +59,7 @@ class Embeddings:
     def __init__(self, model: PromptableModel, store: EmbeddingStore) -> None:
         self._model = model
         self._store = store
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
+        self._lane = Lane("embed")
         self._flights: dict[EmbeddingKey, _Flight] = {}
         self._lock = threading.Lock()
 
@@ -82,12 +82,7 @@ class Embeddings:
         if found is not None:
             return found
         with self._join(key, decode) as future:
-            wait([future], timeout=deadline.remaining())
-            if not future.done():
-                raise BudgetError(
-                    "the image could not be prepared in time", "click again in a moment"
-                )
-            return future.result()
+            return result_of(future, deadline)
 
     @contextmanager
     def _join(
@@ -96,7 +91,7 @@ class Embeddings:
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:
-                flight = _Flight(self._executor.submit(self._make, key, decode))
+                flight = _Flight(self._lane.submit(lambda: self._make(key, decode)))
                 self._flights[key] = flight
             flight.waiting += 1
         try:

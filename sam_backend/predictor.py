@@ -14,6 +14,7 @@ from ml_backend.predictor import image_reference
 from ml_backend.prompts import Context
 from ml_backend.regions import mask_regions
 from sam_backend.embeddings import EmbeddingKey, Embeddings, EmbeddingStore
+from sam_backend.lanes import Lane
 from sam_backend.models.base import Mask, PromptableModel
 from sam_backend.objects import prompted_objects
 from sam_backend.refinement import Refiner
@@ -34,6 +35,7 @@ class SamPredictor:
         self._images = images
         self._embeddings = Embeddings(model, store)
         self._refiner = Refiner(model)
+        self._clicks = Lane("click")
 
     @property
     def model_version(self) -> str:
@@ -88,7 +90,8 @@ class SamPredictor:
         image = self._images.open(reference, deadline.remaining())
         key = EmbeddingKey(image.digest, self._version)
         embedding = self._embeddings.get(key, image.decode, deadline)
-        return [
-            self._refiner.segment(key, embedding, prompts, deadline)
-            for prompts in prompted_objects(context, embedding.height, embedding.width)
-        ]
+        objects = prompted_objects(context, embedding.height, embedding.width)
+        return self._clicks.run(
+            lambda: [self._refiner.segment(key, embedding, each, deadline) for each in objects],
+            deadline,
+        )

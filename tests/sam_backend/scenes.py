@@ -79,7 +79,7 @@ class FillModel:
     def embed(self, image: Pixels) -> Embedding:
         self.embedded.append(image)
         assert self.may_embed.wait(30)
-        return Embedding(*image.shape[:2], {"image": image})
+        return Embedding(image.shape[0], image.shape[1], {"image": image})
 
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
         self.segmented.append((prompts, previous is not None))

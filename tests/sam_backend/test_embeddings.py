@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_embeddings_are_made_one_at_a_time_and_each_of_its_own_image() -> None:
     embeddings = Embeddings(JealousModel(), Store(1 << 20))
     with ThreadPoolExecutor(8) as pool:
         waiting = [
-            pool.submit(embeddings.get, key(str(i)), lambda i=i: np.full_like(SCENE, i), soon())
+            pool.submit(embeddings.get, key(str(i)), partial(np.full_like, SCENE, i), soon())
             for i in range(24)
         ]
         for index, future in enumerate(waiting):

@@ -1,0 +1,63 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from structlog.testing import capture_logs
+
+from ml_backend.errors import ModelError
+from sam_backend.models import registry
+from sam_backend.models.registry import load_model
+from sam_backend.models.segment_anything import CHECKPOINTS, Checkpoint
+from sam_backend.settings import SamSettings
+from tests.sam_backend import tiny_sam
+
+
+def settings(models_dir: Path, **changes: object) -> SamSettings:
+    return SamSettings.model_validate({"models_dir": models_dir, "device": "cpu"} | changes)
+
+
+@pytest.fixture
+def small_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The published names and file names, with small networks: vit_l and vit_b are there."""
+    tiny = tiny_sam.save(tmp_path)
+    data = (tmp_path / tiny.file).read_bytes()
+    small = [replace(tiny, name=c.name, file=c.file) for c in CHECKPOINTS]
+    for checkpoint in small[1:]:
+        (tmp_path / checkpoint.file).write_bytes(data)
+    monkeypatch.setattr(registry, "CHECKPOINTS", tuple(small))
+    return tmp_path
+
+
+def test_auto_is_the_embedded_model_where_there_are_no_other_weights(tmp_path: Path) -> None:
+    assert load_model(settings(tmp_path)).version.startswith("embedded-")
+
+
+def test_auto_is_the_best_model_whose_weights_are_there(small_checkpoints: Path) -> None:
+    with capture_logs() as logs:
+        model = load_model(settings(small_checkpoints))
+    assert model.version.startswith("sam-vit_l-")
+    (line,) = logs
+    assert (line["asked"], line["model_version"]) == ("auto", model.version)
+
+
+def test_a_named_model_is_that_model_whatever_else_is_there(small_checkpoints: Path) -> None:
+    named = {
+        name: load_model(settings(small_checkpoints, sam_model=name)).version
+        for name in ("vit_b", "embedded")
+    }
+    assert named["vit_b"].startswith("sam-vit_b-")
+    assert named["embedded"].startswith("embedded-")
+
+
+def test_damaged_weights_are_an_error_and_no_lesser_model_takes_their_place(
+    small_checkpoints: Path,
+) -> None:
+    (small_checkpoints / "sam_vit_h_4b8939.pth").write_bytes(b"half a download")
+    with pytest.raises(ModelError, match=r"sam_vit_h_4b8939\.pth is damaged"):
+        load_model(settings(small_checkpoints))
+
+
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS, ids=lambda c: c.name)
+def test_published_names_are_those_that_the_settings_take(checkpoint: Checkpoint) -> None:
+    assert SamSettings(sam_model=checkpoint.name).sam_model == checkpoint.name
