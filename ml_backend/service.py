@@ -13,6 +13,7 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import (
     BudgetError,
     BusyError,
+    ModelError,
     PromptError,
     SegstudioError,
     TaskError,
@@ -53,7 +54,13 @@ class Service:
         """
         if not self._loading.done():
             raise BusyError("the model is loading", "ask again in a few seconds")
-        return self._loading.result()
+        error = self._loading.exception()
+        if error is None:
+            return self._loading.result()
+        if isinstance(error, SegstudioError):
+            # Raised once per request: without this its traceback would grow each time.
+            raise error.with_traceback(None)
+        raise ModelError(f"the model failed to load: {error!r}", "the log has the details")
 
     def setup(self, label_config: str) -> str:
         """Check a label config against the model; returns the model version.

@@ -3,7 +3,7 @@
 from flask import Flask
 
 import ml_backend.api
-from ml_backend.images import open_images
+from ml_backend.images import ImageSource
 from ml_backend.logs import configure_logging
 from ml_backend.settings import read_settings
 from sam_backend.embeddings import EmbeddingKey
@@ -29,4 +29,4 @@ def load_predictor(settings: SamSettings) -> SamPredictor:
         SettingsError: Images cannot be had with these settings.
     """
     store: LruCache[EmbeddingKey, Embedding] = LruCache(settings.embedding_cache_bytes)
-    return SamPredictor(load_model(settings), open_images(settings), store)
+    return SamPredictor(load_model(settings), ImageSource(settings.image_settings), store)

@@ -1,10 +1,10 @@
 """The segmentation backend's WSGI app."""
 
 import numpy as np
-import torch
 from flask import Flask
 
 import ml_backend.api
+from ml_backend.compute import prepare_torch
 from ml_backend.images import ImageSource
 from ml_backend.logs import configure_logging
 from ml_backend.settings import read_settings
@@ -26,8 +26,7 @@ def load_predictor(settings: SegmentationSettings) -> SegmentationPredictor:
     Raises:
         ModelError: Its weights cannot be used.
     """
-    torch.set_num_threads(settings.compute_threads)
-    model = EmbeddedGarmentModel.load(device=settings.device)
+    model = EmbeddedGarmentModel.load(device=prepare_torch(settings))
     model.segment([np.zeros((825, 550, 3), np.uint8)])
     images = ImageSource(settings.image_settings)
     return SegmentationPredictor(model, images, settings.min_region_fraction)

@@ -6,7 +6,7 @@ import numpy as np
 import structlog
 import torch
 
-from ml_backend.errors import ModelError
+from ml_backend.compute import prepare_torch
 from sam_backend.models.base import Box, Point, PromptableModel, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.segment_anything import CHECKPOINTS, SegmentAnything
@@ -25,8 +25,7 @@ def load_model(settings: SamSettings) -> PromptableModel:
         ModelError: Weights are missing or not what their name says, or there is no such device.
     """
     started = time.perf_counter()
-    torch.set_num_threads(settings.compute_threads)
-    device = choose_device(settings.device)
+    device = prepare_torch(settings)
     name = _best_present(settings) if settings.sam_model == "auto" else settings.sam_model
     model = _load(name, settings, device)
     _warm_up(model)
@@ -39,18 +38,6 @@ def load_model(settings: SamSettings) -> PromptableModel:
         seconds=round(time.perf_counter() - started, 1),
     )
     return model
-
-
-def choose_device(wanted: str) -> str:
-    """``cuda`` or ``cpu``: ``auto`` takes the GPU where there is one.
-
-    Raises:
-        ModelError: ``cuda`` is wanted, and there is none.
-    """
-    has_gpu = torch.cuda.is_available()
-    if wanted == "cuda" and not has_gpu:
-        raise ModelError("DEVICE is cuda, but PyTorch finds no GPU", "set DEVICE to auto or cpu")
-    return "cuda" if has_gpu and wanted != "cpu" else "cpu"
 
 
 def _best_present(settings: SamSettings) -> str:

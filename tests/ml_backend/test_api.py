@@ -311,6 +311,17 @@ def test_a_model_that_cannot_load_says_why() -> None:
     assert response.get_json()["error"]["hint"] == "place it again"
 
 
+def test_a_model_that_fails_unexpectedly_says_so_each_time() -> None:
+    def load() -> Predictor:
+        raise RuntimeError("no such device")
+
+    client = loaded(load)
+    for _ in range(2):
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert "no such device" in response.get_json()["error"]["message"]
+
+
 def test_health_and_setup_answer_while_a_prediction_is_running(predictor: OneBox) -> None:
     client = ready_client(predictor)
     predictor.may_answer.clear()

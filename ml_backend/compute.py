@@ -1,0 +1,22 @@
+"""Where PyTorch computes, and with how many threads."""
+
+import torch
+
+from ml_backend.errors import ModelError
+from ml_backend.settings import BackendSettings
+
+
+def prepare_torch(settings: BackendSettings) -> str:
+    """Set PyTorch's threads, and choose its device.
+
+    Returns:
+        ``cuda`` or ``cpu``; with ``DEVICE=auto`` the GPU where there is one.
+
+    Raises:
+        ModelError: ``cuda`` is wanted, and there is none.
+    """
+    torch.set_num_threads(settings.compute_threads)
+    has_gpu = torch.cuda.is_available()
+    if settings.device == "cuda" and not has_gpu:
+        raise ModelError("DEVICE is cuda, but PyTorch finds no GPU", "set DEVICE to auto or cpu")
+    return "cuda" if has_gpu and settings.device != "cpu" else "cpu"

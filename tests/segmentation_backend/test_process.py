@@ -1,0 +1,124 @@
+"""The segmentation backend as a real process, with the shipped network."""
+
+import base64
+import io
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml_backend.brush import decode_rle
+from segstudio.figures import draw_figure
+from tests.processes import Backend, running_backend
+
+CONFIG = (Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml").read_text()
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    with running_backend("segmentation_backend", tmp_path_factory.mktemp("backend")) as running:
+        yield running
+
+
+def reference(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=92)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def predict(url: str, references: list[str]) -> list[Any]:
+    tasks = [{"id": i, "data": {"image": text}} for i, text in enumerate(references)]
+    body = {"tasks": tasks, "label_config": CONFIG, "params": {"context": None}}
+    response = httpx.post(f"{url}/predict", json=body, timeout=100)
+    assert response.status_code == 200
+    results: list[Any] = response.json()["results"]
+    return results
+
+
+def test_the_garments_of_a_drawn_figure_come_masked_and_named(backend: Backend) -> None:
+    figure = draw_figure(3, 825, 550)
+    (entry,) = predict(backend.url, [reference(figure.image)])
+    found = {
+        region["value"]["brushlabels"][0]: decode_rle(region["value"]["rle"], 825, 550)
+        for region in entry["result"]
+    }
+    truth = np.logical_or.reduce(list(figure.masks.values()))
+    clothes = np.logical_or.reduce(list(found.values()))
+    assert (truth & clothes).sum() / (truth | clothes).sum() > 0.8
+    largest = max(figure.masks, key=lambda name: int(figure.masks[name].sum()))
+    mask = figure.masks[largest]
+    assert (found[largest] & mask).sum() / (found[largest] | mask).sum() > 0.7
+
+
+def test_health_and_setup_answer_within_50_ms_while_predictions_run(backend: Backend) -> None:
+    busy = [reference(draw_figure(seed, 825, 550).image) for seed in range(12)]
+    work = threading.Thread(target=predict, args=(backend.url, busy))
+    work.start()
+    waits = []
+    setup = {"schema": CONFIG, "project": "1.1"}
+    with httpx.Client(base_url=backend.url) as client:
+        while work.is_alive():
+            for answer in (client.get("/health"), client.post("/setup", json=setup)):
+                assert answer.status_code == 200
+                waits.append(answer.elapsed.total_seconds())
+    work.join()
+    assert len(waits) > 20
+    assert statistics.quantiles(waits, n=20)[-1] < 0.05
+
+
+def test_the_time_for_a_call_holds_and_the_late_tasks_are_asked_again(tmp_path: Path) -> None:
+    with running_backend("segmentation_backend", tmp_path, PREDICT_SECONDS="1") as backend:
+        pictures = [reference(draw_figure(seed, 825, 550).image) for seed in range(4)] * 10
+        started = time.monotonic()
+        results = predict(backend.url, pictures)
+        took = time.monotonic() - started
+    assert len(results) == 40
+    assert results[0] != []
+    assert results[-1] == []
+    assert took < 5
+
+
+def test_a_request_at_work_is_finished_after_sigterm(tmp_path: Path) -> None:
+    answers: list[list[Any]] = []
+    pictures = [reference(draw_figure(seed, 825, 550).image) for seed in range(8)]
+    with running_backend("segmentation_backend", tmp_path) as backend:
+        work = threading.Thread(target=lambda: answers.append(predict(backend.url, pictures)))
+        work.start()
+        while "segstudio_tasks_total" not in httpx.get(f"{backend.url}/metrics").text:
+            assert work.is_alive()
+        assert backend.stop() == 0
+        work.join()
+    assert [entry != [] for entry in answers[0]] == [True] * 8
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"PORT": "many"}, "PORT"),
+        ({"BASIC_AUTH_USER": "ann"}, "BASIC_AUTH_USER and BASIC_AUTH_PASS go together"),
+        ({"GOOGLE_APPLICATION_CREDENTIALS_BASE64": "%%%"}, "base64"),
+        ({"SEGMENTATION_MODEL": "best"}, "SEGMENTATION_MODEL"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(variables: dict[str, str], said: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "segmentation_backend"],
+        env={"PATH": "/usr/bin:/bin", **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
