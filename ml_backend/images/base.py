@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class Deadline:
+class FetchDeadline:
     """The moment by which a fetch must be over.
 
     Counts on the monotonic clock, so a jump of the wall clock changes nothing.
@@ -46,7 +46,7 @@ class Deadline:
 class Download(io.BytesIO):
     """Takes the bytes of an image as they come in, until there are too many or time is up."""
 
-    def __init__(self, max_bytes: int, deadline: Deadline) -> None:
+    def __init__(self, max_bytes: int, deadline: FetchDeadline) -> None:
         super().__init__()
         self._max_bytes = max_bytes
         self._deadline = deadline
@@ -90,7 +90,7 @@ class Location:
 
     key: str
     lifetime: float
-    fetch: Callable[[Deadline], bytes]
+    fetch: Callable[[FetchDeadline], bytes]
 
 
 class Source(ABC):

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
-from ml_backend.images.base import Deadline, Download
+from ml_backend.images.base import Download, FetchDeadline
 from ml_backend.images.references import describe
 
 
-def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> bytes:
+def read_below(root: Path, name: str, max_bytes: int, deadline: FetchDeadline) -> bytes:
     """Read one file below a folder.
 
     Args:

@@ -15,7 +15,7 @@ import httpx
 
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
 from ml_backend.images.addresses import AddressPolicy
-from ml_backend.images.base import Deadline, Download, check_size
+from ml_backend.images.base import Download, FetchDeadline, check_size
 from ml_backend.images.references import describe
 from ml_backend.images.settings import ImageSettings
 
@@ -87,7 +87,7 @@ class HttpClient:
         self,
         url: httpx.URL,
         policy: AddressPolicy,
-        deadline: Deadline,
+        deadline: FetchDeadline,
         headers: Callable[[httpx.URL], Headers] = _no_headers,
     ) -> bytes:
         """Fetch the body, following redirects.
@@ -110,7 +110,7 @@ class HttpClient:
         raise ImageFetchError(f"{url.host} redirects more than {MAX_REDIRECTS} times")
 
     def post_json(
-        self, url: httpx.URL, body: bytes, policy: AddressPolicy, deadline: Deadline
+        self, url: httpx.URL, body: bytes, policy: AddressPolicy, deadline: FetchDeadline
     ) -> bytes:
         """Post JSON to where it says and nowhere else: redirects count as errors."""
         headers = {"Content-Type": "application/json"}
@@ -124,7 +124,7 @@ class HttpClient:
         url: httpx.URL,
         headers: Headers,
         policy: AddressPolicy,
-        deadline: Deadline,
+        deadline: FetchDeadline,
         body: bytes | None = None,
     ) -> Iterator[httpcore.Response]:
         target = httpcore.URL(
@@ -149,11 +149,11 @@ class HttpClient:
         ):
             yield response
 
-    def _read(self, url: httpx.URL, response: httpcore.Response, deadline: Deadline) -> bytes:
+    def _read(self, url: httpx.URL, response: httpcore.Response, deadline: FetchDeadline) -> bytes:
         if response.status != 200:
             raise HttpStatusError(url, response.status)
         headers = httpx.Headers(response.headers)
-        if headers.get("content-type", "").startswith("text/html"):
+        if headers.get("content-type", "").lower().startswith("text/html"):
             raise ImageFetchError(
                 f"{url.host} sent a web page instead of an image",
                 "the reference must lead to the image file itself, without a login",
@@ -186,10 +186,15 @@ def _plain_errors(host: str) -> Iterator[None]:
         raise ImageFetchError(
             f"{host} did not answer in time", "check that it is reachable from here, or try again"
         ) from error
-    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+    except httpcore.NetworkError as error:
         raise ImageFetchError(
-            f"the connection to {host} failed ({type(error).__name__}: {error})",
+            f"the connection to {host} failed ({error})",
             "check that it is up and reachable from here, or try again",
+        ) from error
+    except httpcore.ProtocolError as error:  # its text would quote headers
+        raise ImageFetchError(
+            f"the connection to {host} broke off, or it does not speak HTTP",
+            "check the address, or try again",
         ) from error
 
 
@@ -199,7 +204,7 @@ class PinnedBackend(httpcore.NetworkBackend):
     httpcore keeps the name for the Host header, SNI and the check of the certificate.
     """
 
-    def __init__(self, policy: AddressPolicy, deadline: Deadline) -> None:
+    def __init__(self, policy: AddressPolicy, deadline: FetchDeadline) -> None:
         self._policy = policy
         self._deadline = deadline
         self._sockets = httpcore.SyncBackend()
@@ -229,7 +234,7 @@ class PinnedBackend(httpcore.NetworkBackend):
 class _DeadlineStream(httpcore.NetworkStream):
     """A stream whose every wait ends at the deadline, however slowly the bytes drip in."""
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, deadline: FetchDeadline) -> None:
         self._stream = stream
         self._deadline = deadline
 

@@ -10,7 +10,7 @@ import httpx
 
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
 from ml_backend.images.addresses import AddressPolicy
-from ml_backend.images.base import Deadline, Location, Source
+from ml_backend.images.base import FetchDeadline, Location, Source
 from ml_backend.images.disk import read_below
 from ml_backend.images.http import Headers, HttpClient, HttpStatusError, origin, parse_url
 from ml_backend.images.references import describe
@@ -23,7 +23,15 @@ STORAGE = re.compile(r"/storage-data/uploaded/?|/(tasks|projects)/\d+/(resolve|p
 """With the two above, all paths of Label Studio 1.23 that answer with media (see its urls.py)."""
 
 NO_LABEL_STUDIO = "http://label-studio.invalid"
-KEY_HINT = "set LABEL_STUDIO_API_KEY to a valid token from Account & Settings in Label Studio"
+KEY_HINT = (
+    "set LABEL_STUDIO_API_KEY to a valid token from Account & Settings in Label Studio, and"
+    " LABEL_STUDIO_URL to where it really answers (https?)"
+)
+HINTS = {
+    401: KEY_HINT,
+    403: KEY_HINT,
+    500: "Label Studio answers so for a file that is gone, too; look at its log",
+}
 
 
 class LabelStudio(Source):
@@ -91,7 +99,7 @@ class LabelStudio(Source):
         prefix = self._base.path.rstrip("/")
         return url.path.removeprefix(prefix) if url.path.startswith(f"{prefix}/") else ""
 
-    def _fetch(self, url: httpx.URL, deadline: Deadline) -> bytes:
+    def _fetch(self, url: httpx.URL, deadline: FetchDeadline) -> bytes:
         authorization = self._key.authorization(deadline)
         try:
             return self._get(url, authorization, deadline)
@@ -103,24 +111,25 @@ class LabelStudio(Source):
                 raise
         return self._get(url, renewed, deadline)
 
-    def _get(self, url: httpx.URL, authorization: str, deadline: Deadline) -> bytes:
+    def _get(self, url: httpx.URL, authorization: str, deadline: FetchDeadline) -> bytes:
         def headers(hop: httpx.URL) -> Headers:
             if self._is_ours(hop):
                 return {"Authorization": authorization} if authorization else {}
             if origin(hop) == origin(self._base):
                 raise ImageFetchError(
-                    f"Label Studio redirects from the image to its page {hop.path}", KEY_HINT
+                    f"Label Studio redirects from the image to its page {describe(hop.path)}",
+                    KEY_HINT,
                 )
             return {}
 
         try:
             return self._client.get(url, self._policy, deadline, headers)
         except HttpStatusError as error:
-            if error.status in {401, 403} and self._is_ours(error.url):
-                error.hint = KEY_HINT
+            if error.url.host == self._base.host:
+                error.hint = HINTS.get(error.status, error.hint)
             raise
 
-    def _exchange(self, refresh_token: str, deadline: Deadline) -> str:
+    def _exchange(self, refresh_token: str, deadline: FetchDeadline) -> str:
         url = parse_url(str(self._base).rstrip("/") + "/api/token/refresh/")
         body = json.dumps({"refresh": refresh_token}).encode()
         try:

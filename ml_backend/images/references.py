@@ -3,7 +3,7 @@
 import re
 
 MAX_SHOWN = 200
-_SECRET_QUERY = re.compile(r"(?i)[?#].*", re.DOTALL)
+_SECRET_QUERY = re.compile(r"[?#].*", re.DOTALL)
 _LOCAL_FILE = re.compile(r"(/data/local-files/?\?d=[^&#]*)")
 _USER_INFO = re.compile(r"//[^/]*@")
 

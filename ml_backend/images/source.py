@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ml_backend.errors import ImageDecodeError, ImageReferenceError
 from ml_backend.images.addresses import AddressPolicy, Resolver, parse_host, resolve_name
-from ml_backend.images.base import Deadline, Location
+from ml_backend.images.base import FetchDeadline, Location
 from ml_backend.images.cache import DiskCache
 from ml_backend.images.data_uri import DataUri
 from ml_backend.images.decode import decode
@@ -93,7 +93,7 @@ class ImageSource:
         """Fetch one image and leave it to the caller whether to decode it; else as ``load``."""
         location = self._locate(reference)
         total = self._settings.total_seconds
-        deadline = Deadline(total if timeout is None else min(timeout, total))
+        deadline = FetchDeadline(total if timeout is None else min(timeout, total))
         data = self._cache.get(location.key, location.lifetime) if location.lifetime else None
         if data is None:
             data = location.fetch(deadline)

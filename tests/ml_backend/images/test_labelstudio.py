@@ -287,6 +287,17 @@ def test_a_web_page_in_place_of_the_image_is_said_to_be_one(
         with_key().load(UPLOAD)
 
 
+def test_a_redirect_to_another_port_of_the_host_says_to_correct_the_address(
+    label_studio: LabelStudio, with_key: With, other_server: Server
+) -> None:
+    other_server.replies[UPLOAD] = Reply(401)
+    target = {"Location": f"http://127.0.0.1:{other_server.port}{UPLOAD}"}
+    label_studio.server.replies[UPLOAD] = Reply(301, headers=target)
+    with pytest.raises(ImageFetchError, match="401") as caught:
+        with_key(allowed_image_hosts=(other_server.host,)).load(UPLOAD)
+    assert "LABEL_STUDIO_URL" in caught.value.hint
+
+
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_sick_label_studio_is_a_fetch_error_and_recovers(
     status: int, label_studio: LabelStudio, with_key: With
