@@ -17,7 +17,7 @@ from segstudio.errors import StartError
 Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.2
-_PATIENCE_SECONDS = 300.0
+_PATIENCE_SECONDS = 600.0
 _GRACE_SECONDS = 10.0
 _TAIL_LINES = 15
 
@@ -55,14 +55,28 @@ class Process:
         """Wait for the program's first 200.
 
         Raises:
-            StartError: It took longer than ``patience`` seconds.
+            StartError: It took longer than ``patience`` seconds, or the program says that it never
+                will be ready.
         """
+        http = httpx.AsyncClient(base_url=self.program.url, timeout=2, trust_env=False)
         try:
-            async with asyncio.timeout(patience), _client(self.program.url) as http:
-                while not await _answers(http, self.program.ready_path):
+            async with asyncio.timeout(patience), http:
+                while not await self._is_ready(http):
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
             raise self.failed(f"is not ready after {patience:.0f} s") from None
+
+    async def _is_ready(self, http: httpx.AsyncClient) -> bool:
+        try:
+            response = await http.get(self.program.ready_path)
+        except httpx.HTTPError:
+            return False
+        if response.is_success:
+            return True
+        error = response.json()["error"]
+        if error["type"] == "busy":
+            return False
+        raise self.failed(f"cannot get ready: {error['message']}")
 
     async def until_ended(self) -> None:
         """Wait for the program's end, which is always an error.
@@ -87,11 +101,18 @@ class Process:
 
 
 @asynccontextmanager
-async def running(programs: Sequence[Program], logs: Path) -> AsyncIterator[list[Process]]:
+async def running(
+    programs: Sequence[Program], logs: Path, grace: float = _GRACE_SECONDS
+) -> AsyncIterator[list[Process]]:
     """Start programs, each in a session of its own, and end them all on leaving.
 
     A session of its own keeps the terminal's Ctrl-C away from them: only we get it, and end them in
     good order.
+
+    Args:
+        programs: In the order of their start.
+        logs: Folder for what they write; made anew on each start.
+        grace: Seconds that they have to end by themselves.
 
     Raises:
         StartError: A program cannot be started.
@@ -103,7 +124,7 @@ async def running(programs: Sequence[Program], logs: Path) -> AsyncIterator[list
             processes.append(await _start(program, logs / f"{program.name}.log"))
         yield processes
     finally:
-        await _end(processes)
+        await _end(processes, grace)
 
 
 async def guarded(processes: Sequence[Process], work: Coroutine[Any, Any, Result]) -> Result:
@@ -145,8 +166,8 @@ async def _start(program: Program, log: Path) -> Process:
     return Process(program, child, log)
 
 
-async def _end(processes: Sequence[Process]) -> None:
-    """End each process and its children within a bounded time; further signals do not hurry it."""
+async def _end(processes: Sequence[Process], grace: float) -> None:
+    """End each process and all it started; a further Ctrl-C does not get in the way."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: None)
@@ -154,18 +175,7 @@ async def _end(processes: Sequence[Process]) -> None:
         process.send(signal.SIGTERM)
     ends = [asyncio.create_task(process.child.wait()) for process in processes]
     if ends:
-        await asyncio.wait(ends, timeout=_GRACE_SECONDS)
+        await asyncio.wait(ends, timeout=grace)
     for process in processes:
         process.send(signal.SIGKILL)
     await asyncio.gather(*ends)
-
-
-def _client(url: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, timeout=2, trust_env=False)
-
-
-async def _answers(http: httpx.AsyncClient, path: str) -> bool:
-    try:
-        return (await http.get(path)).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False

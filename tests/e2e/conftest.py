@@ -1,0 +1,58 @@
+"""One Label Studio with both backends for the whole run, and a browser."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from segstudio.figures import Figure, draw_figure
+from tests.e2e.photographs import save_plain, save_rotated
+from tests.e2e.studio import Studio
+from tests.processes import free_port
+
+SEED = 3_000_017
+HEIGHT, WIDTH = 900, 600
+
+
+@pytest.fixture(scope="session")
+def figure() -> Figure:
+    return draw_figure(SEED, HEIGHT, WIDTH)
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory, figure: Figure) -> Iterator[Studio]:
+    ports = ("LABEL_STUDIO_PORT", "SEGMENTATION_PORT", "SAM_PORT")
+    studio = Studio(tmp_path_factory.mktemp("studio"), {name: free_port() for name in ports})
+    studio.images.mkdir()
+    save_plain(studio.images / "plain.jpg", figure)
+    save_rotated(studio.images / "rotated.jpg", figure)
+    studio.start()
+    yield studio
+    if studio.process:
+        studio.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, studio: Studio) -> Iterator[Page]:
+    """A page of a labeler who has just logged in."""
+    page = browser.new_page(viewport={"width": 1500, "height": 950})
+    page.goto(f"{studio.url}/user/login/")
+    page.fill("input[name=email]", studio.state.email)
+    page.fill("input[name=password]", studio.state.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "login" not in url)
+    yield page
+    page.close()

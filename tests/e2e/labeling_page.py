@@ -1,0 +1,157 @@
+"""Drives the labeling page as a labeler does, by labels, tools and the mouse."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from playwright.sync_api import Locator, Page, expect
+
+List = Literal["Smart box", "Smart points", "Brush"]
+"""A panel of the label config: its 19 garments, for one way to mark them."""
+
+_SUGGESTIONS = "[...Htx.annotationStore.selected.suggestions.keys()].join()"
+_SMART_TOOLS = {"Smart box": "rectangle-tool", "Smart points": "key-point-tool"}
+
+
+class Spot(NamedTuple):
+    """A place in the image as the browser shows it: fractions of its width and height."""
+
+    x: float
+    y: float
+
+
+class LabelingPage:
+    """One task, opened for labeling."""
+
+    def __init__(self, page: Page, project_url: str, task: int) -> None:
+        self._page = page
+        page.goto(f"{project_url}?task={task}")
+        self._submit = page.get_by_test_id("bottombar-submit-button")
+        expect(self._submit).to_be_visible()
+        page.wait_for_function("() => document.querySelector('.lsf-image')?.width > 0")
+
+    @property
+    def headers(self) -> list[str]:
+        """What the task tells of the look."""
+        return [text for text in self._page.locator(".look > *").all_inner_texts() if text]
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each region, first made first."""
+        labels: list[str] = self._page.evaluate(
+            "Htx.annotationStore.selected.regions.map(region => region.labels.join())"
+        )
+        return labels
+
+    def wait_for_regions(self) -> None:
+        """Wait until the prediction is copied into the annotation."""
+        self._page.wait_for_function("() => Htx.annotationStore.selected.regions.length > 0")
+
+    def switch_on_smart_tools(self) -> None:
+        """Switch on Auto-Annotation, under the image."""
+        toggle = self._page.get_by_test_id("bottombar-auto-annotation-toggle")
+        toggle.check(force=True)
+
+    def choose_smart_tool(self, list_: List) -> None:
+        """Take a tool out of the Auto-Detect group."""
+        group = self._page.locator(".lsf-toolbar__group > .lsf-tool_smart")
+        group.hover()
+        self._page.locator(f"button.lsf-tool_smart[aria-label={_SMART_TOOLS[list_]}]").click()
+
+    def choose_label(self, list_: List, label: str) -> None:
+        """Click a garment in one of the lists."""
+        panel = self._page.locator(".garments .ant-collapse-item").filter(has_text=list_)
+        exactly = self._page.get_by_text(label, exact=True)
+        panel.locator(".lsf-label_clickable").filter(has=exactly).click()
+
+    def smart_box(self, label: str, first: Spot, last: Spot) -> None:
+        """Drag a box and wait for the mask that is suggested."""
+        self.choose_smart_tool("Smart box")
+        self.choose_label("Smart box", label)
+        with self._answer():
+            self._drag([first, last])
+
+    def smart_points(self, label: str, spots: Sequence[tuple[Spot, bool]]) -> None:
+        """Click spots that belong to the object (True) or not, waiting for each new mask."""
+        self.choose_smart_tool("Smart points")
+        for spot, positive in spots:
+            self.choose_label("Smart points", label)
+            with self._held("Control"), self._answer():
+                self._click(spot, positive)
+
+    def accept(self) -> None:
+        """Accept what is suggested."""
+        button = self._page.get_by_test_id("bottombar-accept-suggestions-button")
+        button.click()
+        expect(button).to_be_hidden()
+
+    def paint(self, label: str, stroke: Sequence[Spot]) -> None:
+        """Draw a new region with the brush."""
+        self.choose_label("Brush", label)
+        self._tool("brush-tool").click()
+        self._drag(stroke)
+
+    def erase(self, label: str, stroke: Sequence[Spot]) -> None:
+        """Rub out a part of the region with the label."""
+        self._select(label)
+        self._tool("eraser").click()
+        self._drag(stroke)
+
+    def delete(self, label: str) -> None:
+        """Delete the region with the label."""
+        self._select(label)
+        self._page.keyboard.press("Backspace")
+
+    def submit(self) -> None:
+        """Submit and wait until Label Studio has it."""
+        with self._page.expect_response("**/annotations*") as response:
+            self._submit.click()
+        assert response.value.ok, response.value.text()
+
+    def screenshot(self, path: Path) -> None:
+        """Take a picture of the page."""
+        self._page.screenshot(path=path)
+
+    def _select(self, label: str) -> None:
+        self._page.keyboard.press("Escape")
+        self._page.locator(".lsf-tree__node").filter(has_text=label).first.click()
+
+    def _tool(self, name: str) -> Locator:
+        return self._page.locator(f"button.lsf-tool[aria-label={name}]:not(.lsf-tool_smart)")
+
+    def _click(self, spot: Spot, positive: bool) -> None:
+        if positive:
+            self._page.mouse.click(*self._pixel(spot))
+        else:
+            with self._held("Alt"):
+                self._page.mouse.click(*self._pixel(spot))
+
+    def _drag(self, stroke: Sequence[Spot]) -> None:
+        self._page.mouse.move(*self._pixel(stroke[0]))
+        self._page.mouse.down()
+        for _, spot in pairwise(stroke):
+            self._page.mouse.move(*self._pixel(spot), steps=8)
+        self._page.mouse.up()
+
+    def _pixel(self, spot: Spot) -> tuple[float, float]:
+        box = self._page.locator(".lsf-image").bounding_box()
+        assert box is not None
+        return box["x"] + spot.x * box["width"], box["y"] + spot.y * box["height"]
+
+    @contextmanager
+    def _answer(self) -> Iterator[None]:
+        """Wait until the page shows what the sam backend answered to the prompt."""
+        before = self._page.evaluate(_SUGGESTIONS)
+        yield
+        self._page.wait_for_function(
+            f"before => ![before, ''].includes({_SUGGESTIONS})",
+            arg=before,
+        )
+
+    @contextmanager
+    def _held(self, key: str) -> Iterator[None]:
+        self._page.keyboard.down(key)
+        yield
+        self._page.keyboard.up(key)

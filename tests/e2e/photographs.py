@@ -1,0 +1,51 @@
+"""Pictures with a known answer."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from segstudio.figures import Figure
+from tests.e2e.labeling_page import Spot
+
+Mask = npt.NDArray[np.bool_]
+
+_ORIENTATION = 0x0112
+_TURN_RIGHT_TO_SHOW = 6
+
+
+def save_plain(path: Path, figure: Figure) -> None:
+    Image.fromarray(figure.image).save(path, quality=95)
+
+
+def save_rotated(path: Path, figure: Figure) -> None:
+    """Store the picture lying on its side, with the EXIF orientation that sets it upright."""
+    exif = Image.Exif()
+    exif[_ORIENTATION] = _TURN_RIGHT_TO_SHOW
+    Image.fromarray(np.rot90(figure.image)).save(path, quality=95, exif=exif)
+
+
+def box_around(mask: Mask, margin: float = 0.01) -> tuple[Spot, Spot]:
+    """Opposite corners of a box that a labeler would drag around an object."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        Spot(columns[0] / width - margin, rows[0] / height - margin),
+        Spot((columns[-1] + 1) / width + margin, (rows[-1] + 1) / height + margin),
+    )
+
+
+def spots_inside(mask: Mask, *quantiles: float) -> list[Spot]:
+    """Spots well inside an object, at these shares of its height from the top."""
+    height, width = mask.shape
+    rows = np.flatnonzero(mask.any(axis=1))
+    chosen = [rows[int(q * (len(rows) - 1))] for q in quantiles]
+    return [
+        Spot((np.median(np.flatnonzero(mask[r])) + 0.5) / width, (r + 0.5) / height) for r in chosen
+    ]
+
+
+def iou(first: Mask, second: Mask) -> float:
+    """Intersection over union."""
+    return float((first & second).sum() / (first | second).sum())

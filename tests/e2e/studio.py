@@ -1,0 +1,111 @@
+"""A ``segstudio up`` of our own: the very program that people run, on free ports."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segstudio.label_studio import LabelStudio
+from segstudio.up.state import State
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+SEGSTUDIO = Path(sys.executable).with_name("segstudio")
+
+_READY = re.compile(r"^Ready: (http://localhost:\d+/projects/(\d+)/data)$", re.MULTILINE)
+
+
+@dataclass
+class Studio:
+    """Label Studio and both backends, started, stopped and started again in one folder.
+
+    Attributes:
+        folder: Holds the photographs, the state and what the program prints.
+        ports: The variable that names each → a port that was free.
+    """
+
+    folder: Path
+    ports: dict[str, int]
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def images(self) -> Path:
+        """The folder of photographs that ``IMAGES`` names."""
+        return self.folder / "photographs"
+
+    @property
+    def output(self) -> str:
+        """What the program has printed since its last start."""
+        return (self.folder / "output").read_text()
+
+    @property
+    def state(self) -> State:
+        """Login and project."""
+        return State.model_validate_json((self.folder / "state" / "state.json").read_bytes())
+
+    @property
+    def project(self) -> int:
+        """Id of the project, as the ready line tells it."""
+        return int(self._ready().group(2))
+
+    @property
+    def project_url(self) -> str:
+        """The address that the ready line tells."""
+        return self._ready().group(1)
+
+    @property
+    def url(self) -> str:
+        """Label Studio itself."""
+        return f"http://localhost:{self.ports['LABEL_STUDIO_PORT']}"
+
+    def start(self) -> None:
+        """Start, and wait for the ready line."""
+        assert self.process is None
+        with (self.folder / "output").open("wb") as output:
+            process = self.process = subprocess.Popen(
+                [SEGSTUDIO, "up"],
+                env=self._environment(),
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        eventually(lambda: _READY.search(self.output) or process.poll() is not None, seconds=240)
+        self._ready()
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        """Send a signal; returns the exit code."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        code = self.process.wait(timeout=30)
+        self.process = None
+        return code
+
+    @contextmanager
+    def api(self) -> Iterator[LabelStudio]:
+        """The HTTP API, as the one user."""
+        with LabelStudio(self.url, self.state.token) as label_studio:
+            yield label_studio
+
+    def task(self, name: str) -> dict[str, Any]:
+        """The task of the photograph with this name, annotations and predictions included."""
+        with self.api() as api:
+            tasks = api._call(
+                "GET", "/api/tasks", params={"project": self.project, "fields": "all"}
+            )
+        return next(task for task in tasks["tasks"] if task["data"]["Name"] == name)
+
+    def _ready(self) -> re.Match[str]:
+        ready = _READY.search(self.output)
+        assert ready, self.output
+        return ready
+
+    def _environment(self) -> dict[str, str]:
+        ports = {name: str(port) for name, port in self.ports.items()}
+        folders = {"STATE_DIR": str(self.folder / "state"), "IMAGES": str(self.images)}
+        return {**os.environ, **ports, **folders, "CI": "true", "HOST": "not.an.address"}

@@ -1,0 +1,48 @@
+"""The command line as its users have it, and a Google Cloud Storage for it."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from segstudio.cli import app
+from tests.segstudio.gcs_server import GcsServer, Key
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def key() -> Key:
+    return Key()
+
+
+@pytest.fixture
+def gcs(key: Key, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[GcsServer]:
+    """A bucket service that the environment points to, with its service account's key."""
+    server = GcsServer(key)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+    use_key(monkeypatch, server.key_file)
+    yield server
+    server.stop()
+
+
+def use_key(monkeypatch: pytest.MonkeyPatch, fields: Mapping[str, object]) -> None:
+    line = base64.b64encode(json.dumps(fields).encode()).decode()
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS_BASE64", line)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs ``segstudio`` with the arguments, in an empty folder without a ``.env``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+def records(result: Result) -> list[dict[str, Any]]:
+    """What a command with ``--json`` wrote."""
+    return [json.loads(line) for line in result.stdout.splitlines()]

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from segstudio.errors import StartError
+from segstudio.up.state import read_state, state_folder, write_state
+
+
+def test_the_first_start_makes_a_login_that_later_starts_find_again(tmp_path: Path) -> None:
+    first = read_state(tmp_path)
+    assert len(first.password) >= 12
+    assert read_state(tmp_path) == first
+
+
+def test_no_two_first_starts_make_the_same_secrets(tmp_path: Path) -> None:
+    with state_folder(tmp_path / "a") as a, state_folder(tmp_path / "b") as b:
+        first, second = read_state(a), read_state(b)
+    assert first.password != second.password
+    assert first.token != second.token
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    state = read_state(tmp_path).model_copy(update={"project": 7})
+    write_state(tmp_path, state)
+    assert read_state(tmp_path) == state
+
+
+def test_only_the_user_can_read_the_secrets(tmp_path: Path) -> None:
+    with state_folder(tmp_path / "state") as folder:
+        write_state(folder, read_state(folder))
+        assert (folder / "state.json").stat().st_mode & 0o777 == 0o600
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    with pytest.raises(StartError, match=r"state\.json is damaged"):
+        read_state(tmp_path)
+    assert (tmp_path / "state.json").read_text() == "{"
+
+
+def test_two_runs_cannot_share_a_folder(tmp_path: Path) -> None:
+    with (
+        state_folder(tmp_path),
+        pytest.raises(StartError, match="another"),
+        state_folder(tmp_path),
+    ):
+        pass
+    with state_folder(tmp_path):
+        pass
