@@ -1,0 +1,34 @@
+"""Imports point one way, as docs/design.md draws it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_IMPORT = {
+    "ml_backend": set[str](),
+    "segmentation_backend": {"ml_backend"},
+    "sam_backend": {"ml_backend"},
+    "segstudio": {"ml_backend"},
+    "training": {"ml_backend", "segmentation_backend", "sam_backend", "segstudio"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.add(node.module)
+    return {module.split(".")[0] for module in modules}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_only_what_stands_below_it(package: str) -> None:
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        ours = imported(path) & set(MAY_IMPORT) - {package}
+        assert ours <= MAY_IMPORT[package], path
