@@ -9,11 +9,20 @@ from rich.console import Console
 
 from ml_backend.errors import SegstudioError
 from ml_backend.settings import read_settings
+from segstudio.commands import bucket, credentials, images
 from segstudio.errors import StartError
 from segstudio.settings import UpSettings
 from segstudio.up.screen import Screen
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(bucket.app, name="bucket")
+app.add_typer(credentials.app, name="credentials")
+app.add_typer(images.app, name="images")
 
 
 @app.callback()

@@ -21,9 +21,14 @@ def key() -> Key:
 
 
 @pytest.fixture
-def gcs(key: Key, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[GcsServer]:
-    """A bucket service that the environment points to, with its service account's key."""
+def gcs(key: Key, monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsServer]:
+    """A bucket service that the environment points to, with its service account's key.
+
+    google-auth asks iamcredentials.googleapis.com of each account, in the background and whatever
+    the bucket's address; a proxy that is not there keeps that on this machine.
+    """
     server = GcsServer(key)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
     use_key(monkeypatch, server.key_file)
     yield server

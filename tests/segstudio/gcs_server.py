@@ -145,27 +145,15 @@ class GcsServer:
 class _Handler(RequestHandler):  # type: ignore[misc]
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    rfile: Any
+    wfile: Any
 
     def __init__(self, front: GcsServer, *args: Any) -> None:
         self.front = front
         super().__init__(front.storage, *args)
 
-    def do_GET(self) -> None:
-        self._serve("GET")
-
-    def do_POST(self) -> None:
-        self._serve("POST")
-
-    def do_PUT(self) -> None:
-        self._serve("PUT")
-
-    def do_PATCH(self) -> None:
-        self._serve("PATCH")
-
-    def do_DELETE(self) -> None:
-        self._serve("DELETE")
-
-    def _serve(self, method: str) -> None:
+    def _serve(self) -> None:
+        method = self.command
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
         path, query = unquote(parts.path), parse_qs(parts.query)
@@ -194,6 +182,8 @@ class _Handler(RequestHandler):  # type: ignore[misc]
         with self.front.lock:
             return self._pass_on(method, path, query, body)
 
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
+
     def _work_unheard(self, method: str, path: str, query: Query, body: bytes) -> None:
         socket_file, self.wfile = self.wfile, io.BytesIO()
         try:
@@ -205,8 +195,9 @@ class _Handler(RequestHandler):  # type: ignore[misc]
     def _pass_on(self, method: str, path: str, query: Query, body: bytes) -> None:
         if method == "GET" and (listed := _LIST.fullmatch(path)):
             return self._list(listed[1], query)
-        if upload := _UPLOAD.fullmatch(path):
-            name = query["name"][0] if "name" in query else _multipart_name(body)
+        upload = _UPLOAD.fullmatch(path)
+        if upload and "upload_id" not in query:  # else a part of a large object, already admitted
+            name = _object_name(body, query)
             if not self._generation_matches(upload[1], name, query):
                 return self._fail(412, "At least one of the pre-conditions did not hold.")
             self.front.writes[f"{upload[1]}/{name}"] += 1
@@ -298,6 +289,8 @@ def _permission(method: str, path: str) -> str:
     return "storage.objects.delete" if method == "DELETE" else "storage.objects.get"
 
 
-def _multipart_name(body: bytes) -> str:
-    metadata = body.split(b"\r\n\r\n", 2)[1].partition(b"\r\n")[0]
-    return str(json.loads(metadata)["name"])
+def _object_name(body: bytes, query: Query) -> str:
+    """The name of the object that an upload begins, from its metadata."""
+    if query["uploadType"] == ["multipart"]:
+        body = body.split(b"\r\n\r\n", 2)[1].partition(b"\r\n")[0]
+    return str(json.loads(body)["name"])

@@ -1,9 +1,14 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import SettingsError
 from segstudio.cors import label_studio_rule, origin, with_rule
+
+Rules = Sequence[Mapping[str, Any]]
 
 ORIGINS = st.lists(st.sampled_from(["*", "http://a", "https://b:8080"]), min_size=1, max_size=3)
 RULES = st.lists(
@@ -30,9 +35,7 @@ def test_the_rule_is_the_one_of_label_studios_documentation() -> None:
 
 
 @given(RULES, ORIGINS)
-def test_setting_the_rule_twice_is_setting_it_once(
-    rules: list[dict[str, object]], origins: list[str]
-) -> None:
+def test_setting_the_rule_twice_is_setting_it_once(rules: Rules, origins: list[str]) -> None:
     wanted = label_studio_rule(origins)
     once = with_rule(rules, wanted)
     assert wanted in once or any(set(rule["origin"]) == set(origins) for rule in once)
@@ -40,8 +43,8 @@ def test_setting_the_rule_twice_is_setting_it_once(
 
 
 @given(RULES, ORIGINS)
-def test_rules_for_other_origins_stay(rules: list[dict[str, object]], origins: list[str]) -> None:
-    def others(some: list[dict[str, object]]) -> list[dict[str, object]]:
+def test_rules_for_other_origins_stay(rules: Rules, origins: list[str]) -> None:
+    def others(some: Rules) -> Rules:
         return [rule for rule in some if set(rule.get("origin", ())) != set(origins)]
 
     assert others(with_rule(rules, label_studio_rule(origins))) == others(rules)

@@ -66,7 +66,7 @@ def test_a_folders_images_come_by_name_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="no folder .*missing"):
+    with pytest.raises(TableError, match=r"no folder .*missing"):
         FolderTable(tmp_path / "missing")
 
 

@@ -1,0 +1,5 @@
+"""The groups of commands, one module each: options and words here, the work in modules beside.
+
+A module has ``app``, a Typer application that ``segstudio.cli`` adds under the group's name. What
+takes long to import is imported by the command that needs it, so that ``--help`` comes at once.
+"""

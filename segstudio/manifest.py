@@ -1,0 +1,86 @@
+"""The manifest: the table of what is in the bucket, which later joins labels to rows."""
+
+import csv
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from segstudio.tables import Row, Table, TableError
+
+IDENTIFIER = "identifier"
+"""Column with the name of the object: different in every row."""
+
+IMAGE = "image"
+"""Column with its ``gs://`` reference, which tasks point to."""
+
+
+def manifest_columns(table: Table, identifier: str, image: str) -> tuple[str, ...]:
+    """The input's columns, then the two of the manifest's own.
+
+    Raises:
+        TableError: The input has one of the two already, or they are the same.
+    """
+    for added in (identifier, image):
+        if added in table.columns:
+            raise TableError(
+                f"the input has a column {added!r} already",
+                "name the manifest's own with --identifier-column and --image-column",
+            )
+    if identifier == image:
+        raise TableError(f"the manifest cannot have two columns {image!r}")
+    return (*table.columns, identifier, image)
+
+
+class ManifestWriter:
+    """Writes a manifest row by row; as a context, it takes the file's place at a good end only.
+
+    Args:
+        path: Of the manifest, a CSV file in UTF-8.
+        columns: From ``manifest_columns``.
+        bucket: That the objects are in.
+
+    Raises:
+        TableError: From each method, when the file cannot be written.
+    """
+
+    def __init__(self, path: Path, columns: tuple[str, ...], bucket: str) -> None:
+        self._path = path
+        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._bucket = bucket
+        with self._explained():
+            self._file = self._part.open("w", encoding="utf-8", newline="")
+            self._rows = csv.writer(self._file, lineterminator="\n")
+            self._rows.writerow(columns)
+
+    def add(self, row: Row, name: str) -> None:
+        """Write a row and the object that its image is in."""
+        with self._explained():
+            self._rows.writerow((*row.values.values(), name, f"gs://{self._bucket}/{name}"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            with self._explained(), self._file:
+                if error is None:
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+                    self._part.replace(self._path)
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TableError(f"cannot write {self._path}: {error.strerror}") from None

@@ -1,0 +1,131 @@
+"""Rows to work on, streamed from a CSV file or a folder of images as often as one likes."""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ml_backend.errors import SegstudioError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+"""What the backends read."""
+
+FOLDER_COLUMNS = ("path", "folder", "stem", "suffix")
+"""Of a folder's files: ``a/b.jpg``, ``a``, ``b`` and ``.jpg``."""
+
+
+class TableError(SegstudioError):
+    """A table cannot be read or written."""
+
+    kind = "table"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes:
+        number: 1 for the first below the header.
+        values: By column; every column is there.
+    """
+
+    number: int
+    values: Mapping[str, str]
+
+
+class Table(Protocol):
+    """Rows that can be streamed more than once; each streaming may raise TableError."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, all different."""
+
+    def __iter__(self) -> Iterator[Row]:
+        """Begin at the first row."""
+
+
+class CsvTable:
+    """A CSV file in UTF-8 with a header; one row at a time is in memory.
+
+    Raises:
+        TableError: The file cannot be read, or its header names a column twice.
+    """
+
+    def __init__(self, path: Path, delimiter: str = ",") -> None:
+        self._path = path
+        self._delimiter = delimiter
+        self.columns = next(self._lines(), ())
+        twice = [repr(name) for name, count in Counter(self.columns).items() if count > 1]
+        if not self.columns or twice:
+            problem = f"names {', '.join(twice)} twice" if twice else "is empty"
+            raise TableError(f"the header of {path} {problem}")
+
+    def __iter__(self) -> Iterator[Row]:
+        """See ``Table``."""
+        lines = self._lines()
+        next(lines, None)
+        for number, cells in enumerate(lines, start=1):
+            if len(cells) != len(self.columns):
+                raise TableError(
+                    f"row {number} of {self._path} has {len(cells)} cells, "
+                    f"its header {len(self.columns)}",
+                    "are its texts in quotes, and is --delimiter right?",
+                )
+            yield Row(number, dict(zip(self.columns, cells, strict=True)))
+
+    def _lines(self) -> Iterator[tuple[str, ...]]:
+        """The lines that are not empty."""
+        try:
+            with self._path.open(encoding="utf-8-sig", newline="") as file:
+                for cells in csv.reader(file, delimiter=self._delimiter, strict=True):
+                    if cells:
+                        yield tuple(cells)
+        except OSError as error:
+            raise TableError(f"cannot read {self._path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise TableError(f"{self._path} is not in UTF-8", "save it as CSV UTF-8") from None
+        except csv.Error as error:
+            raise TableError(f"{self._path} is not a CSV file: {error}") from None
+
+
+class FolderTable:
+    """The images in a folder and the folders below it, by name; hidden ones are left out.
+
+    Raises:
+        TableError: There is no such folder.
+    """
+
+    columns = FOLDER_COLUMNS
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise TableError(f"there is no folder {folder}")
+        self._folder = folder
+
+    def __iter__(self) -> Iterator[Row]:
+        """See ``Table``."""
+        for number, path in enumerate(_images(self._folder, Path()), start=1):
+            folder = "" if path.parent == Path() else path.parent.as_posix()
+            values = (path.as_posix(), folder, path.stem, path.suffix)
+            yield Row(number, dict(zip(FOLDER_COLUMNS, values, strict=True)))
+
+
+def _images(root: Path, below: Path) -> Iterator[Path]:
+    """Paths of images from ``root``; one folder's names at a time are in memory."""
+    try:
+        with os.scandir(root / below) as scan:
+            entries = sorted(
+                (entry.name, entry.is_dir(follow_symlinks=False))
+                for entry in scan
+                if not entry.name.startswith(".")
+            )
+    except OSError as error:
+        raise TableError(f"cannot read the folder {root / below}: {error.strerror}") from None
+    for name, is_folder in entries:
+        if is_folder:
+            yield from _images(root, below / name)
+        elif (below / name).suffix.lower() in IMAGE_SUFFIXES:
+            yield below / name
