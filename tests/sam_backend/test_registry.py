@@ -2,7 +2,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from structlog.testing import capture_logs
 
 from ml_backend.errors import ModelError
