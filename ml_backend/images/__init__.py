@@ -8,6 +8,13 @@ decoded, ``cache`` keeps copies on disk.
 from ml_backend.images.credentials import decode_service_account
 from ml_backend.images.references import describe
 from ml_backend.images.settings import ImageSettings
-from ml_backend.images.source import Image, ImageSource
+from ml_backend.images.source import EncodedImage, Image, ImageSource
 
-__all__ = ["Image", "ImageSettings", "ImageSource", "decode_service_account", "describe"]
+__all__ = [
+    "EncodedImage",
+    "Image",
+    "ImageSettings",
+    "ImageSource",
+    "decode_service_account",
+    "describe",
+]

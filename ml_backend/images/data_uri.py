@@ -31,9 +31,7 @@ class DataUri(Source):
     def _decode(self, payload: str, is_base64: bool, _deadline: FetchDeadline) -> bytes:
         data = unquote_to_bytes(payload)
         if is_base64:
-            data = b"".join(data.split()).rstrip(b"=")
-            check_size(len(data) * 3 // 4, self._max_bytes)
-            data = _decode_base64(data)
+            data = _decode_base64(b"".join(data.split()).rstrip(b"="))
         check_size(len(data), self._max_bytes)
         return data
 

@@ -94,7 +94,7 @@ class ImageSource:
         location = self._locate(reference)
         total = self._settings.total_seconds
         deadline = FetchDeadline(total if timeout is None else min(timeout, total))
-        data = self._cache.get(location.key, location.lifetime) if location.lifetime else None
+        data = self._cache.get(location.key, location.lifetime)
         if data is None:
             data = location.fetch(deadline)
             if location.lifetime:

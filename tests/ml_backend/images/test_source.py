@@ -107,15 +107,6 @@ def test_a_damaged_copy_is_fetched_anew(
         assert make().load(UPLOAD).digest == first.digest
 
 
-def test_an_image_opens_without_being_decoded(make: Source, web: str, server: Server) -> None:
-    server.replies["/text"] = Reply(body=b"text")
-    assert make().open(web).digest == hashlib.sha256(png()).hexdigest()
-    opened = make().open(web.replace("a.png", "text"))
-    assert opened.digest == hashlib.sha256(b"text").hexdigest()
-    with pytest.raises(ImageDecodeError):
-        opened.decode()
-
-
 def test_many_threads_get_their_own_images(make: Source, server: Server) -> None:
     for seed in range(20):
         server.replies[f"/data/upload/1/{seed}.png"] = Reply(body=png(seed))
