@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ml_backend.errors import (
     ImageError,
@@ -348,6 +349,12 @@ def test_an_address_that_is_none_stops_the_program(url: str, settings: Make) -> 
     with pytest.raises(SettingsError, match="LABEL_STUDIO_URL") as caught:
         settings(label_studio_url=url)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_value_of_the_wrong_type_is_not_shown(settings: Make) -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings(label_studio_api_key=["S3CRET"])
+    assert "S3CRET" not in str(caught.value)
 
 
 # Straight from disk
