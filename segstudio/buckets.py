@@ -175,7 +175,7 @@ class Setup:
         fixes = grant(self.wish.name, self.cloud.member, missing)
         for what, permissions in _NEEDS:
             if lacking := permissions & missing:
-                detail = f"{self.cloud.member} lacks {', '.join(sorted(lacking))}"
+                detail = f"the account lacks {', '.join(sorted(lacking))}"
                 yield Step(self.wish.name, what, "lacking", detail, fixes)
             else:
                 yield self._step(what, "ok", "permitted")

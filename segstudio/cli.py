@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ml_backend.errors import SegstudioError
 from ml_backend.settings import read_settings
-from segstudio.commands import bucket, credentials, images
+from segstudio.commands import bucket, credentials, images, models
 from segstudio.errors import StartError
 from segstudio.settings import UpSettings
 from segstudio.up.screen import Screen
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(bucket.app, name="bucket")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(images.app, name="images")
+app.add_typer(models.app, name="models")
 
 
 @app.callback()

@@ -79,7 +79,7 @@ class Report:
 
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Callable[[], None]]:
-        """Show a bar with items per second on stderr, as long as the body runs.
+        """Show a bar with items per second, if stderr is a terminal, as long as the body runs.
 
         Args:
             what: The items, for people.
@@ -95,7 +95,8 @@ class Report:
             _ItemsPerSecond(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._err, disable=self._as_json) as bar:
+        hidden = self._as_json or not self._err.is_terminal
+        with Progress(*columns, console=self._err, disable=hidden) as bar:
             line = bar.add_task(what, total=total)
             yield lambda: bar.advance(line)
 
@@ -109,14 +110,13 @@ class Report:
             self._err.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        self._out.file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._out.file.write(json.dumps(record) + "\n")
         self._out.file.flush()
 
 
 class _ItemsPerSecond(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "", "dim")
+        return Text(f"{task.completed / task.elapsed:.1f}/s" if task.elapsed else "", "dim")
 
 
 @contextmanager

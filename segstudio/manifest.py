@@ -17,6 +17,20 @@ IMAGE = "image"
 """Column with its ``gs://`` reference, which tasks point to."""
 
 
+def manifest_path(source: Path, given: Path | None) -> Path:
+    """Where the manifest goes: as given, else beside the source.
+
+    Raises:
+        TableError: That is the source itself.
+    """
+    whole = source.absolute()
+    stem = whole.name if source.is_dir() else whole.stem
+    path = given or whole.with_name(f"{stem}.manifest.csv")
+    if path.exists() and path.samefile(source):
+        raise TableError(f"the manifest would replace {source}", "choose another --manifest")
+    return path
+
+
 def manifest_columns(table: Table, identifier: str, image: str) -> tuple[str, ...]:
     """The input's columns, then the two of the manifest's own.
 
@@ -52,7 +66,7 @@ class ManifestWriter:
         self._bucket = bucket
         with self._explained():
             self._file = self._part.open("w", encoding="utf-8", newline="")
-            self._rows = csv.writer(self._file, lineterminator="\n")
+            self._rows = csv.writer(self._file)  # with \r\n lines, it quotes both in cells
             self._rows.writerow(columns)
 
     def add(self, row: Row, name: str) -> None:

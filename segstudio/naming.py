@@ -10,7 +10,7 @@ MAX_NAME_BYTES = 1024
 """Google Cloud Storage's limit."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\\?#]")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\\?#\ud800-\udfff]")
 
 
 class NamingError(SegstudioError):
@@ -75,9 +75,9 @@ class NamingRule:
 
 
 def _check(name: str) -> None:
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise NamingError(f"{name[:40]!r}… is longer than {MAX_NAME_BYTES} bytes")
     if unfit := _UNFIT.search(name):
         raise NamingError(f"{name!r} has the character {unfit[0]!r}, which addresses cannot hold")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise NamingError(f"{name[:40]!r}… is longer than {MAX_NAME_BYTES} bytes")
     if any(part in {"", ".", ".."} for part in name.split("/")):
         raise NamingError(f"{name!r} is no path inside the bucket")

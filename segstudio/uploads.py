@@ -77,8 +77,9 @@ class Source:
         """The rows with their names; NamingError where ``claim_names`` would raise it."""
         for row in self.table:
             path = row.values[self.path_column]
+            names_a_file = path.strip() and "\0" not in path
             name = self.rule.name(row.values)
-            yield Item(row, self.root / path if path.strip() else None, name)
+            yield Item(row, self.root / path if names_a_file else None, name)
 
 
 def claim_names(source: Source, ledger: Ledger) -> None:

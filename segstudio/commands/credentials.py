@@ -40,7 +40,9 @@ def encode(
 def check(
     line: Annotated[
         typer.FileText | None,
-        typer.Argument(help="File with the base64 line, - for stdin; default: the variable."),
+        typer.Argument(
+            help="File with the base64 line, - for stdin; default: the variable.", errors="replace"
+        ),
     ] = None,
     project: Annotated[
         str | None, typer.Option(help="Google Cloud project that the key must be of.")

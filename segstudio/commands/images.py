@@ -21,7 +21,7 @@ from segstudio.console import (
     reporting,
 )
 from segstudio.ledger import Ledger
-from segstudio.manifest import IDENTIFIER, IMAGE, ManifestWriter, manifest_columns
+from segstudio.manifest import IDENTIFIER, IMAGE, ManifestWriter, manifest_columns, manifest_path
 from segstudio.naming import NamingRule
 from segstudio.objects import BucketError, Stored
 from segstudio.tables import CsvTable, FolderTable, Table
@@ -86,7 +86,7 @@ def upload(
     with reporting(as_json) as report:
         images = _source(source, path_column, name, root, delimiter)
         columns = manifest_columns(images.table, identifier_column, image_column)
-        path = manifest or _manifest_path(source.absolute())
+        path = manifest_path(source, manifest)
         target = bucket_name(bucket)
         settings = read_settings(GoogleSettings)
         cloud = connect(settings, retry_seconds=retry_seconds, connections=workers)
@@ -98,11 +98,6 @@ def upload(
         _tell(report, tally, None if dry_run else path)
     if tally.count["failed"]:
         raise typer.Exit(EXIT_SOME_FAILED)
-
-
-def _manifest_path(source: Path) -> Path:
-    stem = source.name if source.is_dir() else source.stem
-    return source.with_name(f"{stem}.manifest.csv")
 
 
 def _source(source: Path, path_column: str, name: str, root: Path | None, delimiter: str) -> Source:

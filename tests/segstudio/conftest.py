@@ -48,6 +48,13 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
+@pytest.fixture
+def photos(gcs: GcsServer, run: Run) -> GcsServer:
+    """An empty bucket, in a folder of an empty CSV file."""
+    gcs.add_bucket("photos")
+    return gcs
+
+
 def records(result: Result) -> list[dict[str, Any]]:
     """What a command with ``--json`` wrote."""
     return [json.loads(line) for line in result.stdout.splitlines()]

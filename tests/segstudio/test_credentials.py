@@ -63,6 +63,13 @@ def test_the_step_that_fails_is_named_in_one_line(
     assert result.stdout == ""
 
 
+def test_a_file_of_something_else_is_not_base64(run: Run) -> None:
+    Path("line.txt").write_bytes(b"\xff\xfe\0")
+    result = run("credentials", "check", "line.txt")
+    assert result.exit_code == 1
+    assert "is not base64" in result.stderr
+
+
 def test_a_damaged_private_key_is_named_and_not_shown(
     gcs: GcsServer, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
