@@ -60,34 +60,35 @@ help:  ## List these commands
 
 # The environments: a stamp is as new as the requirements that were installed.
 
-.PHONY: python
-python:
-	@command -v $(PYTHON) > /dev/null || \
-		{ echo "error: no $(PYTHON) here; install Python 3.11 or newer, or name one with PYTHON=" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "error: $(PYTHON) is older than Python 3.11; name a newer one with PYTHON=" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
-		{ echo "error: $(PYTHON) cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+define CHECK_PYTHON
+@command -v $(PYTHON) > /dev/null || \
+	{ echo "error: no $(PYTHON) here; install Python 3.11 or newer, or name one with PYTHON=" >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "error: $(PYTHON) is older than Python 3.11; name a newer one with PYTHON=" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+	{ echo "error: $(PYTHON) cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+endef
 
-$(UV): requirements/uv.txt | python
+$(UV): requirements/uv.txt
+	$(CHECK_PYTHON)
 	@echo "Making $(VENV)"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml $(UV)
-	$(INSTALL) --python $(BIN)/python -r $<
-	$(UV) pip install --python $(BIN)/python --no-deps --editable .
+	@$(INSTALL) --python $(BIN)/python -r $<
+	@$(UV) pip install --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
-	$(INSTALL) --python $(BIN)/python -r $<
+	@$(INSTALL) --python $(BIN)/python -r $<
 	@touch $@
 
 $(LABEL_STUDIO_VENV)/.installed: requirements/label-studio.txt $(UV)
 	@echo "Making $(LABEL_STUDIO_VENV)"
-	$(PYTHON) -m venv --without-pip $(LABEL_STUDIO_VENV)
-	$(INSTALL) --python $(LABEL_STUDIO_VENV)/bin/python -r $<
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(LABEL_STUDIO_VENV)
+	@$(INSTALL) --python $(LABEL_STUDIO_VENV)/bin/python -r $<
 	@touch $@
 
 .PHONY: chromium

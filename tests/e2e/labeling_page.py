@@ -11,7 +11,6 @@ from playwright.sync_api import Locator, Page, expect
 List = Literal["Smart box", "Smart points", "Brush"]
 """A panel of the label config: its 19 garments, for one way to mark them."""
 
-_SUGGESTIONS = "[...Htx.annotationStore.selected.suggestions.keys()].join()"
 _SMART_TOOLS = {"Smart box": "rectangle-tool", "Smart points": "key-point-tool"}
 
 
@@ -27,10 +26,11 @@ class LabelingPage:
 
     def __init__(self, page: Page, project_url: str, task: int) -> None:
         self._page = page
+        self.task = task
         page.goto(f"{project_url}?task={task}")
         self._submit = page.get_by_test_id("bottombar-submit-button")
         expect(self._submit).to_be_visible()
-        page.wait_for_function("() => document.querySelector('.lsf-image')?.width > 0")
+        page.wait_for_function("() => document.querySelector('.lsf-image > canvas')?.width > 0")
 
     @property
     def headers(self) -> list[str]:
@@ -59,6 +59,20 @@ class LabelingPage:
         group = self._page.locator(".lsf-toolbar__group > .lsf-tool_smart")
         group.hover()
         self._page.locator(f"button.lsf-tool_smart[aria-label={_SMART_TOOLS[list_]}]").click()
+
+    def press(self, keys: str) -> None:
+        """Press a key, with the focus where it is after work on the image."""
+        self._page.locator(".lsf-image").focus()
+        self._page.keyboard.press(keys)
+
+    def chosen(self, control: str) -> list[str]:
+        """The labels that are chosen in a control of the label config."""
+        labels: list[str] = self._page.evaluate(
+            """control => Htx.annotationStore.selected.names.get(control)
+                .selectedLabels.map(label => label.value)""",
+            control,
+        )
+        return labels
 
     def choose_label(self, list_: List, label: str) -> None:
         """Click a garment in one of the lists."""
@@ -105,7 +119,7 @@ class LabelingPage:
         self._page.keyboard.press("Backspace")
 
     def submit(self) -> None:
-        """Submit and wait until Label Studio has it."""
+        """Submit, and wait until Label Studio has stored it."""
         with self._page.expect_response("**/annotations*") as response:
             self._submit.click()
         assert response.value.ok, response.value.text()
@@ -136,18 +150,17 @@ class LabelingPage:
         self._page.mouse.up()
 
     def _pixel(self, spot: Spot) -> tuple[float, float]:
-        box = self._page.locator(".lsf-image").bounding_box()
+        box = self._page.locator(".lsf-image > canvas").bounding_box()
         assert box is not None
         return box["x"] + spot.x * box["width"], box["y"] + spot.y * box["height"]
 
     @contextmanager
     def _answer(self) -> Iterator[None]:
         """Wait until the page shows what the sam backend answered to the prompt."""
-        before = self._page.evaluate(_SUGGESTIONS)
-        yield
+        with self._page.expect_response("**/interactive-annotating*"):
+            yield
         self._page.wait_for_function(
-            f"before => ![before, ''].includes({_SUGGESTIONS})",
-            arg=before,
+            "!Htx.awaitingSuggestions && Htx.annotationStore.selected.suggestions.size > 0"
         )
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -36,14 +37,17 @@ def box_around(mask: Mask, margin: float = 0.01) -> tuple[Spot, Spot]:
     )
 
 
-def spots_inside(mask: Mask, *quantiles: float) -> list[Spot]:
-    """Spots well inside an object, at these shares of its height from the top."""
+def spots_inside(mask: Mask, *bands: tuple[float, float]) -> list[Spot]:
+    """The spot farthest from the object's edge in each band of its height (0 top, 1 bottom)."""
     height, width = mask.shape
     rows = np.flatnonzero(mask.any(axis=1))
-    chosen = [rows[int(q * (len(rows) - 1))] for q in quantiles]
-    return [
-        Spot((np.median(np.flatnonzero(mask[r])) + 0.5) / width, (r + 0.5) / height) for r in chosen
-    ]
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    spots = []
+    for band in bands:
+        top, bottom = (int(np.quantile(rows, share)) for share in band)
+        row, column = np.unravel_index(depth[top:bottom].argmax(), (bottom - top, width))
+        spots.append(Spot((column + 0.5) / width, (top + row + 0.5) / height))
+    return spots
 
 
 def iou(first: Mask, second: Mask) -> float:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segstudio.label_studio import LabelStudio
+import httpx
+
+from segstudio.label_studio import LabelStudio, NewTask
 from segstudio.up.state import State
 from tests.waiting import eventually
 
@@ -88,17 +90,33 @@ class Studio:
 
     @contextmanager
     def api(self) -> Iterator[LabelStudio]:
-        """The HTTP API, as the one user."""
+        """The program's own client, as the one user."""
         with LabelStudio(self.url, self.state.token) as label_studio:
             yield label_studio
 
-    def task(self, name: str) -> dict[str, Any]:
-        """The task of the photograph with this name, annotations and predictions included."""
+    def request(self, method: str, path: str, **params: str | int) -> Any:
+        """Any call of Label Studio's API, past the program's own client."""
+        response = httpx.request(
+            method,
+            self.url + path,
+            params=params,
+            headers={"Authorization": f"Token {self.state.token}"},
+            timeout=60,
+        )
+        return response.raise_for_status().json() if response.content else None
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """The project's tasks, annotations included."""
+        answer = self.request("GET", "/api/tasks", project=self.project, fields="all")
+        tasks: list[dict[str, Any]] = answer["tasks"]
+        return tasks
+
+    def new_task(self, photograph: str, **data: str) -> int:
+        """Make another task with the image of an imported photograph; returns its id."""
+        (image,) = {t["data"]["image"] for t in self.tasks() if t["data"].get("Name") == photograph}
         with self.api() as api:
-            tasks = api._call(
-                "GET", "/api/tasks", params={"project": self.project, "fields": "all"}
-            )
-        return next(task for task in tasks["tasks"] if task["data"]["Name"] == name)
+            api.create_tasks(self.project, [NewTask({"image": image, **data}, {})])
+        return int(max(task["id"] for task in self.tasks()))
 
     def _ready(self) -> re.Match[str]:
         ready = _READY.search(self.output)

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,82 +14,143 @@ from ml_backend.brush import decode_rle
 from segstudio.figures import Figure
 from tests.e2e.labeling_page import LabelingPage, Spot
 from tests.e2e.photographs import Mask, box_around, iou, spots_inside
-from tests.e2e.studio import Studio
+from tests.e2e.studio import ROOT, Studio
 
 pytestmark = pytest.mark.timeout(900)
 
-SCREENSHOTS = Path("test-results") / "screenshots"
+SCREENSHOTS = ROOT / "test-results" / "screenshots"
 
-Open = Callable[[str], LabelingPage]
+Open = Callable[..., LabelingPage]
+both_orientations = pytest.mark.parametrize("photograph", ["plain", "rotated"])
 
 
 @pytest.fixture
 def open_task(page: Page, studio: Studio) -> Open:
-    """Opens the task of a photograph and waits for its prediction."""
+    """Makes a task of a photograph, opens it, and waits for its prediction."""
 
-    def open_(name: str) -> LabelingPage:
-        labeling = LabelingPage(page, studio.project_url, studio.task(name)["id"])
+    def open_(photograph: str, **data: str) -> LabelingPage:
+        task = studio.new_task(photograph, **data)
+        labeling = LabelingPage(page, studio.project_url, task)
         labeling.wait_for_regions()
         return labeling
 
     return open_
 
 
-def masks(regions: list[dict[str, object]]) -> dict[str, Mask]:
-    """The masks of a stored prediction or annotation by label."""
-    found: dict[str, Mask] = {}
-    for region in regions:
-        value = region["value"]
-        (label,) = value["brushlabels"]
-        mask = decode_rle(value["rle"], region["original_height"], region["original_width"])
-        found[label] = found.get(label, np.zeros_like(mask)) | mask
-    return found
-
-
-def union(masks: dict[str, Mask]) -> Mask:
-    return np.any(list(masks.values()), axis=0)
-
-
-def take_screenshot(labeling: LabelingPage, name: str) -> Path:
+def picture(labeling: LabelingPage, name: str) -> Path:
+    """Take a screenshot into the folder that ``make test`` names."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     path = SCREENSHOTS / f"{name}.png"
     labeling.screenshot(path)
     return path
 
 
-@pytest.mark.parametrize("name", ["plain", "rotated"])
+def stored(studio: Studio, labeling: LabelingPage, kind: str) -> dict[str, Mask]:
+    """The masks of the task's one prediction or annotation, by label."""
+    task = studio.request("GET", f"/api/tasks/{labeling.task}")
+    (only,) = task[kind]
+    return masks(only["result"])
+
+
+def masks(regions: list[dict[str, Any]]) -> dict[str, Mask]:
+    found: dict[str, Mask] = {}
+    for region in regions:
+        (label,) = region["value"]["brushlabels"]
+        size = region["original_height"], region["original_width"]
+        mask = decode_rle(region["value"]["rle"], *size)
+        found[label] = found[label] | mask if label in found else mask
+    return found
+
+
+def union(masks: dict[str, Mask]) -> Mask:
+    together: Mask = np.any(list(masks.values()), axis=0)
+    return together
+
+
+@both_orientations
 def test_the_garments_are_masked_and_named_when_a_task_is_opened(
-    open_task: Open, studio: Studio, figure: Figure, name: str
+    open_task: Open, studio: Studio, figure: Figure, photograph: str
 ) -> None:
-    labeling = open_task(name)
-    take_screenshot(labeling, f"prediction-{name}")
-    (prediction,) = studio.task(name)["predictions"]
-    predicted = masks(prediction["result"])
-    print(name, {k: iou(v, figure.masks[k]) for k, v in predicted.items() if k in figure.masks}, iou(union(predicted), union(dict(figure.masks))))
-    assert set(labeling.labels) == set(predicted)
+    labeling = open_task(photograph)
+    picture(labeling, f"prediction-{photograph}")
+    predicted = stored(studio, labeling, "predictions")
+    assert labeling.labels == list(predicted)
     assert iou(union(predicted), union(dict(figure.masks))) > 0.6
 
 
-@pytest.mark.parametrize("name", ["plain", "rotated"])
+@both_orientations
 def test_boxes_and_points_become_masks_that_are_submitted(
-    open_task: Open, studio: Studio, figure: Figure, name: str
+    open_task: Open, studio: Studio, figure: Figure, photograph: str
 ) -> None:
-    labeling = open_task(name)
-    for label in set(labeling.labels):
+    top, bottom = figure.masks["shirt"], figure.masks["skirt"]
+    labeling = open_task(photograph)
+    for label in labeling.labels:
         labeling.delete(label)
     labeling.switch_on_smart_tools()
-    labeling.smart_box("coat", *box_around(figure.masks["coat"]))
-    take_screenshot(labeling, f"box-{name}")
+    labeling.smart_box("skirt", *box_around(bottom))
+    picture(labeling, f"box-{photograph}")
     labeling.accept()
-    inside = spots_inside(figure.masks["dress"], 0.3, 0.7)
-    outside = spots_inside(figure.masks["coat"], 0.8)
-    labeling.smart_points("dress", [(inside[0], True), (inside[1], True), (outside[0], False)])
-    take_screenshot(labeling, f"points-{name}")
+    inside, (outside,) = spots_inside(top, (0, 0.4), (0.5, 1)), spots_inside(bottom, (0, 1))
+    labeling.smart_points("shirt", [(inside[0], True), (inside[1], True), (outside, False)])
+    picture(labeling, f"points-{photograph}")
     labeling.accept()
-    assert labeling.labels == ["coat", "dress"]
     labeling.submit()
-    (annotation,) = studio.task(name)["annotations"]
-    submitted = masks(annotation["result"])
+    submitted = stored(studio, labeling, "annotations")
     print({k: iou(v, figure.masks[k]) for k, v in submitted.items()})
-    assert iou(submitted["coat"], figure.masks["coat"]) > 0.7
-    assert iou(submitted["dress"], figure.masks["dress"]) > 0.6
+    assert list(submitted) == ["skirt", "shirt"]
+    assert iou(submitted["skirt"], bottom) > 0.7
+    assert iou(submitted["shirt"], top) > 0.6
+
+
+def test_what_brush_and_eraser_changed_is_what_is_submitted(
+    open_task: Open, studio: Studio, figure: Figure
+) -> None:
+    labeling = open_task("rotated")
+    before = stored(studio, labeling, "predictions")
+    edited = max(before, key=lambda label: before[label].sum())
+    (deep,) = spots_inside(before[edited], (0, 1))
+    labeling.paint("jewelry", [Spot(0.1, 0.05), Spot(0.3, 0.05)])
+    labeling.erase(edited, [Spot(deep.x - 0.05, deep.y), Spot(deep.x + 0.05, deep.y)])
+    picture(labeling, "brush-and-eraser")
+    labeling.submit()
+    after = stored(studio, labeling, "annotations")
+
+    height, width = figure.image.shape[:2]
+    rows, columns = np.nonzero(after.pop("jewelry"))
+    assert abs(rows.mean() / height - 0.05) < 0.005
+    assert abs(columns.min() / width - 0.1) < 0.03
+    assert abs(columns.max() / width - 0.3) < 0.03
+
+    erased = before[edited] & ~after[edited]
+    assert erased[int(deep.y * height), int(deep.x * width)]
+    assert erased.sum() < 0.2 * before[edited].sum()
+    assert not (after[edited] & ~before[edited]).any()
+
+    untouched = set(before) - {edited}
+    assert all((after[label] == before[label]).all() for label in untouched)
+
+
+def test_a_task_shows_what_it_tells_of_the_look_and_may_tell_nothing(open_task: Open) -> None:
+    look = {"Name": "Look 17", "Theme": "Autumn", "Typology": "dress", "Typology_sub": "midi"}
+    assert open_task("plain", **look).headers == ["Look 17", "Autumn", "dress", "midi"]
+    assert open_task("plain").headers == []
+
+
+def test_a_garments_key_chooses_its_label_with_shift_a_box_with_alt_points(open_task: Open) -> None:
+    labeling = open_task("plain")
+    labeling.press("q")
+    assert labeling.chosen("mask") == ["skirt"]
+    labeling.press("Shift+q")
+    assert labeling.chosen("box") == ["skirt"]
+    labeling.press("Alt+q")
+    assert labeling.chosen("point") == ["skirt"]
+
+
+def test_the_labeling_page_has_its_picture_taken_for_the_readme(open_task: Open) -> None:
+    labeling = open_task("plain", Name="Look 17", Theme="Autumn", Typology="skirt")
+    labeling.switch_on_smart_tools()
+    path = picture(labeling, "labeling")
+    assert path.stat().st_size > 50_000
+    if target := os.environ.get("README_SCREENSHOT"):
+        (ROOT / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, ROOT / target)

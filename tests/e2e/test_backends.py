@@ -1,0 +1,53 @@
+"""``make backends``: both backends alone."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.studio import ROOT, SEGSTUDIO
+from tests.processes import free_port
+from tests.waiting import alive, descendants, eventually
+
+pytestmark = pytest.mark.timeout(600)
+
+PORTS = {"SEGMENTATION_PORT": free_port(), "SAM_PORT": free_port()}
+
+
+@pytest.fixture
+def backends(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [SEGSTUDIO, "backends"],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "STATE_DIR": str(tmp_path),
+                **{name: str(port) for name, port in PORTS.items()},
+            },
+        )
+    eventually(lambda: output.read_text().count("Ready: ") == 2, seconds=180)
+    yield process
+    if process.poll() is None:
+        process.kill()
+
+
+def test_both_are_ready_and_when_one_dies_the_other_is_ended(
+    backends: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    for port in PORTS.values():
+        assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+    started = descendants(backends.pid)
+    os.kill(started[0], signal.SIGKILL)
+    assert backends.wait(timeout=30) == 1
+    assert not [pid for pid in started if alive(pid)]
+    last = (tmp_path / "output").read_text().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "ended by signal 9" in last

@@ -1,0 +1,82 @@
+"""Stopped and started again: nothing is lost, nothing comes twice, nothing is left behind."""
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.studio import Studio
+from tests.processes import free_port
+from tests.waiting import alive, descendants
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def webhook_urls(studio: Studio) -> list[str]:
+    hooks = studio.request("GET", "/api/webhooks", project=studio.project)
+    return sorted(hook["url"] for hook in hooks)
+
+
+def backend_urls(studio: Studio) -> list[str]:
+    return [f"http://127.0.0.1:{studio.ports[name]}" for name in ("SEGMENTATION_PORT", "SAM_PORT")]
+
+
+def test_ctrl_c_ends_every_process_and_the_next_start_goes_on(studio: Studio) -> None:
+    assert studio.process is not None
+    project, tasks, state = studio.project, studio.tasks(), studio.state
+    started = descendants(studio.process.pid)
+    assert len(started) >= 5, "Label Studio, two gunicorn masters and their workers"
+
+    assert studio.stop(signal.SIGINT) == 0
+    assert not [pid for pid in started if alive(pid)]
+
+    studio.start()
+    assert studio.project == project
+    assert studio.state == state
+    assert studio.tasks() == tasks
+
+
+def test_a_start_on_other_ports_with_a_new_photograph_adds_that_one_alone(studio: Studio) -> None:
+    before = {task["id"] for task in studio.tasks()}
+    assert studio.stop(signal.SIGTERM) == 0
+    studio.ports |= {"SEGMENTATION_PORT": free_port(), "SAM_PORT": free_port()}
+    (studio.images / "autumn").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (90, 60, 3), np.uint8)
+    Image.fromarray(noise).save(studio.images / "autumn" / "look é 1.jpg")
+    studio.start()
+
+    new = [task for task in studio.tasks() if task["id"] not in before]
+    assert [task["data"]["Name"] for task in new] == ["autumn/look é 1"]
+    image = studio.request("GET", f"/api/tasks/{new[0]['id']}")
+    assert image["predictions"], "the segmentation backend can load the new photograph"
+
+    with studio.api() as api:
+        connections = list(api.connections(studio.project).values())
+    assert [connection.url for connection in connections] == backend_urls(studio)
+    assert [connection.interactive for connection in connections] == [False, True]
+    assert webhook_urls(studio) == sorted(f"{url}/webhook" for url in backend_urls(studio))
+
+
+def test_no_secret_is_in_a_log_or_readable_by_others(studio: Studio) -> None:
+    folder = studio.folder / "state"
+    state = studio.state
+    for log in (folder / "logs").iterdir():
+        text = log.read_text()
+        assert state.password not in text
+        assert state.token not in text
+    assert (folder / "state.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_label_studio_listens_on_this_machine_alone(studio: Studio) -> None:
+    listening = {
+        line.split()[1]
+        for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+        for line in table.read_text().splitlines()[1:]
+        if line.split()[3] == "0A"
+    }
+    for port in studio.ports.values():
+        assert [address for address in listening if address.endswith(f":{port:04X}")] == [
+            f"0100007F:{port:04X}"
+        ]

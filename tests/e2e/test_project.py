@@ -1,0 +1,79 @@
+"""The project, on a real Label Studio."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from segstudio.errors import LabelStudioError
+from segstudio.label_studio import LabelStudio
+from segstudio.up.photographs import find_photographs
+from segstudio.up.project import add_photographs, find_or_create, join
+from segstudio.up.run import TEMPLATE
+from tests.e2e.studio import Studio
+from tests.e2e.test_lifecycle import backend_urls
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def api(studio: Studio) -> Iterator[LabelStudio]:
+    with studio.api() as api:
+        yield api
+
+
+@pytest.fixture
+def project(api: LabelStudio) -> int:
+    return find_or_create(api, None, TEMPLATE.read_text())
+
+
+def test_a_project_is_found_again_until_it_is_deleted(
+    studio: Studio, api: LabelStudio, project: int
+) -> None:
+    assert find_or_create(api, project, TEMPLATE.read_text()) == project
+    studio.request("DELETE", f"/api/projects/{project}")
+    assert find_or_create(api, project, TEMPLATE.read_text()) != project
+
+
+def test_joining_again_changes_nothing(studio: Studio, api: LabelStudio, project: int) -> None:
+    join(api, project, *backend_urls(studio))
+    first = api.connections(project)
+    join(api, project, *backend_urls(studio))
+    assert api.connections(project) == first
+
+
+def test_the_segmentation_backend_comes_first_even_where_it_was_removed(
+    studio: Studio, api: LabelStudio, project: int
+) -> None:
+    join(api, project, *backend_urls(studio))
+    studio.request("DELETE", f"/api/ml/{min(api.connections(project))}")
+    join(api, project, *backend_urls(studio))
+    assert [each.url for each in api.connections(project).values()] == backend_urls(studio)
+
+
+def test_photographs_are_imported_once_however_often_they_are_given(
+    studio: Studio, api: LabelStudio, project: int
+) -> None:
+    photographs = find_photographs(studio.images)
+    steps: list[tuple[int, int]] = []
+    add_photographs(api, project, photographs * 2, lambda *step: steps.append(step))
+    add_photographs(api, project, photographs, lambda *step: steps.append(step))
+    assert len(api.task_metas(project)) == len(photographs)
+    assert steps == [(len(photographs), len(photographs))]
+
+
+def test_a_label_config_that_a_backend_cannot_serve_is_told_in_its_words(
+    studio: Studio, api: LabelStudio
+) -> None:
+    project = api.create_project(
+        "Words", '<View><Text name="t" value="$t"/><TextArea name="a" toName="t"/></View>'
+    )
+    with pytest.raises(LabelStudioError, match="422"):
+        join(api, project, *backend_urls(studio))
+
+
+def test_a_wrong_token_is_told_as_such(studio: Studio) -> None:
+    with (
+        LabelStudio(studio.url, "0" * 40) as stranger,
+        pytest.raises(LabelStudioError, match="token"),
+    ):
+        stranger.task_metas(1)
