@@ -129,12 +129,13 @@ def test_trouble_is_tried_again_for_a_bounded_time(
     assert time.monotonic() - started < 4
 
 
-def test_passing_trouble_is_not_noticed(bucket: Server, source: ImageSource) -> None:
+def test_passing_trouble_is_not_noticed(bucket: Server, settings: Make) -> None:
     def second_time_lucky(request: Request) -> Reply:
         first = bucket.paths.count(f"{OBJECT}?alt=media") == 1
         return Reply(503) if first else Reply(body=png())
 
     bucket.replies[OBJECT] = second_time_lucky
+    source = ImageSource(settings(retry_seconds=30, total_seconds=30))
     assert source.load(REFERENCE).pixels.shape == (4, 6, 3)
 
 
