@@ -1,14 +1,12 @@
 """The segmentation backend's WSGI app."""
 
-import numpy as np
 from flask import Flask
 
 import ml_backend.api
-from ml_backend.compute import prepare_torch
 from ml_backend.images import ImageSource
 from ml_backend.logs import configure_logging
 from ml_backend.settings import read_settings
-from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from segmentation_backend.models.registry import load_model
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import SegmentationSettings
 
@@ -26,7 +24,6 @@ def load_predictor(settings: SegmentationSettings) -> SegmentationPredictor:
     Raises:
         ModelError: Its weights cannot be used.
     """
-    model = EmbeddedGarmentModel.load(device=prepare_torch(settings))
-    model.segment([np.zeros((825, 550, 3), np.uint8)])
+    model = load_model(settings)
     images = ImageSource(settings.image_settings)
     return SegmentationPredictor(model, images, settings.min_region_fraction)

@@ -11,7 +11,7 @@ class SegmentationSettings(BackendSettings):
     """What the segmentation backend can be told, beside what both can."""
 
     port: int = Field(7070, ge=1, le=65535, description="Port to listen on")
-    segmentation_model: Literal["auto", "embedded"] = Field(
+    segmentation_model: Literal["auto", "embedded", "segformer"] = Field(
         "auto", description="auto: the best whose weights are in MODELS_DIR, else embedded"
     )
     min_region_fraction: float = Field(

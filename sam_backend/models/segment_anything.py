@@ -3,7 +3,6 @@
 Checkpoints: https://github.com/facebookresearch/segment-anything#model-checkpoints (Apache-2.0).
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from torchvision.transforms.functional import (  # type: ignore[import-untyped]
     to_pil_image,
 )
 
-from ml_backend.errors import ModelError
+from ml_backend.weights import SAM_WEIGHTS, check_sha256
 from sam_backend.models.base import Embedding, Mask, Prompts
 
 
@@ -52,37 +51,19 @@ class Checkpoint:
             ModelError: It is missing, or another.
         """
         path = models_dir / self.file
-        hint = f"place {self.file} (sha256 {self.sha256}) there"
-        try:
-            with path.open("rb") as file:
-                actual = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ModelError(f"cannot read {path}: {error.strerror}", hint) from error
-        if actual != self.sha256:
-            raise ModelError(f"{path} is damaged or another file: its sha256 is {actual}", hint)
+        by_hand = f"place {self.file} (sha256 {self.sha256}) there"
+        hint = f'run "segstudio models pull {self.name}", or {by_hand}'
+        check_sha256(path, self.sha256, hint)
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return weights
 
 
-CHECKPOINTS = (
-    Checkpoint(
-        "vit_h",
-        "sam_vit_h_4b8939.pth",
-        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-        build_sam_vit_h,
-    ),
-    Checkpoint(
-        "vit_l",
-        "sam_vit_l_0b3195.pth",
-        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-        build_sam_vit_l,
-    ),
-    Checkpoint(
-        "vit_b",
-        "sam_vit_b_01ec64.pth",
-        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-        build_sam_vit_b,
-    ),
+_BUILDERS = {"vit_h": build_sam_vit_h, "vit_l": build_sam_vit_l, "vit_b": build_sam_vit_b}
+
+CHECKPOINTS = tuple(
+    Checkpoint(weights.name, file.path, file.sha256, _BUILDERS[weights.name])
+    for weights in SAM_WEIGHTS
+    for file in weights.files
 )
 """The published ones, the best first."""
 

@@ -1,0 +1,42 @@
+"""Networks of transformers from folders on disk, without a guess and without a network."""
+
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
+
+from ml_backend.errors import ModelError
+
+Network = TypeVar("Network", bound=PreTrainedModel)
+
+
+def read_pretrained(kind: type[Network], folder: Path, config: PreTrainedConfig) -> Network:
+    """Read a network from ``model.safetensors``, in float32 and ready to answer.
+
+    Args:
+        kind: The network's class.
+        folder: With the weights; further ones in it, of a larger model, are left alone.
+        config: Of the network.
+
+    Raises:
+        ModelError: Weights that the network needs are not there, or of another shape. transformers
+            itself would go on with random ones.
+    """
+    logging.disable_progress_bar()
+    loaded: Any = kind.from_pretrained(
+        folder,
+        config=config,
+        local_files_only=True,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # they are in the report
+        output_loading_info=True,
+    )
+    network, report = loaded
+    wrong = [*report["missing_keys"], *report["mismatched_keys"]]
+    if wrong:
+        raise ModelError(
+            f"the weights in {folder} do not fit transformers' {kind.__name__}: {wrong[0]}",
+            "install the version of transformers that requirements/runtime.txt names",
+        )
+    return cast(Network, network.eval().requires_grad_(False))

@@ -1,0 +1,140 @@
+"""Segment Anything 2.1 (Ravi et al., 2024) through transformers: its part for single images.
+
+Weights: https://huggingface.co/facebook/sam2.1-hiera-large and its smaller sisters (Apache-2.0).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers import Sam2Config, Sam2Model, Sam2Processor
+
+from ml_backend.layers import fast_dtype
+from ml_backend.pretrained import read_pretrained
+from ml_backend.weights import KnownWeights
+from sam_backend.models.base import Embedding, Mask, Prompts
+
+_CONFIGS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+
+
+class SegmentAnything2:
+    """Answers as transformers' own model and processor do, but holds no image.
+
+    Args:
+        network: On its device, in float32.
+        processor: Of the same folder.
+        version: Names the weights.
+        dtype: That images are encoded in; clicks are always answered in float32, for bfloat16
+            could not tell neighbouring pixels apart.
+    """
+
+    def __init__(
+        self, network: Sam2Model, processor: Sam2Processor, version: str, dtype: torch.dtype
+    ) -> None:
+        self._network = network
+        self._processor = processor
+        self._version = version
+        self._dtype = dtype
+
+    @classmethod
+    def load(
+        cls,
+        weights: KnownWeights,
+        models_dir: Path,
+        device: str,
+        dtype: torch.dtype | None = None,
+    ) -> Self:
+        """Load weights, once they are known to be what they claim.
+
+        Args:
+            weights: Which; architecture and image size are read from the files beside them.
+            models_dir: Where they are.
+            device: ``cpu`` or ``cuda``.
+            dtype: To encode images in; None: bfloat16 where the device computes in it.
+
+        Raises:
+            ModelError: A file is missing or not what its name says.
+        """
+        folder = weights.check(models_dir)
+        network: Any = read_pretrained(Sam2Model, folder, _image_config(folder))
+        processor = Sam2Processor.from_pretrained(folder, local_files_only=True)
+        return cls(network.to(device), processor, weights.version, dtype or fast_dtype(device))
+
+    @property
+    def version(self) -> str:
+        """Architecture and weights."""
+        return self._version
+
+    @torch.inference_mode()
+    def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
+        """Encode an image, (H, W, 3) uint8 RGB.
+
+        The arrays are the features that a click needs, the finest first: three of (C, h, w) float32
+        as ``features_0`` and so on.
+        """
+        inputs = self._processor(
+            images=np.require(image, requirements="W"),  # PyTorch shares writable memory only
+            input_data_format="channels_last",
+            return_tensors="pt",
+        )
+        device = self._network.device
+        with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
+            features = self._network.get_image_embeddings(inputs["pixel_values"].to(device))
+        arrays = {
+            f"features_{i}": level[0].float().cpu().numpy() for i, level in enumerate(features)
+        }
+        return Embedding(image.shape[0], image.shape[1], arrays)
+
+    @torch.inference_mode()
+    def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
+        """Find one object; of the three masks for a lone click, the one rated best.
+
+        The logits of the result are float32, a quarter of the network's square input.
+        """
+        lone_click = prompts.box is None and len(prompts.points) == 1 and previous is None
+        answer = self._network(
+            image_embeddings=self._features(embedding),
+            input_masks=None if previous is None else self._tensor(previous.logits)[None, None],
+            multimask_output=lone_click,
+            **self._inputs(embedding, prompts),
+        )
+        ratings = answer.iou_scores[0, 0]
+        best = int(ratings.argmax())
+        logits = answer.pred_masks[0, 0, best, None, None]
+        size = (embedding.height, embedding.width)
+        (pixels,) = self._processor.post_process_masks([logits], [size])
+        return Mask(
+            pixels=pixels[0, 0].cpu().numpy(),
+            score=float(ratings[best]),
+            logits=logits[0, 0].cpu().numpy(),
+        )
+
+    def _inputs(self, embedding: Embedding, prompts: Prompts) -> Mapping[str, Tensor]:
+        """The prompts, scaled to the network's input."""
+        given: dict[str, Any] = {}
+        if prompts.points:
+            given["input_points"] = [[[[point.x, point.y] for point in prompts.points]]]
+            given["input_labels"] = [[[int(point.positive) for point in prompts.points]]]
+        if box := prompts.box:
+            given["input_boxes"] = [[[box.left, box.top, box.right, box.bottom]]]
+        size = [embedding.height, embedding.width]
+        inputs = self._processor(original_sizes=[size], return_tensors="pt", **given)
+        return {name: inputs[name].to(self._network.device) for name in given}
+
+    def _features(self, embedding: Embedding) -> list[Tensor]:
+        count = len(embedding.arrays)
+        return [self._tensor(embedding.arrays[f"features_{i}"])[None] for i in range(count)]
+
+    def _tensor(self, array: npt.NDArray[np.generic]) -> Tensor:
+        return torch.tensor(array, dtype=torch.float32, device=self._network.device)
+
+
+def _image_config(folder: Path) -> Sam2Config:
+    """What the image model takes of the folder's config, which is the video model's."""
+    parts = json.loads((folder / "config.json").read_text())
+    return Sam2Config(**{name: parts[name] for name in _CONFIGS})

@@ -1,0 +1,140 @@
+"""SegFormer (Xie et al., 2021) through transformers, fine-tuned to name clothes on people.
+
+Weights: https://huggingface.co/mattmdjaga/segformer_b2_clothes; 18 classes, ATR's, of which hair,
+face and limbs belong to no garment.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import (
+    SegformerConfig,
+    SegformerForSemanticSegmentation,
+    SegformerImageProcessor,
+)
+
+from ml_backend.layers import fast_dtype
+from ml_backend.pretrained import read_pretrained
+from ml_backend.weights import KnownWeights
+from segmentation_backend.models.base import ClassMap
+
+
+class SegformerGarmentModel:
+    """Holds the network and nothing of any image; threads may share it.
+
+    Args:
+        network: On its device, in the type that it computes in.
+        processor: Of the same folder.
+        version: Names the weights.
+    """
+
+    def __init__(
+        self,
+        network: SegformerForSemanticSegmentation,
+        processor: SegformerImageProcessor,
+        version: str,
+    ) -> None:
+        self._network = network
+        self._processor = processor
+        self._version = version
+
+    @classmethod
+    def load(
+        cls,
+        weights: KnownWeights,
+        models_dir: Path,
+        device: str,
+        dtype: torch.dtype | None = None,
+    ) -> Self:
+        """Load weights, once they are known to be what they claim.
+
+        Args:
+            weights: Which; architecture, classes and image size are in the files beside them.
+            models_dir: Where they are.
+            device: ``cpu`` or ``cuda``.
+            dtype: To compute in; None: bfloat16 where the device computes in it.
+
+        Raises:
+            ModelError: A file is missing or not what its name says.
+        """
+        folder = weights.check(models_dir)
+        config = SegformerConfig.from_pretrained(folder, local_files_only=True)
+        network: Any = read_pretrained(SegformerForSemanticSegmentation, folder, config)
+        processor = SegformerImageProcessor.from_pretrained(folder, local_files_only=True)
+        return cls(network.to(device, dtype or fast_dtype(device)), processor, weights.version)
+
+    @property
+    def version(self) -> str:
+        """Architecture and weights."""
+        return self._version
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; index 0 is the background."""
+        names: Any = self._network.config.id2label
+        return tuple(names[index] for index in range(len(names)))
+
+    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
+        """Classify every pixel of (H, W, 3) uint8 RGB images of any sizes."""
+        return [self._segment_one(image) for image in images]
+
+    @torch.inference_mode()
+    def _segment_one(self, image: npt.NDArray[np.uint8]) -> ClassMap:
+        inputs = self._processor(
+            images=np.require(image, requirements="W"),  # PyTorch shares writable memory only
+            input_data_format="channels_last",
+            return_tensors="pt",
+        )
+        pixels = inputs["pixel_values"].to(self._network.device, self._network.dtype)
+        logits = self._network(pixel_values=pixels).logits[0].float()
+        indices = decide(logits, (image.shape[0], image.shape[1]))
+        scores = confidence(logits, indices)
+        return ClassMap(indices.cpu().numpy(), scores.cpu().numpy())
+
+
+def decide(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Enlarge first, then choose, so that edges are as fine as the photograph.
+
+    One class after the other: a large photograph takes two float arrays of its size, not one for
+    each class. The choice is that of transformers' ``post_process_semantic_segmentation``.
+
+    Args:
+        logits: (C, h, w) float32.
+        size: (H, W) of the photograph.
+
+    Returns:
+        (H, W) uint8: the class with the largest logit.
+    """
+    best = torch.full(size, -torch.inf, device=logits.device)
+    indices = torch.zeros(size, dtype=torch.uint8, device=logits.device)
+    for number, level in enumerate(logits):
+        enlarged = functional.interpolate(level[None, None], size, mode="bilinear")[0, 0]
+        indices.masked_fill_(enlarged > best, number)
+        torch.maximum(best, enlarged, out=best)
+    return indices
+
+
+def confidence(logits: Tensor, indices: Tensor) -> Tensor:
+    """The mean probability of each class where it is the likeliest, before enlarging.
+
+    Enlarging can bring out a class that is the likeliest nowhere: it has its largest probability.
+
+    Args:
+        logits: (C, h, w) float32.
+        indices: (H, W) uint8, from ``decide``.
+
+    Returns:
+        (C,) float32 in 0..1; 0 where the class is not in ``indices``.
+    """
+    chances = logits.softmax(0).flatten(1)
+    taken = functional.one_hot(chances.argmax(0), len(chances)).T
+    areas = taken.sum(1)
+    means = (chances * taken).sum(1) / areas.clamp(min=1)
+    appears = indices.flatten().bincount(minlength=len(chances)) > 0
+    return torch.where(areas > 0, means, chances.amax(1)) * appears
