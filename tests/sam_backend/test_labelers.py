@@ -36,28 +36,25 @@ CACHED = 5
 """Embeddings that fit in memory, so that images come and go."""
 
 
+PROMPTS: list[list[Json]] = [
+    [box(30, 20, 40, 60)],
+    [click(50, 50)],
+    [click(50, 50), click(1, 1)],
+    [click(50, 50), click(1, 1), click(1, 1, positive=False)],
+]
+"""What every labeler sends for every image: the answer depends on the image alone."""
+
+
 @dataclass(frozen=True)
 class Scene:
-    """An image whose object lies where no other image has one."""
+    """An image whose object, like that of every other image, has the middle in it."""
 
     disc: Disc
     image: str
 
-    def prompts(self) -> list[list[Json]]:
-        """What a labeler sends one after the other: a box; or a click, a further one, a third."""
-        x, y, radius = self.disc
-        left, top = 100 * (x - radius - 1) / 128, 100 * (y - radius - 1) / 96
-        around = box(left, top, 100 * (2 * radius + 2) / 128, 100 * (2 * radius + 2) / 96)
-        clicks = [
-            click(100 * (x + 2) / 128, 100 * y / 96),
-            click(1, 1),
-            click(1, 1, positive=False),
-        ]
-        return [[around], clicks[:1], clicks[:2], clicks]
-
 
 def scenes() -> list[Scene]:
-    discs = [(14 + 20 * (i % 6), 14 + 22 * (i // 6), 9) for i in range(IMAGES)]
+    discs = [(54 + 4 * (i % 6), 42 + 4 * (i // 6), 25) for i in range(IMAGES)]
     return [Scene(disc, data_uri(draw([disc]))) for disc in discs]
 
 
@@ -91,7 +88,7 @@ def label_everything(
         with httpx.Client(base_url=url, timeout=60) as client:
             for _ in range(OBJECTS_EACH):
                 index = order.randrange(IMAGES)
-                for step, prompts in enumerate(scenes[index].prompts()):
+                for step, prompts in enumerate(PROMPTS):
                     check(index, step, ask(client, scenes[index], prompts))
 
     with ThreadPoolExecutor(LABELERS) as labelers:
@@ -124,7 +121,7 @@ def test_a_real_network_answers_eight_labelers_as_it_answers_one(
     some = scenes()
     alone = make_app(make_predictor(network, tmp_path / "alone"))
     with serving(alone) as url, httpx.Client(base_url=url, timeout=60) as client:
-        expected = [[ask(client, scene, prompts) for prompts in scene.prompts()] for scene in some]
+        expected = [[ask(client, scene, prompts) for prompts in PROMPTS] for scene in some]
     distinct = {mask.tobytes() for masks in expected for mask in masks}
     assert len(distinct) > 2 * IMAGES
 

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ml_backend.deadline import Deadline
@@ -15,6 +15,7 @@ from tests.sam_backend.scenes import FillModel, draw, soon
 KEY = EmbeddingKey("digest", "fill-1")
 SCENE = draw([(30, 30, 15), (90, 30, 15), (60, 70, 20)])
 BOX = Box(15, 15, 45, 45)
+ON_FIRST, ON_SECOND, NOT_SECOND = Point(30, 30), Point(90, 30), Point(90, 30, positive=False)
 
 points = st.builds(
     Point, st.sampled_from([5.0, 30.0, 60.0, 90.0]), st.sampled_from([30.0, 70.0]), st.booleans()
@@ -39,6 +40,7 @@ def test_the_chain_is_short_and_grows_by_one_click_at_a_time(prompts: Prompts) -
 
 
 @given(prompts)
+@example(Prompts(None, (ON_FIRST, NOT_SECOND, ON_SECOND, *[ON_FIRST] * STRIDE)))
 def test_a_mask_is_the_same_whether_or_not_the_clicks_before_were_answered_here(
     prompts: Prompts,
 ) -> None:
