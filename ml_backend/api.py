@@ -28,6 +28,8 @@ from ml_backend.errors import (
     TaskError,
     UnauthorizedError,
 )
+from ml_backend.images import describe
+from ml_backend.label_config import parse_label_config
 from ml_backend.metrics import Metrics
 from ml_backend.predictor import Predictor
 from ml_backend.service import Outcome, Service
@@ -116,7 +118,7 @@ def predict() -> Response:
     outcomes = service.predict(body)
     version = service.predictor.model_version
     interactive = body.context is not None
-    _record(body.tasks, outcomes)
+    _record(body, outcomes)
     answer = PredictResponse(
         results=[_entry(outcome, version, interactive) for outcome in outcomes],
         model_version=version,
@@ -152,14 +154,26 @@ def _entry(outcome: Outcome, version: str, interactive: bool) -> Prediction | li
     return Prediction(result=[], score=0, model_version=version) if interactive else []
 
 
-def _record(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
+def _record(body: PredictRequest, outcomes: Sequence[Outcome]) -> None:
     counter = _this().metrics.tasks
-    for task, outcome in zip(tasks, outcomes, strict=True):
+    for task, outcome in zip(body.tasks, outcomes, strict=True):
         if isinstance(outcome, TaskError):
-            log.warning("task_failed", task=task.id, error=outcome.kind, reason=str(outcome))
+            log.warning(
+                "task_failed",
+                task=task.id,
+                references=_references(task, body.label_config),
+                error=outcome.kind,
+                reason=str(outcome),
+            )
             counter.labels(outcome.kind).inc()
         else:
             counter.labels("none" if outcome is None else "predicted").inc()
+
+
+def _references(task: Task, label_config: str) -> list[str]:
+    """What the task's image tags show, fit for a log: without signatures and embedded images."""
+    keys = parse_label_config(label_config).image_keys.values()
+    return [describe(str(task.data.get(key, ""))) for key in keys]
 
 
 def _begin() -> None:

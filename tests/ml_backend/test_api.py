@@ -194,6 +194,7 @@ def test_one_tasks_failure_is_an_empty_list_a_log_line_and_a_count(
     log = capsys.readouterr().out
     assert "task_failed" in log
     assert "a.jpg: 404 (upload it again)" in log
+    assert body["tasks"][4]["data"]["image"] in log
     metrics = client.get("/metrics").text
     assert 'segstudio_tasks_total{outcome="image_fetch"} 1.0' in metrics
     assert 'segstudio_tasks_total{outcome="predicted"} 11.0' in metrics
