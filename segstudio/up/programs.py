@@ -11,7 +11,7 @@ from segstudio.up.state import State
 
 ADDRESS = "127.0.0.1"
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "STORAGE_EMULATOR_HOST")
 
 _LABEL_STUDIO = {
     # Without these two it refuses to talk to backends on this machine.

@@ -107,7 +107,8 @@ def _backend_ports(settings: UpSettings) -> dict[str, int]:
 
 
 async def _supervise(parts: Sequence[Program], logs: Path, screen: Screen, work: Work) -> None:
-    screen.say(f"Starting {', '.join(part.name for part in parts)}; their logs are in {logs}")
+    names = ", ".join(part.name for part in parts)
+    screen.say(f"Starting {names}; the first time takes a minute or two. Logs: {logs}")
     async with running(parts, logs) as processes:
         await guarded(processes, work(processes))
 
