@@ -35,7 +35,7 @@ format: $(VENV)/.dev  ## Format the code and mend what can be mended by itself
 
 .PHONY: screenshot
 screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the README's picture of the labeling page anew
-	README_SCREENSHOT=docs/images/labeling.png $(BIN)/pytest tests/e2e/test_labeling.py
+	README_SCREENSHOT=docs/images/labeling.png $(BIN)/pytest tests/e2e/test_labeling.py -k readme
 
 .PHONY: train-segmentation train-interactive evaluate
 train-segmentation: $(VENV)/.dev  ## Train the embedded garment network (DATA=folder of photographs with masks)
