@@ -16,8 +16,8 @@ from ml_backend.label_config import Control, LabelConfig
 from ml_backend.predictor import image_reference
 from ml_backend.prompts import Context
 from ml_backend.regions import drop_specks, mask_regions
+from ml_backend.taxonomy import assign_labels
 from segmentation_backend.models.base import ClassMap, GarmentModel
-from segmentation_backend.taxonomy import assign_labels
 
 log = structlog.get_logger(__name__)
 

@@ -19,11 +19,11 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import ModelError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.label_config import Label, LabelConfig, parse_label_config
+from ml_backend.taxonomy import assign_labels
 from ml_backend.weights import SEGMENTATION_WEIGHTS, KnownWeights
 from segmentation_backend.models.base import ClassMap
 from segmentation_backend.models.segformer import SegformerGarmentModel, confidence, decide
 from segmentation_backend.predictor import SegmentationPredictor
-from segmentation_backend.taxonomy import assign_labels
 from tests.segmentation_backend import tiny_segformer
 
 TEMPLATE = Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml"

@@ -5,6 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from ml_backend.label_config import Label
 
+EMBEDDED_CLASSES = (
+    *("background", "hair", "skin", "jacket", "coat", "shirt", "blouse", "other tops"),
+    *("jersey shirt", "dress", "jumpsuit", "skirt", "pants", "knitwear", "tailleur", "swimwear"),
+    *("footwear", "scarf-gloves", "other accessories", "jewelry", "hat", "bag-belt"),
+)
+"""What the shipped network tells apart, for those that have no network at hand."""
+
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "jacket": ("blazer", "outerwear", "coat"),
     "coat": ("cape", "outerwear", "jacket"),

@@ -1,7 +1,8 @@
 import pytest
 
 from ml_backend.label_config import Label
-from segmentation_backend.taxonomy import assign_labels
+from ml_backend.taxonomy import EMBEDDED_CLASSES, assign_labels
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
 
 CLASSES = ("background", "skin", "jacket", "jersey shirt", "pants", "bag-belt", "dress")
 
@@ -41,3 +42,7 @@ def test_several_classes_may_share_a_label() -> None:
 
 def test_the_background_never_gets_a_label() -> None:
     assert assign_labels(CLASSES, labels("background")) == {}
+
+
+def test_the_classes_of_the_shipped_network_are_told_as_they_are() -> None:
+    assert EmbeddedGarmentModel.load().classes == EMBEDDED_CLASSES
