@@ -97,6 +97,6 @@ class PromptableModel(Protocol):
         Args:
             embedding: From this model's ``embed``.
             prompts: At least a box or one point.
-            previous: The mask of the same prompts less the last point, to be refined.
+            previous: The mask of the same prompts less the last point or points, to be refined.
         """
         ...

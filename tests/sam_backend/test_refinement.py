@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -9,7 +7,7 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import BudgetError
 from sam_backend.embeddings import EmbeddingKey
 from sam_backend.models.base import Box, Point, Prompts
-from sam_backend.refinement import STRIDE, Refiner, chain
+from sam_backend.refinement import STEPS, Refiner, earlier
 from tests.sam_backend.scenes import FillModel, draw, soon
 
 KEY = EmbeddingKey("digest", "fill-1")
@@ -30,17 +28,22 @@ def clicks(count: int) -> Prompts:
 
 
 @given(prompts)
-def test_the_chain_is_short_and_grows_by_one_click_at_a_time(prompts: Prompts) -> None:
-    steps = chain(prompts)
-    assert steps[-1] == prompts
-    assert len(steps) <= STRIDE + 1
-    for before, after in pairwise(steps):
-        assert before == Prompts(after.box, after.points[:-1])
-    assert steps[0].box or any(point.positive for point in steps[0].points)
+def test_every_click_builds_on_the_one_before_and_late_ones_on_an_early_one(
+    prompts: Prompts,
+) -> None:
+    before = earlier(prompts)
+    if before:
+        kept = len(before.points)
+        assert before == Prompts(prompts.box, prompts.points[:kept])
+        assert before.box or any(point.positive for point in before.points)
+        assert kept == len(prompts.points) - 1 or kept >= STEPS
+    else:
+        assert not prompts.box
+        assert not any(point.positive for point in prompts.points[:-1])
 
 
 @given(prompts)
-@example(Prompts(None, (ON_FIRST, NOT_SECOND, ON_SECOND, *[ON_FIRST] * STRIDE)))
+@example(Prompts(None, (ON_FIRST, NOT_SECOND, ON_SECOND, *[ON_FIRST] * STEPS)))
 def test_a_mask_is_the_same_whether_or_not_the_clicks_before_were_answered_here(
     prompts: Prompts,
 ) -> None:
@@ -77,7 +80,7 @@ def test_the_same_prompts_again_cost_nothing() -> None:
 def test_hundreds_of_clicks_cost_a_bounded_number_of_calls() -> None:
     model = FillModel()
     Refiner(model).segment(KEY, model.embed(SCENE), clicks(300), soon())
-    assert len(model.segmented) <= STRIDE + 1
+    assert len(model.segmented) <= STEPS + 2
 
 
 def test_masks_of_one_image_are_never_used_for_another() -> None:
