@@ -32,8 +32,7 @@ def load_model(settings: SamSettings) -> PromptableModel:
     started = time.perf_counter()
     device = prepare_torch(settings)
     asked, models_dir = settings.sam_model, settings.models_dir
-    name = _best_present(models_dir) if asked == "auto" else asked
-    model = _load(name, models_dir, device)
+    model = _load(_choose(asked, models_dir), models_dir, device)
     _warm_up(model)
     log.info(
         "model_loaded",
@@ -46,17 +45,19 @@ def load_model(settings: SamSettings) -> PromptableModel:
     return model
 
 
-def _best_present(models_dir: Path) -> str:
-    """SAM 2.1 before SAM: it finds more with fewer clicks, and faster (Ravi et al., 2024)."""
-    present = [weights.name for weights in SAM2_WEIGHTS if not weights.missing(models_dir)]
-    present += [c.name for c in CHECKPOINTS if (models_dir / c.file).exists()]
-    return next(iter(present), "embedded")
+def _choose(asked: str, models_dir: Path) -> str:
+    if asked == "auto":
+        # SAM 2.1 before SAM: more with fewer clicks, and faster (Ravi et al., 2024).
+        present = [weights.name for weights in SAM2_WEIGHTS if not weights.missing(models_dir)]
+        present += [c.name for c in CHECKPOINTS if (models_dir / c.file).exists()]
+        return next(iter(present), "embedded")
+    for weights in (*SAM2_WEIGHTS, *SAM_WEIGHTS):
+        if weights.name == asked:
+            obtain(weights, models_dir)
+    return asked
 
 
 def _load(name: str, models_dir: Path, device: str) -> PromptableModel:
-    for weights in (*SAM2_WEIGHTS, *SAM_WEIGHTS):
-        if weights.name == name:
-            obtain(weights, models_dir)
     for checkpoint in CHECKPOINTS:
         if checkpoint.name == name:
             return SegmentAnything.load(checkpoint, models_dir, device)

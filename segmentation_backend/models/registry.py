@@ -31,8 +31,7 @@ def load_model(settings: SegmentationSettings) -> GarmentModel:
     started = time.perf_counter()
     device = prepare_torch(settings)
     asked, models_dir = settings.segmentation_model, settings.models_dir
-    name = _best_present(models_dir) if asked == "auto" else asked
-    model = _load(name, models_dir, device)
+    model = _load(_choose(asked, models_dir), models_dir, device)
     model.segment([np.zeros((825, 550, 3), np.uint8)])
     log.info(
         "model_loaded",
@@ -45,15 +44,19 @@ def load_model(settings: SegmentationSettings) -> GarmentModel:
     return model
 
 
-def _best_present(models_dir: Path) -> str:
-    present = (w.name for w in SEGMENTATION_WEIGHTS if not w.missing(models_dir))
-    return next(present, "embedded")
+def _choose(asked: str, models_dir: Path) -> str:
+    if asked == "auto":
+        present = (w.name for w in SEGMENTATION_WEIGHTS if not w.missing(models_dir))
+        return next(present, "embedded")
+    for weights in SEGMENTATION_WEIGHTS:
+        if weights.name == asked:
+            obtain(weights, models_dir)
+    return asked
 
 
 def _load(name: str, models_dir: Path, device: str) -> GarmentModel:
     for weights in SEGMENTATION_WEIGHTS:
         if weights.name == name:
-            obtain(weights, models_dir)
             # Imported here, for transformers takes seconds that other models need not wait.
             from segmentation_backend.models.segformer import SegformerGarmentModel
 

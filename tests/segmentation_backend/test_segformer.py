@@ -27,7 +27,7 @@ from segmentation_backend.predictor import SegmentationPredictor
 from tests.segmentation_backend import tiny_segformer
 
 TEMPLATE = Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml"
-SIZES = [(96, 128), (333, 77), (41, 41), (777, 500), (7, 3), (3, 50), (1, 60)]
+SIZES = [(96, 128), (333, 77), (777, 500), (7, 3), (3, 50), (1, 60)]
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
