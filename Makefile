@@ -78,7 +78,7 @@ $(UV): requirements/uv.txt
 
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml $(UV)
 	@$(INSTALL) --python $(BIN)/python -r $<
-	@$(UV) pip install --python $(BIN)/python --no-deps --editable .
+	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
