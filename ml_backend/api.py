@@ -98,8 +98,9 @@ def setup() -> Response:
 
 @blueprint.get("/versions")
 def versions() -> Response:
-    """The one version that is served."""
-    return _json({"versions": [_this().service.predictor.model_version]})
+    """The one version that is served, and what the model tells apart (an addition of ours)."""
+    predictor = _this().service.predictor
+    return _json({"versions": [predictor.model_version], "classes": predictor.classes})
 
 
 @blueprint.post("/webhook")

@@ -21,6 +21,11 @@ class Predictor(Protocol):
         """One constant for ``/setup`` and ``/predict`` alike; changes only when the model does."""
         ...
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the model tells apart, the background first; empty where it names nothing."""
+        ...
+
     def check(self, label_config: LabelConfig) -> None:
         """Raise LabelConfigError, with the fix in its text, where this model cannot serve it."""
         ...

@@ -42,6 +42,11 @@ class SamPredictor:
         """The model's version."""
         return self._version
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: the labeler names what is segmented."""
+        return ()
+
     def check(self, label_config: LabelConfig) -> None:
         """Ask for a control that takes masks, and a smart tool with its labels on the same image.
 

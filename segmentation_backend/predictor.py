@@ -44,6 +44,11 @@ class SegmentationPredictor:
         """Names the network and its weights."""
         return f"segmentation-{self._model.version}"
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The network's."""
+        return self._model.classes
+
     def check(self, label_config: LabelConfig) -> None:
         """Raise LabelConfigError where no label can ever be predicted."""
         self._labels(label_config.mask_control())

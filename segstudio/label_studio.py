@@ -3,8 +3,10 @@
 ``label-studio-sdk`` is not used here: it cannot upload files, and takes seconds to import.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,9 +14,11 @@ from typing import Any, Self
 import httpx
 
 from segstudio.errors import LabelStudioError
+from segstudio.label_studio_auth import authorization
 
 _TIMEOUT = httpx.Timeout(120, connect=5)
 _PAGE = 1000
+_LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,53 @@ class Connection:
         title: For people, in the project's settings.
         url: As Label Studio reaches it.
         interactive: Whether it answers the smart tools.
+        user: Name for basic auth, if it asks for one.
+        password: For basic auth; Label Studio takes it and never tells it.
     """
 
     title: str
     url: str
     interactive: bool
+    user: str = ""
+    password: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project is.
+
+    Attributes:
+        id: Its number.
+        title: For people.
+        description: For people.
+        label_config: XML.
+        tasks: How many it has.
+        annotations: How many its tasks have, cancelled ones left out.
+    """
+
+    id: int
+    title: str
+    description: str
+    label_config: str = field(repr=False)
+    tasks: int
+    annotations: int
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """A project to be made; its tasks get their prediction when they are opened.
+
+    Attributes:
+        title: 3 to 50 characters.
+        label_config: XML.
+        description: For people.
+        shuffled: Whether a labeler's stream takes tasks at random instead of in their order.
+    """
+
+    title: str
+    label_config: str
+    description: str = ""
+    shuffled: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,14 +90,15 @@ class LabelStudio:
     """A Label Studio, as the user of one token sees it; every method may raise LabelStudioError.
 
     Args:
-        url: Without a path.
-        token: Legacy API token.
+        url: Of its front page.
+        token: Legacy or personal access token.
     """
 
     def __init__(self, url: str, token: str) -> None:
+        self.url = url.rstrip("/")
         self._http = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Token {token}"},
+            base_url=self.url,
+            auth=authorization(token),
             timeout=_TIMEOUT,
             trust_env=False,
         )
@@ -67,6 +114,18 @@ class LabelStudio:
     ) -> None:
         self._http.close()
 
+    def version(self) -> str:
+        """Of Label Studio itself."""
+        return str(self.call("GET", "/api/version")["release"])
+
+    def user(self) -> str:
+        """E-mail address of the token's user."""
+        return str(self.call("GET", "/api/current-user/whoami")["email"])
+
+    def page(self, project: int) -> str:
+        """Address of a project in the browser."""
+        return f"{self.url}/projects/{project}/data"
+
     def has_project(self, project: int) -> bool:
         """Whether the project is there."""
         response = self._send("GET", f"/api/projects/{project}")
@@ -75,16 +134,42 @@ class LabelStudio:
         _check(response)
         return True
 
-    def create_project(self, title: str, label_config: str) -> int:
-        """Make a project whose tasks get their prediction when they are opened; returns its id."""
-        body = {"title": title, "label_config": label_config, "show_collab_predictions": True}
-        return int(self._call("POST", "/api/projects", json=body)["id"])
+    def project(self, project: int) -> Project:
+        """One project."""
+        try:
+            return _project(self.call("GET", f"/api/projects/{project}"))
+        except LabelStudioError as error:
+            if error.status != httpx.codes.NOT_FOUND:
+                raise
+            raise LabelStudioError(
+                f"there is no project {project} at {self.url}",
+                "its number is in its address: …/projects/3/data",
+                error.status,
+            ) from None
+
+    def projects(self, title: str) -> Iterator[Project]:
+        """The projects of just this title, oldest first."""
+        found = self.pages("/api/projects", "results", {"title": title, "ordering": "id"})
+        return (_project(each) for each in found if each["title"] == title)
+
+    def create_project(self, new: NewProject) -> int:
+        """Make a project; returns its id."""
+        body = {
+            "title": new.title,
+            "description": new.description,
+            "label_config": new.label_config,
+            "show_collab_predictions": True,
+            "sampling": "Uniform sampling" if new.shuffled else "Sequential sampling",
+        }
+        return int(self.call("POST", "/api/projects", json=body)["id"])
 
     def connections(self, project: int) -> dict[int, Connection]:
         """The project's backends by their id, which is the order they were connected in."""
-        found = self._call("GET", "/api/ml", params={"project": project})
+        found = self.call("GET", "/api/ml", params={"project": project})
         return {
-            each["id"]: Connection(each["title"], each["url"], each["is_interactive"])
+            each["id"]: Connection(
+                each["title"], each["url"], each["is_interactive"], each["basic_auth_user"] or ""
+            )
             for each in sorted(found, key=lambda each: int(each["id"]))
         }
 
@@ -96,33 +181,25 @@ class LabelStudio:
             "url": connection.url,
             "is_interactive": connection.interactive,
         }
-        self._call("POST", "/api/ml", json=body)
+        if connection.user:
+            body |= {
+                "auth_method": "BASIC_AUTH",
+                "basic_auth_user": connection.user,
+                "basic_auth_pass": connection.password,
+            }
+        self.call("POST", "/api/ml", json=body)
 
     def disconnect(self, project: int, id_: int, connection: Connection) -> None:
         """Remove a backend and the webhook that Label Studio made for it and would leave behind."""
-        self._call("DELETE", f"/api/ml/{id_}")
-        for webhook in self._call("GET", "/api/webhooks", params={"project": project}):
+        self.call("DELETE", f"/api/ml/{id_}")
+        for webhook in self.call("GET", "/api/webhooks", params={"project": project}):
             if webhook["url"] == f"{connection.url}/webhook":
-                self._call("DELETE", f"/api/webhooks/{webhook['id']}")
+                self.call("DELETE", f"/api/webhooks/{webhook['id']}")
 
-    def task_metas(self, project: int) -> list[dict[str, str]]:
+    def task_metas(self, project: int) -> Iterator[dict[str, Any]]:
         """The ``meta`` of each task of the project."""
-        metas: list[dict[str, str]] = []
-        total = 1
-        while len(metas) < total:
-            answer = self._call(
-                "GET",
-                "/api/tasks",
-                params={
-                    "project": project,
-                    "include": "id,meta",
-                    "page_size": _PAGE,
-                    "page": len(metas) // _PAGE + 1,
-                },
-            )
-            metas += [task["meta"] or {} for task in answer["tasks"]]
-            total = answer["total"]
-        return metas
+        found = self.pages("/api/tasks", "tasks", {"project": project, "include": "id,meta"})
+        return (task["meta"] or {} for task in found)
 
     def upload(self, project: int, files: Sequence[tuple[str, Path]]) -> list[str]:
         """Upload files without making tasks of them yet.
@@ -134,44 +211,103 @@ class LabelStudio:
         Returns:
             What a task's data must hold to show each file, in order.
         """
-        answer = self._call(
+        answer = self.call(
             "POST",
             f"/api/projects/{project}/import",
             params={"commit_to_project": "false"},
             files=[(str(n), (name, path.read_bytes())) for n, (name, path) in enumerate(files)],
         )
         uploads = [
-            self._call("GET", f"/api/import/file-upload/{id_}") for id_ in answer["file_upload_ids"]
+            self.call("GET", f"/api/import/file-upload/{id_}") for id_ in answer["file_upload_ids"]
         ]
         return [f"/data/{upload['file']}" for upload in uploads]
 
     def create_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
         """Add tasks to the project."""
         body = [{"data": dict(task.data), "meta": dict(task.meta)} for task in tasks]
-        self._call("POST", f"/api/projects/{project}/import", json=body)
+        self.call("POST", f"/api/projects/{project}/import", json=body)
 
-    def _call(self, method: str, path: str, **options: Any) -> Any:
+    def pages(self, path: str, key: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The items of a listing, one page of them at a time in memory.
+
+        Args:
+            path: Of the listing.
+            key: Of the items in an answer.
+            params: Beside the page's.
+        """
+        for page in count(1):
+            try:
+                answer = self.call("GET", path, params={**params, "page": page, "page_size": _PAGE})
+            except LabelStudioError as error:
+                if page > 1 and error.status == httpx.codes.NOT_FOUND:
+                    return  # the page before was full, and the last
+                raise
+            yield from answer[key]
+            if len(answer[key]) < _PAGE:
+                return
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """Any other call: the answer's JSON, None where it is empty; options are httpx's."""
         response = self._send(method, path, **options)
         _check(response)
-        return response.json() if response.content else None
+        try:
+            return response.json() if response.content else None
+        except ValueError:
+            raise LabelStudioError(
+                f"{self.url} answers {path} with something else than JSON",
+                "is it Label Studio itself? see LABEL_STUDIO_URL",
+                response.status_code,
+            ) from None
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise LabelStudioError(
-                f"Label Studio at {self._http.base_url} does not answer: {error}", "is it running?"
+                f"Label Studio at {self.url} does not answer: {error or type(error).__name__}",
+                "is it running? see LABEL_STUDIO_URL",
             ) from error
 
 
+def _project(answer: Mapping[str, Any]) -> Project:
+    return Project(
+        id=int(answer["id"]),
+        title=answer["title"],
+        description=answer["description"] or "",
+        label_config=answer["label_config"],
+        tasks=answer["task_number"] or 0,
+        annotations=answer["total_annotations_number"] or 0,
+    )
+
+
 def _check(response: httpx.Response) -> None:
+    if not response.is_error:
+        return
+    said = _said(response)
     if response.status_code == httpx.codes.UNAUTHORIZED:
         raise LabelStudioError(
-            "Label Studio does not know the token", "its user may have changed it"
+            f"Label Studio does not take the token: {said}",
+            "make one in Account & Settings, and set LABEL_STUDIO_API_KEY; "
+            "legacy tokens are off by default in new organisations",
+            response.status_code,
         )
-    if response.is_error:
-        request = response.request
-        raise LabelStudioError(
-            f"Label Studio refused {request.method} {request.url.path} "
-            f"with {response.status_code}: {response.text[:500]}"
+    request = response.request
+    raise LabelStudioError(
+        f"Label Studio refused {request.method} {request.url.path} "
+        f"with {response.status_code}: {said}",
+        status=response.status_code,
+    )
+
+
+def _said(response: httpx.Response) -> str:
+    """What an error answer tells people, without markup."""
+    try:
+        answer = response.json()
+        errors = answer.get("validation_errors") or {"": [answer["detail"]]}
+        text = "; ".join(
+            ": ".join(filter(None, [name.removeprefix("non_field_errors"), *map(str, told)]))
+            for name, told in errors.items()
         )
+    except (AttributeError, LookupError, TypeError, ValueError):
+        text = response.text
+    return re.sub(r"\s+", " ", re.sub(r"<a .*?</a>[^.]*\.", "", text))[:_LONGEST]

@@ -1,8 +1,8 @@
-"""Settings of ``segstudio up`` and ``segstudio backends``, read from the environment."""
+"""Settings of ``segstudio up`` and of the commands that work on projects, from the environment."""
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -30,3 +30,17 @@ class UpSettings(BaseSettings):
     label_studio_venv: Path = Field(
         Path(".venv-label-studio"), description="Environment that label-studio is installed in"
     )
+
+
+class ProjectSettings(UpSettings):
+    """Which Label Studio the commands work on, and as whom; variables that the backends read too.
+
+    Where neither address nor token is set, it is the one that ``segstudio up`` runs.
+    """
+
+    label_studio_url: str | None = Field(None, description="Label Studio as reached from here")
+    label_studio_api_key: SecretStr | None = Field(
+        None, description="Legacy token or personal access token of a Label Studio user"
+    )
+    basic_auth_user: str | None = Field(None, description="Name that the backends ask for")
+    basic_auth_pass: SecretStr | None = Field(None, description="... and the password")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from segstudio.label_studio import Connection, LabelStudio, NewTask
+from segstudio.label_studio import LabelStudio, NewProject, NewTask
 from segstudio.up.photographs import Photograph, batches
 
 TITLE = "Runway fashion"
@@ -17,37 +17,7 @@ def find_or_create(label_studio: LabelStudio, project: int | None, label_config:
     """The project of an earlier run, if nobody has deleted it; else a new one."""
     if project is not None and label_studio.has_project(project):
         return project
-    return label_studio.create_project(TITLE, label_config)
-
-
-def join(label_studio: LabelStudio, project: int, segmentation: str, sam: str) -> None:
-    """Connect the project to both backends and no older address of theirs.
-
-    Label Studio asks the backend that was connected first for a task's prediction, so where one of
-    the two is missing, or has moved, both are connected again, in order.
-
-    Args:
-        label_studio: That the project is in.
-        project: Its id.
-        segmentation: URL of the segmentation backend.
-        sam: URL of the sam backend.
-    """
-    wanted = [
-        Connection("Garments", segmentation, interactive=False),
-        Connection("Smart tools", sam, interactive=True),
-    ]
-    titles = {connection.title for connection in wanted}
-    ours = {
-        id_: connection
-        for id_, connection in label_studio.connections(project).items()
-        if connection.title in titles
-    }
-    if list(ours.values()) == wanted:
-        return
-    for id_, connection in ours.items():
-        label_studio.disconnect(project, id_, connection)
-    for connection in wanted:
-        label_studio.connect(project, connection)
+    return label_studio.create_project(NewProject(TITLE, label_config))
 
 
 def add_photographs(

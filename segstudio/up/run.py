@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segstudio.backends import join
 from segstudio.label_studio import LabelStudio
 from segstudio.settings import UpSettings
 from segstudio.up import programs
 from segstudio.up.photographs import Photograph, draw_samples, find_photographs
 from segstudio.up.ports import check_ports
 from segstudio.up.processes import Process, Program, guarded, running
-from segstudio.up.project import add_photographs, find_or_create, join
+from segstudio.up.project import add_photographs, find_or_create
 from segstudio.up.screen import Screen
 from segstudio.up.state import State, read_state, state_folder, write_state
 
@@ -97,7 +98,7 @@ class _Start:
 
     def _samples(self, label_studio: LabelStudio, project: int) -> Sequence[Photograph]:
         """Something to try on, for a project without tasks."""
-        if label_studio.task_metas(project):
+        if label_studio.project(project).tasks:
             return []
         return draw_samples(self.folder / "samples")
 

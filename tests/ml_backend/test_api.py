@@ -36,6 +36,7 @@ class OneBox:
     """Answers each task with one box; the task's id decides what goes wrong."""
 
     model_version = "one-box-1"
+    classes = ("background", "box")
 
     def __init__(self, fails: Mapping[Any, TaskError] | None = None) -> None:
         self.fails = fails or {}
@@ -140,8 +141,11 @@ def test_a_config_the_model_cannot_serve_is_refused_in_the_status_line(client: F
     assert response.get_json()["error"]["type"] == "label_config"
 
 
-def test_versions_lists_the_one_version(client: FlaskClient) -> None:
-    assert client.get("/versions").get_json() == {"versions": ["one-box-1"]}
+def test_versions_lists_the_one_version_and_the_models_classes(client: FlaskClient) -> None:
+    assert client.get("/versions").get_json() == {
+        "versions": ["one-box-1"],
+        "classes": ["background", "box"],
+    }
 
 
 @pytest.mark.parametrize(
