@@ -1,5 +1,6 @@
 """The Makefile where something is missing; the good way is how everybody gets here."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,15 +20,33 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+def make(
+    folder: Path, *arguments: str, path: str = os.environ["PATH"]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(shutil.which("make")), *arguments],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
-def fake_python(folder: Path, script: str) -> Path:
-    path = folder / "fake-python"
+def fake_program(folder: Path, script: str) -> Path:
+    path = folder / "fake-program"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     return path
+
+
+def fake_tools(folder: Path, scripts: dict[str, str]) -> str:
+    """A PATH with these programs and no others."""
+    tools = folder / "tools"
+    tools.mkdir()
+    for name, script in scripts.items():
+        fake_program(tools, script).rename(tools / name)
+    return str(tools)
 
 
 def errors(result: subprocess.CompletedProcess[str]) -> list[str]:
@@ -51,15 +70,30 @@ def test_without_python_one_line_says_what_to_do(checkout: Path) -> None:
 
 
 def test_an_old_python_is_refused_in_one_line(checkout: Path) -> None:
-    (error,) = errors(make(checkout, "up", f"PYTHON={fake_python(checkout, 'exit 1')}"))
+    (error,) = errors(make(checkout, "up", f"PYTHON={fake_program(checkout, 'exit 1')}"))
     assert "older than Python 3.11" in error
 
 
 def test_debians_python_without_venv_is_refused_with_the_package_to_install(checkout: Path) -> None:
     script = 'case "$2" in *ensurepip*) echo Traceback >&2; exit 1;; esac'
-    (error,) = errors(make(checkout, "up", f"PYTHON={fake_python(checkout, script)}"))
+    (error,) = errors(make(checkout, "up", f"PYTHON={fake_program(checkout, script)}"))
     assert "apt-get install python3-venv" in error
     assert not (checkout / ".venv").exists()
+
+
+def test_root_gets_debians_chromium_where_there_is_none(checkout: Path) -> None:
+    asked = checkout / "asked"
+    tools = {"id": "echo 0", "apt-get": f'echo "$*" >> {asked}'}
+    assert make(checkout, "chromium", path=fake_tools(checkout, tools)).returncode == 0
+    update, install = asked.read_text().splitlines()
+    assert update.startswith("update")
+    assert install.endswith("chromium")
+
+
+def test_others_are_told_what_to_ask_root_for(checkout: Path) -> None:
+    tools = {"id": "echo 1000", "sudo": "exit 1", "apt-get": "echo never"}
+    (error,) = errors(make(checkout, "chromium", path=fake_tools(checkout, tools)))
+    assert error.endswith("apt-get install chromium")
 
 
 def test_requirements_are_locked_with_hashes_and_without_index_addresses() -> None:

@@ -1,9 +1,10 @@
 """The project that labelers work in: made once, found again, brought up to date on each start."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from segstudio.label_studio import LabelStudio, NewProject, NewTask
-from segstudio.up.photographs import Photograph, batches
+from segstudio.up.photographs import Photograph, batches, draw_samples
 
 TITLE = "Runway fashion"
 
@@ -18,6 +19,11 @@ def find_or_create(label_studio: LabelStudio, project: int | None, label_config:
     if project is not None and label_studio.has_project(project):
         return project
     return label_studio.create_project(NewProject(TITLE, label_config))
+
+
+def samples_for(label_studio: LabelStudio, project: int, folder: Path) -> list[Photograph]:
+    """Something to try on: drawn pictures, for a project without tasks."""
+    return [] if label_studio.project(project).tasks else draw_samples(folder)
 
 
 def add_photographs(

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from segstudio.backends import join
+from segstudio.errors import LabelStudioError, StartError
 from segstudio.label_studio import LabelStudio
 from segstudio.settings import UpSettings
 from segstudio.up import programs
-from segstudio.up.photographs import Photograph, draw_samples, find_photographs
+from segstudio.up.photographs import Photograph, find_photographs
 from segstudio.up.ports import check_ports
 from segstudio.up.processes import Process, Program, guarded, running
-from segstudio.up.project import add_photographs, find_or_create
+from segstudio.up.project import add_photographs, find_or_create, samples_for
 from segstudio.up.screen import Screen
 from segstudio.up.state import State, read_state, state_folder, write_state
 
@@ -87,20 +90,27 @@ class _Start:
         await self.screen.follow(processes)
 
     def _prepare(self) -> int:
+        try:
+            return self._bring_up_to_date()
+        except LabelStudioError as error:
+            if error.status != httpx.codes.UNAUTHORIZED:
+                raise
+            raise StartError(
+                f"the login in {self.folder}/state.json is not that of the database beside it",
+                "restore the file, or move the folder away to start afresh",
+            ) from None
+
+    def _bring_up_to_date(self) -> int:
         url, token = programs.label_studio_url(self.settings), self.state.token
         with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
             project = find_or_create(label_studio, self.state.project, TEMPLATE.read_text())
             write_state(self.folder, self.state.model_copy(update={"project": project}))
             join(label_studio, project, *(part.url for part in self.parts[1:]))
-            photographs = self.photographs or self._samples(label_studio, project)
+            photographs = self.photographs or samples_for(
+                label_studio, project, self.folder / "samples"
+            )
             add_photographs(label_studio, project, photographs, advance)
         return project
-
-    def _samples(self, label_studio: LabelStudio, project: int) -> Sequence[Photograph]:
-        """Something to try on, for a project without tasks."""
-        if label_studio.project(project).tasks:
-            return []
-        return draw_samples(self.folder / "samples")
 
 
 def _backend_ports(settings: UpSettings) -> dict[str, int]:
@@ -111,7 +121,11 @@ async def _supervise(parts: Sequence[Program], logs: Path, screen: Screen, work:
     names = ", ".join(part.name for part in parts)
     screen.say(f"Starting {names}; the first time takes a minute or two. Logs: {logs}")
     async with running(parts, logs) as processes:
-        await guarded(processes, work(processes))
+        try:
+            await guarded(processes, work(processes))
+        except asyncio.CancelledError:
+            screen.say("Ending ...", "dim")
+            raise
 
 
 def _run_until_told(main: Coroutine[Any, Any, None]) -> None:

@@ -66,13 +66,13 @@ class Studio:
         """Label Studio itself."""
         return f"http://localhost:{self.ports['LABEL_STUDIO_PORT']}"
 
-    def start(self) -> None:
+    def start(self, *, with_images: bool = True) -> None:
         """Start, and wait for the ready line."""
         assert self.process is None
         with (self.folder / "output").open("wb") as output:
             process = self.process = subprocess.Popen(
                 [SEGSTUDIO, "up"],
-                env=self._environment(),
+                env=self._environment(with_images),
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -123,7 +123,8 @@ class Studio:
         assert ready, self.output
         return ready
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, with_images: bool) -> dict[str, str]:
         ports = {name: str(port) for name, port in self.ports.items()}
-        folders = {"STATE_DIR": str(self.folder / "state"), "IMAGES": str(self.images)}
+        images = str(self.images) if with_images else ""
+        folders = {"STATE_DIR": str(self.folder / "state"), "IMAGES": images}
         return {**os.environ, **ports, **folders, "CI": "true", "HOST": "not.an.address"}

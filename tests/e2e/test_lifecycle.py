@@ -42,7 +42,7 @@ def test_ctrl_c_ends_every_process_and_the_next_start_goes_on(studio: Studio) ->
     assert studio.stop(signal.SIGINT) == 0
     assert not [pid for pid in started if alive(pid)]
 
-    studio.start()
+    studio.start(with_images=False)
     assert studio.project == project
     assert studio.state == state
     assert work(studio) == before

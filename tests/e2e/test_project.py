@@ -1,6 +1,7 @@
 """The project, on a real Label Studio."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from segstudio.backends import join
 from segstudio.errors import LabelStudioError
 from segstudio.label_studio import LabelStudio, NewProject
 from segstudio.up.photographs import find_photographs
-from segstudio.up.project import add_photographs, find_or_create
+from segstudio.up.project import add_photographs, find_or_create, samples_for
 from segstudio.up.run import TEMPLATE
 from tests.e2e.studio import Studio
 from tests.e2e.test_lifecycle import backend_urls
@@ -60,6 +61,15 @@ def test_photographs_are_imported_once_however_often_they_are_given(
     add_photographs(api, project, photographs, lambda *step: steps.append(step))
     assert len(list(api.task_metas(project))) == len(photographs)
     assert steps == [(len(photographs), len(photographs))]
+
+
+def test_an_empty_project_gets_samples_and_one_with_tasks_does_not(
+    api: LabelStudio, project: int, tmp_path: Path
+) -> None:
+    samples = samples_for(api, project, tmp_path)
+    add_photographs(api, project, samples, lambda *_: None)
+    assert api.project(project).tasks == 6
+    assert samples_for(api, project, tmp_path) == []
 
 
 def test_a_label_config_that_a_backend_cannot_serve_is_told_in_its_words(
