@@ -52,6 +52,11 @@ def state_folder(folder: Path) -> Iterator[Path]:
         yield folder
 
 
+def has_state(folder: Path) -> bool:
+    """Whether ``segstudio up`` has been started in the folder."""
+    return _path(folder).exists()
+
+
 def read_state(folder: Path) -> State:
     """Read the state; on the first start, make and write it.
 

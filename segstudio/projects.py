@@ -1,0 +1,44 @@
+"""Which Label Studio the commands work on: the one that is named, else that of ``make up``."""
+
+from ml_backend.errors import SettingsError
+from segstudio.backends import Login
+from segstudio.label_studio import LabelStudio
+from segstudio.settings import ProjectSettings
+from segstudio.up.programs import ADDRESS, label_studio_url
+from segstudio.up.state import has_state, read_state
+
+_HINT = (
+    "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY (Account & Settings in Label Studio), "
+    "or start one with make up"
+)
+
+
+def open_label_studio(settings: ProjectSettings) -> LabelStudio:
+    """Make a client, without asking Label Studio anything yet.
+
+    Raises:
+        SettingsError: Address or token is missing.
+        StartError: The state of ``make up`` is damaged.
+    """
+    key = settings.label_studio_api_key
+    if settings.label_studio_url and key:
+        return LabelStudio(settings.label_studio_url, key.get_secret_value())
+    if settings.label_studio_url or key:
+        lacks = "LABEL_STUDIO_API_KEY" if settings.label_studio_url else "LABEL_STUDIO_URL"
+        raise SettingsError(f"{lacks} is not set", _HINT)
+    if not has_state(settings.state_dir):
+        raise SettingsError("no Label Studio is known", _HINT)
+    return LabelStudio(label_studio_url(settings), read_state(settings.state_dir).token)
+
+
+def backend_urls(settings: ProjectSettings) -> tuple[str, str]:
+    """Where ``make up`` and ``make backends`` start the segmentation and the sam backend."""
+    ports = settings.segmentation_port, settings.sam_port
+    segmentation, sam = (f"http://{ADDRESS}:{port}" for port in ports)
+    return segmentation, sam
+
+
+def backend_login(settings: ProjectSettings) -> Login:
+    """What the backends ask for."""
+    password = settings.basic_auth_pass
+    return Login(settings.basic_auth_user or "", password.get_secret_value() if password else "")
