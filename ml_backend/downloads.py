@@ -189,8 +189,7 @@ class _Pull:
             if _range(answer) != (out.tell(), file.size):
                 raise self._is_another(file)
         elif answer.status_code == httpx.codes.OK:
-            out.seek(0)  # this server knows no ranges
-            out.truncate()
+            out.seek(0)  # this server knows no ranges: everything comes again
             if int(answer.headers.get("Content-Length", file.size)) != file.size:
                 raise self._is_another(file)
         else:
