@@ -57,7 +57,7 @@ def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> N
                     weights.setting,
                     f"{weights.size / 1e6:,.0f} MB",
                     _state(weights, models_dir),
-                    f"{weights.files[-1].sha256[:12]}…",
+                    weights.files[-1].sha256[:8],
                     weights.licence,
                 )
                 for weights in KNOWN_WEIGHTS
