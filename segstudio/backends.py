@@ -1,5 +1,6 @@
 """The two backends of a project: connected in their order, and shown to serve it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,38 +46,49 @@ class Classes:
 SHIPPED = Classes(EMBEDDED_CLASSES, "the shipped network")
 
 
-def join(
-    label_studio: LabelStudio,
-    project: int,
-    segmentation: str,
-    sam: str,
-    *,
-    login: Login = NO_LOGIN,
-) -> bool:
+@dataclass(frozen=True)
+class Pair:
+    """The two backends of a project.
+
+    Attributes:
+        segmentation: URL of the segmentation backend, as Label Studio reaches it.
+        sam: Likewise of the sam backend.
+        login: Where they ask for one.
+    """
+
+    segmentation: str
+    sam: str
+    login: Login = field(default=NO_LOGIN, kw_only=True)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """As projects are connected to them, in order.
+
+        Label Studio asks the backend that was connected first for a task's prediction.
+        """
+        user, password = self.login.user, self.login.password
+        return [
+            Connection("Garments", self.segmentation.rstrip("/"), False, user, password),
+            Connection("Smart tools", self.sam.rstrip("/"), True, user, password),
+        ]
+
+
+def join(label_studio: LabelStudio, project: int, pair: Pair) -> bool:
     """Connect the project to both backends and no older address of theirs.
 
-    Label Studio asks the backend that was connected first for a task's prediction, so where one of
-    the two is missing, or has moved, both are connected again, in order.
-
-    Args:
-        label_studio: That the project is in.
-        project: Its id.
-        segmentation: URL of the segmentation backend.
-        sam: URL of the sam backend.
-        login: Where the backends ask for one.
+    Where one of the two is missing, or has moved, both are connected again, in order.
 
     Returns:
         Whether something had to be changed.
+
+    Raises:
+        LabelStudioError: It does not reach a backend, or a backend refuses the label config.
     """
-    wanted = [
-        Connection("Garments", segmentation.rstrip("/"), False, login.user, login.password),
-        Connection("Smart tools", sam.rstrip("/"), True, login.user, login.password),
-    ]
-    titles = {connection.title for connection in wanted}
+    wanted = pair.connections
     ours = {
         id_: connection
         for id_, connection in label_studio.connections(project).items()
-        if connection.title in titles
+        if connection.title in {each.title for each in wanted}
     }
     if list(ours.values()) == wanted:
         return False
@@ -85,6 +97,39 @@ def join(
     for connection in wanted:
         label_studio.connect(project, connection)
     return True
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How Label Studio finds a backend of a project just now.
+
+    Attributes:
+        title: Of the connection.
+        url: As Label Studio reaches it.
+        ready: Whether it answers and takes the label config.
+        told: Its model version, or what is wrong.
+    """
+
+    title: str
+    url: str
+    ready: bool
+    told: str
+
+
+def conditions(label_studio: LabelStudio, project: int) -> list[Condition]:
+    """Let Label Studio ask each backend of a project, in the order they were connected in."""
+    found = label_studio.call("GET", "/api/ml", params={"project": project})
+    return [
+        Condition(each["title"], each["url"], ready, _told(each, ready))
+        for each in sorted(found, key=lambda each: int(each["id"]))
+        for ready in [each["state"] == "CO"]
+    ]
+
+
+def _told(answer: Mapping[str, Any], ready: bool) -> str:
+    if ready:
+        return str(answer["model_version"])
+    return str(answer["error_message"] or "Label Studio does not reach it")
 
 
 def ask_version(url: str, login: Login) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ml_backend.errors import SegstudioError
 from ml_backend.settings import read_settings
-from segstudio.commands import bucket, credentials, images, models
+from segstudio.commands import bucket, credentials, images, models, project
 from segstudio.commands.lint import lint
 from segstudio.console import EXIT_CODES
 from segstudio.errors import StartError
@@ -26,6 +26,7 @@ app.add_typer(bucket.app, name="bucket")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(images.app, name="images")
 app.add_typer(models.app, name="models")
+app.add_typer(project.app, name="project")
 app.command(epilog=EXIT_CODES)(lint)
 
 

@@ -60,6 +60,16 @@ def bucket_name(text: str) -> str:
     return name
 
 
+def service_account(settings: GoogleSettings) -> dict[str, str] | None:
+    """The fields of the service account's key; None where none is set.
+
+    Raises:
+        CredentialsError: The key cannot be used; names the step.
+    """
+    line = settings.google_application_credentials_base64
+    return decode_service_account(line) if line is not None else None
+
+
 @dataclass(frozen=True)
 class Cloud:
     """A connection to Google Cloud Storage.
@@ -105,8 +115,7 @@ def connect(
         BucketError: There are no credentials at all.
     """
     credentials = None
-    if settings.google_application_credentials_base64 is not None:
-        fields = decode_service_account(settings.google_application_credentials_base64)
+    if fields := service_account(settings):
         credentials = make_credentials(fields)
         project = project or fields.get("project_id")
     try:

@@ -1,6 +1,6 @@
 """What is wrong with a label config before labelers find out: each finding with its fix."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -86,7 +86,7 @@ def lint(label_config: str, classes: Classes) -> list[Finding]:
 
     Args:
         label_config: XML.
-        classes: What the garment model tells apart.
+        classes: What the garment model tells apart; without names, that is not checked.
     """
     try:
         root = defusedxml.ElementTree.fromstring(label_config, forbid_dtd=True)
@@ -100,11 +100,6 @@ def lint(label_config: str, classes: Classes) -> list[Finding]:
         return [Finding("error", root.tag, error.message, error.hint or "see frontend_templates/")]
     checked = _Checked(root, config, classes)
     return [finding for rule in _RULES for finding in rule(checked)]
-
-
-def serves(findings: Sequence[Finding]) -> bool:
-    """Whether both backends take the label config."""
-    return all(finding.level != "error" for finding in findings)
 
 
 def label_table(label_config: str, classes: Classes) -> list[tuple[str, str, str]]:
@@ -197,9 +192,9 @@ def _tools(checked: _Checked) -> Iterator[Finding]:
 
 
 def _classes(checked: _Checked) -> Iterator[Finding]:
-    if checked.mask is None:
-        return
     names = checked.classes.names
+    if checked.mask is None or not names:
+        return
     reached = assign_labels(names, checked.mask.labels)
     lost = [v.value for v in checked.mask.labels if v.value not in reached.values()]
     if not lost:

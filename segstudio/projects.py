@@ -1,7 +1,7 @@
 """Which Label Studio the commands work on: the one that is named, else that of ``make up``."""
 
 from ml_backend.errors import SettingsError
-from segstudio.backends import Login
+from segstudio.backends import Login, Pair
 from segstudio.label_studio import LabelStudio
 from segstudio.settings import ProjectSettings
 from segstudio.up.programs import ADDRESS, label_studio_url
@@ -31,14 +31,13 @@ def open_label_studio(settings: ProjectSettings) -> LabelStudio:
     return LabelStudio(label_studio_url(settings), read_state(settings.state_dir).token)
 
 
-def backend_urls(settings: ProjectSettings) -> tuple[str, str]:
-    """Where ``make up`` and ``make backends`` start the segmentation and the sam backend."""
-    ports = settings.segmentation_port, settings.sam_port
-    segmentation, sam = (f"http://{ADDRESS}:{port}" for port in ports)
-    return segmentation, sam
-
-
-def backend_login(settings: ProjectSettings) -> Login:
-    """What the backends ask for."""
+def backend_pair(settings: ProjectSettings, segmentation: str, sam: str) -> Pair:
+    """Both backends: where they are said to be, else where ``make up`` starts them."""
+    at = f"http://{ADDRESS}"
     password = settings.basic_auth_pass
-    return Login(settings.basic_auth_user or "", password.get_secret_value() if password else "")
+    login = Login(settings.basic_auth_user or "", password.get_secret_value() if password else "")
+    return Pair(
+        segmentation or f"{at}:{settings.segmentation_port}",
+        sam or f"{at}:{settings.sam_port}",
+        login=login,
+    )

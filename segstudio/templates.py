@@ -1,5 +1,6 @@
 """Label configs from templates, with codes added to them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -83,7 +84,7 @@ def image_key(label_config: str) -> str:
     return next(iter(keys))
 
 
-def add_codes(label_config: str, codes: tuple[Code, ...]) -> str:
+def add_codes(label_config: str, codes: Sequence[Code]) -> str:
     """Put codes into a label config; one of a name that is there already takes its place.
 
     Raises:

@@ -29,12 +29,12 @@ def lint(
     """
     from segstudio.backends import SHIPPED, ask_classes
     from segstudio.lint import lint as check
-    from segstudio.projects import backend_login
+    from segstudio.projects import backend_pair
     from segstudio.settings import ProjectSettings
     from segstudio.templates import read_template
 
     with reporting(as_json) as report:
-        login = backend_login(read_settings(ProjectSettings))
+        login = backend_pair(read_settings(ProjectSettings), "", "").login
         classes = ask_classes(backend, login) if backend else SHIPPED
         findings = check(read_template(template), classes)
         for each in findings:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from segstudio.backends import join
+from segstudio.backends import Pair, join
 from segstudio.errors import LabelStudioError, StartError
 from segstudio.label_studio import LabelStudio
 from segstudio.settings import UpSettings
@@ -105,7 +105,7 @@ class _Start:
         with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
             project = find_or_create(label_studio, self.state.project, TEMPLATE.read_text())
             write_state(self.folder, self.state.model_copy(update={"project": project}))
-            join(label_studio, project, *(part.url for part in self.parts[1:]))
+            join(label_studio, project, Pair(*(part.url for part in self.parts[1:])))
             photographs = self.photographs or samples_for(
                 label_studio, project, self.folder / "samples"
             )

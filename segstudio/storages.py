@@ -1,0 +1,170 @@
+"""A project's own connections to Google Cloud Storage: for its images, and for its annotations."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Literal
+
+from segstudio.errors import LabelStudioError
+from segstudio.label_studio import LabelStudio
+
+Kind = Literal["source", "target"]
+
+_PATHS = {"source": "/api/storages/gcs", "target": "/api/storages/export/gcs"}
+_PRESIGNED_MINUTES = 60
+_SYNC_SECONDS = 3600
+_ASK_AGAIN_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A storage of a project.
+
+    Attributes:
+        id: Its number, among those of its kind.
+        bucket: Name of the bucket.
+        prefix: Folder in it; empty: none.
+        status: In Label Studio's words; ``completed`` after a good synchronisation.
+        synced: How many annotations the last synchronisation wrote.
+        problem: Why it failed; empty where it did not.
+    """
+
+    id: int
+    bucket: str
+    prefix: str
+    status: str
+    synced: int
+    problem: str
+
+    @property
+    def url(self) -> str:
+        """``gs://bucket/prefix``."""
+        return "/".join(filter(None, [f"gs://{self.bucket}", self.prefix]))
+
+
+def storages(label_studio: LabelStudio, project: int, kind: Kind) -> list[Storage]:
+    """The project's Google storages of a kind, oldest first.
+
+    Raises:
+        LabelStudioError: As every function here.
+    """
+    found = label_studio.call("GET", _PATHS[kind], params={"project": project})
+    return sorted(map(_storage, found), key=lambda storage: storage.id)
+
+
+def connect_source(
+    label_studio: LabelStudio, project: int, bucket: str, key: Mapping[str, str]
+) -> bool:
+    """Let a project show images of a bucket, through addresses signed with a service account.
+
+    Label Studio is told not to synchronise it: that would make tasks of bare files beside ours.
+
+    Returns:
+        Whether it was not connected before.
+    """
+    known = {storage.bucket for storage in storages(label_studio, project, "source")}
+    if bucket in known:
+        return False
+    body = {
+        "use_blob_urls": True,
+        "presign": True,
+        "presign_ttl": _PRESIGNED_MINUTES,
+        "synchronizable": False,
+    }
+    _create(label_studio, "source", project, bucket, key, body)
+    return True
+
+
+def connect_target(
+    label_studio: LabelStudio, project: int, bucket: str, prefix: str, key: Mapping[str, str] | None
+) -> tuple[Storage, bool]:
+    """Let a project write its annotations to a bucket, from now on whenever one is submitted.
+
+    Args:
+        label_studio: That the project is in.
+        project: Its id.
+        bucket: Name of the bucket.
+        prefix: Folder in it; empty: none.
+        key: Of the service account; None: Label Studio's own credentials.
+
+    Returns:
+        The storage, and whether it was not connected before.
+    """
+    for storage in storages(label_studio, project, "target"):
+        if (storage.bucket, storage.prefix) == (bucket, prefix):
+            return storage, False
+    body = {"prefix": prefix} if prefix else {}
+    return _create(label_studio, "target", project, bucket, key, body), True
+
+
+def synchronise(label_studio: LabelStudio, project: int, target: Storage) -> Storage:
+    """Write all annotations of a project to a target, and wait for the end of it.
+
+    Returns:
+        The storage with its outcome.
+    """
+    path = f"{_PATHS['target']}/{target.id}"
+    answer = label_studio.call("POST", f"{path}/sync", timeout=_SYNC_SECONDS)
+    waiting = Event()
+    while answer["status"] in {"queued", "in_progress"}:  # a Label Studio with a queue of jobs
+        waiting.wait(_ASK_AGAIN_SECONDS)
+        answer = label_studio.call("GET", path, params={"project": project})
+    return _storage(answer)
+
+
+def annotation_objects(
+    label_studio: LabelStudio, project: int, target: Storage
+) -> Iterator[tuple[int, frozenset[str]]]:
+    """Each annotation of a project, and the names that its object may have in a target.
+
+    Label Studio names it after the annotation or, set to save whole tasks, after the task.
+    """
+    tasks = label_studio.pages(
+        "/api/tasks", "tasks", {"project": project, "include": "id,annotations_ids"}
+    )
+    folder = f"{target.prefix}/" if target.prefix else ""
+    for task in tasks:
+        for id_ in filter(None, str(task["annotations_ids"] or "").split(",")):
+            number = int(id_)
+            yield number, frozenset({f"{folder}{number}", f"{folder}{task['id']}.json"})
+
+
+def _create(
+    label_studio: LabelStudio,
+    kind: Kind,
+    project: int,
+    bucket: str,
+    key: Mapping[str, str] | None,
+    body: Mapping[str, Any],
+) -> Storage:
+    common = {
+        "project": project,
+        "title": f"gs://{bucket}",
+        "bucket": bucket,
+        "google_application_credentials": json.dumps(dict(key)) if key else "",
+    }
+    try:
+        answer = label_studio.call("POST", _PATHS[kind], json={**common, **body})
+    except LabelStudioError as error:
+        if error.status != 400:
+            raise
+        raise LabelStudioError(
+            f"Label Studio cannot use gs://{bucket}: {error.message}",
+            "is it there, and may the service account use it? see segstudio bucket setup",
+            error.status,
+        ) from None
+    return _storage(answer)
+
+
+def _storage(answer: Mapping[str, Any]) -> Storage:
+    failed = str(answer["status"]) == "failed"
+    lines = str(answer["traceback"] or "no reason given").strip().splitlines()
+    return Storage(
+        id=int(answer["id"]),
+        bucket=answer["bucket"] or "",
+        prefix=(answer["prefix"] or "").strip("/"),
+        status=str(answer["status"]),
+        synced=int(answer["last_sync_count"] or 0),
+        problem=lines[-1] if failed else "",
+    )
