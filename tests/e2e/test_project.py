@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segstudio.backends import join
+from segstudio.backends import Pair, join
 from segstudio.errors import LabelStudioError
 from segstudio.label_studio import LabelStudio, NewProject
 from segstudio.up.photographs import find_photographs
@@ -37,18 +37,18 @@ def test_a_project_is_found_again_until_it_is_deleted(
 
 
 def test_joining_again_changes_nothing(studio: Studio, api: LabelStudio, project: int) -> None:
-    join(api, project, *backend_urls(studio))
+    join(api, project, Pair(*backend_urls(studio)))
     first = api.connections(project)
-    join(api, project, *backend_urls(studio))
+    join(api, project, Pair(*backend_urls(studio)))
     assert api.connections(project) == first
 
 
 def test_the_segmentation_backend_comes_first_even_where_it_was_removed(
     studio: Studio, api: LabelStudio, project: int
 ) -> None:
-    join(api, project, *backend_urls(studio))
+    join(api, project, Pair(*backend_urls(studio)))
     studio.request("DELETE", f"/api/ml/{min(api.connections(project))}")
-    join(api, project, *backend_urls(studio))
+    join(api, project, Pair(*backend_urls(studio)))
     assert [each.url for each in api.connections(project).values()] == backend_urls(studio)
 
 
@@ -78,7 +78,7 @@ def test_a_label_config_that_a_backend_cannot_serve_is_told_in_its_words(
     config = '<View><Text name="t" value="$t"/><TextArea name="a" toName="t"/></View>'
     project = api.create_project(NewProject("Words", config))
     with pytest.raises(LabelStudioError, match="422"):
-        join(api, project, *backend_urls(studio))
+        join(api, project, Pair(*backend_urls(studio)))
 
 
 def test_a_wrong_token_is_told_as_such(studio: Studio) -> None:
