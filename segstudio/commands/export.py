@@ -1,0 +1,209 @@
+"""``segstudio export``: annotations as a table, masks or COCO."""
+
+import time
+from collections import Counter
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segstudio.commands.selection import (
+    IDENTIFIER_DEFAULT,
+    BoxesOption,
+    IdentifierOption,
+    ManifestOption,
+    ProjectsOption,
+    annotation_reader,
+)
+from segstudio.console import EXIT_SOME_FAILED, DryRunOption, JsonOption, Report, reporting
+
+if TYPE_CHECKING:
+    from segstudio.annotations import AnnotationReader, LabeledProject
+    from segstudio.exports.join import Manifest
+    from segstudio.exports.rows import Columns, Entry
+    from segstudio.exports.tables import Add
+
+
+class Format(StrEnum):
+    """What an export is written as."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    MASKS = "masks"
+    COCO = "coco"
+
+
+def export(
+    projects: ProjectsOption,
+    kind: Annotated[Format, typer.Option("--format", help="See above.")],
+    out: Annotated[Path, typer.Option(help="File to write; for masks, a folder.")],
+    manifest: ManifestOption = None,
+    identifier_column: IdentifierOption = IDENTIFIER_DEFAULT,
+    annotator: Annotated[
+        str, typer.Option(help="Only what this one annotated: an e-mail address.")
+    ] = "",
+    with_boxes: BoxesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Export the annotations of one or more projects, counted against Label Studio's own counts.
+
+    A row for each annotation, skipped ones too: the image's identifier and the annotator are the
+    key, then a column for each control, the manifest's columns, and what Label Studio notes.
+
+    - **csv**, **parquet**: the rows. Several choices or labels are a list (in CSV: as JSON).
+
+    - **jsonl**: the rows, and each annotation's result just as Label Studio holds it.
+
+    - **masks**: a folder with an indexed PNG for each image and annotator, labels.csv (what each
+    index stands for) and masks.csv (the rows, with the paths). Where labels overlap, the smaller
+    region wins, and masks.csv counts the pixels.
+
+    - **coco**: one file with every region, overlapping or not: brush strokes as RLE, the rest as
+    polygons; each tells its annotator.
+
+    Points are no masks; nor are rectangles beside a brush or polygons, without --with-boxes. Both
+    are counted, and in jsonl. The output takes its place at a good end only; run again, the
+    command replaces it. Label Studio: LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, else that of
+    `make up`.
+    """
+    from segstudio.exports.join import Manifest
+    from segstudio.exports.rows import Columns
+    from segstudio.tables import CsvTable
+
+    begun = time.monotonic()
+    with reporting(as_json) as report, annotation_reader() as reader:
+        found = [reader.project(id_) for id_ in projects.ids]
+        table = CsvTable(manifest) if manifest else None
+        with Manifest(table, identifier_column) as rows:
+            columns = Columns.of(found, rows.columns)
+            tally: Counter[str] = Counter()
+            if not dry_run:
+                writer = _writer(kind, out, columns, found, with_boxes)
+                run = _Run(report, columns, rows, annotator, tally, joined=table is not None)
+                with writer as add:
+                    run.bring(reader, found, add)
+        _tell(report, found, tally, out, time.monotonic() - begun, dry_run)
+    if tally["problems"] or tally["without_row"]:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _writer(
+    kind: Format,
+    out: Path,
+    columns: "Columns",
+    projects: "list[LabeledProject]",
+    with_boxes: bool,
+) -> "AbstractContextManager[Add]":
+    from functools import partial
+
+    from segstudio.exports import tables
+
+    if kind in (Format.CSV, Format.JSONL, Format.PARQUET):
+        writers = {
+            Format.CSV: tables.write_csv,
+            Format.JSONL: tables.write_jsonl,
+            Format.PARQUET: tables.write_parquet,
+        }
+        return writers[kind](out, columns)
+    from segstudio.exports.coco import write_coco
+    from segstudio.exports.masks import write_masks
+    from segstudio.exports.palette import Palette
+    from segstudio.exports.pixels import draw
+
+    write = write_masks if kind is Format.MASKS else write_coco
+    return write(out, columns, Palette(projects), partial(draw, with_boxes=with_boxes))
+
+
+class _Run:
+    """One export, counting on the way."""
+
+    def __init__(
+        self,
+        report: Report,
+        columns: "Columns",
+        manifest: "Manifest",
+        annotator: str,
+        tally: Counter[str],
+        *,
+        joined: bool,
+    ) -> None:
+        self._report = report
+        self._columns = columns
+        self._manifest = manifest
+        self._annotator = annotator
+        self._tally = tally
+        self._joined = joined
+
+    def bring(
+        self, reader: "AnnotationReader", projects: "list[LabeledProject]", add: "Add"
+    ) -> None:
+        """Read all tasks and write their annotations, one task at a time."""
+        from segstudio.exports.rows import entries
+
+        with self._report.progress("tasks", sum(each.counts.tasks for each in projects)) as advance:
+            for project in projects:
+                for task in reader.tasks(project):
+                    self._tally["tasks"] += 1
+                    for entry in entries(task, self._columns, self._manifest):
+                        if self._annotator in ("", entry.annotation.annotator):
+                            self._add(entry, add)
+                    advance()
+
+    def _add(self, entry: "Entry", add: "Add") -> None:
+        from segstudio.exports.rows import Problem, unknown_answers
+
+        added = add(entry)
+        problems = list(added.problems)
+        if names := unknown_answers(entry, self._columns):
+            problems.append(Problem(entry, f"{', '.join(names)} is not in the label config"))
+        for problem in problems:
+            self._report.problem(problem.text, problem.record)
+        self._tally["skipped" if entry.annotation.skipped else "annotations"] += 1
+        self._tally["regions"] += added.regions
+        self._tally["left_out"] += added.left_out
+        self._tally["problems"] += len(problems)
+        self._tally["without_row"] += self._joined and entry.metadata is None
+
+
+def _tell(
+    report: Report,
+    projects: "list[LabeledProject]",
+    tally: Counter[str],
+    out: Path,
+    seconds: float,
+    dry_run: bool,
+) -> None:
+    names = ("tasks", "annotations", "skipped")
+    if dry_run:
+        tally.update({name: sum(getattr(each.counts, name) for each in projects) for name in names})
+    speed = round(tally["tasks"] / max(seconds, 1e-3), 1)
+    count = {name: tally[name] for name in (*names, "regions", "left_out", "problems")}
+    report.say(
+        f"{count['annotations']} annotations and {count['skipped']} skipped of {count['tasks']} "
+        f"tasks{' would be' if dry_run else ''} in {out} ({speed} tasks/s)"
+    )
+    if count["regions"] or count["left_out"]:
+        report.say(
+            f"{count['regions']} regions; {count['left_out']} points, boxes or empty strokes "
+            "left out (jsonl has them)"
+        )
+    if tally["without_row"]:
+        report.problem(
+            f"{tally['without_row']} annotations are of images that the manifest does not have",
+            {"failed": "not in the manifest", "annotations": tally["without_row"]},
+        )
+    report.outcome(
+        {
+            **count,
+            "without_row": tally["without_row"],
+            "projects": [each.id for each in projects],
+            "out": str(out),
+            "seconds": round(seconds, 3),
+            "items_per_second": speed,
+            "dry_run": dry_run,
+        }
+    )

@@ -1,0 +1,111 @@
+"""A folder of indexed PNGs, one for each image and annotator, with their palette and their rows."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from segstudio.exports.files import new_folder
+from segstudio.exports.palette import Palette
+from segstudio.exports.pixels import Draw, Drawing, MaskRegion
+from segstudio.exports.rows import Columns, Entry, Problem, cell
+from segstudio.exports.tables import Add, Added
+from segstudio.ledger import Ledger
+
+Indices = npt.NDArray[np.uint8]
+
+INDEX = "masks.csv"
+"""In the folder: a row for each annotation, with the path of its mask."""
+
+LABELS = "labels.csv"
+"""In the folder: what each index stands for."""
+
+_ADDED = ("mask", "width", "height", "overlap_pixels", "left_out")
+_LONGEST = 120
+_UNFIT = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|\ud800-\udfff]')
+
+
+def paint(masks: Iterable[MaskRegion], palette: Palette) -> tuple[Indices, int]:
+    """Put masks on one canvas; where labels overlap, the smaller region wins.
+
+    Labelers see all regions at once, half transparent: what is drawn last is not what counts, and a
+    region inside another would vanish if it were drawn first. Of equals, the later wins.
+
+    Args:
+        masks: One at least, all of the same size.
+        palette: Of the labels.
+
+    Returns:
+        (H, W) indices, and the number of pixels that more than one label claims.
+    """
+    largest_first = sorted(masks, key=lambda mask: -mask.rle.area)
+    size = largest_first[0].rle.height, largest_first[0].rle.width
+    canvas, contested = np.zeros(size, np.uint8), np.zeros(size, bool)
+    for mask in largest_first:
+        pixels = mask.rle.mask
+        for name in mask.region.names:
+            index = palette[name]
+            contested |= pixels & (canvas != 0) & (canvas != index)
+            canvas[pixels] = index
+    return canvas, int(contested.sum())
+
+
+@contextmanager
+def write_masks(path: Path, columns: Columns, palette: Palette, draw: Draw) -> Iterator[Add]:
+    """Write ``ANNOTATOR/IDENTIFIER.png`` below a folder, ``masks.csv`` and ``labels.csv`` in it.
+
+    An annotation without masks has a row and no file: the size of its image is not known.
+    """
+    with (
+        new_folder(path, INDEX) as folder,
+        Ledger() as names,
+        (folder / INDEX).open("w", encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.writer(file)
+        rows.writerow([*(column.name for column in columns), *_ADDED])
+
+        def add(entry: Entry) -> Added:
+            drawing = draw(entry.task, entry.annotation)
+            saved = _save(folder, entry, drawing, palette, names)
+            rows.writerow([*map(cell, entry.row.values()), *saved, drawing.left_out])
+            problems = [Problem(entry, reason, region) for region, reason in drawing.problems]
+            return Added(len(drawing.masks), drawing.left_out, problems)
+
+        yield add
+        with (folder / LABELS).open("w", encoding="utf-8", newline="") as labels:
+            csv.writer(labels).writerows([("index", "label", "color"), *palette.rows()])
+
+
+def _save(
+    folder: Path, entry: Entry, drawing: Drawing, palette: Palette, names: Ledger
+) -> tuple[str, ...]:
+    """Write the mask; returns its path below the folder, width, height and contested pixels."""
+    if not drawing.masks:
+        return "", "", "", ""
+    canvas, contested = paint(drawing.masks, palette)
+    name = _name(entry, names)
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(canvas, "P")
+    image.putpalette([part for color in palette.colors for part in color])
+    image.save(target)
+    return name, str(image.width), str(image.height), str(contested)
+
+
+def _name(entry: Entry, names: Ledger) -> str:
+    """A path of its own, whatever the identifier: the annotation's number is added where needed."""
+    parts = [
+        _UNFIT.sub("_", part) for part in PurePosixPath(entry.identifier).with_suffix("").parts
+    ]
+    safe = [part.strip(" .") for part in parts if part.strip(" ./")]
+    annotator = _UNFIT.sub("_", entry.annotation.annotator.replace("/", "_")).strip(" .")
+    stem = "/".join(part[:_LONGEST] for part in (annotator, *(safe or ["image"])))
+    id_ = entry.annotation.id
+    if names.claim(f"{stem}.png".casefold(), id_) == id_:
+        return f"{stem}.png"
+    return f"{stem}.{id_}.png"
