@@ -1,6 +1,6 @@
 """The two backends of a project: connected in their order, and shown to serve it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ import httpx
 
 from ml_backend.errors import SegstudioError
 from ml_backend.taxonomy import EMBEDDED_CLASSES
+from segstudio.errors import LabelStudioError
 from segstudio.label_studio import Connection, LabelStudio
 
 _TIMEOUT = 5
@@ -76,7 +77,8 @@ class Pair:
 def join(label_studio: LabelStudio, project: int, pair: Pair) -> bool:
     """Connect the project to both backends and no older address of theirs.
 
-    Where one of the two is missing, or has moved, both are connected again, in order.
+    Where one of the two is missing, or has moved, both are connected again, in order; the old
+    connections go only when the new ones are there.
 
     Returns:
         Whether something had to be changed.
@@ -90,13 +92,25 @@ def join(label_studio: LabelStudio, project: int, pair: Pair) -> bool:
         for id_, connection in label_studio.connections(project).items()
         if connection.title in {each.title for each in wanted}
     }
-    if list(ours.values()) == wanted:
-        return False
-    for id_, connection in ours.items():
-        label_studio.disconnect(project, id_, connection)
-    for connection in wanted:
-        label_studio.connect(project, connection)
-    return True
+    changed = list(ours.values()) != wanted
+    if changed:
+        _connect(label_studio, project, wanted)
+        for id_, connection in ours.items():
+            label_studio.disconnect(project, id_, connection)
+    label_studio.show_predictions(project, wanted[0].title)
+    return changed
+
+
+def _connect(label_studio: LabelStudio, project: int, wanted: Sequence[Connection]) -> None:
+    """All of them, or none."""
+    made: dict[int, Connection] = {}
+    try:
+        for connection in wanted:
+            made[label_studio.connect(project, connection)] = connection
+    except LabelStudioError:
+        for id_, connection in made.items():
+            label_studio.disconnect(project, id_, connection)
+        raise
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,21 @@ RetryOption = Annotated[
     float, typer.Option(min=0, help="How long a busy or unreachable bucket is asked again.")
 ]
 
+ProjectOption = Annotated[
+    int, typer.Option("--project", min=1, help="Number of the project, as in its address.")
+]
+SegmentationOption = Annotated[
+    str,
+    typer.Option(
+        "--segmentation",
+        help="Segmentation backend as Label Studio reaches it; default: that of `make up`.",
+    ),
+]
+SamOption = Annotated[
+    str,
+    typer.Option("--sam", help="Sam backend as Label Studio reaches it; default: as above."),
+]
+
 
 class Report:
     """Where the outcome of a command goes.

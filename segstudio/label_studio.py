@@ -173,8 +173,8 @@ class LabelStudio:
             for each in sorted(found, key=lambda each: int(each["id"]))
         }
 
-    def connect(self, project: int, connection: Connection) -> None:
-        """Connect a backend; it must be ready and must accept the project's label config."""
+    def connect(self, project: int, connection: Connection) -> int:
+        """Connect a backend that is ready and takes the label config; returns an id."""
         body = {
             "project": project,
             "title": connection.title,
@@ -187,14 +187,23 @@ class LabelStudio:
                 "basic_auth_user": connection.user,
                 "basic_auth_pass": connection.password,
             }
-        self.call("POST", "/api/ml", json=body)
+        return int(self.call("POST", "/api/ml", json=body)["id"])
 
     def disconnect(self, project: int, id_: int, connection: Connection) -> None:
         """Remove a backend and the webhook that Label Studio made for it and would leave behind."""
         self.call("DELETE", f"/api/ml/{id_}")
+        if connection.url in {other.url for other in self.connections(project).values()}:
+            return
         for webhook in self.call("GET", "/api/webhooks", params={"project": project}):
             if webhook["url"] == f"{connection.url}/webhook":
                 self.call("DELETE", f"/api/webhooks/{webhook['id']}")
+
+    def show_predictions(self, project: int, title: str) -> None:
+        """Show what the connection of a title predicts, unless predictions are shown already."""
+        path = f"/api/projects/{project}"
+        now = self.call("GET", path)
+        if not (now["show_collab_predictions"] and now["model_version"]):
+            self.call("PATCH", path, json={"show_collab_predictions": True, "model_version": title})
 
     def task_metas(self, project: int) -> Iterator[dict[str, Any]]:
         """The ``meta`` of each task of the project."""

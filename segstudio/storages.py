@@ -63,9 +63,10 @@ def connect_source(
     Returns:
         Whether it was not connected before.
     """
-    known = {storage.bucket for storage in storages(label_studio, project, "source")}
-    if bucket in known:
-        return False
+    for storage in storages(label_studio, project, "source"):
+        if storage.bucket == bucket:
+            _renew(label_studio, "source", storage, key)
+            return False
     body = {
         "use_blob_urls": True,
         "presign": True,
@@ -93,6 +94,7 @@ def connect_target(
     """
     for storage in storages(label_studio, project, "target"):
         if (storage.bucket, storage.prefix) == (bucket, prefix):
+            _renew(label_studio, "target", storage, key)
             return storage, False
     body = {"prefix": prefix} if prefix else {}
     return _create(label_studio, "target", project, bucket, key, body), True
@@ -105,7 +107,11 @@ def synchronise(label_studio: LabelStudio, project: int, target: Storage) -> Sto
         The storage with its outcome.
     """
     path = f"{_PATHS['target']}/{target.id}"
-    answer = label_studio.call("POST", f"{path}/sync", timeout=_SYNC_SECONDS)
+    try:
+        answer = label_studio.call("POST", f"{path}/sync", timeout=_SYNC_SECONDS)
+    except LabelStudioError as error:
+        hint = "is the key still good? segstudio storage target with another one renews it"
+        raise LabelStudioError(error.message, error.hint or hint, error.status) from None
     waiting = Event()
     while answer["status"] in {"queued", "in_progress"}:  # a Label Studio with a queue of jobs
         waiting.wait(_ASK_AGAIN_SECONDS)
@@ -120,13 +126,12 @@ def annotation_objects(
 
     Label Studio names it after the annotation or, set to save whole tasks, after the task.
     """
-    tasks = label_studio.pages(
-        "/api/tasks", "tasks", {"project": project, "include": "id,annotations_ids"}
-    )
+    params = {"project": project, "fields": "all", "include": "id,annotations"}  # of these, the ids
+    tasks = label_studio.pages("/api/tasks", "tasks", params)
     folder = f"{target.prefix}/" if target.prefix else ""
     for task in tasks:
-        for id_ in filter(None, str(task["annotations_ids"] or "").split(",")):
-            number = int(id_)
+        for annotation in task["annotations"]:
+            number = int(annotation["id"])
             yield number, frozenset({f"{folder}{number}", f"{folder}{task['id']}.json"})
 
 
@@ -155,6 +160,15 @@ def _create(
             error.status,
         ) from None
     return _storage(answer)
+
+
+def _renew(
+    label_studio: LabelStudio, kind: Kind, storage: Storage, key: Mapping[str, str] | None
+) -> None:
+    """Give a storage the key of today; Label Studio does not tell which one it has."""
+    if key:
+        body = {"google_application_credentials": json.dumps(dict(key)), "bucket": storage.bucket}
+        label_studio.call("PATCH", f"{_PATHS[kind]}/{storage.id}", json=body)
 
 
 def _storage(answer: Mapping[str, Any]) -> Storage:

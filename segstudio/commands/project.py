@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ml_backend.settings import read_settings
-from segstudio.console import EXIT_CODES, DryRunOption, JsonOption, Report, reporting
+from segstudio.console import (
+    EXIT_CODES,
+    DryRunOption,
+    JsonOption,
+    Report,
+    SamOption,
+    SegmentationOption,
+    reporting,
+)
 from segstudio.manifest import IDENTIFIER, IMAGE
 
 if TYPE_CHECKING:
@@ -14,20 +22,6 @@ if TYPE_CHECKING:
     from segstudio.tasks import TaskRule
 
 app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
-
-SegmentationOption = Annotated[
-    str,
-    typer.Option(
-        "--segmentation",
-        help="Segmentation backend as Label Studio reaches it; default: the one of `make up`.",
-    ),
-]
-SamOption = Annotated[
-    str,
-    typer.Option(
-        "--sam", help="Sam backend as Label Studio reaches it; default: the one of `make up`."
-    ),
-]
 
 
 @app.callback()
