@@ -107,6 +107,16 @@ class LabelingPage:
         self._tool("brush-tool").click()
         self._drag(stroke)
 
+    def magic_wand(self, label: str, first: Spot, last: Spot) -> None:
+        """Drag the magic wand, the farther the more unlike colours it takes; then name the region.
+
+        In this order, because Label Studio takes the label away when the wand is chosen.
+        """
+        self._tool("magicwand").click()
+        self._drag([first, last])
+        self._page.wait_for_function("Htx.annotationStore.selected.selectedRegions.length === 1")
+        self.choose_label("Brush", label)
+
     def erase(self, label: str, stroke: Sequence[Spot]) -> None:
         """Rub out a part of the region with the label."""
         self._select(label)

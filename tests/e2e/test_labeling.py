@@ -53,8 +53,11 @@ def stored(studio: Studio, labeling: LabelingPage, kind: str) -> dict[str, Mask]
 
 
 def masks(regions: list[dict[str, Any]]) -> dict[str, Mask]:
+    """By label; a region of the magic wand stands there twice, with its label and without."""
     found: dict[str, Mask] = {}
     for region in regions:
+        if region["type"] != "brushlabels":
+            continue
         (label,) = region["value"]["brushlabels"]
         size = region["original_height"], region["original_width"]
         mask = decode_rle(region["value"]["rle"], *size)
@@ -129,6 +132,20 @@ def test_what_brush_and_eraser_changed_is_what_is_submitted(
     assert all((after[label] == before[label]).all() for label in untouched)
 
 
+def test_the_magic_wand_takes_what_has_the_colour_it_is_dragged_from(
+    open_task: Open, studio: Studio, figure: Figure
+) -> None:
+    labeling = open_task("plain")
+    start, end = Spot(0.05, 0.5), Spot(0.08, 0.52)
+    labeling.magic_wand("jewelry", start, end)
+    picture(labeling, "magic-wand")
+    labeling.submit()
+    taken = stored(studio, labeling, "annotations")["jewelry"]
+    height, width = taken.shape
+    assert taken[int(start.y * height), int(start.x * width)]
+    assert (taken & union(dict(figure.masks))).sum() < 0.1 * taken.sum()
+
+
 def test_a_task_shows_what_it_tells_of_the_look_and_may_tell_nothing(open_task: Open) -> None:
     look = {"Name": "Look 17", "Theme": "Autumn", "Typology": "dress", "Typology_sub": "midi"}
     assert open_task("plain", **look).headers == ["Look 17", "Autumn", "dress", "midi"]
@@ -145,9 +162,12 @@ def test_a_garments_key_chooses_its_label_with_shift_a_box_with_alt_points(open_
     assert labeling.chosen("point") == ["skirt"]
 
 
-def test_the_labeling_page_has_its_picture_taken_for_the_readme(open_task: Open) -> None:
+def test_the_labeling_page_has_its_picture_taken_for_the_readme(
+    open_task: Open, figure: Figure
+) -> None:
     labeling = open_task("plain", Name="Look 17", Theme="Autumn", Typology="skirt")
     labeling.switch_on_smart_tools()
+    labeling.smart_box("skirt", *box_around(figure.masks["skirt"]))
     path = picture(labeling, "labeling")
     assert path.stat().st_size > 50_000
     if target := os.environ.get("README_SCREENSHOT"):
