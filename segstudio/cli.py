@@ -4,6 +4,9 @@ import typer
 from dotenv import load_dotenv
 
 from segstudio.commands import backends, bucket, credentials, images, models, project, storage
+from segstudio.commands.agreement import agreement
+from segstudio.commands.doctor import doctor
+from segstudio.commands.export import export
 from segstudio.commands.lint import lint
 from segstudio.console import EXIT_CODES
 
@@ -20,6 +23,9 @@ app.add_typer(images.app, name="images")
 app.add_typer(models.app, name="models")
 app.add_typer(project.app, name="project")
 app.add_typer(storage.app, name="storage")
+app.command(epilog=EXIT_CODES)(agreement)
+app.command(epilog=EXIT_CODES)(export)
+app.command(epilog=EXIT_CODES)(doctor)
 app.command(epilog=EXIT_CODES)(lint)
 
 

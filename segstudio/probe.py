@@ -34,12 +34,24 @@ def try_signed_url(cloud: Cloud, bucket: storage.Bucket) -> str:
     with cloud.explained(bucket.name):
         blob.upload_from_string(_CONTENT, if_generation_match=0, **options)
         try:
-            return _read(blob)
+            return read_signed(blob, _CONTENT)
         finally:
             bucket.delete_blob(blob.name, generation=blob.generation, **options)
 
 
-def _read(blob: storage.Blob) -> str:
+def read_signed(blob: storage.Blob, content: bytes | None = None) -> str:
+    """Read an object as a browser does, through a signed URL.
+
+    Args:
+        blob: The object.
+        content: What it must hold; None: anything.
+
+    Returns:
+        What is wrong, for people; empty where it works.
+
+    Raises:
+        BucketError: The address does not answer.
+    """
     url = blob.generate_signed_url(version="v4", expiration=_LIFETIME)
     try:
         answer = httpx.get(url, timeout=httpx.Timeout(_READ, connect=_CONNECT))
@@ -48,7 +60,7 @@ def _read(blob: storage.Blob) -> str:
             f"gs://{blob.bucket.name}: a signed address does not answer ({type(error).__name__})",
             "is it reachable from here?",
         ) from error
-    if answer.is_success and answer.content == _CONTENT:
+    if answer.is_success and content in (None, answer.content):
         return ""
     return f"a signed address gives HTTP {answer.status_code} {_code(answer.content)}".rstrip()
 

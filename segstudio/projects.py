@@ -1,5 +1,7 @@
 """Which Label Studio the commands work on: the one that is named, else that of ``make up``."""
 
+from dataclasses import dataclass, field
+
 from ml_backend.errors import SettingsError
 from segstudio.backends import Login, Pair
 from segstudio.label_studio import LabelStudio
@@ -13,8 +15,23 @@ _HINT = (
 )
 
 
-def open_label_studio(settings: ProjectSettings) -> LabelStudio:
-    """Make a client, without asking Label Studio anything yet.
+@dataclass(frozen=True)
+class Access:
+    """How a Label Studio is reached.
+
+    Attributes:
+        url: From here.
+        token: Of a user.
+        project: The one that ``make up`` made; None for a Label Studio of somebody else.
+    """
+
+    url: str
+    token: str = field(repr=False)
+    project: int | None = None
+
+
+def find_access(settings: ProjectSettings) -> Access:
+    """Which Label Studio it is, without asking it anything.
 
     Raises:
         SettingsError: Address or token is missing.
@@ -22,13 +39,24 @@ def open_label_studio(settings: ProjectSettings) -> LabelStudio:
     """
     key = settings.label_studio_api_key
     if settings.label_studio_url and key:
-        return LabelStudio(settings.label_studio_url, key.get_secret_value())
+        return Access(settings.label_studio_url, key.get_secret_value())
     if settings.label_studio_url or key:
         lacks = "LABEL_STUDIO_API_KEY" if settings.label_studio_url else "LABEL_STUDIO_URL"
         raise SettingsError(f"{lacks} is not set", _HINT)
     if not has_state(settings.state_dir):
         raise SettingsError("no Label Studio is known", _HINT)
-    return LabelStudio(label_studio_url(settings), read_state(settings.state_dir).token)
+    state = read_state(settings.state_dir)
+    return Access(label_studio_url(settings), state.token, state.project)
+
+
+def open_label_studio(settings: ProjectSettings) -> LabelStudio:
+    """Make a client.
+
+    Raises:
+        SegstudioError: As ``find_access``.
+    """
+    access = find_access(settings)
+    return LabelStudio(access.url, access.token)
 
 
 def backend_pair(settings: ProjectSettings, segmentation: str, sam: str) -> Pair:
