@@ -144,7 +144,8 @@ def _connected(label_studio: LabelStudio, project: int) -> Iterator[Check]:
     connect = f"segstudio backends connect --project {project}"
     for each in conditions(label_studio, project):
         state: State = "ok" if each.ready else "bad"
-        yield Check(f"{each.title} from Label Studio", state, each.told, connect)
+        fix = "" if each.ready else connect
+        yield Check(f"{each.title} from Label Studio", state, each.told, fix)
     modes = [each.interactive for each in label_studio.connections(project).values()]
     if modes != [False, True]:
         told = "the segmentation backend must be first, then the sam backend, interactive"

@@ -42,7 +42,7 @@ def check_bucket(cloud: Cloud, bucket: str, label_studio: str) -> Iterator[Findi
         if label_studio:
             yield _cors(cloud, bucket, label_studio)
         if first:
-            yield _signed(first, bucket)
+            yield _signed(first)
     except BucketError as error:
         yield Finding("read", False, error.message, error.hint or _setup(bucket, label_studio))
 
@@ -69,7 +69,7 @@ def _cors(cloud: Cloud, name: str, label_studio: str) -> Finding:
     return Finding("CORS", False, f"does not allow {wanted[0]}", _setup(name, label_studio))
 
 
-def _signed(blob: storage.Blob, bucket: str) -> Finding:
+def _signed(blob: storage.Blob) -> Finding:
     problem = read_signed(blob)
     if problem:
         return Finding("signing", False, problem, "segstudio credentials check")
@@ -79,12 +79,10 @@ def _signed(blob: storage.Blob, bucket: str) -> Finding:
 def _origins(label_studio: str) -> tuple[str, ...]:
     """What the browser may call it: this machine has two names."""
     parts = urlsplit(label_studio)
-    own = f"{parts.scheme}://{parts.netloc}"
-    if parts.hostname in {"127.0.0.1", "localhost"}:
-        return tuple(
-            f"{parts.scheme}://{host}:{parts.port or 80}" for host in ("localhost", "127.0.0.1")
-        )
-    return (own,)
+    here = ("localhost", "127.0.0.1")
+    port = f":{parts.port}" if parts.port else ""
+    hosts = here if parts.hostname in here else (parts.hostname,)
+    return tuple(f"{parts.scheme}://{host}{port}" for host in hosts)
 
 
 def _setup(bucket: str, label_studio: str) -> str:
