@@ -2,14 +2,19 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from typer.testing import CliRunner
 
+from segstudio.cli import app
 from segstudio.figures import Figure, draw_figure
 from tests.e2e.photographs import save_plain, save_rotated
 from tests.e2e.studio import Studio
 from tests.processes import free_port
+from tests.segstudio.conftest import Run
+from tests.segstudio.gcs_server import GcsServer, Key
 
 SEED = 3_000_004
 HEIGHT, WIDTH = 900, 600
@@ -21,9 +26,22 @@ def figure() -> Figure:
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory, figure: Figure) -> Iterator[Studio]:
-    ports = ("LABEL_STUDIO_PORT", "SEGMENTATION_PORT", "SAM_PORT")
-    studio = Studio(tmp_path_factory.mktemp("studio"), {name: free_port() for name in ports})
+def cloud() -> Iterator[GcsServer]:
+    """The Google Cloud Storage that Label Studio, the backends and the commands use."""
+    server = GcsServer(Key())
+    for bucket in ("photos", "labels"):
+        server.add_bucket(bucket)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def studio(
+    tmp_path_factory: pytest.TempPathFactory, figure: Figure, cloud: GcsServer
+) -> Iterator[Studio]:
+    names = ("LABEL_STUDIO_PORT", "SEGMENTATION_PORT", "SAM_PORT")
+    ports = {name: free_port() for name in names}
+    studio = Studio(tmp_path_factory.mktemp("studio"), ports, cloud.variables)
     studio.images.mkdir()
     save_plain(studio.images / "plain.jpg", figure)
     save_rotated(studio.images / "rotated.jpg", figure)
@@ -31,6 +49,17 @@ def studio(tmp_path_factory: pytest.TempPathFactory, figure: Figure) -> Iterator
     yield studio
     if studio.process:
         studio.stop()
+
+
+@pytest.fixture
+def run(studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs ``segstudio`` beside the running Label Studio, in an empty folder."""
+    ports = {name: str(port) for name, port in studio.ports.items()}
+    for name, value in {**ports, **studio.variables, "COLUMNS": "200"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("STATE_DIR", str(studio.folder / "state"))
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="session")

@@ -30,10 +30,12 @@ class Studio:
     Attributes:
         folder: Holds the photographs, the state and what the program prints.
         ports: The variable that names each → a port that was free.
+        variables: Others of its environment.
     """
 
     folder: Path
     ports: dict[str, int]
+    variables: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -127,4 +129,11 @@ class Studio:
         ports = {name: str(port) for name, port in self.ports.items()}
         images = str(self.images) if with_images else ""
         folders = {"STATE_DIR": str(self.folder / "state"), "IMAGES": images}
-        return {**os.environ, **ports, **folders, "CI": "true", "HOST": "not.an.address"}
+        return {
+            **os.environ,
+            **ports,
+            **folders,
+            **self.variables,
+            "CI": "true",
+            "HOST": "not.an.address",
+        }
