@@ -21,7 +21,7 @@ class SamSettings(BackendSettings):
         "sam2.1_small",
         "sam2.1_base_plus",
         "sam2.1_large",
-    ] = Field("auto", description="auto: the best whose weights are in MODELS_DIR, else embedded")
+    ] = Field("auto", description="auto (the best in MODELS_DIR, else embedded), embedded, vit_…, sam2.1_…")
     embedding_cache_mb: int = Field(
         256, ge=0, description="Memory of a process for prepared images, in MiB"
     )
