@@ -21,7 +21,10 @@ class SamSettings(BackendSettings):
         "sam2.1_small",
         "sam2.1_base_plus",
         "sam2.1_large",
-    ] = Field("auto", description="auto (the best in MODELS_DIR, else embedded), embedded, vit_…, sam2.1_…")
+    ] = Field(
+        "auto",
+        description="auto (the best in MODELS_DIR, else embedded), embedded, or a big one",
+    )
     embedding_cache_mb: int = Field(
         256, ge=0, description="Memory of a process for prepared images, in MiB"
     )
