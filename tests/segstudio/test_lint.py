@@ -8,8 +8,9 @@ from segstudio.templates import read_template
 from tests.segstudio.conftest import Run, records
 
 IMAGE = '<Image name="image" value="$image"/>'
-MASK = '<BrushLabels name="mask" toName="image" smart="false"><Label value="Dress"/></BrushLabels>'
-BOX = '<RectangleLabels name="box" toName="image" smart="true"><Label value="Dress"/></RectangleLabels>'
+DRESS = '<Label value="Dress"/>'
+MASK = f'<BrushLabels name="mask" toName="image" smart="false">{DRESS}</BrushLabels>'
+BOX = f'<RectangleLabels name="box" toName="image" smart="true">{DRESS}</RectangleLabels>'
 
 
 def findings(*tags: str, classes: Classes = SHIPPED) -> list[Finding]:
@@ -105,10 +106,7 @@ def test_labels_of_a_smart_tool_that_the_brush_lacks_are_told() -> None:
 
 
 def test_labels_that_no_class_becomes_are_told_with_the_classes_that_are_free() -> None:
-    both = [
-        tag.replace('<Label value="Dress"/>', '<Label value="Dress"/><Label value="Car"/>')
-        for tag in (MASK, BOX)
-    ]
+    both = [tag.replace(DRESS, f'{DRESS}<Label value="Car"/>') for tag in (MASK, BOX)]
     finding = only(IMAGE, *both, classes=Classes(("background", "dress", "wheel"), "a model"))
     assert finding.level == "warning"
     assert "a model becomes Car; free are wheel" in finding.problem
@@ -129,7 +127,7 @@ def test_classes_that_are_not_known_are_not_checked() -> None:
 
 def test_the_table_of_labels_shows_their_classes_and_tools() -> None:
     config = f"<View>{IMAGE}{MASK}{BOX}</View>"
-    assert label_table(config, SHIPPED) == [("Dress", "dress", "box")]
+    assert label_table(config, SHIPPED) == [("Dress", "dress, jumpsuit", "box")]
 
 
 def test_the_command_tells_each_finding_with_its_fix(run: Run) -> None:
