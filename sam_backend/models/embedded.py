@@ -23,6 +23,7 @@ from sam_backend.models.network import PromptNetwork
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LARGEST: Final = 1024  # longer side of the reduced picture
 MARGIN: Final = 1.4  # frame to box
+WIDE_MARGIN: Final = 3.4  # frame to last mask: clicks say little of how far the object goes on
 SPILL: Final = 0.06  # how far beyond a box its mask may reach, in sides of the box
 NOTHING: Final = -12.0  # logit where the network did not look
 
@@ -163,7 +164,7 @@ def _frame(
         max(b.right for b in known),
         max(b.bottom for b in known),
     )
-    return Frame.around(whole, MARGIN)
+    return Frame.around(whole, WIDE_MARGIN if box is None else MARGIN)
 
 
 def _without_spill(answer: Floats, frame: Frame, box: Box, points: Sequence[Point]) -> Floats:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
 
 from ml_backend.errors import ModelError
 from ml_backend.layers import STRIDE, Weights, as_batch, prepare, read_weights
@@ -125,7 +126,9 @@ class EmbeddedGarmentModel:
         pair = torch.from_numpy(np.stack([small, small[:, ::-1]])).to(self._device)
         logits, _ = self._network(as_batch(pair, self._dtype))
         both = logits.float().softmax(1)
-        return np.asarray(((both[0] + both[1].flip(-1)) / 2).cpu().numpy(), np.float32)
+        mean = (both[0] + both[1].flip(-1)) / 2
+        smooth = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
+        return np.asarray(smooth.cpu().numpy(), np.float32)
 
     def _calibrated(self, scores: Floats) -> Floats:
         inner = np.clip(scores, 1e-4, 1 - 1e-4)
