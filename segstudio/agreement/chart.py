@@ -51,7 +51,9 @@ def _draw(axes: Axes, title: str, names: tuple[str, str], bars: Bars) -> None:
         for threshold in (_TENTATIVE, _GOOD):
             axes.axvline(threshold, color="gray", linestyle=":", linewidth=1)
     axes.set_title(title)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, -0.25), ncols=2, frameon=False)
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=2, ncols=2, frameon=False
+    )
 
 
 def _name(agreement: ChoiceAgreement) -> str:

@@ -74,13 +74,13 @@ def export(
     from segstudio.exports.rows import Columns
     from segstudio.tables import CsvTable
 
-    begun = time.monotonic()
     with reporting(as_json) as report, annotation_reader() as reader:
         found = [reader.project(id_) for id_ in projects.ids]
         table = CsvTable(manifest) if manifest else None
         with Manifest(table, identifier_column) as rows:
             columns = Columns.of(found, rows.columns)
             tally: Counter[str] = Counter()
+            begun = time.monotonic()
             if not dry_run:
                 writer = _writer(kind, out, columns, found, with_boxes)
                 run = _Run(report, columns, rows, annotator, tally, joined=table is not None)

@@ -25,7 +25,7 @@ INDEX = "masks.csv"
 LABELS = "labels.csv"
 """In the folder: what each index stands for."""
 
-_ADDED = ("mask", "width", "height", "overlap_pixels", "left_out")
+_ADDED = ("mask_path", "width", "height", "overlap_pixels", "left_out")
 _LONGEST = 120
 _UNFIT = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|\ud800-\udfff]')
 

@@ -24,7 +24,7 @@ _REST: tuple[tuple[str, Kind], ...] = (
     ("updated_at", "time"),
     ("lead_time", "number"),
 )
-RESERVED = ("data", "meta", "result", "mask", "width", "height", "overlap_pixels", "left_out")
+RESERVED = ("data", "meta", "result", "mask_path", "width", "height", "overlap_pixels", "left_out")
 """What some formats add."""
 
 _WITHOUT_ANSWER = frozenset(

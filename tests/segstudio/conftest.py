@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from segstudio.cli import app
 from tests.segstudio.gcs_server import GcsServer, Key
+from tests.segstudio.label_studio_server import TOKEN, LabelStudioServer
 
 Run = Callable[..., Result]
 
@@ -58,3 +59,13 @@ def photos(gcs: GcsServer, run: Run) -> GcsServer:
 def records(result: Result) -> list[dict[str, Any]]:
     """What a command with ``--json`` wrote."""
     return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def label_studio(monkeypatch: pytest.MonkeyPatch, run: Run) -> Iterator[LabelStudioServer]:
+    """A Label Studio that the settings name."""
+    server = LabelStudioServer()
+    monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    yield server
+    server.stop()
