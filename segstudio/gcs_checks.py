@@ -36,15 +36,18 @@ def check_bucket(cloud: Cloud, bucket: str, label_studio: str) -> Iterator[Findi
         bucket: Name of the bucket.
         label_studio: Its address; empty: unknown, then CORS is not looked at.
     """
+    what = "read"
     try:
         first = _first(cloud, bucket)
-        yield Finding("read", True, f"e.g. {first.name}" if first else "it is empty")
+        yield Finding(what, True, f"e.g. {first.name}" if first else "it is empty")
+        what = "CORS"
         if label_studio:
             yield _cors(cloud, bucket, label_studio)
+        what = "signing"
         if first:
             yield _signed(first)
     except BucketError as error:
-        yield Finding("read", False, error.message, error.hint or _setup(bucket, label_studio))
+        yield Finding(what, False, error.message, error.hint or _setup(bucket, label_studio))
 
 
 def _first(cloud: Cloud, bucket: str) -> storage.Blob | None:

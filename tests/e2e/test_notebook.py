@@ -1,0 +1,58 @@
+"""The notebook, run from its first cell to its last."""
+
+import csv
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from segstudio.figures import Figure
+from tests.e2e.studio import ROOT, SEGSTUDIO, Studio
+from tests.segstudio.conftest import Run
+from tests.segstudio.gcs_server import GcsServer
+
+pytestmark = pytest.mark.timeout(900)
+
+NOTEBOOK = ROOT / "docs" / "notebooks" / "annotate_from_gcs.ipynb"
+NAMES = ("Look 1", "Look 2", "Look 3")
+
+
+@pytest.fixture
+def posts(tmp_path: Path, figure: Figure) -> Path:
+    """What a reader of the notebook has: a folder of photographs and a CSV file."""
+    with (tmp_path / "posts.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["Name", "Theme", "path"])
+        for name in NAMES:
+            Image.fromarray(figure.image).save(tmp_path / f"{name}.jpg")
+            rows.writerow([name, "Autumn", f"{name}.jpg"])
+    return tmp_path
+
+
+def test_the_notebook_makes_a_project_of_a_folder_and_its_table(
+    run: Run, studio: Studio, cloud: GcsServer, posts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", studio.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", studio.state.token)
+    monkeypatch.setenv("PATH", f"{SEGSTUDIO.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(posts)}})
+    client.execute()
+
+    assert {f"looks/{name}.jpg" for name in NAMES} <= set(cloud.content("photos"))
+    with studio.api() as api:
+        for n in (1, 2):
+            (project,) = api.projects(f"Runway looks #{n}")
+            assert project.tasks == len(NAMES)
+            assert len(api.connections(project.id)) == 2
+    outputs = [out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", ())]
+    assert any("All is well" in text for text in outputs)
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
