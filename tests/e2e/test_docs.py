@@ -1,7 +1,9 @@
-"""The notebook, run from its first cell to its last."""
+"""What the docs tell people to run, run: the notebook's cells, the README's commands."""
 
 import csv
 import os
+import re
+import shlex
 from pathlib import Path
 
 import nbformat
@@ -56,3 +58,21 @@ def test_the_notebook_makes_a_project_of_a_folder_and_its_table(
 def test_the_notebook_is_kept_without_outputs() -> None:
     cells = nbformat.read(NOTEBOOK, as_version=4).cells
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+def test_the_commands_of_the_readme_run_as_they_stand(
+    run: Run, studio: Studio, posts: Path
+) -> None:
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"<!-- run -->\n\n```\n(.*)```\n\n<!-- /run -->", text, re.DOTALL)
+    project = None
+    for line in block.replace("http://localhost:8080", studio.url).splitlines():
+        program, *words = shlex.split(line)
+        if "--project" in words:
+            with studio.api() as api:
+                project = next(api.projects("Runway 2004 #1"))
+            words[words.index("--project") + 1] = str(project.id)
+        result = run(*words)
+        assert (program, result.exit_code) == ("segstudio", 0), f"{line}\n{result.output}"
+    assert project is not None
+    assert project.tasks == 2
