@@ -89,10 +89,13 @@ def joined_to(settings: UpSettings, folder: Path, state: State) -> dict[str, str
 
 def _backend(name: str, port: int, variables: Mapping[str, str]) -> Program:
     own = {"HOST": ADDRESS, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **variables, **own}
+    user, password = (environment.get(f"BASIC_AUTH_{part}", "") for part in ("USER", "PASS"))
     return Program(
         name=name,
         command=(sys.executable, "-m", f"{name}_backend"),
-        environment={**os.environ, **variables, **own},
+        environment=environment,
         url=f"http://{ADDRESS}:{port}",
         ready_path="/readyz",
+        login=(user, password) if user else None,
     )

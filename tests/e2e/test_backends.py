@@ -15,6 +15,7 @@ from tests.waiting import alive, descendants, eventually
 
 pytestmark = pytest.mark.timeout(600)
 
+LOGIN = ("studio", "secret")
 PORTS = {"SEGMENTATION_PORT": free_port(), "SAM_PORT": free_port()}
 
 
@@ -30,6 +31,8 @@ def backends(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
             env={
                 **os.environ,
                 "STATE_DIR": str(tmp_path),
+                "BASIC_AUTH_USER": LOGIN[0],
+                "BASIC_AUTH_PASS": LOGIN[1],
                 **{name: str(port) for name, port in PORTS.items()},
             },
         )
@@ -43,7 +46,9 @@ def test_both_are_ready_and_when_one_dies_the_other_is_ended(
     backends: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     for port in PORTS.values():
-        assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+        health = f"http://127.0.0.1:{port}/health"
+        assert httpx.get(health).status_code == 401
+        assert httpx.get(health, auth=LOGIN).status_code == 200
     started = descendants(backends.pid)
     os.kill(started[0], signal.SIGKILL)
     assert backends.wait(timeout=30) == 1

@@ -85,6 +85,16 @@ def test_a_program_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
         run(tmp_path, [busy], impatient)
 
 
+def test_an_answer_that_is_no_json_is_one_of_a_program_that_is_not_ready_yet(
+    tmp_path: Path,
+) -> None:
+    async def impatient(processes: Sequence[Process]) -> None:
+        await processes[0].until_ready(patience=2)
+
+    with pytest.raises(StartError, match="server is not ready"):
+        run(tmp_path, [server(free_port(), 502, "<html>")], impatient)
+
+
 def test_a_program_that_says_it_cannot_get_ready_is_not_waited_for(tmp_path: Path) -> None:
     broken = server(free_port(), 503, '{"error": {"type": "model", "message": "no weights"}}')
     with pytest.raises(StartError, match="server cannot get ready: no weights"):
