@@ -45,10 +45,12 @@ def studio(
     studio.images.mkdir()
     save_plain(studio.images / "plain.jpg", figure)
     save_rotated(studio.images / "rotated.jpg", figure)
-    studio.start()
-    yield studio
-    if studio.process:
-        studio.stop()
+    try:
+        studio.start()
+        yield studio
+    finally:
+        if studio.process:
+            studio.stop()
 
 
 @pytest.fixture

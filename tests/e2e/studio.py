@@ -20,6 +20,7 @@ from tests.waiting import eventually
 ROOT = Path(__file__).parents[2]
 SEGSTUDIO = Path(sys.executable).with_name("segstudio")
 
+_PATIENCE = 700  # the program itself gives up after ten minutes
 _READY = re.compile(r"^Ready: (http://localhost:\d+/projects/(\d+)/data)$", re.MULTILINE)
 
 
@@ -79,7 +80,9 @@ class Studio:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        eventually(lambda: _READY.search(self.output) or process.poll() is not None, seconds=240)
+        eventually(
+            lambda: _READY.search(self.output) or process.poll() is not None, seconds=_PATIENCE
+        )
         self._ready()
 
     def stop(self, how: int = signal.SIGTERM) -> int:

@@ -36,10 +36,12 @@ def backends(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
                 **{name: str(port) for name, port in PORTS.items()},
             },
         )
-    eventually(lambda: output.read_text().count("Ready: ") == 2, seconds=180)
-    yield process
-    if process.poll() is None:
-        process.kill()
+    try:
+        eventually(lambda: output.read_text().count("Ready: ") == 2, seconds=500)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
 
 
 def test_both_are_ready_and_when_one_dies_the_other_is_ended(

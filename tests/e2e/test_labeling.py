@@ -16,7 +16,7 @@ from tests.e2e.labeling_page import LabelingPage, Spot
 from tests.e2e.photographs import Mask, box_around, iou, spots_inside
 from tests.e2e.studio import ROOT, Studio
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 
 SCREENSHOTS = ROOT / "test-results" / "screenshots"
 

@@ -13,7 +13,7 @@ from tests.waiting import alive, descendants
 
 KINDS = ("predictions", "annotations")
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 
 
 def webhook_urls(studio: Studio) -> list[str]:

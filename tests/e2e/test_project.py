@@ -14,7 +14,7 @@ from segstudio.up.run import TEMPLATE
 from tests.e2e.studio import Studio
 from tests.e2e.test_lifecycle import backend_urls
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture
