@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,13 +80,12 @@ def export(
         table = CsvTable(manifest) if manifest else None
         with Manifest(table, identifier_column) as rows:
             columns = Columns.of(found, rows.columns)
-            tally: Counter[str] = Counter()
+            run = _Run(report, columns, rows, table is not None, annotator)
             begun = time.monotonic()
             if not dry_run:
-                writer = _writer(kind, out, columns, found, with_boxes)
-                run = _Run(report, columns, rows, annotator, tally, joined=table is not None)
-                with writer as add:
+                with _writer(kind, out, columns, found, with_boxes) as add:
                     run.bring(reader, found, add)
+        tally = run.tally
         _tell(report, found, tally, out, time.monotonic() - begun, dry_run)
     if tally["problems"] or tally["without_row"]:
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -118,25 +118,16 @@ def _writer(
     return write(out, columns, Palette(projects), partial(draw, with_boxes=with_boxes))
 
 
+@dataclass(frozen=True)
 class _Run:
     """One export, counting on the way."""
 
-    def __init__(
-        self,
-        report: Report,
-        columns: "Columns",
-        manifest: "Manifest",
-        annotator: str,
-        tally: Counter[str],
-        *,
-        joined: bool,
-    ) -> None:
-        self._report = report
-        self._columns = columns
-        self._manifest = manifest
-        self._annotator = annotator
-        self._tally = tally
-        self._joined = joined
+    report: Report
+    columns: "Columns"
+    manifest: "Manifest"
+    joined: bool
+    annotator: str
+    tally: Counter[str] = field(default_factory=Counter)
 
     def bring(
         self, reader: "AnnotationReader", projects: "list[LabeledProject]", add: "Add"
@@ -144,12 +135,12 @@ class _Run:
         """Read all tasks and write their annotations, one task at a time."""
         from segstudio.exports.rows import entries
 
-        with self._report.progress("tasks", sum(each.counts.tasks for each in projects)) as advance:
+        with self.report.progress("tasks", sum(each.counts.tasks for each in projects)) as advance:
             for project in projects:
                 for task in reader.tasks(project):
-                    self._tally["tasks"] += 1
-                    for entry in entries(task, self._columns, self._manifest):
-                        if self._annotator in ("", entry.annotation.annotator):
+                    self.tally["tasks"] += 1
+                    for entry in entries(task, self.columns, self.manifest):
+                        if self.annotator in ("", entry.annotation.annotator):
                             self._add(entry, add)
                     advance()
 
@@ -158,15 +149,15 @@ class _Run:
 
         added = add(entry)
         problems = list(added.problems)
-        if names := unknown_answers(entry, self._columns):
+        if names := unknown_answers(entry, self.columns):
             problems.append(Problem(entry, f"{', '.join(names)} is not in the label config"))
         for problem in problems:
-            self._report.problem(problem.text, problem.record)
-        self._tally["skipped" if entry.annotation.skipped else "annotations"] += 1
-        self._tally["regions"] += added.regions
-        self._tally["left_out"] += added.left_out
-        self._tally["problems"] += len(problems)
-        self._tally["without_row"] += self._joined and entry.metadata is None
+            self.report.problem(problem.text, problem.record)
+        self.tally["skipped" if entry.annotation.skipped else "annotations"] += 1
+        self.tally["regions"] += added.regions
+        self.tally["left_out"] += added.left_out
+        self.tally["problems"] += len(problems)
+        self.tally["without_row"] += self.joined and entry.metadata is None
 
 
 def _tell(

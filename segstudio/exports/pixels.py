@@ -65,21 +65,17 @@ def draw(task: AnnotatedTask, annotation: Annotation, *, with_boxes: bool) -> Dr
     drawn = [] if annotation.skipped else regions(annotation.result)
     masks: list[MaskRegion] = []
     problems: list[tuple[str, str]] = []
-    empty = 0
     for region in drawn:
-        if region.shape not in shapes:
-            continue
-        try:
-            mask = _mask(region, task.project.image, masks)
-        except RegionError as error:
-            problems.append((region.id, error.message))
-            continue
-        if mask.rle.area:
-            masks.append(mask)
-        else:
-            empty += 1
-    points_and_boxes = sum(region.shape not in shapes for region in drawn)
-    return Drawing(tuple(masks), points_and_boxes + empty, tuple(problems))
+        if region.shape in shapes:
+            try:
+                mask = _mask(region, task.project.image, masks)
+            except RegionError as error:
+                problems.append((region.id, error.message))
+            else:
+                if mask.rle.area:
+                    masks.append(mask)
+    left_out = len(drawn) - len(masks) - len(problems)
+    return Drawing(tuple(masks), left_out, tuple(problems))
 
 
 def _mask(region: Region, image: str, before: list[MaskRegion]) -> MaskRegion:

@@ -1,7 +1,7 @@
 """One row for each annotation, keyed by identifier and annotator."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -74,7 +74,7 @@ class Columns:
             tuple(Column(_free(n, "manifest", taken), "text", n) for n in manifest),
         )
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Column]:
         """In the order of the table."""
         yield from (Column(name, kind, name) for name, kind in _KEY)
         yield from self.controls

@@ -57,7 +57,8 @@ def write_jsonl(path: Path, _: Columns) -> Iterator[Add]:
     with new_file(path) as part, part.open("w", encoding="utf-8") as file:
 
         def add(entry: Entry) -> Added:
-            line = entry.row | {  # type: ignore[operator]
+            line = {
+                **entry.row,
                 "data": entry.task.data,
                 "meta": entry.task.meta,
                 "result": entry.annotation.result,
