@@ -19,7 +19,8 @@ from segmentation_backend.models.network import GarmentNetwork
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LONGEST: Final = 1024  # sides of the reduced photograph, however slim it is
-SHARPNESS: Final = 4.0  # how clearly the best class of a group takes the whole group
+SHARPNESS: Final = 8.0  # how clearly the best class of a group takes the whole group
+SMOOTHNESS: Final = 0.06  # of the width: how far around a pixel the best class of a group is sought
 
 Floats = npt.NDArray[np.float32]
 
@@ -31,6 +32,7 @@ class Recipe:
     Attributes:
         classes: Names; index 0 is the background.
         groups: For each class, the number of its group of easily confused classes.
+        priors: For each class, a factor for its probability.
         area: Pixels of the reduced photograph, about.
         slope: Of the calibration of scores, on the logit scale.
         offset: Likewise.
@@ -38,6 +40,7 @@ class Recipe:
 
     classes: tuple[str, ...]
     groups: tuple[int, ...]
+    priors: tuple[float, ...]
     area: int
     slope: float
     offset: float
@@ -52,8 +55,9 @@ class Recipe:
         try:
             values = {name: json.loads(text) for name, text in weights.metadata.items()}
             classes, groups = tuple(map(str, values["classes"])), tuple(map(int, values["groups"]))
+            priors = tuple(map(float, values["priors"]))
             slope, offset = map(float, values["calibration"])
-            return cls(classes, groups, int(values["area"]), slope, offset)
+            return cls(classes, groups, priors, int(values["area"]), slope, offset)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"The weights do not say how to use them: {error!r}",
@@ -128,7 +132,8 @@ class EmbeddedGarmentModel:
         both = logits.float().softmax(1)
         mean = (both[0] + both[1].flip(-1)) / 2
         smooth = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
-        return np.asarray(smooth.cpu().numpy(), np.float32)
+        weighed = smooth * torch.tensor(self._recipe.priors, device=smooth.device)[:, None, None]
+        return np.asarray((weighed / weighed.sum(0)).cpu().numpy(), np.float32)
 
     def _calibrated(self, scores: Floats) -> Floats:
         inner = np.clip(scores, 1e-4, 1 - 1e-4)
@@ -146,13 +151,18 @@ def reduced_size(height: int, width: int, area: int) -> tuple[int, int]:
 
 
 def by_group(chances: Floats, members: Floats) -> Floats:
-    """Let each group's best class speak for the group, so that likely confusions do not cost it.
+    """Let each group's best class of the neighbourhood speak for the group.
+
+    So likely confusions do not cost the group its pixels, and one garment does not fall into
+    patches of several labels. Where a group ends is decided at each pixel for itself.
 
     Args:
         chances: (C, h, w) probabilities.
         members: (G, C), 1 where the class is of the group.
     """
-    sharp = chances**SHARPNESS
+    sigma = SMOOTHNESS * chances.shape[2]
+    around = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in chances])
+    sharp = np.asarray(around, np.float32) ** SHARPNESS
     group = np.tensordot(members, chances, 1)
     rivals = np.tensordot(members, sharp, 1) + np.float32(1e-12)
     return np.asarray(sharp * np.tensordot(members.T, group / rivals, 1), np.float32)
