@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from ml_backend.layers import as_batch, speed_up
 from sam_backend.models.base import Box, Point, Prompts
-from sam_backend.models.embedded import MARGIN, EmbeddedPromptableModel
+from sam_backend.models.embedded import MARGIN, WIDE_MARGIN, EmbeddedPromptableModel
 from sam_backend.models.frames import Frame, bounds, draw_click
 from sam_backend.models.network import PromptNetwork
 from segstudio.fabrics import smooth_noise
@@ -32,10 +32,11 @@ from training.data import Folder, Picture, read_photo, split
 from training.loop import BATCH, Options, Run, options_from, parser_for, save_network
 from training.shapes import draw_scene
 
-CHAPTERS = ((0.7, 128), (1.0, 192))  # until which share of the samples, side of the input
+# Until which share of the samples, side of the input, share of drawn scenes.
+CHAPTERS = ((0.5, 128, 0.2), (0.77, 192, 0.2), (1.0, 192, 0.5))
 ROUNDS = (0.5, 0.25, 0.15, 0.1)  # how often 0, 1, 2, 3 corrections come before learning
 LEAST_AREA, LEAST_SIDE = 400, 13  # pixels; smaller regions are neither trained nor evaluated
-SCENES = 600  # drawn scenes kept in memory
+SCENES = 1500  # drawn scenes kept in memory
 Sample = tuple[Picture, Picture, Picture]
 
 
@@ -86,8 +87,10 @@ def _scene(seed: int) -> tuple[Picture, list[Bools]]:
 class Crops(Dataset[Sample]):
     """Sample ``i`` is a random prompt for a random object, the same for the same seed."""
 
-    def __init__(self, photographs: list[Annotated], side: int, seed: int) -> None:
-        self.photographs, self.side, self.seed = photographs, side, seed
+    def __init__(
+        self, photographs: list[Annotated], side: int, seed: int, drawn: float = 0.2
+    ) -> None:
+        self.photographs, self.side, self.seed, self.drawn = photographs, side, seed, drawn
         self.index = [
             (number, value)
             for number, annotated in enumerate(photographs)
@@ -98,7 +101,7 @@ class Crops(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """(S, S, 3) RGB, (S, S) truth 0 or 1, (4, S, S) prompt maps 0..255."""
         rng = np.random.default_rng((self.seed, index))
-        picture, mask = self._drawn(rng) if rng.random() < 0.2 else self._photographed(rng)
+        picture, mask = self._drawn(rng) if rng.random() < self.drawn else self._photographed(rng)
         if rng.random() < 0.5:
             picture, mask = picture[:, ::-1], mask[:, ::-1]
         return self._prompted(rng, picture, np.ascontiguousarray(mask))
@@ -131,7 +134,8 @@ class Crops(Dataset[Sample]):
             frame = Frame.around(Box(0, 0, width, height), np.exp(rng.normal(0, 0.08)))
         else:
             loose = _jitter(rng, box, 0.04 if kind == "box" else 0.12)
-            frame = Frame.around(loose, MARGIN * np.exp(rng.normal(0, 0.08)))
+            margin = MARGIN if kind == "box" else rng.uniform(MARGIN, WIDE_MARGIN)
+            frame = Frame.around(loose, margin * np.exp(rng.normal(0, 0.08)))
         seen = frame.cut(np.ascontiguousarray(picture), self.side)
         cover = frame.cut((mask * np.uint8(255)).astype(np.uint8), self.side) > 127
         maps = np.zeros((4, self.side, self.side), np.float32)
@@ -252,10 +256,12 @@ def train(options: Options, folder: Folder, start: Path | None, workers: int) ->
     kept, held_out = split(folder.photographs())
     photographs = load_annotated(folder, kept)
     unseen = load_annotated(folder, held_out[::3])
-    for share, side in CHAPTERS:
+    for share, side, drawn in CHAPTERS:
         until = int(options.samples * share) // BATCH * BATCH
         if run.seen < until:
-            _train_chapter(run, Crops(photographs, side, options.seed), until, workers, unseen)
+            _train_chapter(
+                run, Crops(photographs, side, options.seed, drawn), until, workers, unseen
+            )
     return run
 
 

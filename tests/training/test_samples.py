@@ -21,7 +21,7 @@ def disc(size: int = 60, x: int = 30, y: int = 30, radius: int = 15) -> npt.NDAr
 def test_views_are_the_same_for_the_same_seed(drawn_folder: Folder) -> None:
     examples = segmentation.load_labelled(drawn_folder, drawn_folder.photographs()[:4])
     tagged = segmentation.load_tagged(drawn_folder.path.parent / "unlabelled")
-    views = segmentation.Views(examples, tagged, (96, 64), seed=3)
+    views = segmentation.Views(examples, tagged, (96, 64), seed=3, drawn=0.2)
     for number in range(12):
         photo, labels, tags = views[number]
         again = views[number]
