@@ -40,7 +40,8 @@ def box_around(mask: Mask, margin: float = 0.01) -> tuple[Spot, Spot]:
 def left_half(mask: Mask) -> Mask:
     """The part of an object that is left of its middle."""
     columns = np.flatnonzero(mask.any(axis=0))
-    return mask & (np.arange(mask.shape[1]) < columns.mean())
+    left: Mask = mask & (np.arange(mask.shape[1]) < columns.mean())
+    return left
 
 
 def spots_inside(mask: Mask, *bands: tuple[float, float]) -> list[Spot]:
