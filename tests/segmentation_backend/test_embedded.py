@@ -71,7 +71,8 @@ def test_garments_of_drawn_people_are_named(
 def test_a_score_tells_how_much_of_a_region_is_right(
     model: EmbeddedGarmentModel, figures: list[Figure]
 ) -> None:
-    right, wrong = [], []
+    right: list[float] = []
+    wrong: list[float] = []
     for figure in figures:
         answer = model.segment([figure.image])[0]
         present = np.bincount(answer.indices.ravel(), minlength=len(model.classes)) > 0
