@@ -25,7 +25,7 @@ def figure() -> Figure:
     return draw_figure(SEED, HEIGHT, WIDTH)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cloud() -> Iterator[GcsServer]:
     """The Google Cloud Storage that Label Studio, the backends and the commands use."""
     server = GcsServer(Key())
@@ -35,7 +35,7 @@ def cloud() -> Iterator[GcsServer]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def studio(
     tmp_path_factory: pytest.TempPathFactory, figure: Figure, cloud: GcsServer
 ) -> Iterator[Studio]:
@@ -64,8 +64,9 @@ def run(studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium; no longer than a module, for Playwright keeps an event loop running meanwhile."""
     expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
