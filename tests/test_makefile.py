@@ -23,10 +23,11 @@ def checkout(tmp_path: Path) -> Path:
 def make(
     folder: Path, *arguments: str, path: str = os.environ["PATH"]
 ) -> subprocess.CompletedProcess[str]:
+    unmade = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
         [str(shutil.which("make")), *arguments],
         cwd=folder,
-        env={**os.environ, "PATH": path},
+        env={**unmade, "PATH": path},
         capture_output=True,
         text=True,
         check=False,

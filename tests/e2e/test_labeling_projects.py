@@ -298,9 +298,10 @@ def test_without_a_target_nothing_can_be_synchronised(run: Run, studio: Studio) 
 
 
 def test_the_doctor_finds_all_well_once_the_bucket_is_set_up(
-    run: Run, studio: Studio, table: Path
+    run: Run, studio: Studio, cloud: GcsServer, table: Path
 ) -> None:
     (project,) = made(run, order(table, "Healthy", sample="1"))
+    cloud.storage.buckets["photos"]["cors"] = []
     sick = run("doctor", "--project", project["id"])
     assert sick.exit_code == 3
     assert f"--origin http://localhost:{studio.ports['LABEL_STUDIO_PORT']}" in sick.stdout
