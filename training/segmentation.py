@@ -40,6 +40,7 @@ CHAPTERS = (
 )
 # A labeler rather takes a little away than finds nothing; chosen on the validation part.
 PRIORS = (0.5, 0.8, 0.8) + (1.0,) * (len(CLASSES) - 3)
+FREQUENT = 0.15  # a class in a larger share of the photographs needs no repeating
 KEPT = (576, 384)  # the size photographs are kept in memory at
 
 
@@ -87,6 +88,16 @@ def _fit(picture: Picture, method: int) -> Picture:
     return np.asarray(cv2.resize(picture, KEPT[::-1], interpolation=method), np.uint8)
 
 
+def repeat_factors(examples: Sequence[Example]) -> npt.NDArray[np.float64]:
+    """How often to show each example, summing to 1: those with rare classes more (as LVIS does)."""
+    if not examples:
+        return np.zeros(0)
+    tags = np.stack([example.tags for example in examples]).astype(np.float64)
+    rarity = np.sqrt(FREQUENT / np.maximum(tags.mean(0), 1e-3)).clip(1, 4)
+    factors = (tags * rarity).max(1).clip(1)
+    return np.asarray(factors / factors.sum())
+
+
 class Views(Dataset[Sample]):
     """Sample ``i`` is a random view of a random photograph, the same for the same seed."""
 
@@ -100,6 +111,7 @@ class Views(Dataset[Sample]):
     ) -> None:
         self.labelled, self.tagged, self.size = labelled, tagged, size
         self.seed, self.drawn = seed, drawn
+        self.chances = [repeat_factors(examples) for examples in (labelled, tagged)]
 
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.seed, index))
@@ -107,8 +119,8 @@ class Views(Dataset[Sample]):
         if kind < self.drawn:
             return self._figure(rng)
         if kind < self.drawn + 0.28 and self.tagged:
-            return self._view(rng, self.tagged[rng.integers(len(self.tagged))])
-        return self._view(rng, self.labelled[rng.integers(len(self.labelled))])
+            return self._view(rng, self.tagged[rng.choice(len(self.tagged), p=self.chances[1])])
+        return self._view(rng, self.labelled[rng.choice(len(self.labelled), p=self.chances[0])])
 
     def _figure(self, rng: np.random.Generator) -> Sample:
         rows, columns = self.size
