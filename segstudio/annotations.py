@@ -1,6 +1,5 @@
 """The annotations of projects, read page by page: at most a page of tasks is in memory."""
 
-import gc
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -160,9 +159,6 @@ class AnnotationReader:
                 seen["annotations"] += sum(not one.skipped for one in task.annotations)
                 yield task
             last = int(page[-1]["id"])
-            # httpx ties a response to its stream in a circle: without this, the bytes of hundreds
-            # of pages wait for a collection of their own.
-            gc.collect()
         self._check(project, Counts(**seen))
 
     def _page(self, project: int, after: int) -> Sequence[Mapping[str, Any]]:

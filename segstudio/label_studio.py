@@ -270,12 +270,16 @@ class LabelStudio:
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            return self._http.request(method, path, **options)
+            response = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise LabelStudioError(
                 f"Label Studio at {self.url} does not answer: {error or type(error).__name__}",
                 "is it running? see LABEL_STUDIO_URL",
             ) from error
+        # The stream, read by now, holds the response in a circle: without this, the bytes of
+        # hundreds of pages wait for the garbage collector.
+        response.stream = httpx.ByteStream(b"")
+        return response
 
 
 def _project(answer: Mapping[str, Any]) -> Project:
