@@ -52,6 +52,8 @@ lock: $(VENV)/.dev  ## Resolve the requirements again, keeping versions that sti
 	$(UV) pip compile -q requirements/uv.in --python-version 3.11 --generate-hashes -o requirements/uv.txt
 	$(UV) pip compile -q requirements/label-studio.in --python-version 3.11 --generate-hashes -o requirements/label-studio.txt
 	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes -o requirements/runtime.txt
+	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes -o requirements/cpu.txt \
+		--excludes requirements/cuda.in --no-emit-package torch --no-emit-package torchvision
 	$(UV) pip compile -q pyproject.toml --extra dev --python-version 3.11 --generate-hashes -o requirements/dev.txt
 
 .PHONY: help
