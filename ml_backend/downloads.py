@@ -71,22 +71,38 @@ def pull(
     return files
 
 
-def obtain(weights: KnownWeights, models_dir: Path) -> None:
+def obtain(weights: KnownWeights, models_dir: Path, fallback: bool = False) -> bool:
     """Pull a model that somebody asked for by name, where files of it are not there.
 
     Files that are there are left as they are, right or wrong: that is for the loader to say.
 
+    Args:
+        weights: Of the model.
+        models_dir: Where they belong.
+        fallback: Whether another model may serve instead.
+
+    Returns:
+        Whether all files are there; False only with ``fallback``.
+
     Raises:
         ModelError: See ``pull``.
     """
-    if weights.missing(models_dir):
-        log.info(
-            "weights_pulled_from_the_web",
-            model=weights.name,
-            bytes=weights.size,
-            licence=weights.licence,
-        )
+    if not weights.missing(models_dir):
+        return True
+    log.info(
+        "weights_pulled_from_the_web",
+        model=weights.name,
+        bytes=weights.size,
+        licence=weights.licence,
+    )
+    try:
         pull(weights, models_dir, _LogWatcher())
+    except ModelError as error:
+        if not fallback:
+            raise
+        log.warning("model_fallback", asked=weights.name, reason=str(error))
+        return False
+    return True
 
 
 class _LogWatcher:

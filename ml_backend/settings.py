@@ -1,5 +1,6 @@
 """Settings of both backends: one class, read from the environment, else from the file .env."""
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -30,12 +31,18 @@ class BackendSettings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs")
     models_dir: Path = Field(Path("models"), description="Folder with the big models' weights")
+    model_fallback: bool = Field(
+        False, description="Serve the embedded model where the named one cannot be had"
+    )
 
     label_studio_url: str | None = Field(
         None, description="Label Studio as this backend reaches it; needed for uploaded images"
     )
     label_studio_api_key: SecretStr | None = Field(
         None, description="Legacy token or personal access token of a Label Studio user"
+    )
+    secrets_dir: Path | None = Field(
+        None, description="Folder of secrets, files named as variables in small letters"
     )
     google_application_credentials_base64: SecretStr | None = Field(
         None, description="Service-account JSON in base64 for gs:// images; unset: the default"
@@ -109,13 +116,13 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def read_settings(kind: type[Settings]) -> Settings:
-    """Read settings from the environment.
+    """Read settings from the environment, else ``.env``, else the files in ``SECRETS_DIR``.
 
     Raises:
         SettingsError: Names each wrong variable and what is wrong, never its value.
     """
     try:
-        return kind()
+        return kind(_secrets_dir=os.environ.get("SECRETS_DIR") or None)
     except ValidationError as error:
         problems = "; ".join(
             ": ".join(filter(None, ["_".join(map(str, e["loc"])).upper(), e["msg"]]))

@@ -3,7 +3,16 @@
 import typer
 from dotenv import load_dotenv
 
-from segstudio.commands import backends, bucket, credentials, images, models, project, storage
+from segstudio.commands import (
+    backends,
+    bucket,
+    credentials,
+    images,
+    models,
+    project,
+    stack,
+    storage,
+)
 from segstudio.commands.agreement import agreement
 from segstudio.commands.doctor import doctor
 from segstudio.commands.export import export
@@ -23,6 +32,7 @@ app.add_typer(images.app, name="images")
 app.add_typer(models.app, name="models")
 app.add_typer(project.app, name="project")
 app.add_typer(storage.app, name="storage")
+app.add_typer(stack.app, name="stack", hidden=True)
 app.command(epilog=EXIT_CODES)(agreement)
 app.command(epilog=EXIT_CODES)(export)
 app.command(epilog=EXIT_CODES)(doctor)

@@ -14,11 +14,13 @@ from pydantic_settings import BaseSettings
 from ml_backend.settings import BackendSettings
 from sam_backend.settings import SamSettings
 from segmentation_backend.settings import SegmentationSettings
-from segstudio.settings import UpSettings
+from segstudio.settings import ComposeSettings, PlaceSettings, UpSettings
 
 ROOT = Path(__file__).parent.parent
 SECTIONS: dict[str, type[BaseSettings]] = {
+    "make up, docker compose": PlaceSettings,
     "make up": UpSettings,
+    "docker compose": ComposeSettings,
     "both backends": BackendSettings,
     "segmentation backend": SegmentationSettings,
     "sam backend": SamSettings,
@@ -26,14 +28,13 @@ SECTIONS: dict[str, type[BaseSettings]] = {
 
 
 def settings() -> list[tuple[str, str, str, str]]:
-    """Section, variable, default and help; what both backends share stands once."""
-    rows = []
+    """Section, variable, default and help; what several sections share stands once."""
+    rows = {}
     for section, kind in SECTIONS.items():
-        shared = BackendSettings.model_fields if kind is not BackendSettings else {}
         for name, field in kind.model_fields.items():
-            if name not in shared:
-                rows.append((section, name.upper(), _text(field.default), str(field.description)))
-    return rows
+            row = (section, name.upper(), _text(field.default), str(field.description))
+            rows.setdefault(name, row)
+    return list(rows.values())
 
 
 def _text(default: object) -> str:

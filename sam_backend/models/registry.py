@@ -23,7 +23,8 @@ def load_model(settings: SamSettings) -> PromptableModel:
 
     ``auto`` is the best one whose files are in ``MODELS_DIR``, else the embedded one; a file that
     is there but damaged is an error, so that nobody works with a lesser model unawares. Missing
-    files of a model that is asked for by name are fetched.
+    files of a model that is asked for by name are fetched; what happens where that cannot be is
+    ``MODEL_FALLBACK``'s to say.
 
     Raises:
         ModelError: Weights cannot be had or are not what their name says, or there is no such
@@ -32,7 +33,7 @@ def load_model(settings: SamSettings) -> PromptableModel:
     started = time.perf_counter()
     device = prepare_torch(settings)
     asked, models_dir = settings.sam_model, settings.models_dir
-    model = _load(_choose(asked, models_dir), models_dir, device)
+    model = _load(_choose(settings), models_dir, device)
     _warm_up(model)
     log.info(
         "model_loaded",
@@ -45,15 +46,16 @@ def load_model(settings: SamSettings) -> PromptableModel:
     return model
 
 
-def _choose(asked: str, models_dir: Path) -> str:
+def _choose(settings: SamSettings) -> str:
+    asked, models_dir = settings.sam_model, settings.models_dir
     if asked == "auto":
         # SAM 2.1 before SAM: more with fewer clicks, and faster (Ravi et al., 2024).
         present = [weights.name for weights in SAM2_WEIGHTS if not weights.missing(models_dir)]
         present += [c.name for c in CHECKPOINTS if (models_dir / c.file).exists()]
         return next(iter(present), "embedded")
     for weights in (*SAM2_WEIGHTS, *SAM_WEIGHTS):
-        if weights.name == asked:
-            obtain(weights, models_dir)
+        if weights.name == asked and not obtain(weights, models_dir, settings.model_fallback):
+            return "embedded"
     return asked
 
 

@@ -22,7 +22,8 @@ def load_model(settings: SegmentationSettings) -> GarmentModel:
 
     ``auto`` is the best one whose files are in ``MODELS_DIR``, else the embedded one; a file that
     is there but damaged is an error, so that nobody works with a lesser model unawares. Missing
-    files of a model that is asked for by name are fetched.
+    files of a model that is asked for by name are fetched; what happens where that cannot be is
+    ``MODEL_FALLBACK``'s to say.
 
     Raises:
         ModelError: Weights cannot be had or are not what their name says, or there is no such
@@ -31,7 +32,7 @@ def load_model(settings: SegmentationSettings) -> GarmentModel:
     started = time.perf_counter()
     device = prepare_torch(settings)
     asked, models_dir = settings.segmentation_model, settings.models_dir
-    model = _load(_choose(asked, models_dir), models_dir, device)
+    model = _load(_choose(settings), models_dir, device)
     model.segment([np.zeros((825, 550, 3), np.uint8)])
     log.info(
         "model_loaded",
@@ -44,13 +45,14 @@ def load_model(settings: SegmentationSettings) -> GarmentModel:
     return model
 
 
-def _choose(asked: str, models_dir: Path) -> str:
+def _choose(settings: SegmentationSettings) -> str:
+    asked, models_dir = settings.segmentation_model, settings.models_dir
     if asked == "auto":
         present = (w.name for w in SEGMENTATION_WEIGHTS if not w.missing(models_dir))
         return next(present, "embedded")
     for weights in SEGMENTATION_WEIGHTS:
-        if weights.name == asked:
-            obtain(weights, models_dir)
+        if weights.name == asked and not obtain(weights, models_dir, settings.model_fallback):
+            return "embedded"
     return asked
 
 

@@ -1,17 +1,65 @@
 """The project that labelers work in: made once, found again, brought up to date on each start."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from segstudio.backends import Pair, join
 from segstudio.label_studio import LabelStudio, NewProject, NewTask
 from segstudio.up.photographs import Photograph, batches, draw_samples
 
 TITLE = "Runway fashion"
+TEMPLATE = Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml"
 
 _DIGEST = "sha256"
 
 Advance = Callable[[int, int], None]
 """Told how many photographs are uploaded, of how many."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the project shall be joined to, and hold.
+
+    Attributes:
+        pair: Both backends.
+        photographs: To label; where there are none, an empty project gets samples.
+        samples: Folder that they are drawn into.
+    """
+
+    pair: Pair
+    photographs: Sequence[Photograph]
+    samples: Path
+
+
+def bring_up_to_date(
+    label_studio: LabelStudio,
+    project: int | None,
+    wanted: Wanted,
+    remember: Callable[[int], None],
+    advance: Advance,
+) -> int:
+    """Make the project or find it again, connect both backends, add what it lacks.
+
+    Args:
+        label_studio: That it is in.
+        project: Id of the one that an earlier run made; None on the first.
+        wanted: How it shall be.
+        remember: Is told the id as soon as it is known.
+        advance: Is told how it goes.
+
+    Returns:
+        The project's id.
+
+    Raises:
+        LabelStudioError: It does not reach a backend, or refuses something.
+    """
+    project = find_or_create(label_studio, project, TEMPLATE.read_text())
+    remember(project)
+    join(label_studio, project, wanted.pair)
+    photographs = wanted.photographs or samples_for(label_studio, project, wanted.samples)
+    add_photographs(label_studio, project, photographs, advance)
+    return project
 
 
 def find_or_create(label_studio: LabelStudio, project: int | None, label_config: str) -> int:

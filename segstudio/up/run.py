@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from segstudio.backends import Pair, join
+from segstudio.backends import Pair
 from segstudio.errors import LabelStudioError, StartError
 from segstudio.label_studio import LabelStudio
 from segstudio.settings import UpSettings
@@ -18,11 +18,9 @@ from segstudio.up import programs
 from segstudio.up.photographs import Photograph, find_photographs
 from segstudio.up.ports import check_ports
 from segstudio.up.processes import Process, Program, guarded, running
-from segstudio.up.project import add_photographs, find_or_create, samples_for
+from segstudio.up.project import Wanted, bring_up_to_date
 from segstudio.up.screen import Screen
 from segstudio.up.state import State, read_state, state_folder, write_state
-
-TEMPLATE = Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml"
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -103,14 +101,14 @@ class _Start:
     def _bring_up_to_date(self) -> int:
         url, token = programs.label_studio_url(self.settings), self.state.token
         with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
-            project = find_or_create(label_studio, self.state.project, TEMPLATE.read_text())
-            write_state(self.folder, self.state.model_copy(update={"project": project}))
-            join(label_studio, project, Pair(*(part.url for part in self.parts[1:])))
-            photographs = self.photographs or samples_for(
-                label_studio, project, self.folder / "samples"
+            pair = Pair(*(part.url for part in self.parts[1:]))
+            wanted = Wanted(pair, self.photographs, self.folder / "samples")
+            return bring_up_to_date(
+                label_studio, self.state.project, wanted, self._remember, advance
             )
-            add_photographs(label_studio, project, photographs, advance)
-        return project
+
+    def _remember(self, project: int) -> None:
+        write_state(self.folder, self.state.model_copy(update={"project": project}))
 
 
 def _backend_ports(settings: UpSettings) -> dict[str, int]:

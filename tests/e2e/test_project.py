@@ -9,8 +9,7 @@ from segstudio.backends import Pair, join
 from segstudio.errors import LabelStudioError
 from segstudio.label_studio import LabelStudio, NewProject
 from segstudio.up.photographs import find_photographs
-from segstudio.up.project import add_photographs, find_or_create, samples_for
-from segstudio.up.run import TEMPLATE
+from segstudio.up.project import TEMPLATE, add_photographs, find_or_create, samples_for
 from tests.e2e.studio import Studio
 from tests.e2e.test_lifecycle import backend_urls
 

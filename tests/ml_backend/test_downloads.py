@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml_backend import downloads
 from ml_backend.downloads import obtain, pull
 from ml_backend.errors import ModelError
 from ml_backend.weights import KnownWeights, WeightsFile
@@ -314,3 +315,14 @@ def test_a_backend_fetches_what_is_missing_and_judges_nothing_that_is_there(
     assert server.asked == []
     with pytest.raises(ModelError, match="is damaged"):
         weights.check(tmp_path)
+
+
+def test_another_model_may_serve_where_the_weights_cannot_be_had_if_that_is_allowed(
+    server: FileServer, weights: KnownWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "PAUSES", (0.01,))
+    gone = replace(weights, files=tuple(replace(f, url=f.url + ".gone") for f in weights.files))
+    with pytest.raises(ModelError, match="cannot fetch"):
+        obtain(gone, tmp_path)
+    assert not obtain(gone, tmp_path, fallback=True)
+    assert obtain(weights, tmp_path, fallback=True)

@@ -60,3 +60,14 @@ def test_damaged_weights_are_an_error_and_no_lesser_model_takes_their_place(
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS, ids=lambda c: c.name)
 def test_published_names_are_those_that_the_settings_take(checkpoint: Checkpoint) -> None:
     assert SamSettings(sam_model=checkpoint.name).sam_model == checkpoint.name
+
+
+def test_the_embedded_model_serves_where_the_named_one_cannot_be_had_and_that_is_allowed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "models").touch()  # a file, so nothing can be fetched into it
+    here = settings(tmp_path / "models", sam_model="sam2.1_tiny")
+    with pytest.raises(ModelError, match="cannot write"):
+        load_model(here)
+    model = load_model(here.model_copy(update={"model_fallback": True}))
+    assert model.version.startswith("embedded-")

@@ -4,7 +4,7 @@ from xml.etree.ElementTree import Element
 import defusedxml.ElementTree
 import pytest
 
-from segstudio.up.run import TEMPLATE
+from segstudio.up.project import TEMPLATE
 
 GARMENTS = [
     *("jacket", "coat", "shirt", "blouse", "other tops", "jersey shirt", "dress", "jumpsuit"),

@@ -1,0 +1,1 @@
+"""What docker-compose.yml runs once on each start, beside the servers."""

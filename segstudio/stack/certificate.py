@@ -1,0 +1,64 @@
+"""A certificate to begin with: signed by itself, so that browsers warn until it is replaced."""
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from segstudio.stack.secrets import write_for_group
+
+CHAIN, KEY = "fullchain.pem", "privkey.pem"
+"""File names as Let's Encrypt's clients have them."""
+
+_LIFE = timedelta(days=3650)
+
+
+def make_certificate(folder: Path, host: str) -> bool:
+    """Make a certificate and its key, unless there is one.
+
+    Args:
+        folder: Where both go.
+        host: Name or IP address that browsers use.
+
+    Returns:
+        Whether one was made.
+    """
+    if (folder / CHAIN).exists():
+        return False
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    write_for_group(folder / KEY, private)
+    chain = _self_signed(key, host).public_bytes(serialization.Encoding.PEM)
+    write_for_group(folder / CHAIN, chain)
+    return True
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey, host: str) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "segstudio, signed by itself")])
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + _LIFE)
+        .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

@@ -1,0 +1,118 @@
+"""What docker-compose.yml runs once on each start; tests/containers has it in containers."""
+
+import ssl
+import stat
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from ml_backend import downloads
+from ml_backend.settings import BackendSettings, read_settings
+from ml_backend.weights import KNOWN_WEIGHTS
+from segstudio.cli import app
+from segstudio.stack import weights
+from segstudio.stack.certificate import CHAIN, KEY, make_certificate
+from segstudio.stack.secrets import PASSWORD, TOKEN, make_secrets
+from segstudio.stack.weights import pull_named
+from tests.processes import free_port
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_secrets_are_made_once_and_differ_from_stack_to_stack(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        assert len(make_secrets(folder)) == 3
+    before = contents(first)
+    assert make_secrets(first) == []
+    assert contents(first) == before
+    assert set(before) == set(contents(second))
+    assert not set(before.values()) & set(contents(second).values())
+    assert min(map(len, before.values())) >= 16
+
+
+def test_a_secret_that_is_lost_is_made_anew_and_the_others_stay(tmp_path: Path) -> None:
+    make_secrets(tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / PASSWORD).unlink()
+    assert make_secrets(tmp_path) == [PASSWORD]
+    assert contents(tmp_path)[TOKEN] == before[TOKEN]
+
+
+def test_only_their_user_and_group_may_read_secrets(tmp_path: Path) -> None:
+    make_secrets(tmp_path)
+    make_certificate(tmp_path, "localhost")
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {0o640}
+
+
+def test_a_backend_reads_its_token_from_the_folder_of_secrets_unless_a_variable_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_secrets(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "")
+    assert key() == (tmp_path / TOKEN).read_text()
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "mine")
+    assert key() == "mine"
+
+
+def key() -> str:
+    found = read_settings(BackendSettings).label_studio_api_key
+    return found.get_secret_value() if found else ""
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_who_trusts_the_certificate_reaches_its_host_and_no_other(
+    tmp_path: Path, host: str
+) -> None:
+    assert make_certificate(tmp_path, host)
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / CHAIN, tmp_path / KEY)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    trusting = ssl.create_default_context(cafile=str(tmp_path / CHAIN))
+    other = {"localhost": "127.0.0.1", "127.0.0.1": "localhost"}[host]
+    with httpx.Client(verify=trusting, trust_env=False) as client:
+        url = f"https://{host}:{server.server_port}/"
+        assert client.get(url).status_code == httpx.codes.NOT_IMPLEMENTED
+        with pytest.raises(httpx.ConnectError, match="mismatch"):
+            client.get(f"https://{other}:{server.server_port}/")
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_certificate_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / CHAIN).write_text("of a real authority")
+    assert not make_certificate(tmp_path, "localhost")
+    assert contents(tmp_path) == {CHAIN: "of a real authority"}
+
+
+def test_weights_that_cannot_be_had_are_told_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (known,) = (each for each in KNOWN_WEIGHTS if each.name == "vit_b")
+    gone = replace(known.files[0], url=f"http://127.0.0.1:{free_port()}/gone")
+    monkeypatch.setattr(weights, "KNOWN_WEIGHTS", (replace(known, files=(gone,)),))
+    monkeypatch.setattr(downloads, "PAUSES", (0.01,))
+    told: list[str] = []
+    pull_named({"vit_b", "auto"}, tmp_path, told.append)
+    assert told[-1].startswith("vit_b cannot be had, the embedded network serves instead")
+    assert gone.sha256 in told[-1], "how to place it by hand"
+
+
+def test_models_that_need_no_weights_ask_nobody(tmp_path: Path) -> None:
+    words = ["stack", "models", "auto", "embedded", "--models-dir", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, result.output) == (0, "")
+    assert not list(tmp_path.iterdir())

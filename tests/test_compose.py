@@ -1,0 +1,153 @@
+"""The compose files and Dockerfiles, as far as they tell without Docker; see tests/containers."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ml_backend.settings import BackendSettings
+from sam_backend.settings import SamSettings
+from segmentation_backend.settings import SegmentationSettings
+from segstudio.settings import ComposeSettings
+from segstudio.up import programs
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(ROOT.glob("docker-compose*.yml"))
+OVERRIDES = {"gpu", "team", "scale"}
+IMAGES = (
+    "segstudio-segmentation:",
+    "segstudio-sam:",
+    "heartexlabs/label-studio:1.23.2",
+    "postgres:15-bookworm",
+    "redis:7-bookworm",
+    "nginx:1-bookworm",
+)
+DOCKERFILES = [ROOT / f"{name}_backend" / "Dockerfile" for name in ("segmentation", "sam")]
+SETTINGS = {"segmentation": SegmentationSettings, "sam": SamSettings}
+
+# Fixed by the image, or not for containers.
+FIXED = {"host", "port", "models_dir", "image_cache_dir", "local_files_document_root"}
+FROM_SECRETS = {"label_studio_api_key"}
+
+
+class Loader(yaml.SafeLoader):
+    """Reads compose's own tag, which empties a list of the file below."""
+
+
+Loader.add_constructor("!reset", lambda *_: None)
+
+
+def read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.load(path.read_text(), Loader)
+    return content
+
+
+def services() -> list[tuple[str, str, dict[str, Any]]]:
+    """File, name and content of each service that is not just altered there."""
+    return [
+        (path.name, name, service)
+        for path in FILES
+        for name, service in read(path)["services"].items()
+        if "image" in service
+    ]
+
+
+def base() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = read(ROOT / "docker-compose.yml")["services"]
+    return found
+
+
+def test_there_is_an_override_for_a_gpu_for_a_team_and_for_scale() -> None:
+    assert {path.stem.partition(".")[2] for path in FILES} >= OVERRIDES
+
+
+def test_every_variable_is_documented_with_the_default_that_it_has() -> None:
+    kinds = (ComposeSettings, *SETTINGS.values())
+    fields = {name: field for kind in kinds for name, field in kind.model_fields.items()}
+    for path in FILES:
+        for name, default in re.findall(r"\$\{([A-Z_]+):-([^${}]*)", path.read_text()):
+            documented = fields[name.lower()].default
+            assert documented is None or str(documented) == default, f"{path.name}: {name}"
+
+
+def test_every_documented_variable_of_docker_is_used() -> None:
+    text = "".join(path.read_text() for path in FILES)
+    for name in set(ComposeSettings.model_fields) - {"compose_file"}:
+        assert f"${{{name.upper()}" in text, name
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_a_backend_can_be_told_reaches_its_container(name: str) -> None:
+    passed = {variable.lower() for variable in base()[name]["environment"]}
+    own = set(SETTINGS[name].model_fields)
+    assert passed <= own
+    assert own - passed == FIXED | FROM_SECRETS
+    assert {"host", "models_dir", "image_cache_dir", "port"} <= {
+        variable.lower() for variable in re.findall(r"(\w+)=", DOCKERFILES[0].read_text())
+    }
+    assert set(BackendSettings.model_fields) <= own
+
+
+def test_label_studio_is_set_up_as_make_up_does_it() -> None:
+    environment = base()["label-studio"]["environment"]
+    assert programs._LABEL_STUDIO.items() <= environment.items()
+
+
+@pytest.mark.parametrize(("file", "name", "service"), services())
+def test_every_container_is_confined(file: str, name: str, service: dict[str, Any]) -> None:
+    assert service["image"].startswith(IMAGES)
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"]
+    assert service["pids_limit"]
+    assert service.get("read_only") or name == "label-studio"
+    assert service["restart"] in ("unless-stopped", "no")
+
+
+@pytest.mark.parametrize(("file", "name", "service"), services())
+def test_ports_are_published_on_this_machine_alone_unless_told_otherwise(
+    file: str, name: str, service: dict[str, Any]
+) -> None:
+    for port in service.get("ports", []):
+        assert port.startswith(("${BIND_ADDRESS:-127.0.0.1}:", "127.0.0.1:")), port
+
+
+def test_a_team_reaches_nginx_and_nothing_else() -> None:
+    team = read(ROOT / "docker-compose.team.yml")["services"]
+    published = {name for name, service in base().items() if service.get("ports")}
+    assert published == {name for name in team if "ports" in team[name]} - {"nginx"}
+    assert all(team[name]["ports"] is None for name in published)
+
+
+def test_both_images_are_the_same_up_to_the_mark_so_that_they_share_layers() -> None:
+    first, second = (path.read_text().partition("\n# ---\n") for path in DOCKERFILES)
+    assert first[0] == second[0]
+    assert first[2] != second[2] != ""
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_an_image_is_small_in_rights_and_says_what_it_is(path: Path) -> None:
+    text = path.read_text()
+    stages = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert stages == ["python:3.11-slim-bookworm"] * 2 + ["runtime"] * 2
+    assert "USER 10001:0" in text
+    assert "HEALTHCHECK" in text
+    assert {"title", "description", "version", "licenses"} <= set(
+        re.findall(r"org\.opencontainers\.image\.(\w+)=", text)
+    )
+    assert "apt-get" not in text, "nothing but Python's own base and wheels"
+
+
+def test_images_with_another_torch_lack_torch_and_cuda_and_nothing_else() -> None:
+    whole, cpu = (pins(ROOT / "requirements" / f"{name}.txt") for name in ("runtime", "cpu"))
+    assert cpu < whole
+    left_out = {pin.partition("==")[0] for pin in whole - cpu}
+    assert {"torch", "torchvision"} <= left_out
+    cuda = re.compile(r"torch|torchvision|triton|(nvidia|cuda)-.+")
+    assert left_out == {name for pin in whole if cuda.fullmatch(name := pin.partition("==")[0])}
+
+
+def pins(path: Path) -> set[str]:
+    return set(re.findall(r"^(\S+==\S+)", path.read_text(), re.MULTILINE))
