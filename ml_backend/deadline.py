@@ -1,5 +1,6 @@
 """A moment by which an answer is due."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -30,3 +31,11 @@ class Deadline:
                 "ask for fewer tasks, or raise PREDICT_SECONDS",
             )
         return seconds
+
+    def cap(self, seconds: float | None) -> float:
+        """Shorten a time-out, None for one without end, to what is left.
+
+        Raises:
+            BudgetError: Nothing is left.
+        """
+        return min(math.inf if seconds is None else seconds, self.remaining())

@@ -60,6 +60,10 @@ class BackendSettings(BaseSettings):
         Path(tempfile.gettempdir()) / "segstudio-images", description="Folder of fetched images"
     )
     image_cache_mb: int = Field(1024, ge=0, description="Size of that folder, in MiB; 0: no cache")
+    image_cache_seconds: float = Field(
+        600, ge=0, description="How long a fetched image is used that its server may change"
+    )
+    image_seconds: float = Field(60, gt=0, description="Time for fetching one image")
     max_image_mb: int = Field(50, gt=0, description="Largest image file, in MiB")
     max_image_megapixels: int = Field(100, gt=0, description="Largest image, in megapixels")
     max_request_mb: int = Field(256, gt=0, description="Largest request body, in MiB")
@@ -102,6 +106,8 @@ class BackendSettings(BaseSettings):
             local_files_document_root=self.local_files_document_root,
             cache_dir=self.image_cache_dir,
             cache_bytes=self.image_cache_mb * _MB,
+            mutable_cache_seconds=self.image_cache_seconds,
+            total_seconds=self.image_seconds,
             max_image_bytes=self.max_image_mb * _MB,
             max_image_pixels=self.max_image_megapixels * 1_000_000,
         )

@@ -1,52 +1,22 @@
-"""What every kind of source shares: a place to fetch from, a deadline, a limit on bytes."""
+"""What every kind of source shares: a place to fetch from, a limit on bytes."""
 
 import io
-import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_backend.errors import ImageDecodeError, ImageFetchError
+from ml_backend.deadline import Deadline
+from ml_backend.errors import ImageDecodeError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class FetchDeadline:
-    """The moment by which a fetch must be over.
-
-    Counts on the monotonic clock, so a jump of the wall clock changes nothing.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def remaining(self) -> float:
-        """Give the seconds left, always more than 0.
-
-        Raises:
-            ImageFetchError: None are left.
-        """
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise ImageFetchError(
-                f"the image did not arrive within {max(self._seconds, 0):.3g} s",
-                "its server is slow or the time for this request is spent; try again",
-            )
-        return left
-
-    def cap(self, seconds: float | None) -> float:
-        """Shorten a time-out to what is left."""
-        return min(math.inf if seconds is None else seconds, self.remaining())
-
-
 class Download(io.BytesIO):
     """Takes the bytes of an image as they come in, until there are too many or time is up."""
 
-    def __init__(self, max_bytes: int, deadline: FetchDeadline) -> None:
+    def __init__(self, max_bytes: int, deadline: Deadline) -> None:
         super().__init__()
         self._max_bytes = max_bytes
         self._deadline = deadline
@@ -56,7 +26,7 @@ class Download(io.BytesIO):
 
         Raises:
             ImageDecodeError: More than ``max_bytes``.
-            ImageFetchError: The deadline has passed.
+            BudgetError: The deadline has passed.
         """
         self._deadline.remaining()
         written = super().write(chunk)
@@ -85,12 +55,12 @@ class Location:
         key: Names the image among all images of all sources; for the disk cache.
         lifetime: Seconds for which a copy on disk may stand for the image: 0 for not at all,
             infinity where the bytes under this key never change.
-        fetch: Gets the encoded bytes; raises ``ImageError``.
+        fetch: Gets the encoded bytes; raises ``ImageError``, and ``BudgetError`` at the deadline.
     """
 
     key: str
     lifetime: float
-    fetch: Callable[[FetchDeadline], bytes]
+    fetch: Callable[[Deadline], bytes]
 
 
 class Source(ABC):

@@ -5,8 +5,9 @@ import binascii
 from functools import partial
 from urllib.parse import unquote_to_bytes
 
+from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageReferenceError
-from ml_backend.images.base import FetchDeadline, Location, Source, check_size
+from ml_backend.images.base import Location, Source, check_size
 
 HINT = "it should look like data:image/png;base64,iVBORw0…"
 
@@ -28,7 +29,7 @@ class DataUri(Source):
         is_base64 = parameters[-1:] == ["base64"]
         return Location("", 0, partial(self._decode, payload, is_base64))
 
-    def _decode(self, payload: str, is_base64: bool, _deadline: FetchDeadline) -> bytes:
+    def _decode(self, payload: str, is_base64: bool, _deadline: Deadline) -> bytes:
         data = unquote_to_bytes(payload)
         if is_base64:
             data = _decode_base64(b"".join(data.split()).rstrip(b"="))

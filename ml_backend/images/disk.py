@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
-from ml_backend.images.base import Download, FetchDeadline
+from ml_backend.images.base import Download
 from ml_backend.images.references import describe
 
 
-def read_below(root: Path, name: str, max_bytes: int, deadline: FetchDeadline) -> bytes:
+def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> bytes:
     """Read one file below a folder.
 
     Args:

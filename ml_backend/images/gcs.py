@@ -13,8 +13,9 @@ from google.cloud.storage.exceptions import (  # type: ignore[import-untyped]
 )
 from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-untyped]
 
+from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError
-from ml_backend.images.base import Download, FetchDeadline, Location, Source
+from ml_backend.images.base import Download, Location, Source
 from ml_backend.images.credentials import VARIABLE, decode_service_account, make_credentials
 from ml_backend.images.references import describe
 from ml_backend.images.settings import ImageSettings
@@ -64,7 +65,7 @@ class CloudStorage(Source):
         lifetime = self._settings.mutable_cache_seconds
         return Location(f"gs://{bucket}/{name}", lifetime, partial(self._fetch, bucket, name))
 
-    def _fetch(self, bucket: str, name: str, deadline: FetchDeadline) -> bytes:
+    def _fetch(self, bucket: str, name: str, deadline: Deadline) -> bytes:
         settings = self._settings
         download = Download(settings.max_image_bytes, deadline)
         timeout = deadline.cap(settings.connect_seconds), deadline.cap(settings.read_seconds)

@@ -13,9 +13,10 @@ from typing import Any
 import httpcore
 import httpx
 
+from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
 from ml_backend.images.addresses import AddressPolicy
-from ml_backend.images.base import Download, FetchDeadline, check_size
+from ml_backend.images.base import Download, check_size
 from ml_backend.images.references import describe
 from ml_backend.images.settings import ImageSettings
 
@@ -87,7 +88,7 @@ class HttpClient:
         self,
         url: httpx.URL,
         policy: AddressPolicy,
-        deadline: FetchDeadline,
+        deadline: Deadline,
         headers: Callable[[httpx.URL], Headers] = _no_headers,
     ) -> bytes:
         """Fetch the body, following redirects.
@@ -110,7 +111,7 @@ class HttpClient:
         raise ImageFetchError(f"{url.host} redirects more than {MAX_REDIRECTS} times")
 
     def post_json(
-        self, url: httpx.URL, body: bytes, policy: AddressPolicy, deadline: FetchDeadline
+        self, url: httpx.URL, body: bytes, policy: AddressPolicy, deadline: Deadline
     ) -> bytes:
         """Post JSON to where it says and nowhere else: redirects count as errors."""
         headers = {"Content-Type": "application/json"}
@@ -124,7 +125,7 @@ class HttpClient:
         url: httpx.URL,
         headers: Headers,
         policy: AddressPolicy,
-        deadline: FetchDeadline,
+        deadline: Deadline,
         body: bytes | None = None,
     ) -> Iterator[httpcore.Response]:
         target = httpcore.URL(
@@ -149,7 +150,7 @@ class HttpClient:
         ):
             yield response
 
-    def _read(self, url: httpx.URL, response: httpcore.Response, deadline: FetchDeadline) -> bytes:
+    def _read(self, url: httpx.URL, response: httpcore.Response, deadline: Deadline) -> bytes:
         if response.status != 200:
             raise HttpStatusError(url, response.status)
         headers = httpx.Headers(response.headers)
@@ -204,7 +205,7 @@ class PinnedBackend(httpcore.NetworkBackend):
     httpcore keeps the name for the Host header, SNI and the check of the certificate.
     """
 
-    def __init__(self, policy: AddressPolicy, deadline: FetchDeadline) -> None:
+    def __init__(self, policy: AddressPolicy, deadline: Deadline) -> None:
         self._policy = policy
         self._deadline = deadline
         self._sockets = httpcore.SyncBackend()
@@ -234,7 +235,7 @@ class PinnedBackend(httpcore.NetworkBackend):
 class _DeadlineStream(httpcore.NetworkStream):
     """A stream whose every wait ends at the deadline, however slowly the bytes drip in."""
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: FetchDeadline) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
 

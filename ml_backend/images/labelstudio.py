@@ -8,9 +8,10 @@ from urllib.parse import unquote
 
 import httpx
 
+from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
 from ml_backend.images.addresses import AddressPolicy
-from ml_backend.images.base import FetchDeadline, Location, Source
+from ml_backend.images.base import Location, Source
 from ml_backend.images.disk import read_below
 from ml_backend.images.http import Headers, HttpClient, HttpStatusError, origin, parse_url
 from ml_backend.images.references import describe
@@ -99,7 +100,7 @@ class LabelStudio(Source):
         prefix = self._base.path.rstrip("/")
         return url.path.removeprefix(prefix) if url.path.startswith(f"{prefix}/") else ""
 
-    def _fetch(self, url: httpx.URL, deadline: FetchDeadline) -> bytes:
+    def _fetch(self, url: httpx.URL, deadline: Deadline) -> bytes:
         authorization = self._key.authorization(deadline)
         try:
             return self._get(url, authorization, deadline)
@@ -111,7 +112,7 @@ class LabelStudio(Source):
                 raise
         return self._get(url, renewed, deadline)
 
-    def _get(self, url: httpx.URL, authorization: str, deadline: FetchDeadline) -> bytes:
+    def _get(self, url: httpx.URL, authorization: str, deadline: Deadline) -> bytes:
         def headers(hop: httpx.URL) -> Headers:
             if self._is_ours(hop):
                 return {"Authorization": authorization} if authorization else {}
@@ -129,7 +130,7 @@ class LabelStudio(Source):
                 error.hint = HINTS.get(error.status, error.hint)
             raise
 
-    def _exchange(self, refresh_token: str, deadline: FetchDeadline) -> str:
+    def _exchange(self, refresh_token: str, deadline: Deadline) -> str:
         url = parse_url(str(self._base).rstrip("/") + "/api/token/refresh/")
         body = json.dumps({"refresh": refresh_token}).encode()
         try:

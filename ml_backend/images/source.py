@@ -8,9 +8,15 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from ml_backend.errors import ImageDecodeError, ImageReferenceError
+from ml_backend.deadline import Deadline
+from ml_backend.errors import (
+    BudgetError,
+    ImageDecodeError,
+    ImageFetchError,
+    ImageReferenceError,
+)
 from ml_backend.images.addresses import AddressPolicy, Resolver, parse_host, resolve_name
-from ml_backend.images.base import FetchDeadline, Location
+from ml_backend.images.base import Location
 from ml_backend.images.cache import DiskCache
 from ml_backend.images.data_uri import DataUri
 from ml_backend.images.decode import decode
@@ -92,14 +98,25 @@ class ImageSource:
     def open(self, reference: str, timeout: float | None = None) -> EncodedImage:
         """Fetch one image and leave it to the caller whether to decode it; else as ``load``."""
         location = self._locate(reference)
-        total = self._settings.total_seconds
-        deadline = FetchDeadline(total if timeout is None else min(timeout, total))
         data = self._cache.get(location.key, location.lifetime)
         if data is None:
-            data = location.fetch(deadline)
+            data = self._fetch(location, timeout)
             if location.lifetime:
                 self._cache.put(location.key, data)
         return EncodedImage(hashlib.sha256(data).hexdigest(), partial(self._decode, location, data))
+
+    def _fetch(self, location: Location, timeout: float | None) -> bytes:
+        seconds = self._settings.total_seconds
+        if timeout is not None:
+            seconds = min(timeout, seconds)
+        try:
+            return location.fetch(Deadline.after(seconds))
+        except BudgetError as error:
+            raise ImageFetchError(
+                f"the image did not arrive within {max(seconds, 0):.3g} s",
+                "its server is slow (IMAGE_SECONDS) or the time for this request is spent"
+                " (PREDICT_SECONDS); try again",
+            ) from error
 
     def _decode(self, location: Location, data: bytes) -> npt.NDArray[np.uint8]:
         try:

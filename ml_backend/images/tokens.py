@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pydantic import SecretStr
 
+from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError
-from ml_backend.images.base import FetchDeadline
 
 ACCESS_TOKEN_SECONDS = 240
 """Access tokens live 300 s; the rest is left for slow downloads."""
@@ -20,16 +20,14 @@ class ApiKey:
     Studio takes for one thing only: in exchange for an access token, which many threads share.
     """
 
-    def __init__(
-        self, key: SecretStr | None, exchange: Callable[[str, FetchDeadline], str]
-    ) -> None:
+    def __init__(self, key: SecretStr | None, exchange: Callable[[str, Deadline], str]) -> None:
         self._key = key.get_secret_value() if key else ""
         self._exchange = exchange
         self._lock = threading.Lock()
         self._access_token = ""
         self._renew_at = 0.0
 
-    def authorization(self, deadline: FetchDeadline, rejected: str = "") -> str:
+    def authorization(self, deadline: Deadline, rejected: str = "") -> str:
         """Give the header's value, empty where there is no key.
 
         Args:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageDecodeError, ImageError, ImageReferenceError
 from ml_backend.images import ImageSettings, ImageSource
-from ml_backend.images.base import FetchDeadline
 from ml_backend.images.data_uri import DataUri
 from tests.ml_backend.images.conftest import png
 
@@ -76,7 +76,7 @@ def test_any_bytes_survive_base64_and_percent_encoding(data: bytes) -> None:
     for reference in (f"data:image/x;base64,{encoded}", f"data:image/x,{quote(data)}"):
         location = DataUri(max_bytes=200).locate(reference)
         assert location is not None
-        assert location.fetch(FetchDeadline(1)) == data
+        assert location.fetch(Deadline.after(1)) == data
         assert location.lifetime == 0
 
 
@@ -85,6 +85,6 @@ def test_any_data_uri_is_an_image_or_an_image_error(rest: str) -> None:
     try:
         location = DataUri(max_bytes=10).locate(f"data:{rest}")
         assert location is not None
-        location.fetch(FetchDeadline(1))
+        location.fetch(Deadline.after(1))
     except ImageError:
         pass
