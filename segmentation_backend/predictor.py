@@ -1,17 +1,23 @@
 """Finds the garments of a project's label config on each task's image."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import structlog
 
 from ml_backend.contract import Prediction, Region, Task
 from ml_backend.deadline import Deadline
 from ml_backend.errors import BudgetError, LabelConfigError, TaskError
-from ml_backend.images import ImageSource
+from ml_backend.images import EncodedImage, ImageSource
 from ml_backend.label_config import Control, LabelConfig
 from ml_backend.predictor import image_reference
 from ml_backend.prompts import Context
@@ -22,8 +28,75 @@ from segmentation_backend.models.base import ClassMap, GarmentModel
 log = structlog.get_logger(__name__)
 
 
+_FETCHES = 4
+"""Images of a batch that are fetched while another is with the model."""
+
+_DECODES = 1
+"""Likewise, decoded: a photograph takes a hundred times the memory that its file takes."""
+
+Pixels = npt.NDArray[np.uint8]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Garments:
+    """What a class map says in a label config's words: the same here and in bulk.
+
+    Attributes:
+        model_version: Of the predictions.
+        classes: The network's, the background first.
+        min_region_fraction: Connected parts smaller than this fraction of the image are dropped.
+    """
+
+    model_version: str
+    classes: tuple[str, ...]
+    min_region_fraction: float
+
+    def check(self, label_config: LabelConfig) -> None:
+        """Raise LabelConfigError where no label can ever be predicted."""
+        self._labels(label_config.mask_control())
+
+    def predict(self, class_map: ClassMap, label_config: LabelConfig) -> Prediction:
+        """One region for each label that appears."""
+        regions = self._regions(class_map, label_config.mask_control())
+        score = sum(region.score for region in regions) / len(regions) if regions else 0.0
+        return Prediction(result=regions, score=score, model_version=self.model_version)
+
+    def _regions(self, class_map: ClassMap, control: Control) -> list[Region]:
+        smallest = round(self.min_region_fraction * class_map.indices.size)
+        areas = np.bincount(class_map.indices.ravel(), minlength=len(class_map.scores))
+        regions: list[Region] = []
+        for label, classes in self._labels(control).items():
+            present = [index for index in classes if areas[index]]
+            if present:
+                mask = _mask(class_map.indices, present, smallest)
+                score = float(np.average(class_map.scores[present], weights=areas[present]))
+                regions += mask_regions(mask, control, label, score)
+        return regions
+
+    def _labels(self, control: Control) -> dict[str, list[int]]:
+        """Label → the model's classes that it takes, in the control's order."""
+        assigned = assign_labels(self.classes, control.labels)
+        if not assigned:
+            raise LabelConfigError(
+                f"no label of {control.name!r} is known to the model",
+                'add predicted_values to a Label, e.g. <Label value="Gown" '
+                f'predicted_values="dress"/>; the model knows {", ".join(self.classes[1:])}',
+            )
+        labels: dict[str, list[int]] = {}
+        for label in control.labels:
+            classes = [index for index, value in assigned.items() if value == label.value]
+            if classes:
+                labels[label.value] = classes
+        return labels
+
+
 class SegmentationPredictor:
     """One region a label and image (see ``ml_backend.predictor.Predictor``).
+
+    A batch is three stages: fetch and decode, the model, regions. The model takes one image at a
+    time: on a CPU, eight at once saved 7 of 112 ms an image, and would hold up eight answers.
 
     Args:
         model: Loaded and warmed.
@@ -34,24 +107,25 @@ class SegmentationPredictor:
     def __init__(
         self, model: GarmentModel, images: ImageSource, min_region_fraction: float
     ) -> None:
+        version = f"segmentation-{model.version}"
         self._model = model
         self._images = images
-        self._min_region_fraction = min_region_fraction
+        self._garments = Garments(version, model.classes, min_region_fraction)
         self._inference = threading.Lock()
 
     @property
     def model_version(self) -> str:
         """Names the network and its weights."""
-        return f"segmentation-{self._model.version}"
+        return self._garments.model_version
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The network's."""
-        return self._model.classes
+        return self._garments.classes
 
     def check(self, label_config: LabelConfig) -> None:
         """Raise LabelConfigError where no label can ever be predicted."""
-        self._labels(label_config.mask_control())
+        self._garments.check(label_config)
 
     def predict(
         self,
@@ -62,60 +136,70 @@ class SegmentationPredictor:
         deadline: Deadline,
     ) -> Iterator[Prediction | TaskError | None]:
         """Yield the garments of each task; nothing for a click, which is the sam backend's."""
-        for task in tasks:
-            try:
-                yield None if context else self._garments(task, label_config, deadline)
-            except TaskError as error:
-                yield error
+        if context is not None:
+            yield from (None for _ in tasks)
+            return
+        with _loaders() as pool:
+            fetch = partial(self._fetch, label_config=label_config, deadline=deadline)
+            fetched = _ahead(pool, fetch, tasks, _FETCHES)
+            for decoded in _ahead(pool, _decode, fetched, _DECODES):
+                try:
+                    class_map = self._segment(decoded.result(), deadline)
+                    yield self._garments.predict(class_map, label_config)
+                except TaskError as error:
+                    yield error
 
     def fit(self, event: str, data: Mapping[str, Any]) -> None:
         """Log the event: the shipped network is trained by ``make train-segmentation`` alone."""
         log.debug("event", action=event, fields=sorted(data))
 
-    def _garments(self, task: Task, label_config: LabelConfig, deadline: Deadline) -> Prediction:
-        control = label_config.mask_control()
-        reference = image_reference(task, label_config, control.to_name)
-        image = self._images.load(reference, timeout=deadline.remaining())
-        with self._turn(deadline):
-            (class_map,) = self._model.segment([image.pixels])
-        regions = self._regions(class_map, control)
-        score = sum(region.score for region in regions) / len(regions) if regions else 0.0
-        return Prediction(result=regions, score=score, model_version=self.model_version)
+    def _fetch(self, task: Task, label_config: LabelConfig, deadline: Deadline) -> EncodedImage:
+        reference = image_reference(task, label_config, label_config.mask_control().to_name)
+        return self._images.open(reference, deadline.remaining())
 
-    def _regions(self, class_map: ClassMap, control: Control) -> list[Region]:
-        smallest = round(self._min_region_fraction * class_map.indices.size)
-        areas = np.bincount(class_map.indices.ravel(), minlength=len(class_map.scores))
-        regions: list[Region] = []
-        for label, classes in self._labels(control).items():
-            present = [index for index in classes if areas[index]]
-            if present:
-                mask = drop_specks(np.isin(class_map.indices, present), smallest)
-                score = float(np.average(class_map.scores[present], weights=areas[present]))
-                regions += mask_regions(mask, control, label, score)
-        return regions
-
-    def _labels(self, control: Control) -> dict[str, list[int]]:
-        """Label → the model's classes that it takes, in the control's order."""
-        assigned = assign_labels(self._model.classes, control.labels)
-        if not assigned:
-            raise LabelConfigError(
-                f"no label of {control.name!r} is known to the model",
-                'add predicted_values to a Label, e.g. <Label value="Gown" '
-                f'predicted_values="dress"/>; the model knows {", ".join(self._model.classes[1:])}',
-            )
-        labels: dict[str, list[int]] = {}
-        for label in control.labels:
-            classes = [index for index, value in assigned.items() if value == label.value]
-            if classes:
-                labels[label.value] = classes
-        return labels
-
-    @contextmanager
-    def _turn(self, deadline: Deadline) -> Iterator[None]:
+    def _segment(self, pixels: Pixels, deadline: Deadline) -> ClassMap:
         # One inference at a time uses all compute threads; more would only share them.
         if not self._inference.acquire(timeout=deadline.remaining()):
             raise BudgetError("the model was busy with other requests", "ask again")
         try:
-            yield
+            return self._model.segment([pixels])[0]
         finally:
             self._inference.release()
+
+
+@contextmanager
+def _loaders() -> Iterator[ThreadPoolExecutor]:
+    """Threads for one batch; whoever stops asking for answers leaves nothing waiting."""
+    # As many as can be begun at once: none waits for another that has no thread.
+    pool = ThreadPoolExecutor(_FETCHES + _DECODES + 2, thread_name_prefix="load-image")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], count: int
+) -> Iterator[Future[Result]]:
+    """Work on items in their order, on ``count`` more than were asked for."""
+    begun: deque[Future[Result]] = deque()
+    for item in items:
+        begun.append(pool.submit(work, item))
+        if len(begun) > count:
+            yield begun.popleft()
+    yield from begun
+
+
+def _decode(fetched: Future[EncodedImage]) -> Pixels:
+    return fetched.result().decode()
+
+
+def _mask(indices: Pixels, classes: list[int], smallest: int) -> npt.NDArray[np.bool_]:
+    """(H, W) bool: where one of the classes is; specks are sought only in the box around them."""
+    chosen = np.zeros(256, np.bool_)
+    chosen[classes] = True
+    mask = chosen[indices]
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    around = np.s_[y : y + height, x : x + width]
+    mask[around] = drop_specks(np.ascontiguousarray(mask[around]), smallest)
+    return mask

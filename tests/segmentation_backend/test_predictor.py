@@ -1,6 +1,9 @@
 import base64
 import io
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +147,66 @@ def test_a_config_without_a_label_the_model_knows_is_refused(
     with pytest.raises(LabelConfigError, match="the model knows dress, hat, skin"):
         predictor.check(config("BrushLabels", "car road"))
     predictor.check(config("BrushLabels", "car hat"))
+
+
+class Photographs(BaseHTTPRequestHandler):
+    """Serves one picture under every name."""
+
+    asked: list[str]
+    changed: threading.Condition
+
+    def do_GET(self) -> None:
+        with self.changed:
+            self.asked.append(self.path)
+            self.changed.notify_all()
+        file = io.BytesIO()
+        PillowImage.fromarray(picture()).save(file, "PNG")
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.send_header("Content-Length", str(file.tell()))
+        self.end_headers()
+        self.wfile.write(file.getvalue())
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(tmp_path: Path) -> Iterator[tuple[str, ImageSource, type[Photographs]]]:
+    handler = type("Handler", (Photographs,), {"asked": [], "changed": threading.Condition()})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    host = f"127.0.0.1:{server.server_port}"
+    settings = ImageSettings(cache_dir=tmp_path, cache_bytes=0, allowed_image_hosts=(host,))
+    yield f"http://{host}", ImageSource(settings), handler
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_next_images_are_fetched_while_one_is_with_the_model(tmp_path: Path) -> None:
+    class Waiting(ByColour):
+        """Gives no answer before the images of two more tasks are asked for."""
+
+        def segment(self, images: Sequence[np.ndarray]) -> list[ClassMap]:
+            with photographs.changed:
+                assert photographs.changed.wait_for(lambda: len(photographs.asked) > 2, 30)
+            return super().segment(images)
+
+    with served(tmp_path) as (url, images, photographs):
+        tasks = [Task(id=n, data={"image": f"{url}/{n}.png"}) for n in range(9)]
+        predictor = SegmentationPredictor(Waiting(), images, 0.001)
+        answers = predict(predictor, *tasks, label_config=config("BrushLabels"))
+    assert all(isinstance(answer, Prediction) for answer in answers)
+    assert sorted(photographs.asked) == [f"/{n}.png" for n in range(9)]
+
+
+def test_who_stops_asking_lets_no_more_images_be_fetched(tmp_path: Path) -> None:
+    with served(tmp_path) as (url, images, photographs):
+        tasks = [Task(id=n, data={"image": f"{url}/{n}.png"}) for n in range(50)]
+        predictor = SegmentationPredictor(ByColour(), images, 0.001)
+        answers = predictor.predict(
+            tasks, None, label_config=config("BrushLabels"), deadline=Deadline.after(60)
+        )
+        next(answers)
+        del answers
+    assert len(photographs.asked) < 10
