@@ -6,11 +6,12 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, request
-from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from ml_backend.contract import (
@@ -39,7 +40,8 @@ log = structlog.get_logger(__name__)
 blueprint = Blueprint("ml", __name__)
 
 _EXTENSION = "segstudio"
-_Body = TypeVar("_Body", bound=BaseModel)
+_MOST_REFERENCES = 5
+_Body = TypeVar("_Body")
 
 
 class _App:
@@ -107,7 +109,8 @@ def versions() -> Response:
 def webhook() -> Response:
     """Pass an event on; Label Studio waits for the answer, so nothing is done here."""
     body = _body(WebhookRequest)
-    _this().service.fit(body.action, body.model_extra or {})
+    action = body.pop("action", None)
+    _this().service.fit(action if isinstance(action, str) else "", body)
     return _json({"status": "ok"})
 
 
@@ -140,12 +143,10 @@ def _this() -> _App:
 
 def _body(kind: type[_Body]) -> _Body:
     try:
-        return kind.model_validate_json(request.get_data(cache=False))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "body"
+        return msgspec.json.decode(request.get_data(cache=False), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(
-            f"{where}: {first['msg']}", "send what Label Studio 1.23 sends; see the README"
+            f"the body cannot be read: {error}", "send what docs/openapi.yaml describes"
         ) from None
 
 
@@ -156,8 +157,12 @@ def _entry(outcome: Outcome, version: str, interactive: bool) -> Prediction | li
 
 
 def _record(body: PredictRequest, outcomes: Sequence[Outcome]) -> None:
+    """Count all outcomes, and log the failures; those above MAX_TASKS are alike, so in one line."""
     counter = _this().metrics.tasks
-    for task, outcome in zip(body.tasks, outcomes, strict=True):
+    for outcome in outcomes:
+        counter.labels(_kind(outcome)).inc()
+    admitted = _this().settings.max_tasks
+    for task, outcome in islice(zip(body.tasks, outcomes, strict=True), admitted):
         if isinstance(outcome, TaskError):
             log.warning(
                 "task_failed",
@@ -166,15 +171,21 @@ def _record(body: PredictRequest, outcomes: Sequence[Outcome]) -> None:
                 error=outcome.kind,
                 reason=str(outcome),
             )
-            counter.labels(outcome.kind).inc()
-        else:
-            counter.labels("none" if outcome is None else "predicted").inc()
+    if len(outcomes) > admitted:
+        log.warning("tasks_above_limit", count=len(outcomes) - admitted, reason=str(outcomes[-1]))
+
+
+def _kind(outcome: Outcome) -> str:
+    if isinstance(outcome, TaskError):
+        return outcome.kind
+    return "none" if outcome is None else "predicted"
 
 
 def _references(task: Task, label_config: str) -> list[str]:
     """What the task's image tags show, fit for a log: without signatures and embedded images."""
-    keys = parse_label_config(label_config).image_keys.values()
-    return [describe(str(task.data.get(key, ""))) for key in keys]
+    keys = islice(parse_label_config(label_config).image_keys.values(), _MOST_REFERENCES)
+    found = (task.data.get(key, "") for key in keys)
+    return [describe(value) if isinstance(value, str) else type(value).__name__ for value in found]
 
 
 def _begin() -> None:

@@ -7,10 +7,25 @@ from xml.etree.ElementTree import tostring
 
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
+from label_studio_sdk._legacy.exceptions import LabelStudioXMLSyntaxErrorSentryIgnored
 from label_studio_sdk.label_interface.control_tags import ControlTag
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from ml_backend.errors import LabelConfigError
+
+LONGEST = 500_000
+"""Characters of a label config: thousands of labels."""
+
+INVALID = (
+    defusedxml.ElementTree.ParseError,
+    DefusedXmlException,
+    LabelStudioXMLSyntaxErrorSentryIgnored,
+    ValueError,
+)
+"""What the parsers raise."""
+
+MOST_ATTRIBUTES = 100
+"""Of a tag: the SDK's parser takes time that grows with their square."""
 
 MASK_CONTROLS = ("brushlabels", "polygonlabels", "rectanglelabels")
 """Control types that can hold a mask, the most faithful first."""
@@ -84,13 +99,16 @@ class LabelConfig:
         )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def parse_label_config(xml: str) -> LabelConfig:
     """Parse a label config as Label Studio sends it.
 
     Raises:
-        LabelConfigError: It is not XML, declares entities, or shows no image.
+        LabelConfigError: It is not XML, declares entities, is too long or too deep, or shows no
+            image.
     """
+    if len(xml) > LONGEST:
+        raise LabelConfigError(f"the label config has more than {LONGEST} characters")
     interface = _parse(xml)
     image_keys = {
         tag.name: tag.value.removeprefix("$")
@@ -114,8 +132,12 @@ def _parse(xml: str) -> LabelInterface:
     try:
         # The SDK's parser resolves entities and takes no declaration: it gets the safe tree's text.
         root = defusedxml.ElementTree.fromstring(xml, forbid_dtd=True)
+        if any(len(tag.attrib) > MOST_ATTRIBUTES for tag in root.iter()):
+            raise LabelConfigError(f"a tag has more than {MOST_ATTRIBUTES} attributes")
         return LabelInterface(tostring(root, encoding="unicode"))
-    except (defusedxml.ElementTree.ParseError, DefusedXmlException, ValueError) as error:
+    except RecursionError:
+        raise LabelConfigError("the label config's tags are nested too deeply") from None
+    except INVALID as error:
         reason = re.sub(r"\s+", " ", str(error))[:200]
         raise LabelConfigError(f"the label config is not valid: {reason}") from error
 

@@ -67,7 +67,7 @@ def image_reference(task: Task, label_config: LabelConfig, to_name: str) -> str:
     reference = task.data.get(key)
     if not isinstance(reference, str) or not reference.strip():
         raise ImageReferenceError(
-            f"task.data has no image under {key!r}",
-            f"import the task with a {key!r} field, or change value in <Image value=...>",
+            f"task.data has no image under {key!r:.80}",
+            f"import the task with a {key!r:.80} field, or change value in <Image value=...>",
         )
     return reference

@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from ml_backend.errors import PromptError
 
+MOST_REGIONS = 100
+"""Regions of a context that are looked at, the last ones; a labeler draws a few."""
+
+_LARGEST = 1e6
+"""Pixels of an image's side."""
+
 
 @dataclass(frozen=True)
 class BoxPrompt:
@@ -83,8 +89,8 @@ class _Region(BaseModel):
     value: _Value
     to_name: str = ""
     is_positive: bool | None = None
-    original_width: float = Field(1, gt=0, allow_inf_nan=False)
-    original_height: float = Field(1, gt=0, allow_inf_nan=False)
+    original_width: float = Field(1, ge=1, le=_LARGEST)
+    original_height: float = Field(1, ge=1, le=_LARGEST)
 
     @property
     def is_box(self) -> bool:
@@ -129,7 +135,7 @@ def parse_context(context: Any) -> Context:
 
 def _result(context: Any) -> Sequence[Any]:
     result = context.get("result") if isinstance(context, dict) else context
-    return result if isinstance(result, list) else []
+    return result[-MOST_REGIONS:] if isinstance(result, list) else []
 
 
 def _read_region(raw: Any) -> _Region | None:
