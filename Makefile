@@ -22,6 +22,10 @@ backends: $(VENV)/.runtime  ## Start both backends alone, for a Label Studio tha
 test: lint $(LABEL_STUDIO_VENV)/.installed chromium  ## Run every check and test, with a real Label Studio and browser
 	$(BIN)/pytest $(ARGS)
 
+.PHONY: test-containers
+test-containers: docker $(VENV)/.dev chromium  ## Build the images, try docker compose in all its ways, take everything down (ARGS=)
+	$(BIN)/pytest -v -o log_cli=true -o log_cli_level=INFO tests/containers $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.dev  ## Check style, format and types
 	$(BIN)/ruff check
@@ -92,6 +96,13 @@ $(LABEL_STUDIO_VENV)/.installed: requirements/label-studio.txt $(UV)
 	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(LABEL_STUDIO_VENV)
 	@$(INSTALL) --python $(LABEL_STUDIO_VENV)/bin/python -r $<
 	@touch $@
+
+.PHONY: docker
+docker:
+	@docker version > /dev/null 2>&1 || \
+		{ echo "error: no Docker engine answers here; install Docker, or name one with DOCKER_HOST" >&2; exit 1; }
+	@docker compose version > /dev/null 2>&1 || \
+		{ echo "error: docker has no compose here; install the plugin docker-compose 2.26 or newer" >&2; exit 1; }
 
 .PHONY: chromium
 chromium:

@@ -59,7 +59,7 @@ def errors(result: subprocess.CompletedProcess[str]) -> list[str]:
 def test_help_is_the_default_and_has_a_line_for_every_command(checkout: Path) -> None:
     listed = re.findall(r"^  make (\S+) +\S", make(checkout).stdout, re.MULTILINE)
     phony = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    commands = {name for line in phony for name in line.split()} - {"chromium"}
+    commands = {name for line in phony for name in line.split()} - {"chromium", "docker"}
     assert set(listed) == commands
     assert {"up", "backends", "test", "lint", "help"} <= commands
 
@@ -95,6 +95,17 @@ def test_others_are_told_what_to_ask_root_for(checkout: Path) -> None:
     tools = {"id": "echo 1000", "sudo": "exit 1", "apt-get": "echo never"}
     (error,) = errors(make(checkout, "chromium", path=fake_tools(checkout, tools)))
     assert error.endswith("apt-get install chromium")
+
+
+def test_without_a_docker_engine_its_tests_fail_and_say_so(checkout: Path) -> None:
+    (error,) = errors(make(checkout, "docker", path=fake_tools(checkout, {"docker": "exit 1"})))
+    assert "no Docker engine answers" in error
+
+
+def test_docker_without_compose_is_refused_in_one_line(checkout: Path) -> None:
+    tools = {"docker": 'test "$1" = version'}
+    (error,) = errors(make(checkout, "docker", path=fake_tools(checkout, tools)))
+    assert "docker has no compose" in error
 
 
 def test_requirements_are_locked_with_hashes_and_without_index_addresses() -> None:

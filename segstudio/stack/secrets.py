@@ -26,7 +26,7 @@ def make_secrets(folder: Path) -> list[str]:
     """
     made = [name for name in _MAKERS if not (folder / name).exists()]
     for name in made:
-        write_for_group(folder / name, _MAKERS[name]().encode())
+        write_for_group(folder / name, f"{_MAKERS[name]()}\n".encode())
     return made
 
 

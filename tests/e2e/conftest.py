@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from segstudio.cli import app
 from segstudio.figures import Figure, draw_figure
+from tests.e2e.labeling_page import log_in
 from tests.e2e.photographs import save_plain, save_rotated
 from tests.e2e.studio import Studio
 from tests.processes import free_port
@@ -81,10 +82,6 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, studio: Studio) -> Iterator[Page]:
     """A page of a labeler who has just logged in."""
     page = browser.new_page(viewport={"width": 1500, "height": 950})
-    page.goto(f"{studio.url}/user/login/")
-    page.fill("input[name=email]", studio.state.email)
-    page.fill("input[name=password]", studio.state.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "login" not in url)
+    log_in(page, studio.url, studio.state.email, studio.state.password)
     yield page
     page.close()

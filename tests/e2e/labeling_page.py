@@ -21,6 +21,15 @@ class Spot(NamedTuple):
     y: float
 
 
+def log_in(page: Page, url: str, email: str, password: str) -> None:
+    """Log in to the Label Studio at ``url``."""
+    page.goto(f"{url}/user/login/")
+    page.fill("input[name=email]", email)
+    page.fill("input[name=password]", password)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "login" not in url)
+
+
 class LabelingPage:
     """One task, opened for labeling."""
 

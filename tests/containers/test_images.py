@@ -1,0 +1,121 @@
+"""What is in the images, and what is not."""
+
+import json
+import re
+import subprocess
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.containers.conftest import VERSION, make_stack
+from tests.containers.stack import ROOT, docker
+
+pytestmark = pytest.mark.timeout(1800)
+BACKENDS = ("segmentation", "sam")
+LOCK = ROOT / "requirements" / "runtime.txt"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> None:
+    make_stack().compose("build", "--quiet", *BACKENDS)
+
+
+def inspect(backend: str) -> dict[str, Any]:
+    (found,) = json.loads(docker("image", "inspect", f"segstudio-{backend}:{VERSION}"))
+    return dict(found)
+
+
+def test_both_images_share_all_layers_but_the_backends_own() -> None:
+    first, second = (inspect(backend)["RootFS"]["Layers"] for backend in BACKENDS)
+    assert len(first) == len(second)
+    shared = [layer for layer, other in zip(first, second, strict=True) if layer == other]
+    assert len(shared) == len(first) - 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_image_says_what_it_is_and_whether_it_is_ready(backend: str) -> None:
+    config = inspect(backend)["Config"]
+    assert config["User"] == "10001:0"
+    assert config["Labels"]["org.opencontainers.image.title"] == f"segstudio-{backend}"
+    assert config["Labels"]["org.opencontainers.image.version"] == VERSION
+    assert config["Healthcheck"]["Test"][-1] == "ml_backend.healthcheck"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_image_has_no_compiler_no_installer_no_secret_and_nobody_elses_code(
+    backend: str,
+) -> None:
+    look = "command -v cc gcc c++ clang make; /opt/venv/bin/python -c 'import pip'; ls -A"
+    words = ("--rm", "--entrypoint", "sh", f"segstudio-{backend}:{VERSION}", "-c")
+    found = docker("run", "--network", "none", *words, f"{{ {look}; }} 2>/dev/null")
+    assert set(found.split()) == {
+        "LICENSE",
+        "frontend_templates",
+        "ml_backend",
+        "segstudio",
+        f"{backend}_backend",
+    }
+
+
+def test_a_wrong_setting_ends_a_container_with_one_line() -> None:
+    image = f"segstudio-segmentation:{VERSION}"
+    ended = subprocess.run(
+        ["docker", "run", "--rm", "--env", "PORT=seventy", image],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: wrong settings: PORT: ")
+
+
+def test_another_build_of_torch_comes_from_its_index_at_the_locked_version_without_cuda(
+    tmp_path: Path,
+) -> None:
+    locked = dict(re.findall(r"^(torch|torchvision)==(\S+)", LOCK.read_text(), re.MULTILINE))
+    for name, version in locked.items():
+        (tmp_path / name).mkdir()
+        write_wheel(tmp_path / name, name, f"{version}+cpu")
+    tag = f"segstudio-torch:{VERSION}"
+    with serving(tmp_path) as url:
+        words = ("--network=host", "--target=torch", f"--build-arg=TORCH_INDEX_URL={url}")
+        docker("build", *words, "--file=sam_backend/Dockerfile", f"--tag={tag}", ".")
+    found = docker("run", "--rm", "--network=none", tag, "ls", "/opt/torch").split()
+    docker("image", "rm", tag)
+    installed = {f"{name}-{version}+cpu.dist-info" for name, version in locked.items()}
+    assert set(found) - installed == {"torch.py", "torchvision.py", "__pycache__"}
+
+
+def write_wheel(folder: Path, name: str, version: str) -> None:
+    """The smallest wheel that pip takes."""
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A folder over HTTP, whose listings are as good as a package index."""
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
