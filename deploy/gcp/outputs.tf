@@ -8,9 +8,9 @@ output "address" {
   value       = google_compute_address.this.address
 }
 
-output "password" {
-  description = "Tells the password of the labeling page."
-  value       = "gcloud secrets versions access latest --project ${var.project} --secret ${google_secret_manager_secret.password.secret_id}"
+output "password_secret" {
+  description = "Where the password of the labeling page is."
+  value       = google_secret_manager_secret.password.secret_id
 }
 
 output "service_account" {

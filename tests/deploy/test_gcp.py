@@ -1,0 +1,211 @@
+"""deploy/gcp: what Terraform makes is closed and no larger than asked, and fits script and stack.
+
+Terraform itself is not asked, as its provider is not in a package; tests/containers/ runs the script.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import yaml
+from hcl2 import SerializationOptions
+
+from segstudio.access import LOOK, READ, WRITE, roles_for
+from segstudio.cors import label_studio_rule
+from segstudio.stack.secrets import PASSWORD
+
+ROOT = Path(__file__).parents[2]
+GCP = ROOT / "deploy" / "gcp"
+SCRIPT = (GCP / "startup.sh").read_text()
+README = (GCP / "README.md").read_text()
+
+_PLAIN = SerializationOptions(with_comments=False, explicit_blocks=False, strip_string_quotes=True)
+
+
+def blocks(kind: str) -> Iterator[dict[str, Any]]:
+    for path in sorted(GCP.glob("*.tf")):
+        with path.open() as file:
+            yield from hcl2.load(file, serialization_options=_PLAIN).get(kind, [])
+
+
+def named(kind: str) -> dict[str, Any]:
+    """Blocks with one label: variables and outputs."""
+    return {name: body for block in blocks(kind) for name, body in block.items()}
+
+
+def resources(kind: str) -> dict[str, Any]:
+    found = [block[kind] for block in blocks("resource") if kind in block]
+    return {name: body for block in found for name, body in block.items()}
+
+
+def only(kind: str) -> dict[str, Any]:
+    [body] = resources(kind).values()
+    return dict(body)
+
+
+def local(name: str) -> Any:
+    [value] = [block[name] for block in blocks("locals") if name in block]
+    return value
+
+
+def test_the_disk_has_50_gb_or_more() -> None:
+    variable = named("variable")["disk_gb"]
+    assert variable["default"] >= 50
+    assert [rule["condition"] for rule in variable["validation"]] == ["${var.disk_gb >= 50}"]
+    [disk] = only("google_compute_instance")["boot_disk"]
+    assert disk["initialize_params"][0]["size"] == "${var.disk_gb}"
+
+
+def test_only_http_and_https_come_in() -> None:
+    firewall = only("google_compute_firewall")
+    assert firewall["allow"] == [{"protocol": "tcp", "ports": ["80", "443"]}]
+    assert firewall["direction"] == "INGRESS"
+    assert firewall["network"] == "${google_compute_network.this.id}"
+
+
+def test_the_machine_is_in_a_network_without_google_s_default_rules() -> None:
+    assert only("google_compute_network")["auto_create_subnetworks"] is False
+    assert only("google_compute_subnetwork")["network"] == "${google_compute_network.this.id}"
+    [interface] = only("google_compute_instance")["network_interface"]
+    assert interface["subnetwork"] == "${google_compute_subnetwork.this.id}"
+
+
+def test_the_address_is_a_static_one() -> None:
+    [interface] = only("google_compute_instance")["network_interface"]
+    assert interface["access_config"] == [{"nat_ip": "${google_compute_address.this.address}"}]
+
+
+def test_a_gpu_is_there_only_when_asked_for() -> None:
+    machine = only("google_compute_instance")
+    assert named("variable")["gpu"]["default"] == ""
+    [block] = machine["dynamic"]
+    assert block["guest_accelerator"]["for_each"] == '${var.gpu == "" ? [] : [var.gpu]}'
+    [scheduling] = machine["scheduling"]
+    assert scheduling["on_host_maintenance"] == '${var.gpu == "" ? "MIGRATE" : "TERMINATE"}'
+
+
+def test_the_machine_may_use_the_objects_of_the_two_buckets_and_nothing_else_of_storage() -> None:
+    grant = only("google_storage_bucket_iam_member")
+    assert set(local("buckets")) == {"images", "labels"}
+    assert set(local("bucket_roles")) == set(roles_for(LOOK | READ | WRITE))
+    assert "setproduct(keys(local.buckets), local.bucket_roles)" in grant["for_each"]
+    assert grant["bucket"] == "${google_storage_bucket.this[each.value[0]].name}"
+    assert grant["member"] == "${google_service_account.this.member}"
+    [account] = only("google_compute_instance")["service_account"]
+    assert account["email"] == "${google_service_account.this.email}"
+
+
+def test_nothing_is_granted_on_the_project() -> None:
+    kinds = {kind for block in blocks("resource") for kind in block}
+    granting = {kind for kind in kinds if "_iam_" in kind}
+    assert granting == {
+        "google_storage_bucket_iam_member",
+        "google_secret_manager_secret_iam_member",
+    }
+
+
+def test_the_machine_reads_its_two_secrets_and_adds_to_one() -> None:
+    reads, keeps = (
+        resources("google_secret_manager_secret_iam_member")[name]
+        for name in ("reads_credentials", "keeps_password")
+    )
+    assert reads["role"] == "roles/secretmanager.secretAccessor"
+    assert reads["secret_id"] == "${google_secret_manager_secret.credentials.id}"
+    assert set(re.findall(r"roles/[\w.]+", keeps["for_each"])) == {
+        "roles/secretmanager.secretAccessor",
+        "roles/secretmanager.secretVersionAdder",
+    }
+    assert keeps["secret_id"] == "${google_secret_manager_secret.password.id}"
+
+
+def test_no_secret_comes_into_the_state_file() -> None:
+    kinds = {kind for block in blocks("resource") for kind in block}
+    assert not kinds & {"google_service_account_key", "google_secret_manager_secret_version"}
+    assert not any("sensitive" in variable for variable in named("variable").values())
+
+
+def test_the_buckets_keep_versions_and_are_closed_to_the_public() -> None:
+    bucket = only("google_storage_bucket")
+    assert bucket["for_each"] == "${local.buckets}"
+    assert bucket["versioning"] == [{"enabled": True}]
+    assert bucket["uniform_bucket_level_access"] is True
+    assert bucket["public_access_prevention"] == "enforced"
+    assert bucket["force_destroy"] is False
+
+
+def test_the_labeling_page_may_show_images_as_bucket_setup_would_have_it() -> None:
+    [cors] = only("google_storage_bucket")["cors"]
+    assert label_studio_rule(["https://${local.host}"]) == {
+        "origin": cors["origin"],
+        "method": cors["method"],
+        "responseHeader": cors["response_header"],
+        "maxAgeSeconds": cors["max_age_seconds"],
+    }
+
+
+def test_a_changed_script_or_image_does_not_make_the_machine_anew() -> None:
+    machine = only("google_compute_instance")
+    assert "metadata_startup_script" not in machine, "its change replaces the machine"
+    assert 'file("${path.module}/startup.sh")' in machine["metadata"]
+    [lifecycle] = machine["lifecycle"]
+    assert "initialize_params" in str(lifecycle["ignore_changes"])
+
+
+def test_the_script_finds_in_the_metadata_what_it_asks_for() -> None:
+    given = set(re.findall(r"segstudio-([a-z-]+) +=", only("google_compute_instance")["metadata"]))
+    assert given == set(re.findall(r"\(attribute ([a-z-]+)\)", SCRIPT))
+
+
+def compose(*names: str) -> dict[str, Any]:
+    """The services of compose files, by name; what a file adds lies over what was before."""
+    services: dict[str, Any] = {}
+    for name in names:
+        text = (ROOT / name).read_text().replace("!reset", "")
+        for service, body in yaml.safe_load(text)["services"].items():
+            services[service] = {**services.get(service, {}), **body}
+    return services
+
+
+def test_the_script_names_files_services_and_images_of_the_stack() -> None:
+    files = re.findall(r"docker-compose[\w.]*\.yml", SCRIPT)
+    assert files == ["docker-compose.yml", "docker-compose.team.yml", "docker-compose.gpu.yml"]
+    services = compose(*files)
+    assert {"bootstrap", "label-studio", "nginx"} <= set(services)
+    assert "secrets:/secrets:ro" in compose("docker-compose.yml")["label-studio"]["volumes"]
+    assert f"cat /secrets/{PASSWORD}" in SCRIPT
+    for name in ("segmentation", "sam"):
+        assert services[name]["image"].startswith(f"segstudio-{name}:${{SEGSTUDIO_VERSION")
+        assert f'"segstudio-{name}:${{version:0:12}}"' in SCRIPT
+
+
+def test_the_key_goes_from_the_script_to_the_backends_and_into_no_image() -> None:
+    variable = "GOOGLE_APPLICATION_CREDENTIALS_BASE64"
+    assert f"{variable}=$key docker compose up" in SCRIPT
+    for service in ("segmentation", "sam"):
+        assert variable in compose("docker-compose.yml")[service]["environment"]
+        assert variable not in (ROOT / f"{service}_backend" / "Dockerfile").read_text()
+    [settings] = re.findall(r"cat >\.env <<END\n(.*?)\nEND", SCRIPT, re.DOTALL)
+    assert variable not in settings
+    written = set(re.findall(r"^([A-Z_]+)=", settings, re.MULTILINE))
+    documented = set(
+        re.findall(r"^#? ?([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    )
+    assert written <= documented
+
+
+def test_the_script_is_shellchecked() -> None:
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    done = subprocess.run([shellcheck, GCP / "startup.sh"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_guide_reads_outputs_and_sets_variables_that_there_are() -> None:
+    read = set(re.findall(r"terraform output (?:-raw )?(\w+)", README))
+    assert read == set(named("output"))
+    set_there = set(re.findall(r"^ *(\w+) += ", README, re.MULTILINE))
+    assert set_there
+    assert set_there <= set(named("variable"))
