@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic_settings import BaseSettings
 
 from ml_backend.settings import BackendSettings
 from sam_backend.settings import SamSettings
@@ -25,7 +26,10 @@ IMAGES = (
     "nginx:1-bookworm",
 )
 DOCKERFILES = [ROOT / f"{name}_backend" / "Dockerfile" for name in ("segmentation", "sam")]
-SETTINGS = {"segmentation": SegmentationSettings, "sam": SamSettings}
+SETTINGS: dict[str, type[BackendSettings]] = {
+    "segmentation": SegmentationSettings,
+    "sam": SamSettings,
+}
 
 # Fixed by the image, or not for containers.
 FIXED = {
@@ -72,7 +76,7 @@ def test_there_is_an_override_for_a_gpu_for_a_team_and_for_scale() -> None:
 
 
 def test_every_variable_is_documented_with_the_default_that_it_has() -> None:
-    kinds = (ComposeSettings, *SETTINGS.values())
+    kinds: list[type[BaseSettings]] = [ComposeSettings, *SETTINGS.values()]
     fields = {name: field for kind in kinds for name, field in kind.model_fields.items()}
     for path in FILES:
         for name, default in re.findall(r"\$\{([A-Z_]+):-([^${}]*)", path.read_text()):

@@ -29,7 +29,7 @@ SECTIONS: dict[str, type[BaseSettings]] = {
 
 def settings() -> list[tuple[str, str, str, str]]:
     """Section, variable, default and help; what several sections share stands once."""
-    rows = {}
+    rows: dict[str, tuple[str, str, str, str]] = {}
     for section, kind in SECTIONS.items():
         for name, field in kind.model_fields.items():
             row = (section, name.upper(), _text(field.default), str(field.description))

@@ -44,10 +44,16 @@ def label_one_image(page: Page, stack: Stack, figure: Figure) -> None:
 
 def find_task(api: httpx.Client, stack: Stack, name: str) -> int:
     """Id of the task with the photograph of a name."""
-    params = {"project": stack.project, "fields": "all"}
-    tasks = api.get("/api/tasks", params=params).raise_for_status().json()["tasks"]
+    tasks = all_tasks(api, stack)
     (found,) = (task["id"] for task in tasks if task["data"].get("Name") == name)
     return int(found)
+
+
+def all_tasks(api: httpx.Client, stack: Stack) -> list[dict[str, Any]]:
+    """The project's tasks, with predictions and annotations."""
+    answer = api.get("/api/tasks", params={"project": str(stack.project), "fields": "all"})
+    tasks: list[dict[str, Any]] = answer.raise_for_status().json()["tasks"]
+    return tasks
 
 
 def new_task(api: httpx.Client, stack: Stack, name: str, image: str) -> int:
@@ -65,8 +71,7 @@ def stored(api: httpx.Client, task: int, kind: str) -> list[dict[str, Any]]:
 
 def work(api: httpx.Client, stack: Stack) -> object:
     """What people and models did: tasks, predictions, annotations, and who is connected."""
-    params = {"project": stack.project, "fields": "all"}
-    tasks = api.get("/api/tasks", params=params).raise_for_status().json()["tasks"]
+    tasks = all_tasks(api, stack)
     connected = api.get("/api/ml", params={"project": stack.project}).raise_for_status().json()
     done = [
         (task["id"], task["data"], [each["result"] for each in task[kind]])

@@ -14,12 +14,17 @@ from typer.testing import CliRunner
 from ml_backend import downloads
 from ml_backend.settings import BackendSettings, read_settings
 from ml_backend.weights import KNOWN_WEIGHTS
+from segstudio.backends import Pair
 from segstudio.cli import app
+from segstudio.errors import StartError
+from segstudio.label_studio import LabelStudio
 from segstudio.stack import weights
+from segstudio.stack.bootstrap import bootstrap
 from segstudio.stack.certificate import CHAIN, KEY, make_certificate
 from segstudio.stack.secrets import PASSWORD, TOKEN, make_secrets
 from segstudio.stack.weights import pull_named
 from tests.processes import free_port
+from tests.segstudio.label_studio_server import LabelStudioServer
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -61,7 +66,7 @@ def test_a_backend_reads_its_token_from_the_folder_of_secrets_unless_a_variable_
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "")
-    assert key() == (tmp_path / TOKEN).read_text()
+    assert key() == (tmp_path / TOKEN).read_text().strip()
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "mine")
     assert key() == "mine"
 
@@ -116,3 +121,15 @@ def test_models_that_need_no_weights_ask_nobody(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, words)
     assert (result.exit_code, result.output) == (0, "")
     assert not list(tmp_path.iterdir())
+
+
+def test_secrets_of_another_stack_than_the_database_are_a_clear_error(
+    tmp_path: Path, label_studio: LabelStudioServer
+) -> None:
+    (tmp_path / "project").write_text("1\n")
+    pair = Pair("http://segmentation:7070", "http://sam:9090")
+    with (
+        LabelStudio(label_studio.url, "of another stack") as client,
+        pytest.raises(StartError, match="does not know the token in the volume"),
+    ):
+        bootstrap(client, tmp_path, pair, [], lambda *_: None)
