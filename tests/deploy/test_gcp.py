@@ -1,6 +1,6 @@
 """deploy/gcp: what Terraform makes is closed and no larger than asked, and fits script and stack.
 
-Terraform itself is not asked, as its provider is not in a package; tests/containers/ runs the script.
+Terraform itself is not asked: no package has its provider. tests/containers/ runs the script.
 """
 
 import re
