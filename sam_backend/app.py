@@ -6,12 +6,10 @@ import ml_backend.api
 from ml_backend.images import ImageSource
 from ml_backend.logs import configure_logging
 from ml_backend.settings import read_settings
-from sam_backend.embeddings import EmbeddingKey
-from sam_backend.lru import LruCache
-from sam_backend.models.base import Embedding
 from sam_backend.models.registry import load_model
 from sam_backend.predictor import SamPredictor
 from sam_backend.settings import SamSettings
+from sam_backend.stores.tiers import open_store
 
 
 def create_app() -> Flask:
@@ -28,5 +26,5 @@ def load_predictor(settings: SamSettings) -> SamPredictor:
         ModelError: Its weights cannot be used.
         SettingsError: Images cannot be had with these settings.
     """
-    store: LruCache[EmbeddingKey, Embedding] = LruCache(settings.embedding_cache_bytes)
-    return SamPredictor(load_model(settings), ImageSource(settings.image_settings), store)
+    model = load_model(settings)
+    return SamPredictor(model, ImageSource(settings.image_settings), open_store(settings, model))

@@ -1,9 +1,8 @@
 """Embeddings on demand: each is made once, however many clicks wait for it, and kept."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,12 +19,17 @@ class EmbeddingKey:
     """What an embedding is of.
 
     Attributes:
-        digest: SHA-256 of the encoded image, as hex: the content, whatever its address.
+        image: Stands for the image's content, whatever its address (``EncodedImage.identity``).
         model_version: Of the model that made it.
     """
 
-    digest: str
+    image: str
     model_version: str
+
+    @property
+    def name(self) -> str:
+        """The key where keys are text."""
+        return f"{self.model_version}/{self.image}"
 
 
 class EmbeddingStore(Protocol):
@@ -39,17 +43,28 @@ class EmbeddingStore(Protocol):
         """Keep an embedding as long as there is room."""
         ...
 
+    def has(self, key: EmbeddingKey) -> bool:
+        """Whether ``get`` would most likely give something; reads little."""
+        ...
+
+
+Decode = Callable[[], npt.NDArray[np.uint8]]
+"""Gives an image, (H, W, 3) uint8 RGB; raises ImageError."""
+
 
 @dataclass
 class _Flight:
     """An embedding on its way, and how many requests wait for it."""
 
-    future: Future[Embedding]
+    future: "Future[Embedding]"
     waiting: int = 0
 
 
 class Embeddings:
     """Gives embeddings from the store, or makes them, one at a time so that clicks stay quick.
+
+    An image is worked on once in this process, however many ask for it. Processes learn of each
+    other's embeddings by the store alone: two that begin at the same moment do the work twice.
 
     Args:
         model: Makes them.
@@ -61,17 +76,28 @@ class Embeddings:
         self._store = store
         self._lane = Lane("embed")
         self._flights: dict[EmbeddingKey, _Flight] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
-    def get(
-        self, key: EmbeddingKey, decode: Callable[[], npt.NDArray[np.uint8]], deadline: Deadline
-    ) -> Embedding:
+    def find(self, key: EmbeddingKey, deadline: Deadline) -> Embedding | None:
+        """The embedding if it is in the store, or on its way there for somebody else.
+
+        Raises:
+            BudgetError: It is on its way, but not there by then.
+            ImageError: It was on its way, and will not come.
+        """
+        found = self._store.get(key)
+        if found is not None:
+            return found
+        flight = self._board(key, urgent=True)
+        return None if flight is None else self._wait(key, flight, deadline)
+
+    def get(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> Embedding:
         """The embedding of one image.
 
         Args:
             key: Image, and this model's version.
-            decode: Gives the image, (H, W, 3) uint8 RGB; called only where the embedding is not in
-                the store, and once for all who wait for it.
+            decode: Gives the image; called only where the embedding is not in the store, and once
+                for all who wait for it.
             deadline: By when it is needed.
 
         Raises:
@@ -81,21 +107,36 @@ class Embeddings:
         found = self._store.get(key)
         if found is not None:
             return found
-        with self._join(key, decode) as future:
-            return result_of(future, deadline)
+        return self._wait(key, self._begin(key, decode, urgent=True), deadline)
 
-    @contextmanager
-    def _join(
-        self, key: EmbeddingKey, decode: Callable[[], npt.NDArray[np.uint8]]
-    ) -> Iterator[Future[Embedding]]:
+    def has(self, key: EmbeddingKey) -> bool:
+        """Whether the embedding need not be made."""
+        return self._store.has(key)
+
+    def prepare(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> None:
+        """Make an embedding once nobody waits for another; arguments and errors as of ``get``."""
+        self._wait(key, self._begin(key, decode, urgent=False), deadline)
+
+    def _begin(self, key: EmbeddingKey, decode: Decode, urgent: bool) -> _Flight:
+        with self._lock:
+            flight = self._board(key, urgent)
+            if flight is None:
+                future = self._lane.submit(lambda: self._make(key, decode), urgent)
+                flight = self._flights[key] = _Flight(future, waiting=1)
+            return flight
+
+    def _board(self, key: EmbeddingKey, urgent: bool) -> _Flight | None:
         with self._lock:
             flight = self._flights.get(key)
-            if flight is None:
-                flight = _Flight(self._lane.submit(lambda: self._make(key, decode)))
-                self._flights[key] = flight
-            flight.waiting += 1
+            if flight is not None:
+                flight.waiting += 1
+                if urgent:
+                    self._lane.hurry(flight.future)
+            return flight
+
+    def _wait(self, key: EmbeddingKey, flight: _Flight, deadline: Deadline) -> Embedding:
         try:
-            yield flight.future
+            return result_of(flight.future, deadline)
         finally:
             with self._lock:
                 flight.waiting -= 1
@@ -103,12 +144,12 @@ class Embeddings:
                 if not flight.waiting and flight.future.cancel():
                     del self._flights[key]
 
-    def _make(self, key: EmbeddingKey, decode: Callable[[], npt.NDArray[np.uint8]]) -> Embedding:
+    def _make(self, key: EmbeddingKey, decode: Decode) -> Embedding:
         try:
             # It may have come between the look-up of the one who asked and now.
             embedding = self._store.get(key)
             if embedding is None:
-                embedding = self._model.embed(decode())
+                embedding = self._model.embed(decode()).halved()
                 self._store.put(key, embedding)
             return embedding
         finally:

@@ -1,8 +1,11 @@
 """Turns at the processor: work of one kind waits for its turn instead of fighting for cores."""
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Generic, TypeVar
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import BudgetError
@@ -10,8 +13,24 @@ from ml_backend.errors import BudgetError
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, eq=False)
+class _Job(Generic[Result]):
+    work: Callable[[], Result]
+    future: "Future[Result]" = field(default_factory=Future)
+
+    def run(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.work()
+        except BaseException as error:  # noqa: BLE001 - it is for whoever asked
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
 class Lane:
-    """Does one thing at a time, in the order they came, in a thread of its own.
+    """Does one thing at a time, in a thread of its own: what is urgent in the order it came.
 
     A model's library starts its compute threads anew for every thread that calls it; with one
     caller there is one set of them, however many requests wait.
@@ -19,13 +38,28 @@ class Lane:
 
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._urgent: deque[_Job[Any]] = deque()
+        self._idle: deque[_Job[Any]] = deque()
+        self._lock = Lock()
 
-    def submit(self, work: Callable[[], Result]) -> Future[Result]:
-        """Queue work."""
-        return self._executor.submit(work)
+    def submit(self, work: Callable[[], Result], urgent: bool = True) -> "Future[Result]":
+        """Queue work; what is not urgent waits until nothing urgent does."""
+        job = _Job(work)
+        with self._lock:
+            (self._urgent if urgent else self._idle).append(job)
+        self._executor.submit(self._run_next)
+        return job.future
+
+    def hurry(self, future: "Future[Any]") -> None:
+        """Make work urgent that was not; nothing where it has begun already."""
+        with self._lock:
+            job = next((job for job in self._idle if job.future is future), None)
+            if job is not None:
+                self._idle.remove(job)
+                self._urgent.append(job)
 
     def run(self, work: Callable[[], Result], deadline: Deadline) -> Result:
-        """Queue work and wait for it.
+        """Queue urgent work and wait for it.
 
         Raises:
             BudgetError: It is not done by the deadline; if not yet begun, it never will be.
@@ -36,8 +70,14 @@ class Lane:
         finally:
             future.cancel()
 
+    def _run_next(self) -> None:
+        """Do the job whose turn it is: as many calls of this are queued as there are jobs."""
+        with self._lock:
+            job = (self._urgent or self._idle).popleft()
+        job.run()
 
-def result_of(future: Future[Result], deadline: Deadline) -> Result:
+
+def result_of(future: "Future[Result]", deadline: Deadline) -> Result:
     """Wait for work that is queued; what it raises is raised here.
 
     Raises:

@@ -15,7 +15,7 @@ from ml_backend.prompts import Context
 from ml_backend.regions import mask_regions
 from sam_backend.embeddings import EmbeddingKey, Embeddings, EmbeddingStore
 from sam_backend.lanes import Lane
-from sam_backend.models.base import Mask, PromptableModel
+from sam_backend.models.base import Embedding, Mask, PromptableModel
 from sam_backend.objects import prompted_objects
 from sam_backend.refinement import Refiner
 from sam_backend.targets import check_tools, find_target
@@ -92,11 +92,21 @@ class SamPredictor:
 
     def _segment(self, reference: str, context: Context, deadline: Deadline) -> list[Mask]:
         """One mask of (H, W) for each object that the labeler showed."""
-        image = self._images.open(reference, deadline.remaining())
-        key = EmbeddingKey(image.digest, self._version)
-        embedding = self._embeddings.get(key, image.decode, deadline)
+        key, embedding = self._embedding(reference, deadline)
         objects = prompted_objects(context, embedding.height, embedding.width)
         return self._clicks.run(
             lambda: [self._refiner.segment(key, embedding, each, deadline) for each in objects],
             deadline,
         )
+
+    def _embedding(self, reference: str, deadline: Deadline) -> tuple[EmbeddingKey, Embedding]:
+        """From the store, without fetching the image where the reference tells what it is."""
+        identity = self._images.identify(reference)
+        if identity is not None:
+            key = EmbeddingKey(identity, self._version)
+            found = self._embeddings.find(key, deadline)
+            if found is not None:
+                return key, found
+        image = self._images.open(reference, deadline.remaining())
+        key = EmbeddingKey(image.identity, self._version)
+        return key, self._embeddings.get(key, image.decode, deadline)

@@ -2,8 +2,8 @@
 
 from ml_backend.deadline import Deadline
 from sam_backend.embeddings import EmbeddingKey
-from sam_backend.lru import LruCache
 from sam_backend.models.base import Embedding, Mask, PromptableModel, Prompts
+from sam_backend.stores.lru import LruCache
 
 STEPS = 8
 """Clicks that build on each other one by one; all later ones together build on the last of these.

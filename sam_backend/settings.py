@@ -1,8 +1,9 @@
 """Settings of the interactive backend."""
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
 from ml_backend.settings import BackendSettings
 
@@ -28,6 +29,28 @@ class SamSettings(BackendSettings):
     embedding_cache_mb: int = Field(
         256, ge=0, description="Memory of a process for prepared images, in MiB"
     )
+    embedding_disk_mb: int = Field(
+        2048, ge=0, description="Disk for prepared images, in MiB; 0: none"
+    )
+    embedding_disk_dir: Path | None = Field(
+        None, description="Folder for them; unset: embeddings in IMAGE_CACHE_DIR"
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis that sam backends share prepared images through: redis://host:6379"
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        known = ("redis://", "rediss://", "unix://")
+        if url is not None and not url.get_secret_value().startswith(known):
+            raise ValueError(f"it must begin with {', '.join(known)}")
+        return url
+
+    @property
+    def embedding_folder(self) -> Path:
+        """Where embeddings are kept on disk."""
+        return self.embedding_disk_dir or self.image_cache_dir / "embeddings"
 
     @property
     def embedding_cache_bytes(self) -> int:

@@ -56,11 +56,14 @@ class Location:
         lifetime: Seconds for which a copy on disk may stand for the image: 0 for not at all,
             infinity where the bytes under this key never change.
         fetch: Gets the encoded bytes; raises ``ImageError``, and ``BudgetError`` at the deadline.
+        names_content: Something that stands for the bytes, where the reference always leads to the
+            same ones; empty where they may change.
     """
 
     key: str
     lifetime: float
     fetch: Callable[[Deadline], bytes]
+    names_content: str = ""
 
 
 class Source(ABC):

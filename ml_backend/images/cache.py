@@ -1,4 +1,4 @@
-"""Encoded images on disk, shared by threads and processes.
+"""Encoded images, or other bytes, on disk, shared by threads and processes.
 
 One file an image: 32 bytes of SHA-256, then the bytes it is of. A file appears by renaming, so it
 is whole or not there; one that fails its checksum is deleted. The time of modification is when the
@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,16 +21,34 @@ SUFFIX = ".image"
 DIGEST_BYTES = 32
 
 
+def _ignore(_trouble: str) -> None:
+    pass
+
+
 class DiskCache:
     """Keeps at most ``max_bytes`` in ``folder``; the least recently used image goes first.
 
     No error leaves this class: where the disk is full or read-only, images are simply not kept, and
     one warning says so. Safe for many threads and processes.
+
+    Args:
+        folder: Made when it is needed.
+        max_bytes: The most that it may hold.
+        suffix: Of the names of files.
+        tell: Is told of trouble: ``damaged`` (a file was dropped), ``full`` (or not writable).
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_bytes: int,
+        suffix: str = SUFFIX,
+        tell: Callable[[str], None] = _ignore,
+    ) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._suffix = suffix
+        self._tell = tell
         self._failing = False
 
     def get(self, key: str, lifetime: float) -> bytes | None:
@@ -43,19 +61,30 @@ class DiskCache:
         path = self._path(key)
         try:
             fetched = path.stat().st_mtime
-            if not math.isinf(lifetime) and not 0 <= time.time() - fetched < lifetime:
+            if not _counts(fetched, lifetime):
                 return None
             content = path.read_bytes()
-            data = content[DIGEST_BYTES:]
+            data = memoryview(content)[DIGEST_BYTES:]
             if hashlib.sha256(data).digest() != content[:DIGEST_BYTES]:
-                logger.warning("Dropped a damaged file from the image cache: %s", path.name)
+                logger.warning("Dropped a damaged file from the cache: %s", path.name)
+                self._tell("damaged")
                 path.unlink(missing_ok=True)
                 return None
         except OSError:
             return None
         with suppress(OSError):  # read-only: then the order of use is not kept
             os.utime(path, (time.time(), fetched))
-        return data
+        return content[DIGEST_BYTES:]
+
+    def digest(self, key: str, lifetime: float = math.inf) -> str | None:
+        """SHA-256 as hex of what ``get`` would give, unless that is damaged; reads no more."""
+        try:
+            with self._path(key).open("rb") as file:
+                counts = _counts(os.fstat(file.fileno()).st_mtime, lifetime)
+                head = file.read(DIGEST_BYTES) if counts else b""
+        except OSError:
+            return None
+        return head.hex() if len(head) == DIGEST_BYTES else None
 
     def put(self, key: str, data: bytes) -> None:
         """Keep an image, and make room for it."""
@@ -68,9 +97,10 @@ class DiskCache:
         except OSError as error:
             if not self._failing:
                 logger.warning(
-                    "Images are not cached on disk for now: %s: %s", self._folder, error.strerror
+                    "Nothing is cached on disk for now: %s: %s", self._folder, error.strerror
                 )
             self._failing = True
+            self._tell("full")
         else:
             self._failing = False
 
@@ -81,7 +111,7 @@ class DiskCache:
 
     def _path(self, key: str) -> Path:
         name = hashlib.sha256(key.encode()).hexdigest()
-        return self._folder / f"{name}{SUFFIX}"
+        return self._folder / f"{name}{self._suffix}"
 
     def _make_room(self, needed: int) -> None:
         """Delete until ``needed`` bytes fit; what a killed process left half written counts too."""
@@ -95,13 +125,13 @@ class DiskCache:
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         """Give last use, size and path of each file."""
-        for path in self._folder.glob(f"*{SUFFIX}"):
+        for path in self._folder.glob(f"*{self._suffix}"):
             with suppress(FileNotFoundError):  # another process deleted it
                 stat = path.stat()
                 yield stat.st_atime, stat.st_size, path
 
     def _write(self, path: Path, data: bytes) -> None:
-        handle, name = tempfile.mkstemp(dir=self._folder, suffix=SUFFIX)
+        handle, name = tempfile.mkstemp(dir=self._folder, suffix=self._suffix)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(hashlib.sha256(data).digest())
@@ -110,3 +140,8 @@ class DiskCache:
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _counts(fetched: float, lifetime: float) -> bool:
+    """Whether a copy of that time is young enough; one from the future is not."""
+    return math.isinf(lifetime) or 0 <= time.time() - fetched < lifetime

@@ -27,7 +27,7 @@ class DataUri(Source):
         if not comma or not media_type.startswith("image/"):
             raise ImageReferenceError("the data URI does not hold an image", HINT)
         is_base64 = parameters[-1:] == ["base64"]
-        return Location("", 0, partial(self._decode, payload, is_base64))
+        return Location("", 0, partial(self._decode, payload, is_base64), reference)
 
     def _decode(self, payload: str, is_base64: bool, _deadline: Deadline) -> bytes:
         data = unquote_to_bytes(payload)

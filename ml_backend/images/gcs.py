@@ -1,5 +1,6 @@
 """``gs://bucket/object`` references, through google-cloud-storage."""
 
+import math
 import re
 import threading
 from functools import partial
@@ -17,9 +18,10 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError
 from ml_backend.images.base import Download, Location, Source
 from ml_backend.images.credentials import VARIABLE, decode_service_account, make_credentials
-from ml_backend.images.references import describe
+from ml_backend.images.references import describe, names_hash
 from ml_backend.images.settings import ImageSettings
 
+GENERATION = re.compile(r"(.+)#(\d{16})", re.DOTALL)
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 HINTS = {
     401: f"the credentials are not accepted; check {VARIABLE}",
@@ -54,24 +56,31 @@ class CloudStorage(Source):
         self._client: storage.Client | None = None
 
     def locate(self, reference: str) -> Location | None:
-        """See ``Source``. Object names are taken literally: no escapes, queries or fragments."""
+        """See ``Source``. Object names are taken literally: no escapes, queries or fragments.
+
+        But as for ``gsutil``, ``#`` and 16 digits at the end are the object's generation.
+        """
         if reference[:5].lower() != "gs://":
             return None
         bucket, _, name = reference[5:].partition("/")
+        name, generation = _split_generation(name)
         if not BUCKET.fullmatch(bucket) or not 1 <= len(name.encode()) <= 1024:
             raise ImageReferenceError(
                 f"{describe(reference)} names no object in a bucket", "write gs://bucket/object"
             )
-        lifetime = self._settings.mutable_cache_seconds
-        return Location(f"gs://{bucket}/{name}", lifetime, partial(self._fetch, bucket, name))
+        key = f"gs://{reference[5:]}"
+        fetch = partial(self._fetch, bucket, name, generation)
+        if generation or names_hash(name):
+            return Location(key, math.inf, fetch, key)
+        return Location(key, self._settings.mutable_cache_seconds, fetch)
 
-    def _fetch(self, bucket: str, name: str, deadline: Deadline) -> bytes:
+    def _fetch(self, bucket: str, name: str, generation: int | None, deadline: Deadline) -> bytes:
         settings = self._settings
         download = Download(settings.max_image_bytes, deadline)
         timeout = deadline.cap(settings.connect_seconds), deadline.cap(settings.read_seconds)
         retry = DEFAULT_RETRY.with_timeout(deadline.cap(settings.retry_seconds))
         try:
-            blob = self._connected().bucket(bucket).blob(name)
+            blob = self._connected().bucket(bucket).blob(name, generation=generation)
             blob.download_to_file(download, timeout=timeout, retry=retry)
         except FAILURES as error:
             raise _explain(describe(f"gs://{bucket}/{name}"), error) from error
@@ -84,6 +93,11 @@ class CloudStorage(Source):
                 credentials = make_credentials(decode_service_account(key)) if key else None
                 self._client = storage.Client(project=None, credentials=credentials)
             return self._client
+
+
+def _split_generation(name: str) -> tuple[str, int | None]:
+    match = GENERATION.fullmatch(name)
+    return (match[1], int(match[2])) if match else (name, None)
 
 
 def _explain(shown: str, error: Exception) -> ImageFetchError:

@@ -63,7 +63,9 @@ class LabelStudio(Source):
                 f"{describe(reference)} is in Label Studio, whose address is not known",
                 "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
             )
-        lifetime = math.inf if UPLOAD.fullmatch(path) else self._settings.mutable_cache_seconds
+        if UPLOAD.fullmatch(path):  # each upload gets a name of its own
+            return Location(str(url), math.inf, partial(self._fetch, url), str(url))
+        lifetime = self._settings.mutable_cache_seconds
         return Location(str(url), lifetime, partial(self._fetch, url))
 
     def _absolute(self, reference: str) -> httpx.URL | None:

@@ -6,6 +6,15 @@ MAX_SHOWN = 200
 _SECRET_QUERY = re.compile(r"[?#].*", re.DOTALL)
 _LOCAL_FILE = re.compile(r"(/data/local-files/?\?d=[^&#]*)")
 _USER_INFO = re.compile(r"//[^/]*@")
+_SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", re.IGNORECASE)
+
+
+def names_hash(path: str) -> bool:
+    """Whether a file is called by a SHA-256, as are files that are never written a second time.
+
+    It is not looked up by that hash: a thumbnail may be called by the hash of its original.
+    """
+    return _SHA256.search(path.rpartition("/")[2]) is not None
 
 
 def describe(reference: str) -> str:

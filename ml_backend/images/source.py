@@ -44,7 +44,7 @@ class Image:
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB, upright, contiguous, not writeable.
-        digest: SHA-256 of the encoded bytes, as hex; the content key of embeddings.
+        digest: SHA-256 of the encoded bytes, as hex.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -57,10 +57,12 @@ class EncodedImage:
 
     Attributes:
         digest: As in ``Image``.
+        identity: Stands for the content, as 64 hex digits: what ``identify`` says of the reference.
         decode: Gives ``pixels`` as in ``Image``; raises ImageDecodeError.
     """
 
     digest: str
+    identity: str
     decode: Callable[[], npt.NDArray[np.uint8]]
 
 
@@ -95,6 +97,21 @@ class ImageSource:
         encoded = self.open(reference, timeout)
         return Image(encoded.decode(), encoded.digest)
 
+    def identify(self, reference: str) -> str | None:
+        """The ``identity`` of an image that need not be fetched, read or decoded for it.
+
+        Known of references that always lead to the same bytes (uploads, ``data:``, ``gs://`` with a
+        generation, names that are a SHA-256), and of others while a copy on disk stands for them.
+
+        Raises:
+            ImageReferenceError: As ``load``.
+            ImageRefusedError: As ``load``.
+        """
+        location = self._locate(reference)
+        if location.names_content:
+            return _fingerprint(location.names_content)
+        return self._cache.digest(location.key, location.lifetime) if location.lifetime else None
+
     def open(self, reference: str, timeout: float | None = None) -> EncodedImage:
         """Fetch one image and leave it to the caller whether to decode it; else as ``load``."""
         location = self._locate(reference)
@@ -103,7 +120,10 @@ class ImageSource:
             data = self._fetch(location, timeout)
             if location.lifetime:
                 self._cache.put(location.key, data)
-        return EncodedImage(hashlib.sha256(data).hexdigest(), partial(self._decode, location, data))
+        digest = hashlib.sha256(data).hexdigest()
+        name = location.names_content
+        identity = _fingerprint(name) if name else digest
+        return EncodedImage(digest, identity, partial(self._decode, location, data))
 
     def _fetch(self, location: Location, timeout: float | None) -> bytes:
         seconds = self._settings.total_seconds
@@ -134,6 +154,11 @@ class ImageSource:
         raise ImageReferenceError(
             f"{describe(reference)} is not a reference we can follow", HINTS.get(scheme, HINT)
         )
+
+
+def _fingerprint(name: str) -> str:
+    """Of a name that stands for content; never equal to the digest of a file."""
+    return hashlib.sha256(b"name:" + name.encode()).hexdigest()
 
 
 def _checked(reference: object) -> str:

@@ -1,10 +1,12 @@
 """``http://`` and ``https://`` references."""
 
+import math
 from functools import partial
 
 from ml_backend.images.addresses import AddressPolicy
 from ml_backend.images.base import Location, Source
 from ml_backend.images.http import HttpClient, parse_url
+from ml_backend.images.references import names_hash
 
 
 class Web(Source):
@@ -20,4 +22,7 @@ class Web(Source):
         if not reference.lower().startswith(("http://", "https://")):
             return None
         url = parse_url(reference)
-        return Location(str(url), self._lifetime, partial(self._client.get, url, self._policy))
+        fetch = partial(self._client.get, url, self._policy)
+        if names_hash(url.path):
+            return Location(str(url), math.inf, fetch, str(url))
+        return Location(str(url), self._lifetime, fetch)

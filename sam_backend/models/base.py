@@ -6,6 +6,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Layout = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+"""Names, shapes and types of an embedding's tensors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,17 +20,25 @@ class Embedding:
     Attributes:
         height: Of the original image, in pixels.
         width: Of the original image, in pixels.
-        arrays: The model's own named arrays. Never written to.
+        tensors: The model's own, by name, where the model computes. Never written to.
     """
 
     height: int
     width: int
-    arrays: Mapping[str, npt.NDArray[np.generic]]
+    tensors: Mapping[str, Tensor]
 
     @property
     def nbytes(self) -> int:
-        """Size of the arrays in bytes."""
-        return sum(array.nbytes for array in self.arrays.values())
+        """Size of the tensors in bytes."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+    def halved(self) -> "Embedding":
+        """The same with float16 in place of float32: as it is kept, whoever keeps it."""
+        tensors = {
+            name: tensor.half() if tensor.is_floating_point() else tensor
+            for name, tensor in self.tensors.items()
+        }
+        return Embedding(self.height, self.width, tensors)
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,15 @@ class PromptableModel(Protocol):
         """Changes when, and only when, the model's answers change."""
         ...
 
+    @property
+    def device(self) -> str:
+        """Where it computes: ``cpu`` or ``cuda``."""
+        ...
+
+    def layout(self, height: int, width: int) -> Layout:
+        """What ``embed(image).halved()`` holds for an image of this size, in pixels."""
+        ...
+
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Do the work that is done once per image, (H, W, 3) uint8 RGB."""
         ...
@@ -95,7 +117,7 @@ class PromptableModel(Protocol):
         """Find one object.
 
         Args:
-            embedding: From this model's ``embed``.
+            embedding: From this model's ``embed``, halved or not.
             prompts: At least a box or one point.
             previous: The mask of the same prompts less the last point or points, to be refined.
         """

@@ -16,7 +16,7 @@ import torch
 
 from ml_backend.errors import ModelError
 from ml_backend.layers import Weights, as_batch, fast_dtype, prepare, read_weights
-from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
+from sam_backend.models.base import Box, Embedding, Layout, Mask, Point, Prompts
 from sam_backend.models.frames import Floats, Frame, Picture, bounds
 from sam_backend.models.network import PromptNetwork
 
@@ -43,7 +43,7 @@ class EmbeddedPromptableModel:
     ) -> None:
         self._network = network
         self._side = side
-        self._device = device
+        self.device = device
         self._dtype = fast_dtype(device)
         self.version = version
 
@@ -62,10 +62,15 @@ class EmbeddedPromptableModel:
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Reduce an (H, W, 3) uint8 RGB image to at most 1024 pixels a side."""
         height, width = image.shape[:2]
-        shrink = min(1.0, LARGEST / max(height, width))
-        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        picture = image if shrink == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return Embedding(height, width, {"picture": np.array(picture, np.uint8)})
+        rows, columns = _reduced(height, width)
+        if (rows, columns) == (height, width):
+            return Embedding(height, width, {"picture": torch.tensor(image)})
+        picture = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
+        return Embedding(height, width, {"picture": torch.from_numpy(picture)})
+
+    def layout(self, height: int, width: int) -> Layout:
+        """See ``PromptableModel.layout``."""
+        return {"picture": ((*_reduced(height, width), 3), torch.uint8)}
 
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
         """Find one object; see ``PromptableModel.segment``.
@@ -108,8 +113,8 @@ class EmbeddedPromptableModel:
         prompt[:3] = frame.draw_prompt(box, points, self._side)
         if prior is not None:
             prompt[3] = 1 / (1 + np.exp(-frame.cut(prior, self._side)))
-        cut = torch.from_numpy(frame.cut(picture, self._side)[None]).to(self._device)
-        batch = torch.from_numpy(prompt[None]).to(self._device, self._dtype)
+        cut = torch.from_numpy(frame.cut(picture, self._side)[None]).to(self.device)
+        batch = torch.from_numpy(prompt[None]).to(self.device, self._dtype)
         logits, quality = self._network(as_batch(cut, self._dtype), batch)
         return logits[0, 0].float().cpu().numpy(), float(quality.float().sigmoid()[0])
 
@@ -124,9 +129,15 @@ def _side(weights: Weights) -> int:
         ) from error
 
 
+def _reduced(height: int, width: int) -> tuple[int, int]:
+    """Height and width of the reduced picture."""
+    shrink = min(1.0, LARGEST / max(height, width))
+    return max(1, round(height * shrink)), max(1, round(width * shrink))
+
+
 def _picture(embedding: Embedding) -> Picture:
-    picture = embedding.arrays.get("picture")
-    if picture is None or picture.dtype != np.uint8:
+    picture = embedding.tensors.get("picture")
+    if picture is None or picture.dtype != torch.uint8:
         raise ModelError("This embedding was made by another model.", "embed the image anew")
     return np.asarray(picture, np.uint8)
 

@@ -17,7 +17,7 @@ from transformers import Sam2Config, Sam2Model, Sam2Processor
 from ml_backend.layers import fast_dtype
 from ml_backend.pretrained import read_pretrained
 from ml_backend.weights import KnownWeights
-from sam_backend.models.base import Embedding, Mask, Prompts
+from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 _CONFIGS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 
@@ -70,12 +70,17 @@ class SegmentAnything2:
         """Architecture and weights."""
         return self._version
 
+    @property
+    def device(self) -> str:
+        """Of the network."""
+        return str(self._network.device)
+
     @torch.inference_mode()
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Encode an image, (H, W, 3) uint8 RGB.
 
-        The arrays are the features that a click needs, the finest first: three of (C, h, w) float32
-        as ``features_0`` and so on.
+        The tensors are the features that a click needs, the finest first: three of (C, h, w)
+        float32 as ``features_0`` and so on.
         """
         inputs = self._processor(
             images=np.require(image, requirements="W"),  # PyTorch shares writable memory only
@@ -85,10 +90,19 @@ class SegmentAnything2:
         device = self._network.device
         with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
             features = self._network.get_image_embeddings(inputs["pixel_values"].to(device))
-        arrays = {
-            f"features_{i}": level[0].float().cpu().numpy() for i, level in enumerate(features)
+        levels = {f"features_{i}": level[0].float() for i, level in enumerate(features)}
+        return Embedding(image.shape[0], image.shape[1], levels)
+
+    def layout(self, height: int, width: int) -> Layout:  # noqa: ARG002 - squeezed to one square
+        """See ``PromptableModel.layout``."""
+        config: Any = self._network.config
+        deepest = config.mask_decoder_config.hidden_size
+        channels = deepest // 8, deepest // 4, deepest
+        sizes = config.vision_config.backbone_feature_sizes
+        return {
+            f"features_{i}": ((count, *size), torch.float16)
+            for i, (count, size) in enumerate(zip(channels, sizes, strict=True))
         }
-        return Embedding(image.shape[0], image.shape[1], arrays)
 
     @torch.inference_mode()
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
@@ -127,11 +141,11 @@ class SegmentAnything2:
         return {name: inputs[name].to(self._network.device) for name in given}
 
     def _features(self, embedding: Embedding) -> list[Tensor]:
-        count = len(embedding.arrays)
-        return [self._tensor(embedding.arrays[f"features_{i}"])[None] for i in range(count)]
+        count = len(embedding.tensors)
+        return [self._tensor(embedding.tensors[f"features_{i}"])[None] for i in range(count)]
 
-    def _tensor(self, array: npt.NDArray[np.generic]) -> Tensor:
-        return torch.tensor(array, dtype=torch.float32, device=self._network.device)
+    def _tensor(self, values: Tensor | npt.NDArray[np.generic]) -> Tensor:
+        return torch.as_tensor(values).to(self._network.device, torch.float32)
 
 
 def _image_config(folder: Path) -> Sam2Config:

@@ -25,7 +25,7 @@ from torchvision.transforms.functional import (  # type: ignore[import-untyped]
 )
 
 from ml_backend.weights import SAM_WEIGHTS, check_sha256
-from sam_backend.models.base import Embedding, Mask, Prompts
+from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,11 @@ class SegmentAnything:
         """Architecture and weights."""
         return self._version
 
+    @property
+    def device(self) -> str:
+        """Of the network."""
+        return str(self._sam.device)
+
     @torch.inference_mode()
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Encode an image, (H, W, 3) uint8 RGB; ``features`` is (C, h, w) float32."""
@@ -106,7 +111,13 @@ class SegmentAnything:
         resized = np.asarray(resize(to_pil_image(image), list(self._input_size(height, width))))
         pixels = torch.tensor(resized, device=self._sam.device).permute(2, 0, 1)
         features = self._sam.image_encoder(self._sam.preprocess(pixels)[None])
-        return Embedding(height, width, {"features": features[0].cpu().numpy()})
+        return Embedding(height, width, {"features": features[0]})
+
+    def layout(self, height: int, width: int) -> Layout:  # noqa: ARG002 - padded to one square
+        """See ``PromptableModel.layout``."""
+        prompt = self._sam.prompt_encoder
+        shape = (prompt.embed_dim, *prompt.image_embedding_size)
+        return {"features": (shape, torch.float16)}
 
     @torch.inference_mode()
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
@@ -117,7 +128,7 @@ class SegmentAnything:
         lone_click = prompts.box is None and len(prompts.points) == 1 and previous is None
         sparse, dense = self._encode(embedding, prompts, previous)
         logits, ratings = self._sam.mask_decoder(
-            image_embeddings=self._tensor(embedding.arrays["features"])[None],
+            image_embeddings=self._tensor(embedding.tensors["features"])[None],
             image_pe=self._positions,
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
@@ -150,8 +161,8 @@ class SegmentAnything:
         encoded: tuple[Tensor, Tensor] = self._sam.prompt_encoder(points, box, mask)
         return encoded
 
-    def _tensor(self, array: npt.NDArray[np.generic]) -> Tensor:
-        return torch.tensor(array, dtype=torch.float32, device=self._sam.device)
+    def _tensor(self, values: Tensor | npt.NDArray[np.generic]) -> Tensor:
+        return torch.as_tensor(values).to(self._sam.device, torch.float32)
 
     def _input_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that the image gets in the network's square; no side vanishes."""

@@ -11,10 +11,10 @@ from flask import Flask
 from ml_backend.api import create_app
 from ml_backend.brush import decode_rle
 from ml_backend.images import ImageSettings, ImageSource
-from sam_backend.lru import LruCache
 from sam_backend.models.base import PromptableModel
 from sam_backend.predictor import SamPredictor
 from sam_backend.settings import SamSettings
+from sam_backend.stores.lru import LruCache
 from tests.sam_backend.scenes import LABEL_CONFIG, wait_until
 
 Json = dict[str, Any]

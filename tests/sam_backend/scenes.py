@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ml_backend.deadline import Deadline
-from sam_backend.models.base import Embedding, Mask, Prompts
+from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 LABEL_CONFIG = """<View><Image name="image" value="$image"/>
   <BrushLabels name="brush" toName="image">
@@ -69,6 +70,7 @@ class FillModel:
     """
 
     version = "fill-1"
+    device = "cpu"
 
     def __init__(self) -> None:
         self.embedded: list[Pixels] = []
@@ -79,11 +81,14 @@ class FillModel:
     def embed(self, image: Pixels) -> Embedding:
         self.embedded.append(image)
         assert self.may_embed.wait(30)
-        return Embedding(image.shape[0], image.shape[1], {"image": image})
+        return Embedding(image.shape[0], image.shape[1], {"image": torch.tensor(image)})
+
+    def layout(self, height: int, width: int) -> Layout:
+        return {"image": ((height, width, 3), torch.uint8)}
 
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
         self.segmented.append((prompts, previous is not None))
-        image = np.asarray(embedding.arrays["image"], np.uint8)
+        image = np.asarray(embedding.tensors["image"], np.uint8)
         if previous:
             pixels = previous.pixels.copy()
             points = prompts.points[-1:]

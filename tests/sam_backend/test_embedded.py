@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from ml_backend.errors import ModelError
 from sam_backend.models.base import Box, Embedding, Mask, Point, PromptableModel, Prompts
@@ -179,13 +180,13 @@ def test_an_embedding_is_small_and_belongs_to_nobody(
     image = garments[0][0].copy()
     embedding = model.embed(image)
     image[:] = 0
-    kept = embedding.arrays["picture"]
+    kept = embedding.tensors["picture"]
     assert kept.max() > 0
     assert model.embed(np.zeros((4000, 3000, 3), np.uint8)).nbytes < 3_000_000
 
 
 def test_an_embedding_of_another_model_is_refused(model: EmbeddedPromptableModel) -> None:
-    foreign = Embedding(10, 10, {"features": np.zeros((1, 2), np.float32)})
+    foreign = Embedding(10, 10, {"features": torch.zeros(1, 2)})
     with pytest.raises(ModelError, match="another model"):
         model.segment(foreign, Prompts(Box(0, 0, 5, 5)))
 

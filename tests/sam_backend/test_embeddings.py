@@ -8,8 +8,8 @@ import pytest
 from ml_backend.deadline import Deadline
 from ml_backend.errors import BudgetError, ImageDecodeError
 from sam_backend.embeddings import EmbeddingKey, Embeddings
-from sam_backend.lru import LruCache
 from sam_backend.models.base import Embedding
+from sam_backend.stores.lru import LruCache
 from tests.sam_backend.scenes import FillModel, Pixels, draw, soon, wait_until
 
 SCENE = draw([(30, 30, 10)])
@@ -88,7 +88,7 @@ def test_who_cannot_wait_any_longer_is_told_and_the_embedding_is_there_the_next_
     with pytest.raises(BudgetError, match="click again"):
         embeddings.get(key("a"), lambda: SCENE, Deadline.after(0.05))
     model.may_embed.set()
-    assert np.array_equal(embeddings.get(key("a"), lambda: SCENE, soon()).arrays["image"], SCENE)
+    assert np.array_equal(embeddings.get(key("a"), lambda: SCENE, soon()).tensors["image"], SCENE)
     assert len(model.embedded) == 1
 
 
@@ -125,4 +125,4 @@ def test_embeddings_are_made_one_at_a_time_and_each_of_its_own_image() -> None:
             for i in range(24)
         ]
         for index, future in enumerate(waiting):
-            assert (future.result().arrays["image"] == index).all()
+            assert (future.result().tensors["image"] == index).all()

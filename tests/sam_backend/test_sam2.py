@@ -195,9 +195,9 @@ def test_an_embedding_can_be_sent_elsewhere_and_is_not_changed_by_clicks(
     received: Embedding = pickle.loads(pickle.dumps(embedding))
     prompts = Prompts(Box(10, 10, 90, 80))
     assert_equal(ours.segment(embedding, prompts), ours.segment(received, prompts))
-    for name, array in embedding.arrays.items():
-        assert np.array_equal(array, received.arrays[name])
-    assert [array.shape[1:] for array in embedding.arrays.values()] == [
+    for name, array in embedding.tensors.items():
+        assert np.array_equal(array, received.tensors[name])
+    assert [array.shape[1:] for array in embedding.tensors.values()] == [
         tuple(grid) for grid in tiny_sam2.GRIDS
     ]
 
@@ -208,8 +208,8 @@ def test_bfloat16_changes_little_and_neighbouring_pixels_stay_apart(
     fast = SegmentAnything2.load(weights, models_dir, "cpu", torch.bfloat16)
     image = photograph(1000, 1000)
     exact, quick = ours.embed(image), fast.embed(image)
-    for name, array in exact.arrays.items():
-        one, other = np.asarray(array, "f4"), np.asarray(quick.arrays[name], "f4")
+    for name, array in exact.tensors.items():
+        one, other = np.asarray(array, "f4"), np.asarray(quick.tensors[name], "f4")
         assert 0 < np.abs(one - other).mean() < 0.05 * np.abs(one).mean()
     first, second = (fast.segment(quick, Prompts(points=(Point(x, 500),))) for x in (800, 801))
     assert not np.array_equal(first.logits, second.logits)

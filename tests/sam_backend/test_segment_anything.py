@@ -138,7 +138,7 @@ def test_an_embedding_can_be_sent_elsewhere_and_is_not_changed_by_clicks(
     assert np.array_equal(
         ours.segment(embedding, prompts).pixels, ours.segment(received, prompts).pixels
     )
-    assert np.array_equal(embedding.arrays["features"], received.arrays["features"])
+    assert np.array_equal(embedding.tensors["features"], received.tensors["features"])
     assert embedding.nbytes == tiny_sam.CHANNELS * np.prod(tiny_sam.GRID) * 4
 
 

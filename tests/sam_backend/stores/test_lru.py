@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam_backend.lru import LruCache
+from sam_backend.stores.lru import LruCache
 
 
 @dataclass(frozen=True)

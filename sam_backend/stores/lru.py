@@ -45,6 +45,11 @@ class LruCache(Generic[Key, Value]):
                 self._values.move_to_end(key)
             return value
 
+    def has(self, key: Key) -> bool:
+        """Whether the value is here; it does not count as used."""
+        with self._lock:
+            return key in self._values
+
     def put(self, key: Key, value: Value) -> None:
         """Keep a value, dropping those unused for longest; one above ``max_bytes`` is not kept."""
         with self._lock:

@@ -1,0 +1,104 @@
+"""Embeddings in Redis, shared by replicas."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as GoneError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as LateError
+from redis.retry import Retry
+
+log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer")
+
+LARGEST = 64 << 20
+"""Bytes of a value; what is larger is not an embedding, and is not read to its end."""
+
+KEPT_SECONDS = 7 * 24 * 3600
+"""Since the last use. A Redis with ``maxmemory`` and ``allkeys-lru`` makes room before."""
+
+_CONNECT_SECONDS = 0.5
+_ANSWER_SECONDS = 1.0
+
+
+class RedisTier:
+    """Never raises and never waits for long: without Redis, it simply holds nothing.
+
+    After an error it rests, so that a Redis that is gone costs one click a second and no more,
+    and then tries again by itself.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        tell: Is told of trouble, in a word: ``gone`` or ``refused``.
+        rest_seconds: Between two tries of a Redis that is gone.
+    """
+
+    name = "redis"
+
+    def __init__(self, url: str, tell: Callable[[str], None], rest_seconds: float = 5) -> None:
+        self._client = Redis.from_url(
+            url,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
+            # Once more at once: a connection that waited unused may have been closed meanwhile.
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._tell = tell
+        self._rest_seconds = rest_seconds
+        self._rests_until: float | None = None
+
+    def get(self, key: str) -> bytes | None:
+        """See ``Tier``."""
+
+        def ask() -> bytes:
+            with self._client.pipeline(transaction=False) as pipe:
+                pipe.getrange(_name(key), 0, LARGEST)
+                pipe.expire(_name(key), KEPT_SECONDS)
+                return bytes(pipe.execute()[0])
+
+        return self._try(ask, b"") or None
+
+    def put(self, key: str, data: bytes) -> None:
+        """See ``Tier``."""
+        if len(data) <= LARGEST:
+            self._try(lambda: self._client.set(_name(key), data, ex=KEPT_SECONDS), None)
+
+    def has(self, key: str) -> bool:
+        """See ``Tier``."""
+        return bool(self._try(lambda: self._client.exists(_name(key)), 0))
+
+    def drop(self, key: str) -> None:
+        """See ``Tier``."""
+        self._try(lambda: self._client.delete(_name(key)), None)
+
+    def _try(self, ask: Callable[[], Answer], otherwise: Answer) -> Answer:
+        if self._rests_until is not None and time.monotonic() < self._rests_until:
+            return otherwise
+        try:
+            answer = ask()
+        except (GoneError, LateError) as error:
+            self._rest(error)
+            return otherwise
+        except RedisError as error:  # it answers, but not so: memory full, read-only replica
+            self._tell("refused")
+            log.warning("redis_refused", reason=str(error))
+            return otherwise
+        if self._rests_until is not None:
+            self._rests_until = None
+            log.info("redis_back")
+        return answer
+
+    def _rest(self, error: RedisError) -> None:
+        if self._rests_until is None:
+            log.warning("redis_gone", reason=type(error).__name__, hint="clicks go on without it")
+        self._rests_until = time.monotonic() + self._rest_seconds
+        self._tell("gone")
+
+
+def _name(key: str) -> str:
+    return f"segstudio:embedding:{key}"
