@@ -94,6 +94,13 @@ $settings
 END
 }
 
+# Before the key is read, so that whoever sets the machine up has the minutes of the build to put it there.
+build_images() { # VERSION
+  if docker image inspect "segstudio-segmentation:$1" "segstudio-sam:$1" >/dev/null 2>&1; then return; fi
+  say "building the images"
+  docker compose build
+}
+
 start_stack() {
   local secret key bootstrap status
   secret=$(attribute credentials-secret)
@@ -139,6 +146,7 @@ main() {
   fetch_release "$release" "$sum"
   cd "$FOLDER/releases/$sum"
   write_settings "${sum:0:12}"
+  build_images "${sum:0:12}"
   start_stack
   publish_password
   forget_older_releases "$sum"
