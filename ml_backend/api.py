@@ -47,22 +47,25 @@ _Body = TypeVar("_Body")
 class _App:
     """What the views share: kept in ``app.extensions``, one per app."""
 
-    def __init__(self, service: Service, settings: BackendSettings) -> None:
+    def __init__(self, service: Service, settings: BackendSettings, metrics: Metrics) -> None:
         self.service = service
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = metrics
 
 
-def create_app(load: Callable[[], Predictor], settings: BackendSettings) -> Flask:
+def create_app(
+    load: Callable[[], Predictor], settings: BackendSettings, metrics: Metrics | None = None
+) -> Flask:
     """Make the WSGI app of a backend; the model starts to load at once, in the background.
 
     Args:
         load: Makes the predictor, model loaded and warmed.
         settings: Of the backend.
+        metrics: Shown under ``/metrics``; where the backend counts more than this module does.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
-    app.extensions[_EXTENSION] = _App(Service(load, settings), settings)
+    app.extensions[_EXTENSION] = _App(Service(load, settings), settings, metrics or Metrics())
     app.register_blueprint(blueprint)
     app.before_request(_begin)
     app.after_request(_finish)
@@ -94,7 +97,7 @@ def readyz() -> Response:
 @blueprint.post("/setup")
 def setup() -> Response:
     """Tell the model version, or refuse the label config in the status line."""
-    body = _body(SetupRequest)
+    body = read_body(SetupRequest)
     return _json({"model_version": _this().service.setup(body.label_config)})
 
 
@@ -108,7 +111,7 @@ def versions() -> Response:
 @blueprint.post("/webhook")
 def webhook() -> Response:
     """Pass an event on; Label Studio waits for the answer, so nothing is done here."""
-    body = _body(WebhookRequest)
+    body = read_body(WebhookRequest)
     action = body.pop("action", None)
     _this().service.fit(action if isinstance(action, str) else "", body)
     return _json({"status": "ok"})
@@ -117,7 +120,7 @@ def webhook() -> Response:
 @blueprint.post("/predict")
 def predict() -> Response:
     """Answer a batch of tasks, or one click."""
-    body = _body(PredictRequest)
+    body = read_body(PredictRequest)
     service = _this().service
     outcomes = service.predict(body)
     version = service.predictor.model_version
@@ -141,7 +144,12 @@ def _this() -> _App:
     return app
 
 
-def _body(kind: type[_Body]) -> _Body:
+def read_body(kind: type[_Body]) -> _Body:
+    """The body of the request at hand, as ``kind``.
+
+    Raises:
+        RequestError: It is something else.
+    """
     try:
         return msgspec.json.decode(request.get_data(cache=False), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

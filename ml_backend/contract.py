@@ -6,6 +6,8 @@ take no memory, and a fraction of a second in which no health check is answered.
 pydantic's, which checks it when it is made.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,12 +16,16 @@ from pydantic import BaseModel, Field
 MOST_TASKS = 100_000
 """Tasks of one call; an entry for each must go back."""
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""One for all tasks without data: a body of nothing but ``{}`` holds millions."""
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+
+class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One task; ``data`` maps the label config's variables to values, the image's among them."""
 
     id: int | str | None = None
-    data: dict[str, Any] = {}
+    project: Any = None
+    data: Mapping[str, Any] = _NOTHING
 
 
 class PredictParams(msgspec.Struct, frozen=True):

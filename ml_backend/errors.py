@@ -6,6 +6,7 @@ Every error carries what happened and, in ``hint``, what the reader can do about
     ├── SettingsError            a setting is missing or wrong; the program does not start
     │   └── CredentialsError     GOOGLE_APPLICATION_CREDENTIALS_BASE64: which step failed
     ├── ModelError               weights missing, damaged, or not what their name says
+    ├── LabelStudioError         Label Studio does not answer, or refuses what it is asked
     ├── RequestError             the caller's request cannot be served (HTTP status in ``status``)
     │   ├── LabelConfigError     the label config lacks what the model needs
     │   ├── UnauthorizedError    basic auth missing or wrong
@@ -53,6 +54,20 @@ class ModelError(SegstudioError):
     """Model weights are missing, damaged, or not what their name says."""
 
     kind = "model"
+
+
+class LabelStudioError(SegstudioError):
+    """Label Studio does not answer, or refuses what it is asked.
+
+    Attributes:
+        status: HTTP status of its answer; None where there was none.
+    """
+
+    kind = "label_studio"
+
+    def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
+        super().__init__(message, hint)
+        self.status = status
 
 
 class RequestError(SegstudioError):

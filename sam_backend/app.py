@@ -5,9 +5,14 @@ from flask import Flask
 import ml_backend.api
 from ml_backend.images import ImageSource
 from ml_backend.logs import configure_logging
+from ml_backend.metrics import Metrics
 from ml_backend.settings import read_settings
+from sam_backend import routes
+from sam_backend.ahead import tasks_ahead
+from sam_backend.metrics import SamMetrics
 from sam_backend.models.registry import load_model
 from sam_backend.predictor import SamPredictor
+from sam_backend.prewarming import Prewarmer
 from sam_backend.settings import SamSettings
 from sam_backend.stores.tiers import open_store
 
@@ -16,15 +21,32 @@ def create_app() -> Flask:
     """Make the app from the environment's settings; the model loads in the background."""
     settings = read_settings(SamSettings)
     configure_logging(settings.log_level)
-    return ml_backend.api.create_app(lambda: load_predictor(settings), settings)
+    metrics = Metrics()
+    counts = SamMetrics(metrics)
+    prewarmer = Prewarmer(counts, tasks_ahead(settings))
+
+    def load() -> SamPredictor:
+        predictor = load_predictor(settings, counts)
+        prewarmer.start(predictor)
+        return predictor
+
+    app = ml_backend.api.create_app(load, settings, metrics)
+    app.extensions[routes.EXTENSION] = routes.Prewarming(prewarmer, settings)
+    app.register_blueprint(routes.blueprint)
+    return app
 
 
-def load_predictor(settings: SamSettings) -> SamPredictor:
-    """Load and warm the model that the settings ask for.
+def load_predictor(settings: SamSettings, metrics: SamMetrics | None = None) -> SamPredictor:
+    """Load and warm the model that the settings ask for, and open the store beside it.
+
+    Args:
+        settings: Of the backend.
+        metrics: Count; None: nobody looks.
 
     Raises:
         ModelError: Its weights cannot be used.
         SettingsError: Images cannot be had with these settings.
     """
     model = load_model(settings)
-    return SamPredictor(model, ImageSource(settings.image_settings), open_store(settings, model))
+    store = open_store(settings, model, metrics)
+    return SamPredictor(model, ImageSource(settings.image_settings), store)

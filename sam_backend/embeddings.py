@@ -109,9 +109,9 @@ class Embeddings:
             return found
         return self._wait(key, self._begin(key, decode, urgent=True), deadline)
 
-    def has(self, key: EmbeddingKey) -> bool:
-        """Whether the embedding need not be made."""
-        return self._store.has(key)
+    def has(self, key: EmbeddingKey, into_memory: bool) -> bool:
+        """Whether the embedding need not be made; if asked to, bring it to the fastest tier."""
+        return self._store.get(key) is not None if into_memory else self._store.has(key)
 
     def prepare(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> None:
         """Make an embedding once nobody waits for another; arguments and errors as of ``get``."""

@@ -1,10 +1,11 @@
 """Turns at the processor: work of one kind waits for its turn instead of fighting for cores."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Condition, Lock
 from typing import Any, Generic, TypeVar
 
 from ml_backend.deadline import Deadline
@@ -14,11 +15,14 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
-class _Job(Generic[Result]):
+class Job(Generic[Result]):
+    """Work, and the future that gets its result, or whatever it raises."""
+
     work: Callable[[], Result]
     future: "Future[Result]" = field(default_factory=Future)
 
     def run(self) -> None:
+        """Do it, unless it was cancelled; raises nothing."""
         if not self.future.set_running_or_notify_cancel():
             return
         try:
@@ -38,13 +42,13 @@ class Lane:
 
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._urgent: deque[_Job[Any]] = deque()
-        self._idle: deque[_Job[Any]] = deque()
+        self._urgent: deque[Job[Any]] = deque()
+        self._idle: deque[Job[Any]] = deque()
         self._lock = Lock()
 
     def submit(self, work: Callable[[], Result], urgent: bool = True) -> "Future[Result]":
         """Queue work; what is not urgent waits until nothing urgent does."""
-        job = _Job(work)
+        job = Job(work)
         with self._lock:
             (self._urgent if urgent else self._idle).append(job)
         self._executor.submit(self._run_next)
@@ -75,6 +79,36 @@ class Lane:
         with self._lock:
             job = (self._urgent or self._idle).popleft()
         job.run()
+
+
+class Quiet:
+    """Knows whether anybody is being served, so that other work waits for a pause."""
+
+    def __init__(self) -> None:
+        self._served = 0
+        self._changed = Condition()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Somebody is being served as long as the body runs."""
+        with self._changed:
+            self._served += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._served -= 1
+                self._changed.notify_all()
+
+    def wait(self, deadline: Deadline) -> None:
+        """Wait until nobody is.
+
+        Raises:
+            BudgetError: Somebody was, all the time until the deadline.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._served, deadline.remaining()):
+                raise BudgetError("labelers went first until time was up", "ask again")
 
 
 def result_of(future: "Future[Result]", deadline: Deadline) -> Result:

@@ -1,7 +1,8 @@
 """Boxes and clicks in, one mask out: what the interactive backend answers Label Studio."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,11 +15,16 @@ from ml_backend.predictor import image_reference
 from ml_backend.prompts import Context
 from ml_backend.regions import mask_regions
 from sam_backend.embeddings import EmbeddingKey, Embeddings, EmbeddingStore
-from sam_backend.lanes import Lane
+from sam_backend.lanes import Lane, Quiet
 from sam_backend.models.base import Embedding, Mask, PromptableModel
 from sam_backend.objects import prompted_objects
 from sam_backend.refinement import Refiner
-from sam_backend.targets import check_tools, find_target
+from sam_backend.targets import check_tools, find_target, prompted_images
+
+Prewarmed = Literal["made", "kept"]
+
+_FETCHES = 2
+"""Images of a batch that are on their way at once, one of them with the model."""
 
 
 class SamPredictor:
@@ -36,6 +42,7 @@ class SamPredictor:
         self._embeddings = Embeddings(model, store)
         self._refiner = Refiner(model)
         self._clicks = Lane("click")
+        self._labelers = Quiet()
 
     @property
     def model_version(self) -> str:
@@ -69,9 +76,48 @@ class SamPredictor:
                 yield None
                 continue
             try:
-                yield self._interact(task, context, label_config, deadline)
+                with self._labelers.serving():
+                    prediction = self._interact(task, context, label_config, deadline)
+                yield prediction
             except TaskError as error:
                 yield error
+
+    def prewarm(
+        self,
+        tasks: Sequence[Task],
+        *,
+        label_config: LabelConfig,
+        deadline: Deadline,
+        into_memory: bool = False,
+    ) -> Iterator[Prewarmed | TaskError]:
+        """Have the embeddings of the tasks' images in the store, after all that labelers ask for.
+
+        Images are fetched while others are embedded; nothing is fetched of what is there already.
+
+        Args:
+            tasks: Any number.
+            label_config: The project's; an image that no smart tool is on is left alone.
+            deadline: By when the last must be there.
+            into_memory: Whether to bring what is there already to the fastest tier.
+
+        Yields:
+            For each task, in order: whether it was made or kept, or why it is not there.
+        """
+        pool = ThreadPoolExecutor(_FETCHES, thread_name_prefix="prewarm-fetch")
+        names = prompted_images(label_config)
+
+        def prepare(task: Task) -> Prewarmed | TaskError:
+            try:
+                references = [image_reference(task, label_config, name) for name in names]
+                made = [self._prepare(each, deadline, into_memory) for each in references]
+            except TaskError as error:
+                return error
+            return "made" if any(made) else "kept"
+
+        try:
+            yield from pool.map(prepare, tasks)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def fit(self, event: str, data: Mapping[str, Any]) -> None:
         """Do nothing: the model does not learn from annotations."""
@@ -110,3 +156,19 @@ class SamPredictor:
         image = self._images.open(reference, deadline.remaining())
         key = EmbeddingKey(image.identity, self._version)
         return key, self._embeddings.get(key, image.decode, deadline)
+
+    def _prepare(self, reference: str, deadline: Deadline, into_memory: bool) -> bool:
+        """Whether the embedding had to be made."""
+        identity = self._images.identify(reference)
+        if identity is not None and self._has(identity, into_memory):
+            return False
+        self._labelers.wait(deadline)
+        image = self._images.open(reference, deadline.remaining())
+        if self._has(image.identity, into_memory):
+            return False
+        key = EmbeddingKey(image.identity, self._version)
+        self._embeddings.prepare(key, image.decode, deadline)
+        return True
+
+    def _has(self, identity: str, into_memory: bool) -> bool:
+        return self._embeddings.has(EmbeddingKey(identity, self._version), into_memory)

@@ -38,6 +38,9 @@ class SamSettings(BackendSettings):
     redis_url: SecretStr | None = Field(
         None, description="Redis that sam backends share prepared images through: redis://host:6379"
     )
+    prewarm_ahead: int = Field(
+        5, ge=0, le=50, description="Unlabeled tasks after an opened one to prepare; 0: none"
+    )
 
     @field_validator("redis_url")
     @classmethod

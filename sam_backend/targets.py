@@ -33,6 +33,13 @@ def check_tools(label_config: LabelConfig) -> None:
         )
 
 
+def prompted_images(label_config: LabelConfig) -> list[str]:
+    """Names of the image tags that a smart tool with a mask control is on, in their order."""
+    tools = [c for c in label_config.controls if c.type in PROMPT_CONTROLS and c.smart]
+    serving = {tool.to_name for tool in tools if _serves(tool, label_config)}
+    return [name for name in label_config.image_keys if name in serving]
+
+
 def find_target(context: Context, label_config: LabelConfig) -> Target:
     """The control and label for the mask that the labeler asks for.
 

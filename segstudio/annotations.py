@@ -9,7 +9,7 @@ from typing import Any
 
 import defusedxml.ElementTree
 
-from segstudio.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError
 from segstudio.label_studio import LabelStudio
 
 Result = Mapping[str, Any]

@@ -6,9 +6,8 @@ from typing import Any
 
 import httpx
 
-from ml_backend.errors import SegstudioError
+from ml_backend.errors import LabelStudioError, SegstudioError
 from ml_backend.taxonomy import EMBEDDED_CLASSES
-from segstudio.errors import LabelStudioError
 from segstudio.label_studio import Connection, LabelStudio
 
 _TIMEOUT = 5

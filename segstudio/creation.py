@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ml_backend.errors import SettingsError
+from ml_backend.errors import LabelStudioError, SettingsError
 from segstudio.backends import Pair, join
-from segstudio.errors import LabelStudioError
 from segstudio.label_studio import LabelStudio, NewProject, NewTask
 from segstudio.sampling import Share, sample
 from segstudio.storages import connect_source

@@ -8,14 +8,13 @@ from typing import Literal
 
 import httpx
 
-from ml_backend.errors import CredentialsError, SegstudioError
+from ml_backend.errors import CredentialsError, LabelStudioError, SegstudioError
+from ml_backend.label_studio_auth import is_personal
 from segstudio.backends import BackendError, Pair, ask_version, conditions
-from segstudio.errors import LabelStudioError
 from segstudio.gcs import GoogleSettings, connect, service_account
 from segstudio.gcs_checks import check_bucket
 from segstudio.keys import fetch_token
 from segstudio.label_studio import LabelStudio
-from segstudio.label_studio_auth import is_personal
 from segstudio.objects import BucketError
 from segstudio.projects import Access
 from segstudio.storages import storages

@@ -21,17 +21,3 @@ class PhotographsError(SegstudioError):
     """The folder of photographs cannot be used."""
 
     kind = "photographs"
-
-
-class LabelStudioError(SegstudioError):
-    """Label Studio does not answer, or refuses what it is asked.
-
-    Attributes:
-        status: HTTP status of its answer; None where there was none.
-    """
-
-    kind = "label_studio"
-
-    def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
-        super().__init__(message, hint)
-        self.status = status

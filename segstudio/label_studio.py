@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import httpx
 
-from segstudio.errors import LabelStudioError
-from segstudio.label_studio_auth import authorization
+from ml_backend.errors import LabelStudioError
+from ml_backend.label_studio_auth import authorization
 
 _TIMEOUT = httpx.Timeout(120, connect=5)
 _PAGE = 1000

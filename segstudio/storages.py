@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any, Literal
 
-from segstudio.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError
 from segstudio.label_studio import LabelStudio
 
 Kind = Literal["source", "target"]

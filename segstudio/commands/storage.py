@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ml_backend.errors import LabelStudioError
 from ml_backend.settings import read_settings
 from segstudio.console import (
     EXIT_CODES,
@@ -15,7 +16,6 @@ from segstudio.console import (
     Report,
     reporting,
 )
-from segstudio.errors import LabelStudioError
 
 if TYPE_CHECKING:
     from segstudio.readback import Outcome

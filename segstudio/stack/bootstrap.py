@@ -5,8 +5,9 @@ from pathlib import Path
 
 import httpx
 
+from ml_backend.errors import LabelStudioError
 from segstudio.backends import Pair
-from segstudio.errors import LabelStudioError, StartError
+from segstudio.errors import StartError
 from segstudio.label_studio import LabelStudio
 from segstudio.up.photographs import Photograph
 from segstudio.up.project import Advance, Wanted, bring_up_to_date

@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 
+from ml_backend.errors import LabelStudioError
 from segstudio.backends import Pair
-from segstudio.errors import LabelStudioError, StartError
+from segstudio.errors import StartError
 from segstudio.label_studio import LabelStudio
 from segstudio.settings import UpSettings
 from segstudio.up import programs

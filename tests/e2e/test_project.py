@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ml_backend.errors import LabelStudioError
 from segstudio.backends import Pair, join
-from segstudio.errors import LabelStudioError
 from segstudio.label_studio import LabelStudio, NewProject
 from segstudio.up.photographs import find_photographs
 from segstudio.up.project import TEMPLATE, add_photographs, find_or_create, samples_for

@@ -3,8 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from ml_backend.errors import LabelStudioError
 from segstudio.annotations import DELETED_USER, AnnotationReader
-from segstudio.errors import LabelStudioError
 from segstudio.label_studio import LabelStudio
 from tests.segstudio.drawn import CONFIG, choice
 from tests.segstudio.label_studio_server import TOKEN, LabelStudioServer, Task, annotation, task

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import httpx
 
-from segstudio.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError
 
 RENEW_SECONDS = 240
 """Access tokens live 300 s; the rest is left for long requests."""

@@ -1,8 +1,8 @@
 import httpx
 import pytest
 
-from segstudio.errors import LabelStudioError
-from segstudio.label_studio_auth import RENEW_SECONDS, PersonalAccessToken, authorization
+from ml_backend.errors import LabelStudioError
+from ml_backend.label_studio_auth import RENEW_SECONDS, PersonalAccessToken, authorization
 
 PERSONAL = "header.payload.signature"
 
@@ -39,7 +39,7 @@ def test_a_personal_token_is_exchanged_once_for_many_requests() -> None:
 
 def test_an_access_token_is_renewed_before_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     server, now = Server(), [1000.0]
-    monkeypatch.setattr("segstudio.label_studio_auth.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ml_backend.label_studio_auth.time.monotonic", lambda: now[0])
     with server.client() as client:
         client.get("/api/projects")
         now[0] += RENEW_SECONDS

@@ -1,0 +1,114 @@
+"""Tasks in, embeddings in the store, when it is quiet: before a labeler clicks."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from ml_backend.contract import Task
+from ml_backend.deadline import Deadline
+from ml_backend.errors import BusyError, TaskError
+from ml_backend.label_config import parse_label_config
+from sam_backend.lanes import Job
+from sam_backend.metrics import SamMetrics
+from sam_backend.predictor import SamPredictor
+
+log = structlog.get_logger(__name__)
+
+WAITING = 200
+"""Tasks that wait at most; more would be of a batch that nobody looks at now."""
+
+_TASK_SECONDS = 120.0
+
+Ahead = Callable[[Task], Sequence[Task]]
+"""Gives the tasks that most likely come after one; none where that is not known."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    task: Task
+    label_config: str
+    opened: bool
+    """Whether a labeler may be looking at it now, and not: will perhaps, soon."""
+
+
+class Prewarmer:
+    """Works off tasks one by one in the background, as quietly as ``SamPredictor.prewarm`` does.
+
+    The task that was opened last is the first to be prepared; where there are too many, those that
+    wait longest are dropped. So it is with the tasks ahead of them, but only when no other waits.
+
+    Args:
+        metrics: Count outcomes.
+        ahead: Tells the tasks to come.
+    """
+
+    def __init__(self, metrics: SamMetrics, ahead: Ahead) -> None:
+        self._metrics = metrics
+        self._ahead = ahead
+        self._orders: deque[_Order] = deque()
+        self._changed = threading.Condition()
+        self._predictor: SamPredictor | None = None
+
+    @property
+    def predictor(self) -> SamPredictor:
+        """What prepares images.
+
+        Raises:
+            BusyError: The model is loading.
+        """
+        if self._predictor is None:
+            raise BusyError("the model is loading", "ask again in a few seconds")
+        return self._predictor
+
+    def start(self, predictor: SamPredictor) -> None:
+        """Begin; tasks may have been offered before."""
+        self._predictor = predictor
+        # It ends with the process: what is not prepared yet is prepared on the first click.
+        threading.Thread(target=self._run, args=(predictor,), name="prewarm", daemon=True).start()
+
+    def offer(self, tasks: Sequence[Task], label_config: str) -> None:
+        """Take tasks that were opened; returns at once."""
+        self._add(_Order(task, label_config, opened=True) for task in reversed(tasks))
+
+    def _add(self, orders: Iterable[_Order]) -> None:
+        with self._changed:
+            for order in orders:
+                if order.opened:
+                    self._orders.append(order)
+                elif len(self._orders) < WAITING:
+                    self._orders.appendleft(order)
+            dropped = max(len(self._orders) - WAITING, 0)
+            for _ in range(dropped):
+                self._orders.popleft()
+            self._changed.notify()
+        if dropped:
+            self._metrics.prewarmed("dropped", dropped)
+
+    def _run(self, predictor: SamPredictor) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._orders)
+                order = self._orders.pop()
+            job = Job(lambda order=order: self._work(predictor, order))  # type: ignore[misc]
+            job.run()
+            if error := job.future.exception():
+                log.error("prewarm_failed", task=order.task.id, exc_info=error)
+
+    def _work(self, predictor: SamPredictor, order: _Order) -> None:
+        outcomes = predictor.prewarm(
+            [order.task],
+            label_config=parse_label_config(order.label_config),
+            deadline=Deadline.after(_TASK_SECONDS),
+            into_memory=True,
+        )
+        for outcome in outcomes:
+            self._metrics.prewarmed(outcome.kind if isinstance(outcome, TaskError) else outcome)
+            if isinstance(outcome, TaskError):
+                log.info("prewarm_lacks", task=order.task.id, reason=str(outcome))
+        if order.opened:
+            # Reversed, since the last to be put before all others is the first of them.
+            coming = reversed(self._ahead(order.task))
+            self._add(_Order(task, order.label_config, opened=False) for task in coming)
