@@ -4,11 +4,24 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict
+
+LONGEST = 4000
+"""Characters of one value in a line: requests hold text of any length."""
+
+
+def _shorten(_logger: object, _name: str, event: EventDict) -> EventDict:
+    return {
+        key: f"{value[:LONGEST]}…" if isinstance(value, str) and len(value) > LONGEST else value
+        for key, value in event.items()
+    }
+
 
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _shorten,
     structlog.processors.format_exc_info,
 ]
 

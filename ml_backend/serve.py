@@ -16,7 +16,7 @@ _SPARE_THREADS = 8
 
 
 def serve(app: str, kind: type[BackendSettings]) -> None:
-    """Serve until SIGTERM or SIGINT; requests at work then have 30 s to finish.
+    """Serve until SIGTERM or SIGINT; requests at work are finished, new ones refused.
 
     Args:
         app: As for gunicorn, ``"package.module:create_app()"``; imported in each worker after the
@@ -47,7 +47,7 @@ class _Server(BaseApplication):
             "worker_class": "gthread",
             "threads": self._settings.max_queue + _SPARE_THREADS,
             "timeout": int(self._settings.predict_seconds) + 30,
-            "graceful_timeout": 30,
+            "graceful_timeout": int(self._settings.predict_seconds) + 5,
             "loglevel": "warning",
             "child_exit": _forget_worker,
         }

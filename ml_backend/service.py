@@ -2,28 +2,22 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
-
-import structlog
 
 from ml_backend.contract import Prediction, PredictRequest, Task
 from ml_backend.deadline import Deadline
 from ml_backend.errors import (
     BudgetError,
     BusyError,
-    ModelError,
     PromptError,
-    SegstudioError,
     TaskError,
 )
 from ml_backend.label_config import LabelConfig, parse_label_config
+from ml_backend.loading import Loading
 from ml_backend.predictor import Predictor
 from ml_backend.prompts import Context, parse_context
 from ml_backend.settings import BackendSettings
-
-log = structlog.get_logger(__name__)
 
 Outcome = Prediction | TaskError | None
 
@@ -32,17 +26,14 @@ class Service:
     """One predictor, loaded once in the background, shared by every request.
 
     Args:
-        load: Makes the predictor, model warmed; runs once, in a thread of its own.
+        load: Makes the predictor, model warmed.
         settings: Limits on queue, tasks and time.
     """
 
     def __init__(self, load: Callable[[], Predictor], settings: BackendSettings) -> None:
         self._settings = settings
         self._places = threading.BoundedSemaphore(settings.max_queue)
-        loader = ThreadPoolExecutor(1, thread_name_prefix="load-model")
-        self._loading = loader.submit(load)
-        self._loading.add_done_callback(_log_loaded)
-        loader.shutdown(wait=False)
+        self._loading = Loading(load)
 
     @property
     def predictor(self) -> Predictor:
@@ -52,15 +43,7 @@ class Service:
             BusyError: It is still loading.
             SegstudioError: It could not be loaded, and why.
         """
-        if not self._loading.done():
-            raise BusyError("the model is loading", "ask again in a few seconds")
-        error = self._loading.exception()
-        if error is None:
-            return self._loading.result()
-        if isinstance(error, SegstudioError):
-            # Raised once per request: without this its traceback would grow each time.
-            raise error.with_traceback(None)
-        raise ModelError(f"the model failed to load: {error!r}", "the log has the details")
+        return self._loading.predictor()
 
     def setup(self, label_config: str) -> str:
         """Check a label config against the model; returns the model version.
@@ -122,12 +105,3 @@ class Service:
             yield
         finally:
             self._places.release()
-
-
-def _log_loaded(loading: "Future[Predictor]") -> None:
-    error = loading.exception()
-    if error is None:
-        log.info("ready", model_version=loading.result().model_version)
-    else:
-        unexpected = not isinstance(error, SegstudioError)
-        log.error("model_failed", reason=str(error), exc_info=error if unexpected else None)

@@ -29,6 +29,10 @@ DAMAGE = (
 )
 """What Pillow is known to raise on damaged files."""
 
+START_OF_SCAN = b"\xff\xda"
+MOST_SCANS = 100
+"""Progressive JPEGs have about 10, with previews in their metadata a few more."""
+
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -59,6 +63,7 @@ def decode(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_pixels(image, max_pixels)
+            _check_scans(image, data)
             image.load()
             pixels = np.asarray(_to_rgb(_upright(image)))
     except UnidentifiedImageError as error:
@@ -80,6 +85,15 @@ def _check_pixels(image: Image.Image, max_pixels: int) -> None:
         raise ImageDecodeError(
             f"the image has {width} x {height} pixels, more than {max_pixels / 1e6:.3g} million",
             "make it smaller, or raise MAX_IMAGE_MEGAPIXELS",
+        )
+
+
+def _check_scans(image: Image.Image, data: bytes) -> None:
+    """Refuse a JPEG that goes over its pixels again and again: a small file, hours of decoding."""
+    if image.format in {"JPEG", "MPO"} and data.count(START_OF_SCAN) > MOST_SCANS:
+        raise ImageDecodeError(
+            f"the JPEG has more than {MOST_SCANS} scans",
+            "open it in an image editor and save it again",
         )
 
 
