@@ -1,0 +1,88 @@
+"""The Ray that the work is done on: one started here for the run, or a cluster that is there."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ml_backend.errors import SettingsError
+from segstudio.errors import StartError
+
+_OBJECT_STORE_BYTES = 512 << 20
+_CORES = 4
+"""Of a core group, which has one model: networks gain little from more threads."""
+
+_INSTALL = "pip install 'segstudio[bulk]'"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How many processes hold the model, and what each may use.
+
+    Attributes:
+        size: How many.
+        cpus: That Ray sets aside for each.
+        gpus: Likewise.
+        threads: Compute threads of each.
+    """
+
+    size: int
+    cpus: int
+    gpus: int
+    threads: int
+
+
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """Be part of a Ray cluster as long as the body runs.
+
+    Args:
+        address: Of a cluster, as ``ray.init`` takes it; empty: one is started here, for this run.
+
+    Raises:
+        SettingsError: Ray is not installed.
+        StartError: The cluster does not answer, or cannot be started.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise SettingsError(f"Ray is not installed here: {error}", _INSTALL) from None
+
+    local = {} if address else {"object_store_memory": _OBJECT_STORE_BYTES}
+    try:
+        ray.init(
+            address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            **local,
+        )
+    except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
+        raise StartError(f"no Ray at {address or 'this machine'}: {error}") from error
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def plan_pool(workers: int) -> Pool:
+    """Share the cluster among models: one a GPU, else one a group of cores.
+
+    Some processors stay free for fetching and decoding.
+
+    Args:
+        workers: How many models are wanted; 0: as many as fit.
+    """
+    import ray
+
+    has = ray.cluster_resources()
+    cpus, gpus = int(has.get("CPU", 1)), int(has.get("GPU", 0))
+    size = workers or gpus or max(cpus // _CORES, 1)
+    if gpus >= size:
+        return Pool(size, 1, 1, max(cpus // size, 1))
+    share = max(cpus // size, 1)
+    return Pool(size, max(share - 1, 1), 0, share)

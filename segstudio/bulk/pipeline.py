@@ -1,0 +1,108 @@
+"""The stages joined by Ray Data: it schedules, holds back what runs ahead, and repeats what died."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ml_backend.errors import SegstudioError
+from segstudio.bulk import worker
+from segstudio.bulk.cluster import Pool
+from segstudio.bulk.items import Item, Outcome
+
+if TYPE_CHECKING:
+    from segmentation_backend.settings import SegmentationSettings
+
+_BLOCK = 16
+"""Images that travel together: enough to be worth a task, few enough to be begun again."""
+
+_LOADER_CPUS = 0.5
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Makes predictions of one label config with one model.
+
+    Attributes:
+        settings: The segmentation backend's.
+        label_config: XML.
+        pool: How many models there are.
+        block: Images that travel together.
+    """
+
+    settings: "SegmentationSettings"
+    label_config: str
+    pool: Pool
+    block: int = _BLOCK
+
+    def model(self) -> worker.Model:
+        """Ask a worker what model it has.
+
+        Raises:
+            ModelError: It cannot be loaded.
+            LabelConfigError: It cannot serve the label config.
+        """
+        import ray
+
+        describe = ray.remote(worker.describe_model).options(num_cpus=1)
+        told = ray.get(describe.remote(self.settings, self.label_config))
+        if isinstance(told, SegstudioError):
+            raise told
+        return told
+
+    def predict(self, items: Iterable[Item], model: worker.Model) -> Iterator[Outcome]:
+        """Predict the items, in the order in which they get ready: each once, whatever dies."""
+        import ray.data
+
+        tables = list(_tables(items, self.block))
+        if not tables:
+            return
+        settings = self.settings.model_copy(update={"threads": self.pool.threads})
+        described = {
+            "model": model,
+            "min_region_fraction": settings.min_region_fraction,
+            "label_config": self.label_config,
+        }
+        predicted = (
+            ray.data.from_arrow(tables)
+            .map_batches(
+                worker.load_images,
+                batch_size=None,
+                fn_kwargs={"settings": settings},
+                num_cpus=_LOADER_CPUS,
+            )
+            .map_batches(
+                worker.Segmenter,
+                batch_size=None,
+                fn_constructor_kwargs={"settings": settings},
+                compute=ray.data.ActorPoolStrategy(size=self.pool.size),
+                num_cpus=self.pool.cpus,
+                num_gpus=self.pool.gpus,
+            )
+            .map_batches(
+                worker.make_predictions,
+                batch_size=None,
+                fn_kwargs=described,
+                num_cpus=_LOADER_CPUS,
+            )
+        )
+        for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
+            yield from map(_outcome, table.to_pylist())
+
+
+def _tables(items: Iterable[Item], size: int) -> Iterator[pa.Table]:
+    stream = iter(items)
+    while block := list(islice(stream, size)):
+        columns = {
+            "item": [item.to_json() for item in block],
+            "reference": [item.reference for item in block],
+        }
+        yield pa.table(columns)
+
+
+def _outcome(row: dict[str, Any]) -> Outcome:
+    prediction = json.loads(row["prediction"]) if row["prediction"] else None
+    return Outcome(Item.from_json(row["item"]), prediction, row["reason"])
