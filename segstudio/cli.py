@@ -17,6 +17,8 @@ from segstudio.commands.agreement import agreement
 from segstudio.commands.doctor import doctor
 from segstudio.commands.export import export
 from segstudio.commands.lint import lint
+from segstudio.commands.predict import predict
+from segstudio.commands.prewarm import prewarm
 from segstudio.console import EXIT_CODES
 
 app = typer.Typer(
@@ -37,6 +39,8 @@ app.command(epilog=EXIT_CODES)(agreement)
 app.command(epilog=EXIT_CODES)(export)
 app.command(epilog=EXIT_CODES)(doctor)
 app.command(epilog=EXIT_CODES)(lint)
+app.command(epilog=EXIT_CODES)(predict)
+app.command(epilog=EXIT_CODES)(prewarm)
 
 
 @app.callback()

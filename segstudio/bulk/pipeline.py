@@ -1,4 +1,4 @@
-"""The stages joined by Ray Data: it schedules, holds back what runs ahead, and repeats what died."""
+"""The stages joined by Ray Data: it schedules, holds back what runs ahead, repeats what died."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -80,7 +80,7 @@ def load_images(batch: Batch, settings: "SegmentationSettings") -> Iterator[Batc
         settings: Say where images come from and how large they may be.
 
     Yields:
-        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, and ``reason`` where there are none.
+        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, and ``reason`` why there are none.
     """
     source = _image_source(settings.image_settings)
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:

@@ -1,0 +1,114 @@
+"""A project of Label Studio: its tasks that lack a prediction, and where predictions go."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from google.api_core.retry import Retry
+
+from segstudio.bulk.items import Item, Outcome
+from segstudio.errors import LabelStudioError
+from segstudio.label_studio import LabelStudio
+
+_PAGE = 500
+_VERSIONS = "predictions_model_versions"
+
+
+def _passes(error: Exception) -> bool:
+    """Whether Label Studio may well answer if it is asked again."""
+    return isinstance(error, LabelStudioError) and (
+        error.status is None or error.status == 429 or error.status >= 500
+    )
+
+
+class ProjectPredictions:
+    """Reads tasks and writes predictions; whatever is written twice is there once.
+
+    Args:
+        label_studio: That the project is in.
+        project: Its id.
+        image_key: Of ``task.data``, that the label config shows the image of.
+        model_version: Of the predictions.
+        retry_seconds: How long a Label Studio that does not answer is asked again.
+    """
+
+    size = 50
+
+    def __init__(
+        self,
+        label_studio: LabelStudio,
+        project: int,
+        image_key: str,
+        model_version: str,
+        retry_seconds: float,
+    ) -> None:
+        self._label_studio = label_studio
+        self._project = project
+        self._image_key = image_key
+        self._version = model_version
+        self._again = Retry(
+            predicate=_passes, initial=1, maximum=20, multiplier=2, timeout=retry_seconds
+        )
+
+    def done(self) -> Iterator[str]:
+        """Nothing: ``items`` leaves out the tasks that have a prediction of this version."""
+        return iter(())
+
+    def items(self) -> Iterator[Item]:
+        """The tasks without a prediction of this version, a page of them at a time in memory."""
+        last = 0
+        while page := self._page(("greater", last), "id,data"):
+            for task in page:
+                if not self._predicted(task):
+                    reference = str(task["data"].get(self._image_key, ""))
+                    yield Item(f"task {task['id']}", reference, task=task["id"])
+            last = int(page[-1]["id"])
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write predictions of tasks that are still there and have none of this version.
+
+        Raises:
+            LabelStudioError: It refuses them, or does not answer for too long.
+        """
+        by_task = {o.item.task: o.prediction for o in outcomes if o.item.task is not None}
+        self._again(self._write)(by_task)
+
+    def _write(self, by_task: dict[int, Any]) -> None:
+        # Asked each time: an answer that got lost may have left the predictions behind.
+        there = self._page(("in_list", sorted(by_task)), "id")
+        lacking = [int(task["id"]) for task in there if not self._predicted(task)]
+        if not lacking:
+            return
+        body = [{"task": id_, **by_task[id_]} for id_ in lacking]
+        path = f"/api/projects/{self._project}/import/predictions"
+        created = self._label_studio.call("POST", path, json=body)["created"]
+        if created != len(body):
+            raise LabelStudioError(
+                f"Label Studio took {created} of {len(body)} predictions",
+                "was the label config of the project changed meanwhile? run it again",
+                400,
+            )
+
+    def _predicted(self, task: dict[str, Any]) -> bool:
+        return self._version in str(task.get(_VERSIONS) or "").split(",")
+
+    def _page(self, ids: tuple[str, Any], include: str) -> list[dict[str, Any]]:
+        operator, value = ids
+        chosen = {
+            "filter": "filter:tasks:id",
+            "operator": operator,
+            "type": "Number",
+            "value": value,
+        }
+        query = {"filters": {"conjunction": "and", "items": [chosen]}, "ordering": ["tasks:id"]}
+        params = {
+            "project": self._project,
+            "fields": "all",
+            "include": f"{include},{_VERSIONS}",
+            "resolve_uri": "false",
+            "page_size": _PAGE,
+            "query": json.dumps(query),
+        }
+        answer = self._again(self._label_studio.call)("GET", "/api/tasks", params=params)
+        tasks: Iterable[dict[str, Any]] = answer["tasks"]
+        return list(tasks)
