@@ -1,7 +1,7 @@
 """A project's label config, reduced to what masks need: controls, their labels, their image."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from xml.etree.ElementTree import tostring
 
@@ -75,10 +75,12 @@ class LabelConfig:
     Attributes:
         controls: Controls with labels, of any type.
         image_keys: Name of each image tag → the key in ``task.data`` that holds its reference.
+        xml: What it was parsed from.
     """
 
     controls: tuple[Control, ...]
     image_keys: dict[str, str]
+    xml: str = field(repr=False)
 
     def mask_control(self, to_name: str | None = None) -> Control:
         """The control that takes masks: brush, else polygons, else boxes.
@@ -125,7 +127,7 @@ def parse_label_config(xml: str) -> LabelConfig:
         for to_name in tag.to_name[:1]
         if to_name in image_keys and tag.labels_attrs
     )
-    return LabelConfig(controls, image_keys)
+    return LabelConfig(controls, image_keys, xml)
 
 
 def _parse(xml: str) -> LabelInterface:

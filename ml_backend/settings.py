@@ -87,6 +87,13 @@ class BackendSettings(BaseSettings):
         return self
 
     @property
+    def login(self) -> tuple[str, str] | None:
+        """Name and password of basic auth; None without."""
+        if not (self.basic_auth_user and self.basic_auth_pass):
+            return None
+        return self.basic_auth_user, self.basic_auth_pass.get_secret_value()
+
+    @property
     def compute_threads(self) -> int:
         """``threads``, or what the CPU quota leaves each worker."""
         return self.threads or max(available_cpus() // self.workers, 1)

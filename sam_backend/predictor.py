@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-import numpy as np
-
 from ml_backend.contract import Prediction, Task
 from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
@@ -16,9 +14,9 @@ from ml_backend.prompts import Context
 from ml_backend.regions import mask_regions
 from sam_backend.embeddings import EmbeddingKey, Embeddings, EmbeddingStore
 from sam_backend.lanes import Lane, Quiet
-from sam_backend.models.base import Embedding, Mask, PromptableModel
+from sam_backend.models.base import Embedding, PromptableModel
 from sam_backend.objects import prompted_objects
-from sam_backend.refinement import Refiner
+from sam_backend.refinement import Found, Refiner
 from sam_backend.targets import check_tools, find_target, prompted_images
 
 Prewarmed = Literal["made", "kept"]
@@ -127,22 +125,19 @@ class SamPredictor:
     ) -> Prediction:
         target = find_target(context, label_config)
         reference = image_reference(task, label_config, target.control.to_name)
-        masks = self._segment(reference, context, deadline)
-        pixels = np.logical_or.reduce([mask.pixels for mask in masks])
-        score = min(mask.score for mask in masks)
+        found = self._segment(reference, context, deadline)
         return Prediction(
-            result=mask_regions(pixels, target.control, target.label, score),
-            score=score,
+            result=mask_regions(found.pixels, target.control, target.label, found.score),
+            score=found.score,
             model_version=self._version,
         )
 
-    def _segment(self, reference: str, context: Context, deadline: Deadline) -> list[Mask]:
-        """One mask of (H, W) for each object that the labeler showed."""
+    def _segment(self, reference: str, context: Context, deadline: Deadline) -> Found:
+        """All that the labeler showed."""
         key, embedding = self._embedding(reference, deadline)
         objects = prompted_objects(context, embedding.height, embedding.width)
         return self._clicks.run(
-            lambda: [self._refiner.segment(key, embedding, each, deadline) for each in objects],
-            deadline,
+            lambda: self._refiner.find(key, embedding, objects, deadline), deadline
         )
 
     def _embedding(self, reference: str, deadline: Deadline) -> tuple[EmbeddingKey, Embedding]:

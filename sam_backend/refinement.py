@@ -1,5 +1,11 @@
 """Clicks build on each other: a mask is refined from the mask of the clicks before."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
 from ml_backend.deadline import Deadline
 from sam_backend.embeddings import EmbeddingKey
 from sam_backend.models.base import Embedding, Mask, PromptableModel, Prompts
@@ -15,6 +21,24 @@ clicks ended at IoU 0.884 this way, and at 0.891 when each built on the one befo
 _MASK_BYTES = 64 << 20
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What all prompts of a labeler show together.
+
+    Attributes:
+        pixels: (H, W) bool at the original image's size.
+        score: The least of the objects'.
+    """
+
+    pixels: npt.NDArray[np.bool_]
+    score: float
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.pixels.nbytes
+
+
 class Refiner:
     """Answers prompts with masks, as if every click had been answered one after the other.
 
@@ -25,6 +49,37 @@ class Refiner:
     def __init__(self, model: PromptableModel) -> None:
         self._model = model
         self._masks: LruCache[tuple[EmbeddingKey, Prompts], Mask] = LruCache(_MASK_BYTES)
+        self._found: LruCache[tuple[EmbeddingKey, tuple[Prompts, ...]], Found] = LruCache(
+            _MASK_BYTES
+        )
+
+    def find(
+        self,
+        key: EmbeddingKey,
+        embedding: Embedding,
+        objects: Sequence[Prompts],
+        deadline: Deadline,
+    ) -> Found:
+        """One mask of all objects; arguments and errors as of ``segment``.
+
+        Boxes come one by one, all earlier ones with each: what these show together is kept, so that
+        the hundredth takes no longer than the first.
+        """
+        wanted = tuple(objects)
+        count = len(wanted)
+        while count and not self._found.has((key, wanted[:count])):
+            count -= 1
+        found = self._found.get((key, wanted[:count]))
+        for done in range(count if found else 0, len(wanted)):
+            mask = self.segment(key, embedding, wanted[done], deadline)
+            found = Found(
+                mask.pixels | found.pixels if found else mask.pixels,
+                min(mask.score, found.score) if found else mask.score,
+            )
+            self._found.put((key, wanted[: done + 1]), found)
+        if found is None:
+            raise ValueError("no object")
+        return found
 
     def segment(
         self, key: EmbeddingKey, embedding: Embedding, prompts: Prompts, deadline: Deadline

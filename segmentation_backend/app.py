@@ -5,9 +5,12 @@ from flask import Flask
 import ml_backend.api
 from ml_backend.images import ImageSource
 from ml_backend.logs import configure_logging
+from ml_backend.metrics import Metrics
+from ml_backend.predictor import Predictor
 from ml_backend.settings import read_settings
 from segmentation_backend.models.registry import load_model
 from segmentation_backend.predictor import SegmentationPredictor
+from segmentation_backend.relay import Relay, RelayingPredictor
 from segmentation_backend.settings import SegmentationSettings
 
 
@@ -15,7 +18,15 @@ def create_app() -> Flask:
     """Make the app from the environment's settings; the model loads in the background."""
     settings = read_settings(SegmentationSettings)
     configure_logging(settings.log_level)
-    return ml_backend.api.create_app(lambda: load_predictor(settings), settings)
+    metrics = Metrics()
+    url = settings.sam_prewarm_url
+    relay = Relay(url, settings.login, metrics) if url else None
+
+    def load() -> Predictor:
+        predictor = load_predictor(settings)
+        return predictor if relay is None else RelayingPredictor(predictor, relay)
+
+    return ml_backend.api.create_app(load, settings, metrics)
 
 
 def load_predictor(settings: SegmentationSettings) -> SegmentationPredictor:

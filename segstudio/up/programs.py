@@ -70,8 +70,9 @@ def backends(settings: UpSettings, variables: Mapping[str, str]) -> tuple[Progra
         settings: Tells the ports.
         variables: Go before the caller's own environment, which the backends otherwise get.
     """
+    prewarm = {"SAM_PREWARM_URL": f"http://{ADDRESS}:{settings.sam_port}/prewarm"}
     return (
-        _backend("segmentation", settings.segmentation_port, variables),
+        _backend("segmentation", settings.segmentation_port, {**variables, **prewarm}),
         _backend("sam", settings.sam_port, variables),
     )
 

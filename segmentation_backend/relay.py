@@ -1,0 +1,153 @@
+"""Tells the sam backend of opened tasks: Label Studio asks only the first backend about them."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import httpx
+import msgspec
+import structlog
+
+from ml_backend.contract import Prediction, Task
+from ml_backend.deadline import Deadline
+from ml_backend.errors import TaskError
+from ml_backend.label_config import LabelConfig
+from ml_backend.metrics import Metrics
+from ml_backend.predictor import Predictor
+from ml_backend.prompts import Context
+
+log = structlog.get_logger(__name__)
+
+MOST_BYTES = 16 << 20
+"""Of what waits to be sent; beyond, the oldest is dropped."""
+
+LONGEST_REFERENCE = 1 << 20
+"""Characters of a reference that is passed on; a longer one is a whole image in itself."""
+
+_TASKS_EACH = 50
+_TIMEOUT = httpx.Timeout(5, connect=1)
+_REST_SECONDS = 5.0
+
+
+class Relay:
+    """Posts tasks in the background: whoever hands them over neither waits nor hears of trouble.
+
+    Args:
+        url: That takes them, ``http://sam:9090/prewarm``.
+        login: Name and password for basic auth, where it asks for them.
+        metrics: Count.
+    """
+
+    def __init__(self, url: str, login: tuple[str, str] | None, metrics: Metrics) -> None:
+        self._url = url
+        self._client = httpx.Client(auth=login, timeout=_TIMEOUT, trust_env=False)
+        self._tasks = metrics.counter(
+            "segstudio_relayed_tasks_total",
+            "Opened tasks that the sam backend was told of: sent, failed, or dropped",
+            "outcome",
+        )
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._bytes = 0
+        self._failing = False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="relay", daemon=True).start()
+
+    def send(self, tasks: Sequence[Task], label_config: LabelConfig) -> None:
+        """Take tasks to be passed on; returns at once."""
+        parts = [part for task in tasks if (part := _reduced(task, label_config))["data"]]
+        for start in range(0, len(parts), _TASKS_EACH):
+            some = parts[start : start + _TASKS_EACH]
+            body = msgspec.json.encode({"tasks": some, "label_config": label_config.xml})
+            self._put(len(some), body)
+
+    def _put(self, count: int, body: bytes) -> None:
+        with self._changed:
+            self._waiting.append((count, body))
+            self._bytes += len(body)
+            while self._bytes > MOST_BYTES:
+                self._tasks.labels("dropped").inc(self._take()[0])
+            self._changed.notify()
+
+    def _take(self) -> tuple[int, bytes]:
+        count, body = self._waiting.popleft()
+        self._bytes -= len(body)
+        return count, body
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                count, body = self._take()
+            self._tasks.labels("sent" if self._post(body) else "failed").inc(count)
+
+    def _post(self, body: bytes) -> bool:
+        try:
+            headers = {"Content-Type": "application/json"}
+            self._client.post(self._url, content=body, headers=headers).raise_for_status()
+        except httpx.HTTPError as error:
+            if not self._failing:
+                log.warning("relay_fails", url=self._url, reason=repr(error))
+            self._failing = True
+            with self._changed:  # what comes meanwhile waits, as far as there is room
+                self._changed.wait_for(lambda: False, _REST_SECONDS)
+            return False
+        if self._failing:
+            log.info("relay_works_again", url=self._url)
+        self._failing = False
+        return True
+
+
+def _reduced(task: Task, label_config: LabelConfig) -> dict[str, Any]:
+    """A task with its images' references and nothing else of its data."""
+    found = {key: task.data.get(key) for key in label_config.image_keys.values()}
+    data = {
+        key: reference
+        for key, reference in found.items()
+        if isinstance(reference, str) and len(reference) <= LONGEST_REFERENCE
+    }
+    return {"id": task.id, "project": task.project, "data": data}
+
+
+class RelayingPredictor:
+    """A predictor that answers as another does, and passes the tasks of a batch on.
+
+    Args:
+        predictor: That answers.
+        relay: Gets the tasks, before they are answered.
+    """
+
+    def __init__(self, predictor: Predictor, relay: Relay) -> None:
+        self._predictor = predictor
+        self._relay = relay
+
+    @property
+    def model_version(self) -> str:
+        """See ``Predictor``."""
+        return self._predictor.model_version
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """See ``Predictor``."""
+        return self._predictor.classes
+
+    def check(self, label_config: LabelConfig) -> None:
+        """See ``Predictor``."""
+        self._predictor.check(label_config)
+
+    def predict(
+        self,
+        tasks: Sequence[Task],
+        context: Context | None,
+        *,
+        label_config: LabelConfig,
+        deadline: Deadline,
+    ) -> Iterator[Prediction | TaskError | None]:
+        """See ``Predictor``."""
+        if context is None:
+            self._relay.send(tasks, label_config)
+        return self._predictor.predict(tasks, context, label_config=label_config, deadline=deadline)
+
+    def fit(self, event: str, data: Mapping[str, Any]) -> None:
+        """See ``Predictor``."""
+        self._predictor.fit(event, data)
