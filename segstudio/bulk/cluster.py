@@ -51,14 +51,13 @@ def joined(address: str) -> Iterator[None]:
     except ImportError as error:
         raise SettingsError(f"Ray is not installed here: {error}", _INSTALL) from None
 
-    local = {} if address else {"object_store_memory": _OBJECT_STORE_BYTES}
     try:
         ray.init(
             address or "local",
             include_dashboard=None if address else False,
+            object_store_memory=None if address else _OBJECT_STORE_BYTES,
             log_to_driver=False,
             logging_level=logging.WARNING,
-            **local,
         )
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         raise StartError(f"no Ray at {address or 'this machine'}: {error}") from error
@@ -80,7 +79,7 @@ def plan_pool(workers: int) -> Pool:
     """
     import ray
 
-    has = ray.cluster_resources()
+    has = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus, gpus = int(has.get("CPU", 1)), int(has.get("GPU", 0))
     size = workers or gpus or max(cpus // _CORES, 1)
     if gpus >= size:

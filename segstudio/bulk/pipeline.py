@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 
 from ml_backend.errors import SegstudioError
 from segstudio.bulk import worker
@@ -90,7 +90,7 @@ class Pipeline:
             )
         )
         for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
-            yield from map(_outcome, table.to_pylist())
+            yield from map(_outcome, cast(pa.Table, table).to_pylist())
 
 
 def _tables(items: Iterable[Item], size: int) -> Iterator[pa.Table]:

@@ -7,7 +7,7 @@ from typing import Any
 from google.api_core.retry import Retry
 
 from segstudio.bulk.items import Item, Outcome
-from segstudio.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError
 from segstudio.label_studio import LabelStudio
 
 _PAGE = 500

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from segstudio.bulk.items import Outcome
 from segstudio.bulk.stores import Store
@@ -102,5 +102,5 @@ def encode(tasks: Sequence[Mapping[str, Any]], format_: ShardFormat) -> bytes:
     file = io.BytesIO()
     # Parquet knows no group without fields.
     filled = [{name: value for name, value in task.items() if value} for task in tasks]
-    pq.write_table(pa.Table.from_pylist(filled), file, compression="zstd")  # type: ignore[no-untyped-call]
+    pq.write_table(pa.Table.from_pylist(filled), file, compression="zstd")
     return file.getvalue()

@@ -4,7 +4,7 @@ This is the one module beside the backends that imports them, and only where it 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -22,7 +22,7 @@ from ml_backend.settings import read_settings
 if TYPE_CHECKING:
     from segmentation_backend.settings import SegmentationSettings
 
-Batch = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
+Batch = Any
 """Column to values, as Ray Data hands them over and takes them back."""
 
 _FETCHES = 8
