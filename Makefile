@@ -27,10 +27,15 @@ test-containers: docker $(VENV)/.dev chromium  ## Build the images, try docker c
 	$(BIN)/pytest -v -o log_cli=true -o log_cli_level=INFO tests/containers $(ARGS)
 
 .PHONY: lint
-lint: $(VENV)/.dev  ## Check style, format and types
+lint: $(VENV)/.dev audit  ## Check style, format, types and security
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio training
+
+.PHONY: audit
+audit: $(VENV)/.dev  ## Look for known vulnerabilities in the locked requirements
+	$(BIN)/python .ci/audit.py requirements/runtime.txt requirements/dev.txt requirements/uv.txt
 
 .PHONY: format
 format: $(VENV)/.dev  ## Format the code and mend what can be mended by itself

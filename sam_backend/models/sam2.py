@@ -62,7 +62,8 @@ class SegmentAnything2:
         """
         folder = weights.check(models_dir)
         network: Any = read_pretrained(Sam2Model, folder, _image_config(folder))
-        processor = Sam2Processor.from_pretrained(folder, local_files_only=True)
+        # A checked folder, no name on a hub.
+        processor = Sam2Processor.from_pretrained(folder, local_files_only=True)  # nosec B615
         return cls(network.to(device), processor, weights.version, dtype or fast_dtype(device))
 
     @property

@@ -64,9 +64,12 @@ class SegformerGarmentModel:
             ModelError: A file is missing or not what its name says.
         """
         folder = weights.check(models_dir)
-        config = SegformerConfig.from_pretrained(folder, local_files_only=True)
+        # A checked folder, no name on a hub.
+        config = SegformerConfig.from_pretrained(folder, local_files_only=True)  # nosec B615
         network: Any = read_pretrained(SegformerForSemanticSegmentation, folder, config)
-        processor = SegformerImageProcessor.from_pretrained(folder, local_files_only=True)
+        processor = SegformerImageProcessor.from_pretrained(  # nosec B615
+            folder, local_files_only=True
+        )
         return cls(network.to(device, dtype or fast_dtype(device)), processor, weights.version)
 
     @property

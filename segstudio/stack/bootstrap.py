@@ -40,7 +40,8 @@ def bootstrap(
     """
     memo = memory / _MEMO
     project = int(memo.read_text()) if memo.exists() else None
-    wanted = Wanted(pair, photographs, Path("/tmp/samples"))  # noqa: S108 - a tmpfs of our own
+    # A tmpfs of our own.
+    wanted = Wanted(pair, photographs, Path("/tmp/samples"))  # noqa: S108 # nosec B108
     try:
         return bring_up_to_date(
             label_studio, project, wanted, lambda id_: _note(memo, id_), advance
