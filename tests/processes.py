@@ -22,6 +22,12 @@ class Backend:
     process: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        return host, int(port)
+
     def stop(self) -> int:
         """Ask it to end as an operator does; the exit status."""
         self.process.send_signal(signal.SIGTERM)
@@ -36,8 +42,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_backend(package: str, folder: Path, **variables: str) -> Iterator[Backend]:
-    """Start ``python -m package`` with settings, wait until it is ready, end it afterwards."""
+def started_backend(package: str, folder: Path, **variables: str) -> Iterator[Backend]:
+    """Start ``python -m package`` with settings, end it afterwards."""
     port = free_port()
     own = {"PORT": str(port), "HOST": "127.0.0.1", "IMAGE_CACHE_DIR": str(folder / "images")}
     log = folder / f"{package}.log"
@@ -50,11 +56,18 @@ def running_backend(package: str, folder: Path, **variables: str) -> Iterator[Ba
         )
     backend = Backend(f"http://127.0.0.1:{port}", process, log)
     try:
-        _wait_until_ready(backend)
         yield backend
     finally:
         if process.poll() is None:
             backend.stop()
+
+
+@contextmanager
+def running_backend(package: str, folder: Path, **variables: str) -> Iterator[Backend]:
+    """Start a backend, wait until it is ready, end it afterwards."""
+    with started_backend(package, folder, **variables) as backend:
+        _wait_until_ready(backend)
+        yield backend
 
 
 def _wait_until_ready(backend: Backend) -> None:

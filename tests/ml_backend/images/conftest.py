@@ -46,12 +46,12 @@ class _HttpServer(ThreadingHTTPServer):
 class Server:
     """Answers each path (without query) as told, 404 otherwise, and remembers the requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.requests: list[Request] = []
         self.replies: dict[str, Reply | Callable[[Request], Reply]] = {}
         self.raw: dict[str, Callable[[socket.socket], None]] = {}
         self.stopping = threading.Event()
-        self.http = _HttpServer(("127.0.0.1", 0), self._handler())
+        self.http = _HttpServer(("127.0.0.1", port), self._handler())
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
 
