@@ -109,6 +109,5 @@ class Prewarmer:
             if isinstance(outcome, TaskError):
                 log.info("prewarm_lacks", task=order.task.id, reason=str(outcome))
         if order.opened:
-            # Reversed, since the last to be put before all others is the first of them.
-            coming = reversed(self._ahead(order.task))
+            coming = self._ahead(order.task)
             self._add(_Order(task, order.label_config, opened=False) for task in coming)

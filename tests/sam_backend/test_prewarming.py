@@ -1,5 +1,6 @@
 """Tasks that were opened are ready before they are clicked on, and nobody waits for that."""
 
+import base64
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from sam_backend.predictor import SamPredictor
 from sam_backend.prewarming import WAITING, Ahead, Prewarmer
 from sam_backend.settings import SamSettings
 from sam_backend.stores.lru import LruCache
-from tests.ml_backend.file_server import FileServer, serving
+from tests.ml_backend.file_server import serving
 from tests.sam_backend.calls import body, click
 from tests.sam_backend.scenes import LABEL_CONFIG, FillModel, Pixels, data_uri, draw, soon
 from tests.waiting import eventually
@@ -116,23 +117,18 @@ def test_a_known_image_of_an_unchanging_reference_is_not_fetched_again(tmp_path:
         assert len(server.asked) == 1
 
 
-def test_a_picture_at_an_address_that_may_change_is_looked_at_again_when_its_copy_is_gone(
-    tmp_path: Path,
+def test_a_copy_on_disk_stands_for_an_image_and_equal_images_are_prepared_once(
+    predictor: SamPredictor, model: FillModel
 ) -> None:
-    model = FillModel()
     with serving() as server:
-        _serve_two_versions(server, make_predictor(model, tmp_path))
+        server.files["/a.png"] = _png(1)
+        server.files["/b.png"] = server.files["/c.png"] = _png(2)
+        _prewarm(predictor, f"{server.url}/a.png", "made")
+        _prewarm(predictor, f"{server.url}/a.png", "kept")
+        assert len(server.asked) == 1
+        _prewarm(predictor, f"{server.url}/b.png", "made")
+        _prewarm(predictor, f"{server.url}/c.png", "kept")
     assert len(model.embedded) == 2
-
-
-def _serve_two_versions(server: FileServer, predictor: SamPredictor) -> None:
-    server.files["/a.png"] = _png(1)
-    _prewarm(predictor, f"{server.url}/a.png", "made")
-    _prewarm(predictor, f"{server.url}/a.png", "kept")
-    assert len(server.asked) == 1
-    server.files["/a.png"] = server.files["/b.png"] = _png(2)
-    _prewarm(predictor, f"{server.url}/b.png", "made")
-    _prewarm(predictor, f"{server.url}/a.png?2", "kept")  # by its content
 
 
 def _prewarm(predictor: SamPredictor, reference: str, outcome: str) -> None:
@@ -141,8 +137,6 @@ def _prewarm(predictor: SamPredictor, reference: str, outcome: str) -> None:
 
 
 def _png(number: int = 1) -> bytes:
-    import base64
-
     scene = draw([(64, 48, 20)])
     scene[0, 0] = number
     return base64.b64decode(data_uri(scene).partition(",")[2])
