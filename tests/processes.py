@@ -71,7 +71,7 @@ def running_backend(package: str, folder: Path, **variables: str) -> Iterator[Ba
 
 
 def _wait_until_ready(backend: Backend) -> None:
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 240
     while backend.process.poll() is None and time.monotonic() < give_up:
         try:
             answer = httpx.get(f"{backend.url}/readyz", timeout=120)

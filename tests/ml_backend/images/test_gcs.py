@@ -148,11 +148,14 @@ def test_a_bucket_that_hangs_is_left(bucket: Server, settings: Make) -> None:
     assert time.monotonic() - started < 4
 
 
-def test_a_bucket_that_drips_is_left_at_the_deadline(bucket: Server, source: ImageSource) -> None:
+@pytest.mark.parametrize("size", [1, 0x2000])
+def test_a_bucket_that_drips_is_left_at_the_deadline(
+    size: int, bucket: Server, source: ImageSource
+) -> None:
     def drip(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while not bucket.stopping.wait(0.02):
-            connection.sendall(b"2000\r\n" + b"x" * 0x2000 + b"\r\n")
+            connection.sendall(f"{size:x}\r\n".encode() + b"x" * size + b"\r\n")
 
     bucket.raw[OBJECT] = drip
     with pytest.raises(ImageFetchError, match="did not arrive within"):
