@@ -80,10 +80,11 @@ class NewProject:
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task to be made: what the labeling page shows, and what only programs read."""
+    """A task to be made: what the labeling page shows, what only programs read, predictions."""
 
     data: Mapping[str, str]
     meta: Mapping[str, str]
+    predictions: Sequence[Mapping[str, Any]] = ()
 
 
 class LabelStudio:
@@ -233,7 +234,10 @@ class LabelStudio:
 
     def create_tasks(self, project: int, tasks: Sequence[NewTask]) -> None:
         """Add tasks to the project."""
-        body = [{"data": dict(task.data), "meta": dict(task.meta)} for task in tasks]
+        body = [
+            {"data": dict(t.data), "meta": dict(t.meta), "predictions": list(t.predictions)}
+            for t in tasks
+        ]
         self.call("POST", f"/api/projects/{project}/import", json=body)
 
     def pages(self, path: str, key: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

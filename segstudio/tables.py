@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ml_backend.errors import SegstudioError
 
@@ -30,10 +30,12 @@ class Row:
     Attributes:
         number: 1 for the first below the header.
         values: By column; every column is there.
+        predictions: Made beforehand, in Label Studio's terms; only shards have them.
     """
 
     number: int
     values: Mapping[str, str]
+    predictions: tuple[Mapping[str, Any], ...] = ()
 
 
 class Table(Protocol):

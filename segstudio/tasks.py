@@ -55,7 +55,7 @@ class TaskRule:
         identifier = row.values[self.identifier_column]
         data = {name: row.values[name] for name in (self.identifier_column, *self.meta)}
         data[self.image_key] = row.values[self.image_column]
-        return NewTask(data, {IDENTIFIER: identifier})
+        return NewTask(data, {IDENTIFIER: identifier}, row.predictions)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def joined(address: str) -> Iterator[None]:
         StartError: The cluster does not answer, or cannot be started.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
@@ -61,8 +62,9 @@ def joined(address: str) -> Iterator[None]:
         )
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         raise StartError(f"no Ray at {address or 'this machine'}: {error}") from error
+    # What Ray logs is in its own files; what people see is ours.
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
         yield
     finally:

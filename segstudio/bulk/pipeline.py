@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
@@ -12,9 +13,6 @@ from ml_backend.errors import SegstudioError
 from segstudio.bulk import worker
 from segstudio.bulk.cluster import Pool
 from segstudio.bulk.items import Item, Outcome
-
-if TYPE_CHECKING:
-    from segmentation_backend.settings import SegmentationSettings
 
 _BLOCK = 16
 """Images that travel together: enough to be worth a task, few enough to be begun again."""
@@ -30,12 +28,14 @@ class Pipeline:
         settings: The segmentation backend's.
         label_config: XML.
         pool: How many models there are.
+        load: Makes the model, on a worker.
         block: Images that travel together.
     """
 
-    settings: "SegmentationSettings"
+    settings: "worker.Settings"
     label_config: str
     pool: Pool
+    load: worker.Load = worker.load_model
     block: int = _BLOCK
 
     def model(self) -> worker.Model:
@@ -48,7 +48,7 @@ class Pipeline:
         import ray
 
         describe = ray.remote(worker.describe_model).options(num_cpus=1)
-        told = ray.get(describe.remote(self.settings, self.label_config))
+        told = ray.get(describe.remote(self.load, self.settings, self.label_config))
         if isinstance(told, SegstudioError):
             raise told
         return told
@@ -61,31 +61,30 @@ class Pipeline:
         if not tables:
             return
         settings = self.settings.model_copy(update={"threads": self.pool.threads})
-        described = {
-            "model": model,
-            "min_region_fraction": settings.min_region_fraction,
-            "label_config": self.label_config,
-        }
+        predict = partial(
+            worker.make_predictions,
+            model=model,
+            min_region_fraction=settings.min_region_fraction,
+            label_config=self.label_config,
+        )
         predicted = (
             ray.data.from_arrow(tables)
             .map_batches(
-                worker.load_images,
+                partial(worker.load_images, settings=settings),
                 batch_size=None,
-                fn_kwargs={"settings": settings},
                 num_cpus=_LOADER_CPUS,
             )
             .map_batches(
                 worker.Segmenter,
                 batch_size=None,
-                fn_constructor_kwargs={"settings": settings},
+                fn_constructor_kwargs={"load": self.load, "settings": settings},
                 compute=ray.data.ActorPoolStrategy(size=self.pool.size),
                 num_cpus=self.pool.cpus,
                 num_gpus=self.pool.gpus,
             )
             .map_batches(
-                worker.make_predictions,
+                predict,
                 batch_size=None,
-                fn_kwargs=described,
                 num_cpus=_LOADER_CPUS,
             )
         )

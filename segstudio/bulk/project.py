@@ -1,13 +1,14 @@
 """A project of Label Studio: its tasks that lack a prediction, and where predictions go."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from google.api_core.exceptions import RetryError
 from google.api_core.retry import Retry
 
-from segstudio.bulk.items import Item, Outcome
 from ml_backend.errors import LabelStudioError
+from segstudio.bulk.items import Item, Outcome
 from segstudio.label_studio import LabelStudio
 
 _PAGE = 500
@@ -71,7 +72,7 @@ class ProjectPredictions:
             LabelStudioError: It refuses them, or does not answer for too long.
         """
         by_task = {o.item.task: o.prediction for o in outcomes if o.item.task is not None}
-        self._again(self._write)(by_task)
+        self._patiently(self._write, by_task)
 
     def _write(self, by_task: dict[int, Any]) -> None:
         # Asked each time: an answer that got lost may have left the predictions behind.
@@ -88,6 +89,12 @@ class ProjectPredictions:
                 "was the label config of the project changed meanwhile? run it again",
                 400,
             )
+
+    def _patiently(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        try:
+            return self._again(work)(*args, **options)
+        except RetryError as error:
+            raise (error.cause or error) from None
 
     def _predicted(self, task: dict[str, Any]) -> bool:
         return self._version in str(task.get(_VERSIONS) or "").split(",")
@@ -109,6 +116,6 @@ class ProjectPredictions:
             "page_size": _PAGE,
             "query": json.dumps(query),
         }
-        answer = self._again(self._label_studio.call)("GET", "/api/tasks", params=params)
+        answer = self._patiently(self._label_studio.call, "GET", "/api/tasks", params=params)
         tasks: Iterable[dict[str, Any]] = answer["tasks"]
         return list(tasks)

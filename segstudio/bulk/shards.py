@@ -18,9 +18,9 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from segstudio.bulk.items import Outcome
 from segstudio.bulk.stores import Store
+from segstudio.shards import FOLDER
 from segstudio.tables import TableError
 
-SHARDS = "shards"
 _LEDGER = "ledger"
 _ABOUT = "about.json"
 
@@ -75,7 +75,7 @@ class Shards:
                 f"label config; this would be {about.model_version}",
                 "choose another --out",
             )
-        self._parts = {name.partition(".")[0] for name in store.names(SHARDS)}
+        self._parts = {name.partition(".")[0] for name in store.names(FOLDER)}
 
     def done(self) -> Iterator[str]:
         """The keys of all images that are in shards."""
@@ -91,7 +91,7 @@ class Shards:
         keys = json.dumps([outcome.item.key for outcome in outcomes])
         self._store.write(f"{_LEDGER}/{part}.keys", keys.encode())
         content = encode([outcome.as_task for outcome in outcomes], self._format)
-        self._store.write(f"{SHARDS}/{part}.{self._format}", content)
+        self._store.write(f"{FOLDER}/{part}.{self._format}", content)
         self._parts.add(part)
 
 

@@ -4,11 +4,11 @@ This is the one module beside the backends that imports them, and only where it 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,14 @@ from ml_backend.label_config import parse_label_config
 from ml_backend.settings import read_settings
 
 if TYPE_CHECKING:
+    from segmentation_backend.models.base import GarmentModel
     from segmentation_backend.settings import SegmentationSettings
+
+Settings: TypeAlias = "SegmentationSettings"
+"""The segmentation backend's; a worker gets them from whoever started the run."""
+
+Load = Callable[["SegmentationSettings"], "GarmentModel"]
+"""Makes the model, where it is needed."""
 
 Batch = Any
 """Column to values, as Ray Data hands them over and takes them back."""
@@ -57,15 +64,24 @@ def backend_settings(**changes: object) -> "SegmentationSettings":
     return settings.model_copy(update={"image_cache_mb": 0, **changes})
 
 
-def describe_model(settings: "SegmentationSettings", label_config: str) -> Model | SegstudioError:
+def load_model(settings: "SegmentationSettings") -> "GarmentModel":
+    """The model that the segmentation backend would load with these settings."""
+    from segmentation_backend.models.registry import load_model
+
+    return load_model(settings)
+
+
+def describe_model(
+    load: Load, settings: "SegmentationSettings", label_config: str
+) -> Model | SegstudioError:
     """Load the model, and see that it can serve the label config; errors are given back.
 
     Ray would wrap what is raised on a worker into an error of its own.
     """
-    from segmentation_backend.app import load_predictor
+    from segmentation_backend.predictor import SegmentationPredictor
 
     try:
-        predictor = load_predictor(settings)
+        predictor = SegmentationPredictor(load(settings), ImageSource(settings.image_settings), 0)
         predictor.check(parse_label_config(label_config))
     except SegstudioError as error:
         return error.with_traceback(None)
@@ -114,10 +130,8 @@ def _decoded(encoded: EncodedImage | TaskError) -> tuple[npt.NDArray[np.uint8], 
 class Segmenter:
     """The model in a process of its own, for as many images as come."""
 
-    def __init__(self, settings: "SegmentationSettings") -> None:
-        from segmentation_backend.models.registry import load_model
-
-        self._model = load_model(settings)
+    def __init__(self, load: Load, settings: "SegmentationSettings") -> None:
+        self._model = load(settings)
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
         """Class maps: ``indices`` (H, W) uint8 and ``scores`` (C,) float32 in place of pixels."""

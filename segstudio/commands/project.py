@@ -37,7 +37,11 @@ def create(
     ],
     title: Annotated[str, typer.Option(help="Of the project; copies get a number behind it.")],
     tasks: Annotated[
-        Path, typer.Option(help="CSV with a row an image, as `segstudio images upload` writes it.")
+        Path,
+        typer.Option(
+            help="CSV with a row an image, as `segstudio images upload` writes it; or shards with "
+            "predictions, as `segstudio predict --out` does."
+        ),
     ],
     image_column: Annotated[
         str, typer.Option(help="Column with the images' references (gs://, http://).")
@@ -86,6 +90,7 @@ def create(
     from segstudio.sampling import Share
     from segstudio.serving import check_served, known_classes
     from segstudio.settings import ProjectSettings
+    from segstudio.shards import ShardTable, is_shards
     from segstudio.tables import CsvTable
     from segstudio.tasks import survey
 
@@ -98,7 +103,7 @@ def create(
         pair = backend_pair(settings, segmentation, sam) if backends else None
         if pair:
             check_served(config, known_classes(pair))
-        table = CsvTable(tasks, delimiter)
+        table = ShardTable(tasks) if is_shards(tasks) else CsvTable(tasks, delimiter)
         rule.check(table.columns)
         found = survey(table, rule)
         key = service_account(read_settings(GoogleSettings)) if found.buckets else None

@@ -1,0 +1,76 @@
+"""A bulk run's parts without the command line around them, and the plain loop beside it."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ml_backend.contract import Prediction, Task
+from ml_backend.deadline import Deadline
+from ml_backend.images import ImageSource
+from ml_backend.label_config import parse_label_config
+from segmentation_backend.predictor import SegmentationPredictor
+from segstudio.bulk import cluster, worker
+from segstudio.bulk.failures import Failures
+from segstudio.bulk.items import Item, Outcome
+from segstudio.bulk.pipeline import Pipeline
+from segstudio.bulk.run import Writer, left
+from segstudio.bulk.shards import About, ShardFormat, Shards
+from segstudio.bulk.sources import folder_items
+from segstudio.bulk.stores import Folder
+from tests.bulk import models
+from tests.bulk.pictures import CONFIG
+
+SHARD = 50
+
+
+def pipeline(folder: Path, load: worker.Load = models.load, workers: int = 1) -> Pipeline:
+    """Of the pictures in a folder."""
+    settings = worker.backend_settings(local_files_document_root=folder)
+    return Pipeline(settings, CONFIG, cluster.Pool(workers, 0, 0, 1), load)
+
+
+def items(folder: Path) -> list[Item]:
+    return list(folder_items(folder, "image"))
+
+
+def plain_loop(folder: Path, of: list[Item]) -> dict[str, Any]:
+    """What the backend answers for each item, one after the other."""
+    settings = worker.backend_settings(local_files_document_root=folder)
+    images = ImageSource(settings.image_settings)
+    predictor = SegmentationPredictor(models.ByColour(), images, settings.min_region_fraction)
+    tasks = [Task(data={"image": item.reference}) for item in of]
+    config, deadline = parse_label_config(CONFIG), Deadline.after(600)
+    answers = predictor.predict(tasks, None, label_config=config, deadline=deadline)
+    return {
+        item.key: without_ids(answer.model_dump()) if isinstance(answer, Prediction) else None
+        for item, answer in zip(of, answers, strict=True)
+    }
+
+
+def by_key(outcomes: list[Outcome]) -> dict[str, Any]:
+    return {o.item.key: o.prediction and without_ids(dict(o.prediction)) for o in outcomes}
+
+
+def without_ids(prediction: dict[str, Any]) -> dict[str, Any]:
+    """Regions get ids by chance."""
+    regions = [{**region, "id": ""} for region in prediction["result"]]
+    return {**prediction, "result": regions}
+
+
+def run_to_shards(folder: Path, out: Path, address: str) -> Counter[str]:
+    """What ``segstudio predict FOLDER --out OUT`` does, with the slow model and small shards."""
+    tally: Counter[str] = Counter()
+    with cluster.joined(address):
+        work = pipeline(folder, models.load_slow)
+        model = work.model()
+        shards = Shards(Folder(out), ShardFormat.JSONL, About.of(model.version, CONFIG))
+        shards.size = SHARD
+        failures = Failures(Folder(out), "failed.csv", retry=False)
+        todo = list(left(folder_items(folder, "image"), shards.done(), failures, tally))
+        Writer(shards, failures, tally).write(work.predict(todo, model), lambda _outcome: None)
+    return tally
+
+
+if __name__ == "__main__":
+    print(run_to_shards(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))  # noqa: T201

@@ -1,0 +1,88 @@
+"""Predictions come into a project once, however Label Studio behaves."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ml_backend.errors import LabelStudioError
+from segstudio.bulk.failures import Failures
+from segstudio.bulk.items import Item, Outcome
+from segstudio.bulk.project import ProjectPredictions
+from segstudio.bulk.run import Writer
+from segstudio.bulk.stores import Folder
+from segstudio.label_studio import LabelStudio
+from tests.bulk.project_server import ProjectServer
+
+VERSION = "model-2"
+TASKS = 1200
+
+
+@pytest.fixture
+def server() -> Iterator[ProjectServer]:
+    server = ProjectServer({n: {"image": f"gs://looks/{n}.jpg"} for n in range(1, TASKS + 1)})
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def label_studio(server: ProjectServer) -> Iterator[LabelStudio]:
+    with LabelStudio(server.url, "token") as label_studio:
+        yield label_studio
+
+
+def target(label_studio: LabelStudio, seconds: float = 30) -> ProjectPredictions:
+    return ProjectPredictions(label_studio, 3, "image", VERSION, seconds)
+
+
+def predicted(item: Item) -> Outcome:
+    return Outcome(item, {"result": [], "score": 0.5, "model_version": VERSION})
+
+
+def test_tasks_come_page_by_page_less_those_that_have_this_version(
+    server: ProjectServer, label_studio: LabelStudio
+) -> None:
+    server.predictions = [(5, VERSION), (6, "model-1"), (7, "model-1"), (7, VERSION)]
+    items = list(target(label_studio).items())
+    assert [item.task for item in items] == [n for n in range(1, TASKS + 1) if n not in (5, 7)]
+    assert items[0].reference == "gs://looks/1.jpg"
+
+
+def test_label_studio_that_answers_500_for_a_while_loses_and_doubles_nothing(
+    server: ProjectServer, label_studio: LabelStudio, tmp_path: Path
+) -> None:
+    calls = count()
+    server.fault = lambda _method: 500 if next(calls) % 7 == 3 else None
+    posts = count()
+    server.lost_answer = lambda method: 502 if method == "POST" and next(posts) % 5 == 2 else None
+    sink = target(label_studio)
+    failures = Failures(Folder(tmp_path), "failed.csv", retry=False)
+    tally: Counter[str] = Counter()
+    items = list(sink.items())[:500]
+    Writer(sink, failures, tally).write(map(predicted, items), lambda _outcome: None)
+    assert tally["predicted"] == 500
+    assert Counter(server.predictions) == {(item.task, VERSION): 1 for item in items}
+
+
+def test_a_task_that_was_deleted_meanwhile_is_left_out(
+    server: ProjectServer, label_studio: LabelStudio
+) -> None:
+    sink = target(label_studio)
+    items = list(sink.items())[:3]
+    del server.tasks[2]
+    sink.write([predicted(item) for item in items])
+    assert server.predictions == [(1, VERSION), (3, VERSION)]
+
+
+@pytest.mark.parametrize(("status", "requests"), [(500, 2), (403, 1)])
+def test_what_does_not_pass_is_told(
+    server: ProjectServer, label_studio: LabelStudio, status: int, requests: int
+) -> None:
+    seen: list[str] = []
+    server.fault = lambda method: seen.append(method) or status  # type: ignore[func-returns-value]
+    with pytest.raises(LabelStudioError, match=str(status)):
+        target(label_studio, seconds=1.5).write([predicted(Item("task 1", "", task=1))])
+    assert len(seen) >= requests
+    assert server.predictions == []
