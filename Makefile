@@ -19,7 +19,7 @@ backends: $(VENV)/.runtime  ## Start both backends alone, for a Label Studio tha
 	@exec $(BIN)/segstudio backends
 
 .PHONY: test
-test: lint $(LABEL_STUDIO_VENV)/.installed chromium  ## Run every check and test, with a real Label Studio and browser
+test: lint $(LABEL_STUDIO_VENV)/.installed chromium redis-server  ## Run every check and test, with a real Label Studio and browser
 	$(BIN)/pytest $(ARGS)
 
 .PHONY: test-containers
@@ -118,3 +118,11 @@ chromium:
 		  echo "Installing Debian's chromium for the browser test"; \
 		  $$run apt-get update -qq && $$run apt-get install -y -qq --no-install-recommends chromium; } || \
 		{ echo "error: the browser test needs chromium; install it as root: apt-get install chromium" >&2; exit 1; }
+
+.PHONY: redis-server
+redis-server:
+	@command -v redis-server > /dev/null || \
+		{ test "$$(id -u)" = 0 && run= || run="sudo -n"; \
+		  echo "Installing Debian's redis-server for the tests"; \
+		  $$run apt-get update -qq && $$run apt-get install -y -qq --no-install-recommends redis-server; } || \
+		{ echo "error: the tests need redis-server; install it as root: apt-get install redis-server" >&2; exit 1; }

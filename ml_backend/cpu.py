@@ -1,27 +1,48 @@
 """How much of the machine's processors this process may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+CGROUPS = Path("/sys/fs/cgroup")
+OWN = Path("/proc/self/cgroup")
 
-def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Whole processors within the affinity mask and the container's quota; at least 1.
 
-    The quota is read where cgroup v2 (``cpu.max``) and v1 (``cpu/cpu.cfs_quota_us``) keep it.
+def available_cpus(cgroups: Path = CGROUPS, own: Path = OWN) -> int:
+    """Whole processors within the affinity mask and every quota that holds for it; at least 1.
+
+    A quota may be that of the process's own control group (a container sees no other) or of one
+    around it (a service of systemd, a pod). They are read where cgroup v2 (``cpu.max``) and v1
+    (``cpu/cpu.cfs_quota_us``) keep them.
+
+    Args:
+        cgroups: Where the control groups are mounted.
+        own: Tells the one of this process, in the form of ``/proc/self/cgroup``.
     """
-    cpus = len(os.sched_getaffinity(0))
-    quota, period = _v2(cgroup) or _v1(cgroup) or ("max", "1")
+    quotas = [quota for folder in _folders(cgroups, own) for quota in _quota(folder)]
+    return max(min([len(os.sched_getaffinity(0)), *quotas]), 1)
+
+
+def _folders(cgroups: Path, own: Path) -> Iterator[Path]:
+    """The control groups that this process is in, of both versions, with all around them."""
+    for line in own.read_text().splitlines() if own.is_file() else ["0::/"]:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = cgroups / "cpu" if controllers else cgroups
+        # A container that shares the host's name for it finds only its own files, at the root.
+        inner = root / path.strip("/")
+        yield from dict.fromkeys([root, inner, *(p for p in inner.parents if root in p.parents)])
+
+
+def _quota(folder: Path) -> Iterator[int]:
+    """Whole processors of a control group's quota, if it has one."""
+    v2 = folder / "cpu.max"
+    v1 = folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us"
+    quota, period = "max", "1"
+    if v2.is_file():
+        quota, period = v2.read_text().split()
+    elif v1[0].is_file():
+        quota, period = (path.read_text().strip() for path in v1)
     if quota.isdigit() and int(quota) > 0:
-        cpus = min(cpus, int(quota) // int(period))
-    return max(cpus, 1)
-
-
-def _v2(cgroup: Path) -> list[str] | None:
-    path = cgroup / "cpu.max"
-    return path.read_text().split() if path.is_file() else None
-
-
-def _v1(cgroup: Path) -> list[str] | None:
-    names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-    paths = [cgroup / "cpu" / name for name in names]
-    return [path.read_text().strip() for path in paths] if paths[0].is_file() else None
+        yield int(quota) // int(period)

@@ -95,8 +95,9 @@ class BackendSettings(BaseSettings):
 
     @property
     def compute_threads(self) -> int:
-        """``threads``, or what the CPU quota leaves each worker."""
-        return self.threads or max(available_cpus() // self.workers, 1)
+        """``threads``, or what the CPU quota leaves each worker; never more than the quota."""
+        cpus = available_cpus()
+        return min(self.threads, cpus) if self.threads else max(cpus // self.workers, 1)
 
     @property
     def image_settings(self) -> ImageSettings:
