@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ml_backend.contract import (
     Prediction,
@@ -263,7 +263,10 @@ def _segstudio_error(error: SegstudioError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    return _error(error.code or 500, "http", error.description or error.name)
+    response = _error(error.code or 500, "http", error.description or error.name)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
 
 
 def _unexpected_error(error: Exception) -> Response:

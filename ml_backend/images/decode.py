@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,8 @@ DAMAGE = (
 )
 """What Pillow is known to raise on damaged files."""
 
+LARGE = 16_000_000
+
 START_OF_SCAN = b"\xff\xda"
 MOST_SCANS = 100
 """Progressive JPEGs have about 10, with previews in their metadata a few more."""
@@ -44,7 +47,9 @@ TURNS = {
 }
 
 
-def decode(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
+def decode(
+    data: bytes, max_pixels: int, alone: AbstractContextManager[object] | None = None
+) -> npt.NDArray[np.uint8]:
     """Decode an image as a browser shows it.
 
     The first frame of an animation; turned as its EXIF data say; 16-bit and float grey scaled to 8
@@ -53,6 +58,8 @@ def decode(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
     Args:
         data: A whole file of one of ``FORMATS``; its content decides, not its name.
         max_pixels: The most pixels to decode; checked before any is decoded.
+        alone: Entered for images of more than ``LARGE`` pixels: decoding takes several times the
+            memory of the array, so they are decoded one after the other.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous, not writeable.
@@ -64,8 +71,10 @@ def decode(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_pixels(image, max_pixels)
             _check_scans(image, data)
-            image.load()
-            pixels = np.asarray(_to_rgb(_upright(image)))
+            large = image.width * image.height > LARGE
+            with alone if alone and large else nullcontext():
+                image.load()
+                pixels = np.asarray(_to_rgb(_upright(image)))
     except UnidentifiedImageError as error:
         raise ImageDecodeError(_what_it_is(data), f"use one of {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:

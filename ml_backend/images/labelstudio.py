@@ -154,4 +154,4 @@ def _climbs(path: str) -> bool:
     """Say whether any server or proxy on the way could read ``..`` in the path."""
     while (decoded := unquote(path)) != path:
         path = decoded
-    return ".." in path.replace("\\", "/").split("/")
+    return ".." in re.split(r"[/\\;]", path)

@@ -1,6 +1,7 @@
 """The way from a reference in ``task.data`` to pixels."""
 
 import hashlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +72,7 @@ class ImageSource:
 
     def __init__(self, settings: ImageSettings, resolver: Resolver = resolve_name) -> None:
         self._settings = settings
+        self._alone = threading.Lock()
         self._cache = DiskCache(settings.cache_dir, settings.cache_bytes)
         client = HttpClient(settings)
         policy = AddressPolicy(map(parse_host, settings.allowed_image_hosts), resolver)
@@ -140,7 +142,7 @@ class ImageSource:
 
     def _decode(self, location: Location, data: bytes) -> npt.NDArray[np.uint8]:
         try:
-            return decode(data, self._settings.max_image_pixels)
+            return decode(data, self._settings.max_image_pixels, self._alone)
         except ImageDecodeError:
             self._cache.drop(location.key)  # ask its source again the next time
             raise

@@ -55,7 +55,7 @@ def filled(before: str, item: str, after: str) -> Callable[[int], bytes]:
 
 BODIES: dict[str, tuple[Callable[[int], bytes], int, int]] = {
     "old masks": (masks, 200, 60),
-    "empty tasks": (filled('{"label_config":"","tasks":[', "{}", "]}"), 400, 800),
+    "empty tasks": (filled('{"label_config":"","tasks":[', "{}", "]}"), 400, 1200),
     "tasks of one digit": (filled('{"label_config":"","tasks":[', '{"id":1}', "]}"), 400, 500),
     "an image of numbers": (
         filled('{"label_config":"","tasks":[{"data":{"image":[', "1", "]}}]}"),
