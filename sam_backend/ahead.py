@@ -88,6 +88,7 @@ class TasksAhead:
         query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
         params: dict[str, str | int] = {
             "project": project,
+            "fields": "all",
             "include": "id,data",
             "resolve_uri": "false",
             "page_size": self._count,

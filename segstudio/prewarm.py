@@ -68,6 +68,7 @@ def _pages(label_studio: LabelStudio, project: int) -> Iterator[list[dict[str, A
         query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
         params = {
             "project": project,
+            "fields": "all",
             "include": "id,data",
             "resolve_uri": "false",
             "page_size": _PAGE,

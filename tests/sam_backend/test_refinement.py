@@ -100,3 +100,24 @@ def test_no_click_is_answered_after_its_deadline() -> None:
     with pytest.raises(BudgetError):
         Refiner(model).segment(KEY, model.embed(SCENE), clicks(2), Deadline.after(-1))
     assert model.segmented == []
+
+
+def test_the_hundredth_box_is_one_call_more_like_the_first() -> None:
+    model = FillModel()
+    embedding, refiner = model.embed(SCENE), Refiner(model)
+    boxes = [Prompts(Box(x, 1, x + 20, 20)) for x in range(100)]
+    for count in range(1, 101):
+        before = len(model.segmented)
+        refiner.find(KEY, embedding, boxes[:count], soon())
+        assert len(model.segmented) == before + 1
+
+
+def test_all_objects_are_in_the_mask_whichever_were_found_before() -> None:
+    model = FillModel()
+    embedding = model.embed(SCENE)
+    boxes = [Prompts(Box(x, 1, x + 20, 20)) for x in (1, 50, 90)]
+    alone = [Refiner(model).segment(KEY, embedding, box, soon()).pixels for box in boxes]
+    refiner = Refiner(model)
+    for some in ([0], [0, 1], [0, 1, 2], [2, 1], [1]):
+        found = refiner.find(KEY, embedding, [boxes[index] for index in some], soon())
+        assert (found.pixels == np.any([alone[index] for index in some], axis=0)).all()

@@ -290,3 +290,18 @@ def test_a_sam_2_that_is_named_is_that_one(
     monkeypatch.setattr(registry, "SAM2_WEIGHTS", tuple(others))
     settings = SamSettings(models_dir=models_dir, device="cpu", sam_model="sam2.1_small")
     assert registry.load_model(settings).version.startswith("sam2.1_small-")
+
+
+@pytest.mark.parametrize("size", SIZES[:3], ids=str)
+def test_an_embedding_as_it_is_kept_gives_the_same_masks(
+    ours: SegmentAnything2, size: tuple[int, int]
+) -> None:
+    embedding = ours.embed(photograph(*size))
+    kept = embedding.halved()
+    assert kept.nbytes == embedding.nbytes / 2
+    assert {name: (tuple(t.shape), t.dtype) for name, t in kept.tensors.items()} == ours.layout(
+        *size
+    )
+    for prompts in PROMPTS.values():
+        exact, half = (ours.segment(e, at_size(prompts, *size)).pixels for e in (embedding, kept))
+        assert (exact & half).sum() >= 0.99 * (exact | half).sum()

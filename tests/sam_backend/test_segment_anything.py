@@ -185,3 +185,18 @@ def test_code_in_a_file_is_not_run_even_where_the_hash_is_right(tmp_path: Path) 
     with pytest.raises(pickle.UnpicklingError):
         Checkpoint("trap", path.name, sha256, tiny_sam.build).read(tmp_path)
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("size", SIZES[:3], ids=str)
+def test_an_embedding_as_it_is_kept_gives_the_same_masks(
+    ours: SegmentAnything, size: tuple[int, int]
+) -> None:
+    embedding = ours.embed(photograph(*size))
+    kept = embedding.halved()
+    assert kept.nbytes == embedding.nbytes / 2
+    assert {name: (tuple(t.shape), t.dtype) for name, t in kept.tensors.items()} == ours.layout(
+        *size
+    )
+    for prompts in PROMPTS.values():
+        exact, half = (ours.segment(e, at_size(prompts, *size)).pixels for e in (embedding, kept))
+        assert (exact & half).sum() >= 0.99 * (exact | half).sum()
