@@ -124,7 +124,7 @@ def test_no_access_token_is_a_reason_and_no_end(scene: Scene, answer: Reply, rea
         (status(404), r"HTTP 404 \(check the names of bucket and object"),
         (status(429), "HTTP 429"),
         (status(503), "HTTP 503"),
-        (hangs, "Timeout"),
+        (hangs, f"Timeout|within {IMAGE_SECONDS} s"),
         (drips, f"Timeout|within {IMAGE_SECONDS} s"),
         (breaks_off, "ConnectionError|ChunkedEncodingError"),
     ],
