@@ -64,7 +64,7 @@ lock: $(VENV)/.dev  ## Resolve the requirements again, keeping versions that sti
 	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes -o requirements/cpu.txt \
 		--excludes requirements/cuda.in --no-emit-package torch --no-emit-package torchvision
 	$(UV) pip compile -q pyproject.toml --extra dev --extra bulk --python-version 3.11 --generate-hashes -o requirements/dev.txt
-	$(UV) pip compile -q pyproject.toml --extra bulk --python-version 3.11 --generate-hashes -o requirements/bulk.txt \
+	$(UV) pip compile -q pyproject.toml requirements/bulk.in --extra bulk --python-version 3.11 --generate-hashes -o requirements/bulk.txt \
 		--excludes requirements/cuda.in --no-emit-package torch --no-emit-package torchvision
 
 .PHONY: help
