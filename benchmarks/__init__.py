@@ -1,0 +1,1 @@
+"""How fast, how frugal and how steady it is: ``make bench``."""

@@ -1,0 +1,71 @@
+"""``python -m benchmarks``: measure, print as it goes, write ``benchmarks/results``."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from benchmarks import batch, clicks, formats, memory, report, soak, vit_b
+from benchmarks.measure import Figure
+from ml_backend.cpu import available_cpus
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("clicks", "batch", "formats", "memory", "vit_b", "soak")
+
+
+def main(
+    minutes: Annotated[float, typer.Option(help="How long the nine labelers work")] = 1,
+    turns: Annotated[int, typer.Option(help="Pairs of measurements, where they are quick")] = 40,
+    only: Annotated[str, typer.Option(help=f"Some of {', '.join(PARTS)}, with commas")] = "",
+    readme: Annotated[bool, typer.Option(help="Write the table into README.md, too")] = False,
+) -> None:
+    """Measure this project beside the models alone and a plain design."""
+    asked = only.split(",") if only else PARTS
+    if unknown := set(asked) - set(PARTS):
+        raise typer.BadParameter(f"{', '.join(unknown)}; there are {', '.join(PARTS)}")
+    if readme and only:
+        raise typer.BadParameter("the README's table is of all parts")
+    torch.set_num_threads(available_cpus())
+    console = Console(width=170)
+    console.print(report.machine(), highlight=False)
+    figures: list[Figure] = []
+    for part in asked:
+        for figure in _measured(part, minutes, turns):
+            report.say(console, figure)
+            figures.append(figure)
+    _write(figures, "" if not only else "-" + "-".join(asked), readme)
+    if any(figure.met is False for figure in figures):
+        raise typer.Exit(3)
+
+
+def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
+    """Each part has a folder of its own, gone afterwards."""
+    few = max(turns // 5, 3)
+    with tempfile.TemporaryDirectory(prefix="segstudio-bench-") as name:
+        folder = Path(name)
+        parts: dict[str, Callable[[], Iterator[Figure]]] = {
+            "clicks": lambda: clicks.measure(folder, turns),
+            "batch": lambda: batch.measure(folder, few),
+            "formats": formats.measure,
+            "memory": lambda: memory.measure(folder),
+            "vit_b": lambda: vit_b.measure(folder, few),
+            "soak": lambda: soak.measure(folder, minutes, RESULTS),
+        }
+        yield from parts[part]()
+
+
+def _write(figures: list[Figure], suffix: str, readme: bool) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    report.write_csv(RESULTS / f"bench{suffix}.csv", figures)
+    report.draw(RESULTS / f"bench{suffix}.png", figures)
+    if readme:
+        report.write_readme(ROOT / "README.md", figures)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,205 @@
+"""Simulated labelers at work on both backends, and the proof that each got the masks of its image.
+
+All pictures are of one size and all labelers click at the same places, so that an answer is
+decided by nothing but the picture it is for. What the models say of each picture alone is found
+out beforehand; no two pictures have the same answer.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.studio import (
+    LABEL_CONFIG,
+    PATIENCE,
+    Json,
+    Point,
+    Studio,
+    clicked,
+    context,
+    jpeg,
+    opened,
+    submitted,
+    task,
+)
+from ml_backend.brush import decode_rle
+from ml_backend.contract import Prediction
+from ml_backend.deadline import Deadline
+from ml_backend.predictor import Predictor
+from ml_backend.prompts import parse_context
+from sam_backend.app import load_predictor as load_sam
+from sam_backend.settings import SamSettings
+from segmentation_backend.app import load_predictor as load_segmentation
+from segmentation_backend.settings import SegmentationSettings
+
+HEIGHT, WIDTH = 300, 200
+CLICKS: tuple[Point, ...] = ((50, 40, True), (50, 60, True), (4, 4, False))
+SAME = 0.98
+"""IoU of an answer with the one beforehand, should another number of threads have rounded it."""
+
+Answer = tuple[tuple[str, bytes], ...]
+"""Label and RLE of each region."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image, and what the models alone say of it: on opening, then after each click."""
+
+    reference: str
+    answers: tuple[Answer, ...]
+
+
+@dataclass
+class Notes:
+    """What labelers saw, in seconds by what they did; and what was wrong."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def tasks(self) -> int:
+        """Submitted."""
+        return len(self.seconds.get("submit", []))
+
+
+def make_pictures(studio: Studio, folder: Path, number: int) -> list[Picture]:
+    """Drawn figures whose answers nobody else has, uploaded.
+
+    Args:
+        studio: Gets them.
+        folder: For what the models keep meanwhile.
+        number: How many.
+    """
+    common = {"label_studio_url": studio.url, "image_cache_dir": folder}
+    segmentation = load_segmentation(SegmentationSettings(**common))
+    sam = load_sam(SamSettings(**common))
+    seen: set[Answer] = set()
+
+    def usable() -> Any:
+        for seed in count():
+            reference = studio.upload(jpeg(seed, HEIGHT, WIDTH))
+            answers = (
+                _alone(segmentation, reference, ()),
+                *(_alone(sam, reference, CLICKS[: n + 1]) for n in range(len(CLICKS))),
+            )
+            if all(answers) and not seen & set(answers):
+                seen.update(answers)
+                yield Picture(reference, answers)
+
+    return list(islice(usable(), number))
+
+
+def _alone(predictor: Predictor, reference: str, points: Sequence[Point]) -> Answer:
+    prompts = parse_context(context(points)) if points else None
+    (outcome,) = predictor.predict(
+        [task(reference)], prompts, label_config=LABEL_CONFIG, deadline=Deadline.after(100)
+    )
+    return _answer(outcome.model_dump()) if isinstance(outcome, Prediction) else ()
+
+
+def _answer(prediction: Json) -> Answer:
+    values = [region["value"] for region in prediction["result"]]
+    return tuple((value["brushlabels"][0], bytes(value["rle"])) for value in values)
+
+
+class Labelers:
+    """People who open a task, click three times and submit, again and again.
+
+    Args:
+        pictures: They take them in an order of their own.
+        segmentation_url: Of the segmentation backend.
+        sam_url: Of the sam backend.
+        pause: Seconds between two deeds, at least and at most.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        segmentation_url: str,
+        sam_url: str,
+        pause: tuple[float, float],
+    ) -> None:
+        self._pictures = pictures
+        self._segmentation = f"{segmentation_url}/predict"
+        self._sam = f"{sam_url}/predict"
+        self._webhooks = [f"{segmentation_url}/webhook", f"{sam_url}/webhook"]
+        self._pause = pause
+        self._end = threading.Event()
+
+    def work(self, people: int, seconds: float) -> Notes:
+        """Let them work at once; whatever is wrong is in the notes."""
+        notes = Notes()
+        timer = threading.Timer(seconds, self._end.set)
+        timer.start()
+        with (
+            httpx.Client(timeout=PATIENCE) as client,
+            ThreadPoolExecutor(people) as pool,
+        ):
+            list(
+                pool.map(
+                    lambda seed: self._person(client, random.Random(seed), notes), range(people)
+                )
+            )
+        timer.cancel()
+        return notes
+
+    def _person(self, client: httpx.Client, chance: random.Random, notes: Notes) -> None:
+        while not self._end.is_set():
+            try:
+                self._one_task(client, chance, notes)
+            except (httpx.HTTPError, LookupError, TypeError, ValueError) as error:
+                notes.wrong.append(repr(error))
+
+    def _one_task(self, client: httpx.Client, chance: random.Random, notes: Notes) -> None:
+        picture = chance.choice(self._pictures)
+        bodies = [clicked(picture.reference, CLICKS[: n + 1]) for n in range(len(CLICKS))]
+        steps = [("open", self._segmentation, opened(picture.reference))]
+        steps += [("first click", self._sam, bodies[0])]
+        steps += [("later click", self._sam, body) for body in bodies[1:]]
+        regions: list[Any] = []
+        for number, (deed, url, body) in enumerate(steps):
+            prediction = _timed(client, deed, url, body, notes)["results"][0]
+            regions += prediction["result"]
+            self._check(picture, number, _answer(prediction), notes)
+            self._end.wait(chance.uniform(*self._pause))
+        for url in self._webhooks:
+            _timed(client, "submit", url, submitted(picture.reference, regions), notes)
+
+    def _check(self, picture: Picture, step: int, answer: Answer, notes: Notes) -> None:
+        if answer == picture.answers[step]:
+            return
+        likeness = [_likeness(answer, other.answers[step]) for other in self._pictures]
+        own = _likeness(answer, picture.answers[step])
+        if own < SAME or own < max(likeness):
+            notes.wrong.append(
+                f"{picture.reference} step {step}: IoU {own:.3f} with what the model says of it,"
+                f" {max(likeness):.3f} with what it says of another"
+            )
+
+
+def _timed(client: httpx.Client, deed: str, url: str, body: Json, notes: Notes) -> Json:
+    started = time.perf_counter()
+    answer: Json = client.post(url, json=body).raise_for_status().json()
+    notes.seconds.setdefault(deed, []).append(time.perf_counter() - started)
+    return answer
+
+
+def _likeness(one: Answer, other: Answer) -> float:
+    """The least IoU of the labels' masks; 0 where one has a label that the other has not."""
+    first, second = dict(one), dict(other)
+    if first.keys() != second.keys():
+        return 0.0
+    return min((_iou(first[label], second[label]) for label in first), default=1.0)
+
+
+def _iou(one: bytes, other: bytes) -> float:
+    first, second = (decode_rle(list(rle), HEIGHT, WIDTH) for rle in (one, other))
+    return float((first & second).sum() / max((first | second).sum(), 1))

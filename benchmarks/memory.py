@@ -1,0 +1,81 @@
+"""Memory of a backend by its number of workers, beside processes that are the model alone."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from benchmarks.bare import HEIGHT, WIDTH
+from benchmarks.measure import Figure, Spread
+from benchmarks.processes import MB, all_rss
+from benchmarks.studio import PATIENCE, Json, Studio, clicked, jpeg, open_studio, opened
+from tests.asking import lines
+from tests.processes import Backend, running_backend
+from tests.waiting import eventually
+
+WORKERS = (1, 2, 4)
+BESIDE_MB = 150
+CALLS = 4
+
+
+def measure(folder: Path) -> Iterator[Figure]:
+    """Both backends, after each worker has answered some calls; one compute thread each."""
+    for package in ("segmentation_backend", "sam_backend"):
+        model = _bare(package)
+        for workers in WORKERS:
+            place = folder / f"{package}-{workers}"
+            place.mkdir()
+            yield _figure(package, workers, model, _resident(package, place, workers))
+
+
+def _bare(package: str) -> int:
+    command = [sys.executable, "-m", "benchmarks.bare", package]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _resident(package: str, folder: Path, workers: int) -> int:
+    variables = {"WORKERS": str(workers), "THREADS": "1"}
+    with (
+        open_studio() as studio,
+        running_backend(package, folder, LABEL_STUDIO_URL=studio.url, **variables) as backend,
+    ):
+        eventually(lambda: _loaded(backend) == workers, 120)
+        _let_answer(backend, studio, workers)
+        return all_rss(backend)
+
+
+def _loaded(backend: Backend) -> int:
+    return sum(line["event"] == "model_loaded" for line in lines(backend))
+
+
+def _let_answer(backend: Backend, studio: Studio, workers: int) -> None:
+    """All at once and each on a connection of its own, so that every worker gets some."""
+    file = jpeg(0, HEIGHT, WIDTH)
+    references = [studio.upload(file) for _ in range(CALLS * workers)]
+    bodies = [
+        clicked(each, [(50, 50, True)]) if "sam" in backend.log.name else opened(each)
+        for each in references
+    ]
+
+    def ask(body: Json) -> None:
+        httpx.post(f"{backend.url}/predict", json=body, timeout=PATIENCE).raise_for_status()
+
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        list(pool.map(ask, bodies))
+
+
+def _figure(package: str, workers: int, model: int, resident: int) -> Figure:
+    most = workers * (model / MB + BESIDE_MB)
+    return Figure(
+        f"{package.split('_')[0]}: {workers} worker{'s' * (workers > 1)}",
+        "MB",
+        Spread.of([resident / MB]),
+        f"{workers} x the model alone",
+        Spread.of([workers * model / MB]),
+        Spread.of([resident / model / workers]),
+        f"≤ {workers} x (model + {BESIDE_MB}): {most:.0f}",
+        resident / MB <= most,
+    )
