@@ -71,6 +71,7 @@ def held(tmp_path: Path, figure: Figure) -> Iterator[HeldImage]:
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     """A page of a labeler who has just logged in, whoever signed the certificate."""
     page = browser.new_page(viewport={"width": 1500, "height": 950}, ignore_https_errors=True)
+    page.set_default_timeout(120_000)
     log_in(page, stack.url, *stack.login)
     yield page
     page.close()

@@ -14,6 +14,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 _ENVIRONMENT = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT")
+_CLEAR_LINE = "\x1b[2K"  # which some versions of compose put before lines, terminal or not
 _PATIENCE = 1500  # the first call builds the images
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 def docker(*words: str, check: bool = True) -> str:
     """What ``docker`` prints on stdout."""
+    log.info("docker %s", " ".join(words))
     return _run(["docker", *words], _environment({}), check)
 
 
@@ -29,7 +31,6 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
 
 
 def _run(command: Sequence[str], environment: dict[str, str], check: bool) -> str:
-    log.info("%s", " ".join(command))
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -60,6 +61,7 @@ class Stack:
 
     def compose(self, *words: str, check: bool = True) -> str:
         """What ``docker compose`` prints on stdout; a ``.env`` of the checkout is not read."""
+        log.info("docker compose %s", " ".join(words))
         options = [word for file in self.files for word in ("--file", file)]
         named = ["docker", "compose", "--project-name", self.name, "--env-file", os.devnull]
         return _run([*named, *options, *words], _environment(self.variables), check)
@@ -77,7 +79,8 @@ class Stack:
 
     def logs(self, service: str) -> str:
         """What a service has written since its container was made."""
-        return self.compose("logs", "--no-log-prefix", "--no-color", service)
+        told = self.compose("logs", "--no-log-prefix", "--no-color", service)
+        return told.replace(_CLEAR_LINE, "")
 
     def containers(self, service: str, *words: str) -> list[str]:
         """Ids of a service's containers."""
@@ -114,7 +117,7 @@ class Stack:
         """E-mail address and password; the latter as the log of bootstrap tells to read it."""
         command = self._told("Password").split()
         assert command[:3] == ["docker", "compose", "exec"]
-        return self._told("Login"), self.compose("exec", "--no-TTY", *command[3:])
+        return self._told("Login"), self.compose("exec", "--no-TTY", *command[3:]).strip()
 
     def _told(self, what: str) -> str:
         told = re.findall(rf"^{what}: (.+)$", self.logs("bootstrap"), re.MULTILINE)
@@ -124,7 +127,7 @@ class Stack:
     def client(self, **options: Any) -> httpx.Client:
         """Label Studio's API at its published port, as the first user."""
         token = self.compose("exec", "--no-TTY", "label-studio", *_SHOW_TOKEN)
-        headers = {"Authorization": f"Token {token}"}
+        headers = {"Authorization": f"Token {token.strip()}"}
         return httpx.Client(
             base_url=self.url, headers=headers, timeout=150, trust_env=False, **options
         )
