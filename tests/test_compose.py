@@ -20,6 +20,7 @@ OVERRIDES = {"gpu", "team", "scale"}
 IMAGES = (
     "segstudio-segmentation:",
     "segstudio-sam:",
+    "segstudio-ray:",
     "heartexlabs/label-studio:1.23.2",
     "postgres:15-bookworm",
     "redis:7-bookworm",
