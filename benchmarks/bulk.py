@@ -1,0 +1,168 @@
+"""Bulk predictions on Ray Data, beside the plain loop; and whether memory stays flat.
+
+Ray starts once; a rate is that between the first and the last block of images, when the model is
+loaded on both sides.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import Figure, Spread
+from benchmarks.studio import jpeg
+from ml_backend.images import ImageSource
+from ml_backend.label_config import parse_label_config
+from segmentation_backend.models.registry import load_model
+from segmentation_backend.predictor import Garments
+from segstudio.bulk import cluster, worker
+from segstudio.bulk.items import Item
+from segstudio.bulk.pipeline import Pipeline
+from segstudio.bulk.sources import folder_items
+from segstudio.templates import read_template
+from tests.bulk import models, pictures
+from tests.waiting import descendants
+
+HEIGHT, WIDTH = 825, 550
+IMAGES = 96
+SLEEPING = 600
+FEW, MANY = 1_000, 10_000
+SLOWER, FASTER, GROWTH_MB = 0.9, 1.7, 300
+
+
+def measure(folder: Path, turns: int) -> Iterator[Figure]:
+    """Three questions, one Ray."""
+    photographs, small = folder / "photographs", folder / "small"
+    photographs.mkdir()
+    for seed in range(IMAGES):
+        (photographs / f"{seed}.jpg").write_bytes(jpeg(seed % 8, HEIGHT, WIDTH))
+    pictures.fill(small, FEW)
+    with cluster.joined(""):
+        yield _beside_the_plain_loop(photographs, turns)
+        yield _two_workers(small, turns)
+        yield from _memory(small)
+
+
+def _pipeline(folder: Path, config: str, load: worker.Load, workers: int) -> Pipeline:
+    settings = worker.backend_settings(local_files_document_root=folder)
+    pool = cluster.Pool(workers, 0, 0, cluster.plan_pool(1).threads)
+    return Pipeline(settings, config, pool, load)
+
+
+def _run(pipeline: Pipeline, items: list[Item]) -> float:
+    """Seconds an image, from the first block's end on."""
+    at = [time.perf_counter() for outcome in pipeline.predict(items, pipeline.model())]
+    return (at[-1] - at[0]) / (len(at) - pipeline.block)
+
+
+def _beside_the_plain_loop(folder: Path, turns: int) -> Figure:
+    config = read_template("runway_fashion")
+    pipeline = _pipeline(folder, config, worker.load_model, 1)
+    items = list(folder_items(folder, "image"))
+    model, source = load_model(pipeline.settings), ImageSource(pipeline.settings.image_settings)
+    garments = Garments("plain", model.classes, pipeline.settings.min_region_fraction)
+    parsed = parse_label_config(config)
+
+    def plain() -> float:
+        begun = time.perf_counter()
+        for item in items:
+            pixels = source.load(item.reference).pixels
+            garments.predict(model.segment([pixels])[0], parsed)
+        return (time.perf_counter() - begun) / len(items)
+
+    pairs = [(_run(pipeline, items), plain()) for _ in range(turns)]
+    return _rates("bulk, one worker", "the plain loop", pairs, SLOWER)
+
+
+def _two_workers(folder: Path, turns: int) -> Figure:
+    items = list(folder_items(folder, "image"))[:SLEEPING]
+    one, two = (_pipeline(folder, pictures.CONFIG, models.load_slow, n) for n in (1, 2))
+    pairs = [(_run(two, items), _run(one, items)) for _ in range(turns)]
+    return _rates("bulk, two workers that mostly wait", "one worker", pairs, FASTER)
+
+
+def _rates(name: str, beside: str, pairs: list[tuple[float, float]], least: float) -> Figure:
+    ours, other = (np.array(each) for each in zip(*pairs, strict=True))
+    ratio = Spread.of((other / ours).tolist())
+    return Figure(
+        name,
+        "images/s",
+        Spread.of((1 / ours).tolist()),
+        beside,
+        Spread.of((1 / other).tolist()),
+        ratio,
+        f"≥ {least} of it: {ratio.median:.2f}",
+        ratio.median >= least,
+    )
+
+
+def _memory(folder: Path) -> Iterator[Figure]:
+    pipeline = _pipeline(folder, pictures.CONFIG, models.load, 1)
+    once = list(folder_items(folder, "image"))
+    peaks = []
+    for count in (FEW, MANY):
+        items = [Item(f"{n}", once[n % FEW].reference) for n in range(count)]
+        peaks.append(_peak(partial(_exhaust, pipeline, items)) / 1e6)
+    grown = peaks[1] - peaks[0]
+    yield Figure(
+        f"bulk memory at {MANY} images, all processes",
+        "MB",
+        Spread.of([peaks[1]]),
+        f"at {FEW} images",
+        Spread.of([peaks[0]]),
+        None,
+        f"≤ {GROWTH_MB} MB more: {grown:.0f}",
+        grown <= GROWTH_MB,
+    )
+
+
+def _exhaust(pipeline: Pipeline, items: list[Item]) -> None:
+    for _ in pipeline.predict(items, pipeline.model()):
+        pass
+
+
+def _peak(work: Callable[[], None]) -> float:
+    """The most bytes that this process and all below it hold of their own while work is done."""
+    done, seen = threading.Event(), [0.0]
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            pids = [os.getpid(), *descendants(os.getpid())]
+            seen.append(sum(map(_own_bytes, pids)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watcher.join()
+    return max(seen)
+
+
+def _own_bytes(pid: int) -> int:
+    """Resident less shared; 0 for a process that has just ended."""
+    try:
+        _, resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[:3]
+    except OSError:
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    from rich.console import Console
+
+    from benchmarks import report
+
+    with tempfile.TemporaryDirectory() as name:
+        figures = []
+        for figure in measure(Path(name), 3):
+            report.say(Console(width=170), figure)
+            figures.append(figure)
+        report.write_csv(Path(__file__).parent / "results" / "bulk.csv", figures)
