@@ -99,7 +99,7 @@ def click(api: httpx.Client, stack: Stack, task: int, x: float, y: float) -> lis
         f"/api/ml/{sam}/interactive-annotating",
         json={"task": task, "context": {"result": [CLICK | {"value": value}]}},
     )
-    data = answer.raise_for_status().json()["data"] or {}
+    data = answer.raise_for_status().json().get("data") or {}
     return masks(data.get("result", []))
 
 
