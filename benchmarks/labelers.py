@@ -143,15 +143,12 @@ class Labelers:
             httpx.Client(timeout=PATIENCE) as client,
             ThreadPoolExecutor(people) as pool,
         ):
-            list(
-                pool.map(
-                    lambda seed: self._person(client, random.Random(seed), notes), range(people)
-                )
-            )
+            list(pool.map(lambda seed: self._person(client, seed, notes), range(people)))
         timer.cancel()
         return notes
 
-    def _person(self, client: httpx.Client, chance: random.Random, notes: Notes) -> None:
+    def _person(self, client: httpx.Client, seed: int, notes: Notes) -> None:
+        chance = random.Random(seed)
         while not self._end.is_set():
             try:
                 self._one_task(client, chance, notes)

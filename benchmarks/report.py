@@ -14,7 +14,7 @@ from benchmarks.measure import Figure, Spread
 from ml_backend.cpu import available_cpus
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the line above must come first
+from matplotlib import pyplot as plt
 
 HEADER = ("what", "this project", "beside", "", "ratio", "goal", "")
 _NAMES = {"name", "unit", "beside", "goal", "met"}
@@ -103,7 +103,9 @@ def _text(spread: Spread | None, unit: str) -> str:
     """Three figures that count; quartiles only where there were several measurements."""
     if spread is None:
         return ""
-    around = "" if spread.low == spread.high else f" ({_short(spread.low)}–{_short(spread.high)})"
+    around = (
+        "" if spread.low == spread.high else f" ({_short(spread.low)} to {_short(spread.high)})"
+    )
     return f"{_short(spread.median)}{around} {unit}".strip()
 
 
