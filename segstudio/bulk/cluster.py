@@ -29,7 +29,7 @@ class Pool:
 
     size: int
     cpus: int
-    gpus: int
+    gpus: float
     threads: int
 
 
@@ -71,13 +71,14 @@ def joined(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def plan_pool(workers: int) -> Pool:
+def plan_pool(workers: int, models: int = 1) -> Pool:
     """Share the cluster among models: one a GPU, else one a group of cores.
 
     Some processors stay free for fetching and decoding.
 
     Args:
-        workers: How many models are wanted; 0: as many as fit.
+        workers: How many processes are wanted; 0: as many as fit.
+        models: That share a GPU, each in a process of its own.
     """
     import ray
 
@@ -85,6 +86,6 @@ def plan_pool(workers: int) -> Pool:
     cpus, gpus = int(has.get("CPU", 1)), int(has.get("GPU", 0))
     size = workers or gpus or max(cpus // _CORES, 1)
     if gpus >= size:
-        return Pool(size, 1, 1, max(cpus // size, 1))
+        return Pool(size, 1, 1 / models, max(cpus // size, 1))
     share = max(cpus // size, 1)
     return Pool(size, max(share - 1, 1), 0, share)

@@ -44,11 +44,13 @@ class Outcome:
         prediction: In Label Studio's terms: ``result``, ``score``, ``model_version``; None where it
             failed.
         reason: Of a failure, for people; else empty.
+        not_embedded: Why the sam backend's store lacks the image, where that was asked for.
     """
 
     item: Item
     prediction: Mapping[str, Any] | None
     reason: str = ""
+    not_embedded: str = ""
 
     @property
     def as_task(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Pipeline:
         pool: How many models there are.
         load: Makes the model, on a worker.
         block: Images that travel together.
+        embed: Whether to fill the sam backend's store, too.
     """
 
     settings: "worker.Settings"
@@ -37,6 +38,7 @@ class Pipeline:
     pool: Pool
     load: worker.Load = worker.load_model
     block: int = _BLOCK
+    embed: bool = False
 
     def model(self) -> worker.Model:
         """Ask a worker what model it has.
@@ -88,6 +90,18 @@ class Pipeline:
                 num_cpus=_LOADER_CPUS,
             )
         )
+        if self.embed:
+            predicted = predicted.map_batches(
+                worker.Embedder,
+                batch_size=None,
+                fn_constructor_kwargs={
+                    "settings": worker.sam_settings(settings),
+                    "label_config": self.label_config,
+                },
+                compute=ray.data.ActorPoolStrategy(size=self.pool.size),
+                num_cpus=0,
+                num_gpus=self.pool.gpus,
+            )
         for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
             yield from map(_outcome, cast(pa.Table, table).to_pylist())
 
@@ -104,4 +118,4 @@ def _tables(items: Iterable[Item], size: int) -> Iterator[pa.Table]:
 
 def _outcome(row: dict[str, Any]) -> Outcome:
     prediction = json.loads(row["prediction"]) if row["prediction"] else None
-    return Outcome(Item.from_json(row["item"]), prediction, row["reason"])
+    return Outcome(Item.from_json(row["item"]), prediction, row["reason"], row.get("embedded", ""))

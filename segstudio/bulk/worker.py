@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ml_backend.contract import Task
+from ml_backend.deadline import Deadline
 from ml_backend.errors import SegstudioError, TaskError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.images.source import EncodedImage
 from ml_backend.label_config import parse_label_config
 from ml_backend.settings import read_settings
+from segstudio.bulk.items import Item
 
 if TYPE_CHECKING:
+    from sam_backend.settings import SamSettings
     from segmentation_backend.models.base import GarmentModel
     from segmentation_backend.settings import SegmentationSettings
 
@@ -33,6 +37,9 @@ Batch = Any
 """Column to values, as Ray Data hands them over and takes them back."""
 
 _FETCHES = 8
+_EMBED_SECONDS = 120
+"""For one image, on the slowest processor with the largest model."""
+
 _NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
 _NO_MAP = np.zeros((1, 1), np.uint8)
 
@@ -62,6 +69,22 @@ def backend_settings(**changes: object) -> "SegmentationSettings":
 
     settings = read_settings(SegmentationSettings)
     return settings.model_copy(update={"image_cache_mb": 0, **changes})
+
+
+def sam_settings(like: "SegmentationSettings") -> "SamSettings":
+    """The sam backend's settings, as this machine's environment has them.
+
+    Args:
+        like: Say where images come from.
+
+    Raises:
+        SettingsError: A variable is wrong.
+    """
+    from sam_backend.settings import SamSettings
+
+    names = ("label_studio_url", "label_studio_api_key", "local_files_document_root")
+    same = {name: getattr(like, name) for name in names}
+    return read_settings(SamSettings).model_copy(update={"image_cache_mb": 0, **same})
 
 
 def load_model(settings: "SegmentationSettings") -> "GarmentModel":
@@ -163,3 +186,24 @@ def make_predictions(
             found = garments.predict(ClassMap(np.asarray(indices), np.asarray(scores)), config)
             prediction = json.dumps(found.model_dump())
         yield {"item": [item], "reason": [reason], "prediction": [prediction]}
+
+
+class Embedder:
+    """The sam backend's model in a process of its own, filling the store that the backend reads."""
+
+    def __init__(self, settings: "SamSettings", label_config: str) -> None:
+        from sam_backend.app import load_predictor
+
+        self._predictor = load_predictor(settings)
+        self._config = parse_label_config(label_config)
+
+    def __call__(self, batch: Batch) -> Iterator[Batch]:
+        """Have embeddings of the images in the store; ``embedded`` is why not, else empty."""
+        keys = self._config.image_keys.values()
+        references = [Item.from_json(str(each)).reference for each in batch["item"]]
+        tasks = [Task(data=dict.fromkeys(keys, each)) for each in references]
+        done = self._predictor.prewarm(
+            tasks, label_config=self._config, deadline=Deadline.after(_EMBED_SECONDS * len(tasks))
+        )
+        reasons = [str(each) if isinstance(each, TaskError) else "" for each in done]
+        yield {**batch, "embedded": reasons}

@@ -51,6 +51,9 @@ def predict(
     ] = "runway_fashion",
     image_column: Annotated[str, typer.Option(help="Of the manifest.")] = IMAGE,
     identifier_column: Annotated[str, typer.Option(help="Of the manifest.")] = IDENTIFIER,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Prepare the images for the sam backend, too.")
+    ] = False,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Predict at most so many images this time.")
     ] = None,
@@ -85,10 +88,15 @@ def predict(
 
         work = order.open(stack, retry_seconds)
         stack.enter_context(cluster.joined(ray_address))
-        pipeline = Pipeline(work.settings, work.label_config, cluster.plan_pool(workers))
+        pipeline = Pipeline(
+            work.settings,
+            work.label_config,
+            cluster.plan_pool(workers, models=2 if embed else 1),
+            embed=embed,
+        )
         run = _Run(report, pipeline, work, retry_failed, limit)
         tally = run.look() if dry_run else run.go()
-    if tally["failed"]:
+    if tally["failed"] or tally["not_embedded"]:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -235,6 +243,15 @@ class _Run:
 
             def each(outcome: "Outcome") -> None:
                 advance()
+                if outcome.not_embedded and not outcome.reason:
+                    tally["not_embedded"] += 1
+                    self.report.problem(
+                        f"not prepared for clicks: {outcome.not_embedded}",
+                        {
+                            "not_embedded": outcome.not_embedded,
+                            "image": outcome.item.reference[:200],
+                        },
+                    )
                 if outcome.reason:
                     shown = outcome.item.meta.get(IDENTIFIER) or outcome.item.key
                     record = {"failed": outcome.reason, "image": outcome.item.reference[:200]}
