@@ -33,6 +33,10 @@ lint: $(VENV)/.dev audit  ## Check style, format, types and security
 	$(BIN)/mypy
 	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio training
 
+.PHONY: bench
+bench: $(VENV)/.dev  ## Measure beside the models alone, the SDK and a plain design (MINUTES=10 of labelers; ARGS=)
+	$(BIN)/python -m benchmarks $(MINUTES:%=--minutes %) $(ARGS)
+
 .PHONY: audit
 audit: $(VENV)/.dev  ## Look for known vulnerabilities in the locked requirements
 	$(BIN)/python .ci/audit.py requirements/runtime.txt requirements/dev.txt requirements/uv.txt

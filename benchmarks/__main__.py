@@ -9,13 +9,13 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks import batch, clicks, formats, memory, report, soak, vit_b
+from benchmarks import batch, bulk, clicks, formats, memory, report, soak, vit_b
 from benchmarks.measure import Figure
 from ml_backend.cpu import available_cpus
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("clicks", "batch", "formats", "memory", "vit_b", "soak")
+PARTS = ("clicks", "batch", "formats", "memory", "vit_b", "soak", "bulk")
 
 
 def main(
@@ -55,6 +55,7 @@ def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
             "memory": lambda: memory.measure(folder),
             "vit_b": lambda: vit_b.measure(folder, few),
             "soak": lambda: soak.measure(folder, minutes, RESULTS),
+            "bulk": lambda: bulk.measure(folder, 3),
         }
         yield from parts[part]()
 

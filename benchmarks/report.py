@@ -103,10 +103,10 @@ def _text(spread: Spread | None, unit: str) -> str:
     """Three figures that count; quartiles only where there were several measurements."""
     if spread is None:
         return ""
-    around = (
-        "" if spread.low == spread.high else f" ({_short(spread.low)} to {_short(spread.high)})"
-    )
-    return f"{_short(spread.median)}{around} {unit}".strip()
+    if spread.low == spread.high:
+        return f"{_short(spread.median)} {unit}".strip()
+    around = f"{_short(spread.low)} to {_short(spread.high)}"
+    return f"{_short(spread.median)} ({around}) {unit}".strip()
 
 
 def _short(value: float) -> str:
