@@ -61,7 +61,7 @@ def predict(
         bool, typer.Option("--retry-failed", help="Take the images of failed.csv again.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=0, help="Processes with the model; 0: one a GPU, else one a 4 cores.")
+        int, typer.Option(min=0, help="Processes with the model; 0: one a GPU, else one a 2 cores.")
     ] = 0,
     ray_address: Annotated[
         str, typer.Option(envvar="RAY_ADDRESS", help="Of a Ray cluster; without: this machine.")
