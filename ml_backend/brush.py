@@ -64,13 +64,17 @@ def decode_rle(rle: Sequence[int], height: int, width: int) -> Mask:
     count = int.from_bytes(data[:4], "big")
     if len(data) * 8 < _HEADER_BITS or count != height * width * _CHANNELS:
         raise ValueError(f"brush RLE of {count} values does not fit {height} x {width} pixels")
-    values = np.empty(count, np.uint8)
-    filled = 0
+    alpha = np.empty(height * width, np.bool_)
+    first = 0
     for length, run in _read_blocks(data, count):
-        values[filled : filled + length] = run
-        filled += length
-    alpha: Mask = values[_CHANNELS - 1 :: _CHANNELS].reshape(height, width) > 0
-    return alpha
+        end = first + length
+        # Of four equal channels only the last is looked at: that of pixel i is value 4 i + 3.
+        pixels = (
+            run if isinstance(run, int) else run[_CHANNELS - 1 - first % _CHANNELS :: _CHANNELS]
+        )
+        alpha[first // _CHANNELS : end // _CHANNELS] = pixels
+        first = end
+    return alpha.reshape(height, width)
 
 
 def _runs(mask: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -108,16 +112,16 @@ def _read_blocks(data: bytes, count: int) -> Iterator[tuple[int, int | npt.NDArr
         raise ValueError("brush RLE with words other than 8 bits")
     sizes = [reader.read(_SIZE_BITS) + 1 for _ in range(4)]
     while count > 0:
-        repeated = reader.read(1)
-        length = reader.read(sizes[reader.read(2)]) + 1
+        flags = reader.read(3)
+        size = sizes[flags & 3]
+        repeated = flags >= 0b100
+        code = reader.read(size + _WORD_BITS if repeated else size)
+        length = (code >> _WORD_BITS if repeated else code) + 1
         if length > count:
             raise ValueError("brush RLE runs past its own count")
-        yield length, reader.read(_WORD_BITS) if repeated else reader.read_bytes(length)
+        yield length, code & 0xFF if repeated else reader.read_bytes(length)
         count -= length
-
-
-class _Bits:
-    """Reads unsigned integers, most significant bit first."""
+""Reads unsigned integers, most significant bit first."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self._data = data
