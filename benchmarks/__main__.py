@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks import batch, bulk, clicks, formats, memory, report, soak, vit_b
 from benchmarks.measure import Figure
-from ml_backend.cpu import available_cpus
+from ml_backend.settings import BackendSettings
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -30,7 +30,7 @@ def main(
         raise typer.BadParameter(f"{', '.join(unknown)}; there are {', '.join(PARTS)}")
     if readme and only:
         raise typer.BadParameter("the README's table is of all parts")
-    torch.set_num_threads(available_cpus())
+    torch.set_num_threads(BackendSettings().compute_threads)  # as the backends do
     console = Console(width=170)
     console.print(report.machine(), highlight=False)
     figures: list[Figure] = []
