@@ -121,7 +121,10 @@ def _read_blocks(data: bytes, count: int) -> Iterator[tuple[int, int | npt.NDArr
             raise ValueError("brush RLE runs past its own count")
         yield length, code & 0xFF if repeated else reader.read_bytes(length)
         count -= length
-""Reads unsigned integers, most significant bit first."""
+
+
+class _Bits:
+    """Reads unsigned integers, most significant bit first."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self._data = data
