@@ -75,6 +75,11 @@ def create_app(
     return app
 
 
+def stop_predictions(app: Flask) -> None:
+    """The process is about to end: let the predictions at work come to theirs."""
+    app.extensions[_EXTENSION].service.stop()
+
+
 @blueprint.get("/")
 @blueprint.get("/health")
 def health() -> Response:

@@ -1,18 +1,25 @@
 """Runs a backend's app under gunicorn."""
 
 import os
+import signal
 import sys
 import tempfile
+from types import FrameType
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.util import import_app
 
+from ml_backend.api import stop_predictions
 from ml_backend.errors import SettingsError
 from ml_backend.settings import BackendSettings, read_settings
 
 _SPARE_THREADS = 8
 """Threads beyond the queue's, so that health checks are answered while it is full."""
+
+
+_GRACEFUL_SECONDS = 30
+"""From SIGTERM to the end, whatever is at work; ``Service.stop`` leaves it some of them."""
 
 
 def serve(app: str, kind: type[BackendSettings]) -> None:
@@ -47,8 +54,9 @@ class _Server(BaseApplication):
             "worker_class": "gthread",
             "threads": self._settings.max_queue + _SPARE_THREADS,
             "timeout": int(self._settings.predict_seconds) + 30,
-            "graceful_timeout": int(self._settings.predict_seconds) + 5,
+            "graceful_timeout": _GRACEFUL_SECONDS,
             "loglevel": "warning",
+            "post_worker_init": _heed_sigterm,
             "child_exit": _forget_worker,
         }
         for name, value in options.items():
@@ -56,6 +64,14 @@ class _Server(BaseApplication):
 
     def load(self) -> Any:
         return import_app(self._app)
+
+
+def _heed_sigterm(worker: Any) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        stop_predictions(worker.wsgi)
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def _forget_worker(_server: Any, worker: Any) -> None:

@@ -1,5 +1,6 @@
 """The life of a predictor in a process: loading, ready or failed, and how many may use it."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from ml_backend.settings import BackendSettings
 
 Outcome = Prediction | TaskError | None
 
+_STOP_SECONDS = 20.0
+"""Time for the predictions at work when the process is told to end."""
+
 
 class Service:
     """One predictor, loaded once in the background, shared by every request.
@@ -33,6 +37,7 @@ class Service:
     def __init__(self, load: Callable[[], Predictor], settings: BackendSettings) -> None:
         self._settings = settings
         self._places = threading.BoundedSemaphore(settings.max_queue)
+        self._end = Deadline(math.inf)
         self._loading = Loading(load)
 
     @property
@@ -87,7 +92,7 @@ class Service:
         unanswered = BudgetError("too many tasks in one call", "ask for fewer, or raise MAX_TASKS")
         try:
             for _ in admitted:
-                deadline.remaining()
+                deadline.cap(self._end.remaining())
                 outcomes.append(next(answers))
         except BudgetError as error:
             unanswered = error
@@ -96,6 +101,10 @@ class Service:
     def fit(self, event: str, data: dict[str, Any]) -> None:
         """Pass an event of Label Studio on."""
         self.predictor.fit(event, data)
+
+    def stop(self) -> None:
+        """Begin no more tasks 20 s from now: the rest of a batch is asked for again elsewhere."""
+        self._end = Deadline.after(_STOP_SECONDS)
 
     @contextmanager
     def _place(self) -> Iterator[None]:

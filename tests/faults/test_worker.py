@@ -11,8 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from ml_backend.serve import _Server
-from ml_backend.settings import BackendSettings
 from tests.asking import ask, batch, counted, data_uri, jpeg, predicted, workers
 from tests.faults.conftest import Scene
 from tests.ml_backend.images.conftest import Reply, Request, Server
@@ -83,9 +81,25 @@ def test_after_sigterm_all_requests_at_work_are_answered_and_no_new_ones(
     studio.stop()
 
 
-def test_requests_at_work_have_all_their_time_after_sigterm() -> None:
-    settings = BackendSettings(predict_seconds=90)
-    assert _Server("unused:app", settings).cfg.graceful_timeout > settings.predict_seconds
+def test_a_long_batch_is_answered_in_part_within_30_seconds_of_sigterm(
+    tmp_path: Path, gate: Gate, caller: ThreadPoolExecutor
+) -> None:
+    studio = Server()
+    studio.replies["/data/upload/1/1.jpg"] = gate
+    images = ["/data/upload/1/1.jpg", *[GOOD] * 2000]
+    with running_backend(
+        "segmentation_backend", tmp_path, LABEL_STUDIO_URL=studio.url, MAX_TASKS="3000"
+    ) as backend:
+        asked = caller.submit(ask, backend, batch(*images))
+        eventually(lambda: bool(studio.paths), seconds=60)
+        backend.process.send_signal(signal.SIGTERM)
+        gate.may_answer.set()
+        results = asked.result(60)
+        assert backend.process.wait(60) == 0
+    studio.stop()
+    assert len(results) == len(images)
+    assert results[0]
+    assert not results[-1]
 
 
 def test_callers_that_hang_up_harm_nobody(
