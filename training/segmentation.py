@@ -39,7 +39,7 @@ CHAPTERS = (
     (1.0, (288, 192), 0.3),
 )
 # A labeler rather takes a little away than finds nothing; chosen on the validation part.
-PRIORS = (0.5, 0.8, 0.8) + (1.0,) * (len(CLASSES) - 3)
+PRIORS = (0.35, 0.7, 0.7) + (1.0,) * (len(CLASSES) - 3)
 FREQUENT = 0.15  # a class in a larger share of the photographs needs no repeating
 KEPT = (576, 384)  # the size photographs are kept in memory at
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ml_backend.errors import ModelError
@@ -19,6 +20,7 @@ from segmentation_backend.models.network import GarmentNetwork
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LONGEST: Final = 1024  # sides of the reduced photograph, however slim it is
+SCALES: Final = (1.0, 1.4)  # of the recipe's area: a photograph is looked at in two sizes
 SHARPNESS: Final = 8.0  # how clearly the best class of a group takes the whole group
 SMOOTHNESS: Final = 0.06  # of the width: how far around a pixel the best class of a group is sought
 
@@ -124,16 +126,23 @@ class EmbeddedGarmentModel:
 
     @torch.inference_mode()
     def chances(self, image: npt.NDArray[np.uint8]) -> Floats:
-        """(C, h, w) probabilities at a reduced size: the mean of the photograph and its mirror."""
-        size = reduced_size(image.shape[0], image.shape[1], self._recipe.area)
+        """(C, h, w) probabilities at a reduced size: the mean of the photograph in two sizes."""
+        small, large = (self._look(image, round(scale * self._recipe.area)) for scale in SCALES)
+        enlarged = functional.interpolate(small, size=large.shape[-2:], mode="bilinear")
+        mean = (enlarged + large)[0] / 2
+        smooth = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
+        weighed = smooth * torch.tensor(self._recipe.priors, device=smooth.device)[:, None, None]
+        return np.asarray((weighed / weighed.sum(0)).cpu().numpy(), np.float32)
+
+    def _look(self, image: npt.NDArray[np.uint8], area: int) -> Tensor:
+        """(1, C, h, w) probabilities: the mean of the photograph and its mirror."""
+        size = reduced_size(image.shape[0], image.shape[1], area)
         small = np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
         pair = torch.from_numpy(np.stack([small, small[:, ::-1]])).to(self._device)
         logits, _ = self._network(as_batch(pair, self._dtype))
         both = logits.float().softmax(1)
-        mean = (both[0] + both[1].flip(-1)) / 2
-        smooth = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
-        weighed = smooth * torch.tensor(self._recipe.priors, device=smooth.device)[:, None, None]
-        return np.asarray((weighed / weighed.sum(0)).cpu().numpy(), np.float32)
+        mean: Tensor = (both[:1] + both[1:].flip(-1)) / 2
+        return mean
 
     def _calibrated(self, scores: Floats) -> Floats:
         inner = np.clip(scores, 1e-4, 1 - 1e-4)
