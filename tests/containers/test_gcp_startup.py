@@ -60,7 +60,10 @@ services:
     image: debian:bookworm-slim
     init: true
     tmpfs: [/secrets]
-    command: [sh, -c, 'echo {password} | base64 -d > /secrets/label_studio_password; sleep infinity']
+    command:
+      - sh
+      - -c
+      - echo {password} | base64 -d > /secrets/label_studio_password; sleep infinity
   bootstrap:
     image: debian:bookworm-slim
     depends_on: [segmentation, label-studio]
