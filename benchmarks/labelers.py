@@ -78,7 +78,7 @@ def make_pictures(studio: Studio, folder: Path, number: int) -> list[Picture]:
         folder: For what the models keep meanwhile.
         number: How many.
     """
-    common = {"label_studio_url": studio.url, "image_cache_dir": folder}
+    common: dict[str, Any] = {"label_studio_url": studio.url, "image_cache_dir": folder}
     segmentation = load_segmentation(SegmentationSettings(**common))
     sam = load_sam(SamSettings(**common))
     seen: set[Answer] = set()
