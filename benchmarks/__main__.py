@@ -1,5 +1,6 @@
 """``python -m benchmarks``: measure, print as it goes, write ``benchmarks/results``."""
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from benchmarks import batch, bulk, clicks, formats, memory, report, soak, vit_b
 from benchmarks.measure import Figure
+from ml_backend.logs import configure_logging
 from ml_backend.settings import BackendSettings
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +33,8 @@ def main(
     if readme and only:
         raise typer.BadParameter("the README's table is of all parts")
     torch.set_num_threads(BackendSettings().compute_threads)  # as the backends do
+    configure_logging("ERROR")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     console = Console(width=170)
     console.print(report.machine(), highlight=False)
     figures: list[Figure] = []
