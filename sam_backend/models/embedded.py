@@ -108,15 +108,18 @@ class EmbeddedPromptableModel:
         points: Sequence[Point],
         prior: Floats | None,
     ) -> tuple[Floats, float]:
-        """(S, S) logits in ``frame`` and the expected IoU."""
+        """(S, S) logits in ``frame`` and the expected IoU: means of the view and its mirror."""
         prompt = np.zeros((4, self._side, self._side), np.float32)
         prompt[:3] = frame.draw_prompt(box, points, self._side)
         if prior is not None:
             prompt[3] = 1 / (1 + np.exp(-frame.cut(prior, self._side)))
-        cut = torch.from_numpy(frame.cut(picture, self._side)[None]).to(self.device)
-        batch = torch.from_numpy(prompt[None]).to(self.device, self._dtype)
-        logits, quality = self._network(as_batch(cut, self._dtype), batch)
-        return logits[0, 0].float().cpu().numpy(), float(quality.float().sigmoid()[0])
+        cut = frame.cut(picture, self._side)
+        views = torch.from_numpy(np.stack([cut, cut[:, ::-1]])).to(self.device)
+        prompts = np.stack([prompt, prompt[:, :, ::-1]])
+        batch = torch.from_numpy(prompts).to(self.device, self._dtype)
+        logits, quality = self._network(as_batch(views, self._dtype), batch)
+        mean = (logits[0, 0].float() + logits[1, 0].float().flip(-1)) / 2
+        return mean.cpu().numpy(), float(quality.float().sigmoid().mean())
 
 
 def _side(weights: Weights) -> int:

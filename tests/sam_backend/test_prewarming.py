@@ -250,8 +250,13 @@ def test_label_studio_is_asked_for_the_next_tasks_and_not_again_at_once(
 
 def test_quiet_comes_when_the_last_labeler_is_served() -> None:
     quiet, done = Quiet(), threading.Event()
+
+    def wait() -> None:
+        quiet.wait(soon())
+        done.set()
+
     with quiet.serving(), quiet.serving():
-        waiting = threading.Thread(target=lambda: (quiet.wait(soon()), done.set()))
+        waiting = threading.Thread(target=wait)
         waiting.start()
         assert not done.wait(0.05)
     waiting.join()
