@@ -1,11 +1,14 @@
 """``segstudio predict`` with a real Label Studio, and a Ray that it starts and ends itself."""
 
 import csv
+import hashlib
 import json
+from base64 import b64encode
 from collections import Counter
 from pathlib import Path
 
 import cv2
+import google_crc32c
 import pytest
 
 from segstudio.figures import Figure
@@ -30,11 +33,22 @@ def predictions(api: LabelStudio, project: int) -> Counter[tuple[int, str]]:
     return Counter((each["task"], each["model_version"]) for each in found)
 
 
+def _crc32c(data: bytes) -> bytes:
+    value: int = google_crc32c.value(data)
+    return value.to_bytes(4, "big")
+
+
 def write_manifest(path: Path, figure: Figure, cloud: GcsServer) -> None:
     """Three images in the bucket, and one that is not there."""
     image = cv2.imencode(".jpg", figure.image[:, :, ::-1])[1].tobytes()
     for name in ("a.jpg", "b.jpg", "c.jpg"):
-        cloud.storage.create_file("photos", f"bulk/{name}", image, "image/jpeg")
+        about = {
+            "name": f"bulk/{name}",
+            "contentType": "image/jpeg",
+            "crc32c": b64encode(_crc32c(image)).decode(),
+            "md5Hash": b64encode(hashlib.md5(image, usedforsecurity=False).digest()).decode(),
+        }
+        cloud.storage.create_file("photos", f"bulk/{name}", image, about)
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["identifier", "image"])
@@ -53,7 +67,7 @@ def test_a_project_is_predicted_once_and_shards_become_a_project(
     first = run("predict", "--project", project, "--json")
     assert first.exit_code == 3, first.output  # one image is not there
     outcome = records(first)[-1]
-    assert (outcome["predicted"], outcome["failed"]) == (3, 1)
+    assert (outcome["predicted"], outcome["failed"]) == (3, 1), first.output
     with studio.api() as api:
         assert set(predictions(api, project).values()) == {1}
         assert len(predictions(api, project)) == 3
