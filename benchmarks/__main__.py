@@ -24,7 +24,9 @@ def main(
     minutes: Annotated[float, typer.Option(help="How long the nine labelers work")] = 1,
     turns: Annotated[int, typer.Option(help="Pairs of measurements, where they are quick")] = 40,
     only: Annotated[str, typer.Option(help=f"Some of {', '.join(PARTS)}, with commas")] = "",
-    readme: Annotated[bool, typer.Option(help="Write the table into README.md, too, of the parts that ran")] = False,
+    readme: Annotated[
+        bool, typer.Option(help="Write the table into README.md, too, of the parts that ran")
+    ] = False,
 ) -> None:
     """Measure this project beside the models alone and a plain design."""
     asked = only.split(",") if only else PARTS
