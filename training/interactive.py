@@ -1,7 +1,7 @@
 """Train the promptable network: ``python -m training.interactive --data DIR``.
 
-A sample is a part of a picture, one object in it, and a prompt. Part of the batches are answered
-and corrected by up to three simulated clicks before the network learns from them, so that it
+A sample is a part of a picture, one object in it, and a prompt. Most of the batches are answered
+and corrected by up to five simulated clicks before the network learns from them, so that it
 learns to refine its own mistakes (as RITM does: Sofiiuk et al., 2021).
 """
 
@@ -33,8 +33,8 @@ from training.loop import BATCH, Options, Run, options_from, parser_for, save_ne
 from training.shapes import draw_scene
 
 # Until which share of the samples, side of the input, share of drawn scenes.
-CHAPTERS = ((0.5, 128, 0.2), (0.77, 192, 0.2), (1.0, 192, 0.5))
-ROUNDS = (0.5, 0.25, 0.15, 0.1)  # how often 0, 1, 2, 3 corrections come before learning
+CHAPTERS = ((0.45, 128, 0.2), (1.0, 192, 0.3))
+ROUNDS = (0.35, 0.2, 0.15, 0.12, 0.1, 0.08)  # how often 0, 1, … 5 corrections come first
 LEAST_AREA, LEAST_SIDE = 400, 13  # pixels; smaller regions are neither trained nor evaluated
 SCENES = 1500  # drawn scenes kept in memory
 Sample = tuple[Picture, Picture, Picture]

@@ -67,7 +67,7 @@ def test_a_driver_that_is_killed_and_run_again_loses_and_doubles_nothing(
     driver.kill()
     assert driver.wait(10) == -signal.SIGKILL
     before = _tasks(out)
-    assert serial.SHARD <= len(before) < len(names)
+    assert 0 < len(before) < len(names)
     tally = serial.run_to_shards(folder, out, ray.address)
     # The broken one is tried again only where its failure was not written down yet.
     assert tally["present"] + tally["failed_before"] + tally["predicted"] + tally["failed"] == 300

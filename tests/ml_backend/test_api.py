@@ -20,6 +20,7 @@ from ml_backend.contract import Prediction, Region, Task
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, LabelConfigError, ModelError, TaskError
 from ml_backend.label_config import LabelConfig
+from ml_backend.logs import configure_logging
 from ml_backend.predictor import Predictor
 from ml_backend.prompts import Context
 from ml_backend.settings import BackendSettings
@@ -93,6 +94,12 @@ def loaded(load: Callable[[], Predictor], **settings: Any) -> FlaskClient:
     while "the model is loading" in client.get("/readyz").text:
         assert time.monotonic() < give_up
     return client
+
+
+@pytest.fixture(scope="module")
+def logging_to_stderr() -> None:
+    """As in a real process, where ``caplog`` listens too."""
+    configure_logging("INFO")
 
 
 @pytest.fixture
@@ -187,7 +194,7 @@ def test_setup_and_predict_tell_the_same_version(client: FlaskClient) -> None:
 
 
 def test_one_tasks_failure_is_an_empty_list_a_log_line_and_a_count(
-    capsys: pytest.CaptureFixture[str],
+    logging_to_stderr: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = recorded("fashion_predict_12_tasks")
     failing = body["tasks"][4]["id"]
@@ -195,10 +202,9 @@ def test_one_tasks_failure_is_an_empty_list_a_log_line_and_a_count(
     answer = post(client, "/predict", body)
     assert answer.status_code == 200
     assert [entry == [] for entry in answer.get_json()["results"]] == [i == 4 for i in range(12)]
-    log = "".join(capsys.readouterr())  # on standard error where a test before set up logging
-    assert "task_failed" in log
-    assert "a.jpg: 404 (upload it again)" in log
-    assert body["tasks"][4]["data"]["image"] in log
+    assert "task_failed" in caplog.text
+    assert "a.jpg: 404 (upload it again)" in caplog.text
+    assert body["tasks"][4]["data"]["image"] in caplog.text
     metrics = client.get("/metrics").text
     assert 'segstudio_tasks_total{outcome="image_fetch"} 1.0' in metrics
     assert 'segstudio_tasks_total{outcome="predicted"} 11.0' in metrics
@@ -369,7 +375,10 @@ def basic(user: str, password: str) -> dict[str, str]:
     "headers", [{}, basic("ann", "wrong"), basic("bob", "s3cret"), {"Authorization": "Token x"}]
 )
 def test_with_basic_auth_only_livez_is_open(
-    predictor: OneBox, headers: dict[str, str], capsys: pytest.CaptureFixture[str]
+    predictor: OneBox,
+    headers: dict[str, str],
+    logging_to_stderr: None,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     client = create_app(
         lambda: predictor, BackendSettings(basic_auth_user="ann", basic_auth_pass="s3cret")
@@ -380,7 +389,7 @@ def test_with_basic_auth_only_livez_is_open(
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"].startswith("Basic")
     assert client.post("/predict", headers=headers).status_code == 401
-    assert "s3cret" not in capsys.readouterr().out
+    assert "s3cret" not in caplog.text
     assert client.get("/livez", headers=basic("ann", "s3cret")).status_code == 200
 
 
