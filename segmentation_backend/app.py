@@ -6,11 +6,10 @@ import ml_backend.api
 from ml_backend.images import ImageSource
 from ml_backend.logs import configure_logging
 from ml_backend.metrics import Metrics
-from ml_backend.predictor import Predictor
 from ml_backend.settings import read_settings
 from segmentation_backend.models.registry import load_model
 from segmentation_backend.predictor import SegmentationPredictor
-from segmentation_backend.relay import Relay, RelayingPredictor
+from segmentation_backend.relay import Relay
 from segmentation_backend.settings import SegmentationSettings
 
 
@@ -22,19 +21,21 @@ def create_app() -> Flask:
     url = settings.sam_prewarm_url
     relay = Relay(url, settings.login, metrics) if url else None
 
-    def load() -> Predictor:
-        predictor = load_predictor(settings)
-        return predictor if relay is None else RelayingPredictor(predictor, relay)
-
-    return ml_backend.api.create_app(load, settings, metrics)
+    return ml_backend.api.create_app(lambda: load_predictor(settings, relay), settings, metrics)
 
 
-def load_predictor(settings: SegmentationSettings) -> SegmentationPredictor:
+def load_predictor(
+    settings: SegmentationSettings, relay: Relay | None = None
+) -> SegmentationPredictor:
     """Load and warm the model that the settings ask for.
+
+    Args:
+        settings: The backend's.
+        relay: Is told of each batch's tasks.
 
     Raises:
         ModelError: Its weights cannot be used.
     """
     model = load_model(settings)
     images = ImageSource(settings.image_settings)
-    return SegmentationPredictor(model, images, settings.min_region_fraction)
+    return SegmentationPredictor(model, images, settings.min_region_fraction, relay)

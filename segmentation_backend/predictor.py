@@ -24,6 +24,7 @@ from ml_backend.prompts import Context
 from ml_backend.regions import drop_specks, mask_regions
 from ml_backend.taxonomy import assign_labels
 from segmentation_backend.models.base import ClassMap, GarmentModel
+from segmentation_backend.relay import Relay
 
 log = structlog.get_logger(__name__)
 
@@ -102,15 +103,21 @@ class SegmentationPredictor:
         model: Loaded and warmed.
         images: Where task images come from.
         min_region_fraction: Connected parts smaller than this fraction of the image are dropped.
+        relay: Is told of each batch's tasks before they are answered.
     """
 
     def __init__(
-        self, model: GarmentModel, images: ImageSource, min_region_fraction: float
+        self,
+        model: GarmentModel,
+        images: ImageSource,
+        min_region_fraction: float,
+        relay: Relay | None = None,
     ) -> None:
         version = f"segmentation-{model.version}"
         self._model = model
         self._images = images
         self._garments = Garments(version, model.classes, min_region_fraction)
+        self._relay = relay
         self._inference = threading.Lock()
 
     @property
@@ -139,6 +146,8 @@ class SegmentationPredictor:
         if context is not None:
             yield from (None for _ in tasks)
             return
+        if self._relay is not None:
+            self._relay.send(tasks, label_config)
         with _loaders() as pool:
             fetch = partial(self._fetch, label_config=label_config, deadline=deadline)
             fetched = _ahead(pool, fetch, tasks, _FETCHES)

@@ -2,20 +2,16 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import msgspec
 import structlog
 
-from ml_backend.contract import Prediction, Task
-from ml_backend.deadline import Deadline
-from ml_backend.errors import TaskError
+from ml_backend.contract import Task
 from ml_backend.label_config import LabelConfig
 from ml_backend.metrics import Metrics
-from ml_backend.predictor import Predictor
-from ml_backend.prompts import Context
 
 log = structlog.get_logger(__name__)
 
@@ -107,47 +103,3 @@ def _reduced(task: Task, label_config: LabelConfig) -> dict[str, Any]:
         if isinstance(reference, str) and len(reference) <= LONGEST_REFERENCE
     }
     return {"id": task.id, "project": task.project, "data": data}
-
-
-class RelayingPredictor:
-    """A predictor that answers as another does, and passes the tasks of a batch on.
-
-    Args:
-        predictor: That answers.
-        relay: Gets the tasks, before they are answered.
-    """
-
-    def __init__(self, predictor: Predictor, relay: Relay) -> None:
-        self._predictor = predictor
-        self._relay = relay
-
-    @property
-    def model_version(self) -> str:
-        """See ``Predictor``."""
-        return self._predictor.model_version
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """See ``Predictor``."""
-        return self._predictor.classes
-
-    def check(self, label_config: LabelConfig) -> None:
-        """See ``Predictor``."""
-        self._predictor.check(label_config)
-
-    def predict(
-        self,
-        tasks: Sequence[Task],
-        context: Context | None,
-        *,
-        label_config: LabelConfig,
-        deadline: Deadline,
-    ) -> Iterator[Prediction | TaskError | None]:
-        """See ``Predictor``."""
-        if context is None:
-            self._relay.send(tasks, label_config)
-        return self._predictor.predict(tasks, context, label_config=label_config, deadline=deadline)
-
-    def fit(self, event: str, data: Mapping[str, Any]) -> None:
-        """See ``Predictor``."""
-        self._predictor.fit(event, data)

@@ -14,19 +14,15 @@ from ml_backend.errors import ModelError
 from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
 from sam_backend.models.segment_anything import CHECKPOINTS, Checkpoint, SegmentAnything
 from tests.sam_backend import tiny_sam
-from tests.sam_backend.scenes import Pixels
+from tests.sam_backend.upstream import (
+    PROMPTS,
+    assert_equal,
+    assert_kept_is_as_good,
+    at_size,
+    photograph,
+)
 
 SIZES = [(96, 128), (128, 96), (333, 77), (41, 41), (500, 777), (7, 3)]
-PROMPTS = {
-    "a box": Prompts(Box(0.2, 0.1, 0.7, 0.8)),
-    "one click": Prompts(points=(Point(0.4, 0.6),)),
-    "clicks for and against": Prompts(
-        points=(Point(0.4, 0.6), Point(0.8, 0.1), Point(0.5, 0.5, positive=False))
-    ),
-    "a box and clicks": Prompts(
-        Box(0.1, 0.3, 0.9, 0.9), (Point(0.5, 0.4), Point(0.2, 0.8, positive=False))
-    ),
-}
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +47,6 @@ def upstream(checkpoint: Checkpoint, folder: Path) -> SamPredictor:
     return SamPredictor(sam)
 
 
-def photograph(height: int, width: int) -> Pixels:
-    return np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def at_size(prompts: Prompts, height: int, width: int) -> Prompts:
-    """Prompts given in fractions, in pixels."""
-    box = prompts.box
-    return Prompts(
-        box and Box(box.left * width, box.top * height, box.right * width, box.bottom * height),
-        tuple(Point(p.x * width, p.y * height, p.positive) for p in prompts.points),
-    )
-
-
 def ask_upstream(
     upstream: SamPredictor, prompts: Prompts, previous: Mask | None = None
 ) -> tuple[Mask, bool]:
@@ -78,12 +61,6 @@ def ask_upstream(
     )
     best = int(scores.argmax())
     return Mask(masks[best], float(scores[best]), logits[best]), 0 < masks[best].mean() < 1
-
-
-def assert_equal(ours: Mask, theirs: Mask) -> None:
-    assert np.array_equal(ours.pixels, theirs.pixels)
-    assert ours.score == pytest.approx(theirs.score, abs=1e-4)
-    assert np.allclose(ours.logits, theirs.logits, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -191,12 +168,4 @@ def test_code_in_a_file_is_not_run_even_where_the_hash_is_right(tmp_path: Path) 
 def test_an_embedding_as_it_is_kept_gives_the_same_masks(
     ours: SegmentAnything, size: tuple[int, int]
 ) -> None:
-    embedding = ours.embed(photograph(*size))
-    kept = embedding.halved()
-    assert kept.nbytes == embedding.nbytes / 2
-    assert {name: (tuple(t.shape), t.dtype) for name, t in kept.tensors.items()} == ours.layout(
-        *size
-    )
-    for prompts in PROMPTS.values():
-        exact, half = (ours.segment(e, at_size(prompts, *size)).pixels for e in (embedding, kept))
-        assert (exact & half).sum() >= 0.99 * (exact | half).sum()
+    assert_kept_is_as_good(ours, *size)

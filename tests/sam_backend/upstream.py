@@ -1,0 +1,52 @@
+"""Prompts for any image, and when two masks count as the same: for the networks of others."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from sam_backend.models.base import Box, Mask, Point, PromptableModel, Prompts
+
+Pixels = npt.NDArray[np.uint8]
+
+PROMPTS = {
+    "a box": Prompts(Box(0.2, 0.1, 0.7, 0.8)),
+    "one click": Prompts(points=(Point(0.4, 0.6),)),
+    "clicks for and against": Prompts(
+        points=(Point(0.4, 0.6), Point(0.8, 0.1), Point(0.5, 0.5, positive=False))
+    ),
+    "a box and clicks": Prompts(
+        Box(0.1, 0.3, 0.9, 0.9), (Point(0.5, 0.4), Point(0.2, 0.8, positive=False))
+    ),
+}
+
+
+def photograph(height: int, width: int) -> Pixels:
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def at_size(prompts: Prompts, height: int, width: int) -> Prompts:
+    """Prompts given in fractions, in pixels."""
+    box = prompts.box
+    return Prompts(
+        box and Box(box.left * width, box.top * height, box.right * width, box.bottom * height),
+        tuple(Point(p.x * width, p.y * height, p.positive) for p in prompts.points),
+    )
+
+
+def assert_equal(ours: Mask, theirs: Mask) -> None:
+    assert np.array_equal(ours.pixels, theirs.pixels)
+    assert ours.score == pytest.approx(theirs.score, abs=1e-4)
+    assert np.allclose(ours.logits, theirs.logits, atol=1e-4)
+
+
+def assert_kept_is_as_good(model: PromptableModel, height: int, width: int) -> None:
+    """An embedding in half precision, as the stores keep it, gives the same masks."""
+    embedding = model.embed(photograph(height, width))
+    kept = embedding.halved()
+    assert kept.nbytes == embedding.nbytes / 2
+    shapes = {name: (tuple(t.shape), t.dtype) for name, t in kept.tensors.items()}
+    assert shapes == model.layout(height, width)
+    for prompts in PROMPTS.values():
+        sized = at_size(prompts, height, width)
+        exact, half = (model.segment(e, sized).pixels for e in (embedding, kept))
+        assert (exact & half).sum() >= 0.99 * (exact | half).sum()
