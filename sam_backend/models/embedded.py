@@ -24,6 +24,7 @@ WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LARGEST: Final = 1024  # longer side of the reduced picture
 MARGIN: Final = 1.4  # frame to box
 WIDE_MARGIN: Final = 3.4  # frame to last mask: clicks say little of how far the object goes on
+MARGINS: Final = (WIDE_MARGIN, WIDE_MARGIN, WIDE_MARGIN, 2.4, 1.8)  # after 0, 1, … 4 clicks
 SPILL: Final = 0.06  # how far beyond a box its mask may reach, in sides of the box
 NOTHING: Final = -12.0  # logit where the network did not look
 
@@ -178,7 +179,9 @@ def _frame(
         max(b.right for b in known),
         max(b.bottom for b in known),
     )
-    return Frame.around(whole, WIDE_MARGIN if box is None else MARGIN)
+    if box is not None:
+        return Frame.around(whole, MARGIN)
+    return Frame.around(whole, MARGINS[min(len(points), len(MARGINS) - 1)])
 
 
 def _without_spill(answer: Floats, frame: Frame, box: Box, points: Sequence[Point]) -> Floats:
