@@ -2,9 +2,11 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ml_backend.errors import SettingsError
 from segstudio.errors import StartError
@@ -14,7 +16,15 @@ _CORES = 2
 """Of a core group: one thread for the model, for more mostly wait for each other (measured on a
 busy machine: 19 images/s with one, 11 with two), and a core for what is before and behind it."""
 
+_KNOCK_SECONDS = 10
 _INSTALL = "pip install 'segstudio[bulk]'"
+_START = (
+    "a very busy machine is too slow for Ray: run it again when there is less to do, or start one "
+    "with `ray start --head` and give its address with --ray-address"
+)
+_REACH = "give host:port as `ray start --head` shows it, usually port 6379; leave it out for here"
+_REFUSALS = (OSError, RuntimeError, ValueError)
+"""What Ray raises, by its code, where it cannot start or cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +63,7 @@ def joined(address: str) -> Iterator[None]:
     except ImportError as error:
         raise SettingsError(f"Ray is not installed here: {error}", _INSTALL) from None
 
-    try:
-        ray.init(
-            address or "local",
-            include_dashboard=None if address else False,
-            object_store_memory=None if address else _OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-        )
-    except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
-        raise StartError(f"no Ray at {address or 'this machine'}: {error}") from error
+    _init(address)
     # What Ray logs is in its own files; what people see is ours.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -70,6 +71,36 @@ def joined(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _init(address: str) -> None:
+    import ray
+
+    # Seconds that one started here has, and tries (of 40 s each) to reach one that is there.
+    tries = "1" if address else "120"
+    os.environ.update(RAY_gcs_server_port_wait_time_s=tries)
+    try:
+        _knock(address)
+        ray.init(
+            address or "local",
+            include_dashboard=None if address else False,
+            object_store_memory=None if address else _OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
+    except Exception as error:
+        # Where a node is not up in time, Ray raises Exception itself.
+        if not isinstance(error, _REFUSALS) and type(error) is not Exception:
+            raise
+        where, hint = (f"at {address}", _REACH) if address else ("on this machine", _START)
+        raise StartError(f"no Ray {where}: {error}", hint) from None
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens, which Ray would take minutes to find."""
+    found = urlsplit(f"//{address}")
+    if found.hostname and found.port:
+        socket.create_connection((found.hostname, found.port), _KNOCK_SECONDS).close()
 
 
 def plan_pool(workers: int, models: int = 1) -> Pool:

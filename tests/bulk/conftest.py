@@ -15,6 +15,8 @@ import pytest
 
 from segstudio.bulk import cluster
 from tests.processes import free_port
+from tests.segstudio.conftest import run as run
+from tests.segstudio.gcs_server import GcsServer, Key
 from tests.waiting import descendants, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -41,11 +43,21 @@ def _is_stage(pid: int) -> bool:
 
 
 @pytest.fixture(scope="package")
-def environment() -> Iterator[pytest.MonkeyPatch]:
+def cloud() -> Iterator[GcsServer]:
+    """The Google Cloud Storage that Ray's workers use."""
+    server = GcsServer(Key())
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="package")
+def environment(cloud: GcsServer) -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", str(ROOT))
+        for name, value in cloud.variables.items():
+            patch.setenv(name, value)
         yield patch
 
 
@@ -83,9 +95,9 @@ def ray(environment: pytest.MonkeyPatch) -> Iterator[Ray]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def joined(ray: Ray) -> Iterator[Ray]:
-    """Be a driver of the cluster as long as the test runs."""
+    """Be a driver of the cluster as long as a module's tests run."""
     with ExitStack() as stack:
         stack.enter_context(cluster.joined(ray.address))
         yield ray

@@ -1,0 +1,48 @@
+"""Ray that is not there, or does not come, is told in words."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from segstudio.bulk import cluster
+from segstudio.errors import StartError
+from tests.bulk.pictures import fill
+from tests.processes import free_port
+from tests.segstudio.conftest import Run, records
+
+
+def test_an_address_where_nobody_listens_is_told_with_what_to_do(run: Run, tmp_path: Path) -> None:
+    fill(tmp_path / "pictures", 1)
+    address = f"127.0.0.1:{free_port()}"
+    result = run("predict", "pictures", "--out", "out", "--ray-address", address, "--json")
+    assert result.exit_code == 1
+    (told,) = records(result)
+    assert told["error"]["type"] == "start"
+    assert f"no Ray at {address}: [Errno 111] Connection refused" in told["error"]["message"]
+    assert "ray start --head" in told["error"]["hint"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:port", "http://127.0.0.1:8265"])
+def test_what_is_no_address_is_told(address: str) -> None:
+    with pytest.raises(StartError, match=f"no Ray at {address}"), cluster.joined(address):
+        pass
+
+
+def test_a_machine_that_is_too_busy_for_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.init", _too_slow)
+    with pytest.raises(StartError, match="timed out during startup") as caught:
+        cluster.joined("").__enter__()
+    assert "busy" in caught.value.hint
+
+
+def _too_slow(*_args: object, **_options: object) -> None:
+    """As ``ray._private.node`` does it 30 s after it started a raylet that is not up yet."""
+    raise Exception("The current node timed out during startup.")  # noqa: TRY002
+
+
+def test_a_machine_without_ray_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(Exception, match=r"pip install 'segstudio\[bulk\]'"):
+        cluster.joined("").__enter__()
