@@ -8,7 +8,7 @@ import httpx
 
 from ml_backend.errors import LabelStudioError, SegstudioError
 from ml_backend.taxonomy import EMBEDDED_CLASSES
-from segstudio.label_studio import Connection, LabelStudio
+from segstudio.label_studio import CONNECTED, Connection, LabelStudio
 
 _TIMEOUT = 5
 
@@ -72,12 +72,17 @@ class Pair:
             Connection("Smart tools", self.sam.rstrip("/"), True, user, password),
         ]
 
+    def has(self, title: str, url: str) -> bool:
+        """Whether a connection is to one of the two: by its title or its address."""
+        return any(title == each.title or url.rstrip("/") == each.url for each in self.connections)
+
 
 def join(label_studio: LabelStudio, project: int, pair: Pair) -> bool:
     """Connect the project to both backends and no older address of theirs.
 
-    Where one of the two is missing, or has moved, both are connected again, in order; the old
-    connections go only when the new ones are there.
+    Where one of the two is missing, has moved, or does not work as it is connected (its password
+    has changed, say), both are connected again, in order; the old connections go only when the new
+    ones are there. Other backends stay.
 
     Returns:
         Whether something had to be changed.
@@ -85,19 +90,23 @@ def join(label_studio: LabelStudio, project: int, pair: Pair) -> bool:
     Raises:
         LabelStudioError: It does not reach a backend, or a backend refuses the label config.
     """
-    wanted = pair.connections
-    ours = {
-        id_: connection
-        for id_, connection in label_studio.connections(project).items()
-        if connection.title in {each.title for each in wanted}
-    }
-    changed = list(ours.values()) != wanted
+    wanted, before = pair.connections, connected(label_studio, project, pair)
+    changed = list(before.values()) != wanted
     if changed:
         _connect(label_studio, project, wanted)
-        for id_, connection in ours.items():
+        for id_, connection in before.items():
             label_studio.disconnect(project, id_, connection)
     label_studio.show_predictions(project, wanted[0].title)
     return changed
+
+
+def connected(label_studio: LabelStudio, project: int, pair: Pair) -> dict[int, Connection]:
+    """A project's connections to the pair, in Label Studio's order."""
+    return {
+        id_: each
+        for id_, each in label_studio.connections(project).items()
+        if pair.has(each.title, each.url)
+    }
 
 
 def _connect(label_studio: LabelStudio, project: int, wanted: Sequence[Connection]) -> None:
@@ -129,13 +138,14 @@ class Condition:
     told: str
 
 
-def conditions(label_studio: LabelStudio, project: int) -> list[Condition]:
-    """Let Label Studio ask each backend of a project, in the order they were connected in."""
+def conditions(label_studio: LabelStudio, project: int, pair: Pair) -> list[Condition]:
+    """Let Label Studio ask the pair of a project, in the order they were connected in."""
     found = label_studio.call("GET", "/api/ml", params={"project": project})
     return [
         Condition(each["title"], each["url"], ready, _told(each, ready))
         for each in sorted(found, key=lambda each: int(each["id"]))
-        for ready in [each["state"] == "CO"]
+        for ready in [each["state"] == CONNECTED]
+        if pair.has(each["title"], each["url"])
     ]
 
 

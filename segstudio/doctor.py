@@ -10,7 +10,7 @@ import httpx
 
 from ml_backend.errors import CredentialsError, LabelStudioError, SegstudioError
 from ml_backend.label_studio_auth import is_personal
-from segstudio.backends import BackendError, Pair, ask_version, conditions
+from segstudio.backends import BackendError, Pair, ask_version, conditions, connected
 from segstudio.gcs import GoogleSettings, connect, service_account
 from segstudio.gcs_checks import check_bucket
 from segstudio.keys import fetch_token
@@ -95,7 +95,7 @@ class Doctor:
                 yield Check("backends from Label Studio", "unknown", told)
                 return
             what = f"project {project}"
-            yield from _connected(label_studio, project)
+            yield from _backends(label_studio, project, self.pair)
             buckets += [each.bucket for each in storages(label_studio, project, "source")]
         except LabelStudioError as error:
             what = "Label Studio" if error.status is None else what
@@ -137,15 +137,15 @@ def _version(label_studio: LabelStudio) -> str:
     return told if tried else f"{told}; segstudio was tried with {TRIED_WITH}"
 
 
-def _connected(label_studio: LabelStudio, project: int) -> Iterator[Check]:
-    """Whether both backends are there, in their order, and ready."""
+def _backends(label_studio: LabelStudio, project: int, pair: Pair) -> Iterator[Check]:
+    """Whether both backends are there, in their order, and ready; others are not ours to judge."""
     label_studio.project(project)
     connect = f"segstudio backends connect --project {project}"
-    for each in conditions(label_studio, project):
+    for each in conditions(label_studio, project, pair):
         state: State = "ok" if each.ready else "bad"
         fix = "" if each.ready else connect
         yield Check(f"{each.title} from Label Studio", state, each.told, fix)
-    modes = [each.interactive for each in label_studio.connections(project).values()]
+    modes = [each.interactive for each in connected(label_studio, project, pair).values()]
     if modes != [False, True]:
         told = "the segmentation backend must be first, then the sam backend, interactive"
         yield Check(f"backends of project {project}", "bad", told, connect)

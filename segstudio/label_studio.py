@@ -20,6 +20,9 @@ _TIMEOUT = httpx.Timeout(120, connect=5)
 _PAGE = 1000
 _LONGEST = 1000
 
+CONNECTED = "CO"
+"""State of a backend that Label Studio just got good answers from."""
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -31,6 +34,7 @@ class Connection:
         interactive: Whether it answers the smart tools.
         user: Name for basic auth, if it asks for one.
         password: For basic auth; Label Studio takes it and never tells it.
+        works: Whether Label Studio got an answer from it, and it takes the label config.
     """
 
     title: str
@@ -38,6 +42,7 @@ class Connection:
     interactive: bool
     user: str = ""
     password: str = field(default="", compare=False, repr=False)
+    works: bool = True
 
 
 @dataclass(frozen=True)
@@ -165,11 +170,18 @@ class LabelStudio:
         return int(self.call("POST", "/api/projects", json=body)["id"])
 
     def connections(self, project: int) -> dict[int, Connection]:
-        """The project's backends by their id, which is the order they were connected in."""
+        """The project's backends by their id, which is the order they were connected in.
+
+        Label Studio asks each of them before it answers.
+        """
         found = self.call("GET", "/api/ml", params={"project": project})
         return {
             each["id"]: Connection(
-                each["title"], each["url"], each["is_interactive"], each["basic_auth_user"] or ""
+                title=each["title"],
+                url=each["url"],
+                interactive=each["is_interactive"],
+                user=each["basic_auth_user"] or "",
+                works=each["state"] == CONNECTED,
             )
             for each in sorted(found, key=lambda each: int(each["id"]))
         }

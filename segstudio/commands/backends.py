@@ -64,7 +64,7 @@ def connect(
             _show_labels(report, target, classes)
             findings = check_served(target.label_config, classes)
             changed = not dry_run and join(label_studio, project, pair)
-            found = conditions(label_studio, project)
+            found = conditions(label_studio, project, pair)
         _tell(report, found, findings)
         if dry_run:
             report.say(f"would connect {pair.segmentation}, then {pair.sam}")
