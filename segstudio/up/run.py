@@ -21,7 +21,7 @@ from segstudio.up.ports import check_ports
 from segstudio.up.processes import Process, Program, guarded, running
 from segstudio.up.project import Wanted, bring_up_to_date
 from segstudio.up.screen import Screen
-from segstudio.up.state import State, read_state, state_folder, write_state
+from segstudio.up.state import State, private_folder, read_state, state_folder, write_state
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -56,7 +56,7 @@ def backends(settings: UpSettings, screen: Screen) -> None:
             screen.say(f"Ready: {part.name} at {part.url}")
         await screen.follow(processes)
 
-    logs = settings.state_dir.absolute() / "logs"
+    logs = private_folder(settings.state_dir) / "logs"
     _run_until_told(_supervise(parts, logs, screen, work))
 
 

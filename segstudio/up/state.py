@@ -38,10 +38,9 @@ def state_folder(folder: Path) -> Iterator[Path]:
         Its absolute path.
 
     Raises:
-        StartError: Another ``segstudio up`` uses it.
+        StartError: Another ``segstudio up`` uses it, or as ``private_folder``.
     """
-    folder = folder.absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = private_folder(folder)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,6 +49,27 @@ def state_folder(folder: Path) -> Iterator[Path]:
                 f"another `make up` is at work in {folder}", "end it, or set STATE_DIR"
             ) from None
         yield folder
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that this user alone may read, also where it is there already.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        StartError: It cannot be made, or belongs to somebody else.
+    """
+    folder = folder.absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise StartError(
+            f"{folder} cannot be made readable by this user alone: {error.strerror}",
+            "set STATE_DIR to a folder of your own",
+        ) from None
+    return folder
 
 
 def has_state(folder: Path) -> bool:

@@ -1,9 +1,17 @@
+import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from segstudio.errors import StartError
+from segstudio.settings import UpSettings
+from segstudio.up import programs, run
+from segstudio.up.processes import Program
+from segstudio.up.screen import Screen
 from segstudio.up.state import read_state, state_folder, write_state
+from tests.processes import free_port
 
 
 def test_the_first_start_makes_a_login_that_later_starts_find_again(tmp_path: Path) -> None:
@@ -30,6 +38,33 @@ def test_only_the_user_can_read_the_secrets(tmp_path: Path) -> None:
         write_state(folder, read_state(folder))
         assert (folder / "state.json").stat().st_mode & 0o777 == 0o600
         assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_others_cannot_read_the_folder_where_the_backends_alone_were_started_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = Program(
+        "gone", (sys.executable, "-c", "raise SystemExit"), {}, "http://127.0.0.1:9", "/"
+    )
+    monkeypatch.setattr(programs, "backends", lambda *_: (gone,))
+    folder = tmp_path / "state"
+    settings = UpSettings(state_dir=folder, segmentation_port=free_port(), sam_port=free_port())
+    with pytest.raises(StartError, match="gone ended"):
+        run.backends(settings, Screen(Console(file=StringIO())))
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with state_folder(tmp_path):
+        assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match="file") as caught, state_folder(tmp_path / "file" / "in"):
+        pass
+    assert "STATE_DIR" in caught.value.hint
 
 
 def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
