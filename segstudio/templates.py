@@ -55,11 +55,12 @@ def read_template(name: str) -> str:
     Raises:
         SettingsError: There is none.
     """
-    shipped = FOLDER / Path(name).name
-    path = Path(name) if Path(name).is_file() else shipped.with_suffix(".xml")
+    path = Path(name)
+    if name == path.name and not path.is_file():
+        path = (FOLDER / name).with_suffix(".xml")
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         known = ", ".join(sorted(each.name for each in FOLDER.glob("*.xml")))
         raise SettingsError(
             f"there is no template {name}", f"give the path of a file, or one of {known}"

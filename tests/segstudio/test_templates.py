@@ -78,6 +78,13 @@ def test_a_template_is_a_file_or_one_of_ours(tmp_path: Path) -> None:
     assert "visual_coding.xml" in caught.value.hint
 
 
+def test_a_mistyped_path_is_told_and_never_one_of_our_templates_instead(tmp_path: Path) -> None:
+    (tmp_path / "polygons.xml").write_text(PLAIN)
+    for name in (tmp_path / "mine" / "polygons.xml", tmp_path / "polygons", tmp_path / ""):
+        with pytest.raises(SettingsError, match=f"template.*{tmp_path}"):
+            read_template(str(name))
+
+
 def test_the_image_is_found_whatever_its_key() -> None:
     assert image_key(PLAIN) == "Photo"
     two = PLAIN.replace("<TextArea", '<Image name="b" value="$Back"/><TextArea')
