@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ml_backend.errors import SegstudioError
 from segstudio.exports.files import new_folder
 from segstudio.exports.palette import Palette
 from segstudio.exports.pixels import Draw, Drawing, MaskRegion
@@ -27,7 +28,14 @@ LABELS = "labels.csv"
 
 _ADDED = ("mask_path", "width", "height", "overlap_pixels", "left_out")
 _LONGEST = 120
+_MOST = 255
 _UNFIT = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|\ud800-\udfff]')
+
+
+class PaletteError(SegstudioError):
+    """There are more labels than a PNG has indices."""
+
+    kind = "palette"
 
 
 def paint(masks: Iterable[MaskRegion], palette: Palette) -> tuple[Indices, int]:
@@ -42,6 +50,9 @@ def paint(masks: Iterable[MaskRegion], palette: Palette) -> tuple[Indices, int]:
 
     Returns:
         (H, W) indices, and the number of pixels that more than one label claims.
+
+    Raises:
+        PaletteError: A label has no index.
     """
     largest_first = sorted(masks, key=lambda mask: -mask.rle.area)
     size = largest_first[0].rle.height, largest_first[0].rle.width
@@ -49,7 +60,7 @@ def paint(masks: Iterable[MaskRegion], palette: Palette) -> tuple[Indices, int]:
     for mask in largest_first:
         pixels = mask.rle.mask
         for name in mask.region.names:
-            index = palette[name]
+            index = _index(palette, name)
             contested |= pixels & (canvas != 0) & (canvas != index)
             canvas[pixels] = index
     return canvas, int(contested.sum())
@@ -60,7 +71,12 @@ def write_masks(path: Path, columns: Columns, palette: Palette, draw: Draw) -> I
     """Write ``ANNOTATOR/IDENTIFIER.png`` below a folder, ``masks.csv`` and ``labels.csv`` in it.
 
     An annotation without masks has a row and no file: the size of its image is not known.
+
+    Raises:
+        PaletteError: There are more labels than indices.
     """
+    for label in palette.labels:
+        _index(palette, label)
     with (
         new_folder(path, INDEX) as folder,
         Ledger() as names,
@@ -92,9 +108,19 @@ def _save(
     target = folder / name
     target.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(canvas, "P")
-    image.putpalette([part for color in palette.colors for part in color])
+    image.putpalette([part for color in palette.colors[: _MOST + 1] for part in color])
     image.save(target)
     return name, str(image.width), str(image.height), str(contested)
+
+
+def _index(palette: Palette, label: str) -> int:
+    index = palette[label]
+    if index > _MOST:
+        raise PaletteError(
+            f"there are more than {_MOST} labels, and a PNG has no index for {label!r}",
+            "use --format coco",
+        )
+    return index
 
 
 def _name(entry: Entry, names: Ledger) -> str:

@@ -5,25 +5,19 @@ from contextlib import suppress
 
 from PIL import ImageColor
 
-from ml_backend.errors import SegstudioError
 from segstudio.annotations import LabeledProject
 from segstudio.regions import mask_shapes
 
 Color = tuple[int, int, int]
-
-_MOST = 255
-
-
-class PaletteError(SegstudioError):
-    """There are more labels than a PNG has indices."""
-
-    kind = "palette"
 
 
 class Palette:
     """Indices of labels: 0 is the background, then the labels in the label config's order.
 
     Labels that no label config has any more get the next index when they first come.
+
+    Attributes:
+        colors: By index, at least the 256 of a PNG.
     """
 
     def __init__(self, projects: Iterable[LabeledProject]) -> None:
@@ -37,27 +31,25 @@ class Palette:
                         self._add(label, control.backgrounds.get(label, ""))
 
     def __getitem__(self, label: str) -> int:
-        """The index of a label, 1..255.
-
-        Raises:
-            PaletteError: It would be the 256th.
-        """
+        """The index of a label, from 1 on."""
         return self._indices.get(label) or self._add(label, "")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """By index, from 1 on."""
+        return tuple(self._indices)
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Index, label and colour of each, the background first."""
-        for label, index in {"background": 0, **self._indices}.items():
+        for index, label in enumerate(("background", *self.labels)):
             yield str(index), label, "#{:02x}{:02x}{:02x}".format(*self.colors[index])
 
     def _add(self, label: str, background: str) -> int:
         if label in self._indices:
             return self._indices[label]
-        if len(self._indices) == _MOST:
-            raise PaletteError(
-                f"there are more than {_MOST} labels, and a PNG has no index for {label!r}",
-                "use --format coco",
-            )
         index = self._indices[label] = len(self._indices) + 1
+        if index == len(self.colors):
+            self.colors.append(_voc_color(index))
         with suppress(ValueError):  # no colour, or one that only browsers know
             self.colors[index] = ImageColor.getrgb(background)[:3]
         return index

@@ -418,9 +418,36 @@ def test_more_labels_than_a_png_has_indices_are_refused_by_name(
     labels = "".join(f'<Label value="l{number}"/>' for number in range(256))
     config = f"""<View><Image name="image" value="$image"/>
       <BrushLabels name="mask" toName="image">{labels}</BrushLabels></View>"""
-    result = export(run, str(label_studio.add(config, [])), "masks")
+    project = str(label_studio.add(config, [task("1.jpg", annotation(1, brush("r", "l255", HAT)))]))
+    result = export(run, project, "masks")
     assert result.exit_code == 1
     assert "'l255'" in result.output
+    assert "--format coco" in result.output
+    assert export(run, project, "coco").exit_code == 0
+    (drawn,) = json.loads(Path("out.coco").read_text())["annotations"]
+    assert drawn["category_id"] == 256
+
+
+def test_a_label_that_nobody_expected_has_no_index_either_where_all_are_taken(
+    run: Run, label_studio: LabelStudioServer
+) -> None:
+    labels = "".join(f'<Label value="l{number}"/>' for number in range(255))
+    config = f"""<View><Image name="image" value="$image"/>
+      <BrushLabels name="mask" toName="image">{labels}</BrushLabels></View>"""
+    project = label_studio.add(config, [task("1.jpg", annotation(1, brush("r", "gone", HAT)))])
+    result = export(run, str(project), "masks")
+    assert result.exit_code == 1
+    assert "'gone'" in result.output
+
+
+def test_a_label_named_background_stands_beside_the_background(
+    run: Run, label_studio: LabelStudioServer
+) -> None:
+    config = """<View><Image name="image" value="$image"/><BrushLabels name="mask" toName="image">
+      <Label value="hat"/><Label value="background"/></BrushLabels></View>"""
+    assert export(run, str(label_studio.add(config, [])), "masks").exit_code == 0
+    labels = [(row["index"], row["label"]) for row in read_csv(Path("out.masks/labels.csv"))]
+    assert labels == [("0", "background"), ("1", "hat"), ("2", "background")]
 
 
 def test_an_export_killed_in_the_middle_leaves_no_output_and_can_be_run_again(
