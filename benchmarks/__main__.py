@@ -35,6 +35,7 @@ def main(
     torch.set_num_threads(BackendSettings().compute_threads)  # as the backends do
     configure_logging("ERROR")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    RESULTS.mkdir(exist_ok=True)
     console = Console(width=170)
     console.print(report.machine(), highlight=False)
     figures: list[Figure] = []
@@ -65,7 +66,6 @@ def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
 
 
 def _write(figures: list[Figure], suffix: str, readme: bool) -> None:
-    RESULTS.mkdir(exist_ok=True)
     report.write_csv(RESULTS / f"bench{suffix}.csv", figures)
     report.draw(RESULTS / f"bench{suffix}.png", figures)
     if readme:

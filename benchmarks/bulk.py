@@ -151,18 +151,3 @@ def _own_bytes(pid: int) -> int:
     except OSError:
         return 0
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    from rich.console import Console
-
-    from benchmarks import report
-
-    with tempfile.TemporaryDirectory() as name:
-        figures = []
-        for figure in measure(Path(name), 3):
-            report.say(Console(width=170), figure)
-            figures.append(figure)
-        report.write_csv(Path(__file__).parent / "results" / "bulk.csv", figures)

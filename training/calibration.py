@@ -6,24 +6,20 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from segmentation_backend.models.base import ClassMap
 from training.clicks import iou
 from training.data import Picture
 
 LEAST_AREA = 100  # pixels; smaller regions teach nothing
 
 
-def region_scores(
-    model: EmbeddedGarmentModel, photo: Picture, labels: Picture
-) -> list[tuple[float, float]]:
-    """The (score, true IoU) of each region that ``model`` finds in a photograph.
+def score_pairs(labels: Picture, answer: ClassMap) -> list[tuple[float, float]]:
+    """The (score, true IoU) of each region of some size in an answer.
 
     Args:
-        model: Whose scores.
-        photo: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8, the true class of each pixel.
+        answer: Of the same size.
     """
-    answer = model.segment([photo])[0]
     found = np.flatnonzero(np.bincount(answer.indices.ravel()) >= LEAST_AREA)
     return [
         (float(answer.scores[c]), iou(labels == c, answer.indices == c)) for c in found if c > 0

@@ -266,7 +266,7 @@ def train(options: Options, folder: Folder, start: Path | None, workers: int) ->
 
 
 def _take_encoder(network: PromptNetwork, start: Path) -> None:
-    state = torch.load(start, weights_only=True)["average"]
+    state = torch.load(start, map_location="cpu", weights_only=True)["average"]
     prefix = "encoder."
     own = {name[len(prefix) :]: t for name, t in state.items() if name.startswith(prefix)}
     network.encoder.load_state_dict(own)

@@ -33,6 +33,7 @@ class Options:
         seed: Decides every sample.
         device: "cpu" or "cuda".
         rate: The learning rate between warm-up and decay.
+        only_export: The run must be there.
     """
 
     run: Path
@@ -40,6 +41,7 @@ class Options:
     seed: int
     device: str
     rate: float
+    only_export: bool = False
 
 
 class Run(Generic[Net]):
@@ -67,13 +69,15 @@ class Run(Generic[Net]):
         options.run.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
             self._resume()
+        elif options.only_export:
+            raise FileNotFoundError(f"{self._checkpoint} is not there: nothing to export")
 
     @property
     def _checkpoint(self) -> Path:
         return self.options.run / "checkpoint.pt"
 
     def _resume(self) -> None:
-        state = torch.load(self._checkpoint, weights_only=True)
+        state = torch.load(self._checkpoint, map_location=self.options.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -125,7 +129,12 @@ class Run(Generic[Net]):
         """The samples from ``seen`` to ``until``, in batches; the same whenever resumed."""
         order = range(self.seen, until)
         loader = DataLoader(
-            data, BATCH, sampler=order, num_workers=workers, drop_last=True, prefetch_factor=4
+            data,
+            BATCH,
+            sampler=order,
+            num_workers=workers,
+            drop_last=True,
+            prefetch_factor=4 if workers else None,
         )
         for batch in loader:
             yield [part.to(self.options.device) for part in batch]
@@ -192,5 +201,10 @@ def options_from(arguments: argparse.Namespace) -> Options:
     """The parsed options; sets the number of threads."""
     torch.set_num_threads(arguments.threads)
     return Options(
-        arguments.run, arguments.samples, arguments.seed, arguments.device, arguments.rate
+        arguments.run,
+        arguments.samples,
+        arguments.seed,
+        arguments.device,
+        arguments.rate,
+        arguments.export,
     )

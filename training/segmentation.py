@@ -1,6 +1,6 @@
 """Train the garment network: ``python -m training.segmentation --data DIR``.
 
-Three chapters, small pictures first. After the first and the second the averaged network labels
+Chapters, small pictures first. From the second on, the averaged network of the one before labels
 the photographs that have tags but no mask, each among the classes its tags allow, and they join in.
 """
 
@@ -24,7 +24,7 @@ from segmentation_backend.models.embedded import EmbeddedGarmentModel, Recipe
 from segmentation_backend.models.network import GarmentNetwork
 from segstudio.figures import draw_figure
 from training import augment, metrics
-from training.calibration import fit, region_scores
+from training.calibration import fit, score_pairs
 from training.data import Folder, Picture, presence, read_photo, split
 from training.loop import BATCH, DATA, Options, Run, options_from, parser_for, save_network
 from training.taxonomy import CLASSES, GROUP_OF_CLASS, GROUPS
@@ -331,7 +331,7 @@ def export_calibrated(run: Run[GarmentNetwork], folder: Folder) -> Path:
     pairs = []
     for photo in tqdm(split(folder.photographs())[1], "calibrating", leave=False):
         labels = folder.class_table[folder.mask_of(photo)]
-        pairs += region_scores(model, read_photo(photo), labels)
+        pairs += score_pairs(labels, model.segment([read_photo(photo)])[0])
     export(run, path, fit(pairs))
     return path
 

@@ -4,31 +4,10 @@ Hosiery (socks, stockings, tights) has no label of its own and counts as other a
 underwear counts as swimwear, the nearest cut; a vest is a top worn over another.
 """
 
-BACKGROUND = "background"
-CLASSES = (
-    BACKGROUND,
-    "hair",
-    "skin",
-    "jacket",
-    "coat",
-    "shirt",
-    "blouse",
-    "other tops",
-    "jersey shirt",
-    "dress",
-    "jumpsuit",
-    "skirt",
-    "pants",
-    "knitwear",
-    "tailleur",
-    "swimwear",
-    "footwear",
-    "scarf-gloves",
-    "other accessories",
-    "jewelry",
-    "hat",
-    "bag-belt",
-)
+from ml_backend.taxonomy import EMBEDDED_CLASSES
+
+CLASSES = EMBEDDED_CLASSES
+BACKGROUND = CLASSES[0]
 _MEMBERS: dict[str, str] = {  # label: the names of CCP that are it
     BACKGROUND: "null",
     "hair": "hair",

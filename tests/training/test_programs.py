@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from sam_backend.models.embedded import EmbeddedPromptableModel
+from sam_backend.models.network import PromptNetwork
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from segmentation_backend.models.network import GarmentNetwork
 from training import calibration, evaluate, interactive, metrics, segmentation
 from training.data import Folder
-from training.loop import Options
+from training.loop import Options, Run
 from training.taxonomy import CLASSES
 
 
@@ -40,13 +42,25 @@ def test_segmentation_trains_labels_the_tagged_and_exports(
 def test_interactive_trains_from_the_other_encoder_and_is_resumed(
     drawn_folder: Folder, options: Options
 ) -> None:
-    first = interactive.train(replace(options, samples=16), drawn_folder, None, workers=1)
-    assert first.seen == 16
+    other = Run(GarmentNetwork(len(CLASSES)), replace(options, run=options.run / "garments"))
+    other.save()
+    start = options.run / "garments" / "checkpoint.pt"
+    begun = interactive.train(replace(options, samples=0), drawn_folder, start, workers=0)
+    theirs = other.network.encoder.state_dict()
+    assert all(torch.equal(t, theirs[n]) for n, t in begun.network.encoder.state_dict().items())
+
+    first = interactive.train(replace(options, samples=16), drawn_folder, start, workers=1)
     resumed = interactive.train(replace(options, samples=32), drawn_folder, None, workers=1)
-    assert resumed.seen == 32
-    assert (options.run / "checkpoint.pt").exists()
-    weights = torch.load(options.run / "checkpoint.pt", weights_only=True)["average"]
-    assert not torch.equal(weights["head.weight"], first.average.head.weight)
+    assert (first.seen, resumed.seen) == (16, 32)
+    rows = (options.run / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["samples", "16", "32"]
+    again = Run(PromptNetwork(), replace(options, only_export=True))
+    assert torch.equal(again.average.head.weight, resumed.average.head.weight)
+
+
+def test_a_run_that_is_not_there_cannot_be_exported(options: Options) -> None:
+    with pytest.raises(FileNotFoundError, match="nothing to export"):
+        Run(PromptNetwork(), replace(options, only_export=True))
 
 
 def test_evaluate_prints_and_saves_tables_and_contact_sheets(
