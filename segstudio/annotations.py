@@ -1,8 +1,7 @@
 """The annotations of projects, read page by page: at most a page of tasks is in memory."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -143,44 +142,17 @@ class AnnotationReader:
     def tasks(self, project: LabeledProject) -> Iterator[AnnotatedTask]:
         """All tasks of a project by their number, once each.
 
-        A page begins after the last task of the page before, not at a position: tasks that come or
-        go meanwhile move none of the others.
-
         Raises:
             LabelStudioError: At the end, also when Label Studio counts other than what came.
         """
         seen: Counter[str] = Counter()
-        last = 0
-        while page := self._page(project.id, last):
-            for each in page:
-                task = self._task(project, each)
-                seen["tasks"] += 1
-                seen["skipped"] += sum(one.skipped for one in task.annotations)
-                seen["annotations"] += sum(not one.skipped for one in task.annotations)
-                yield task
-            last = int(page[-1]["id"])
+        for each in self._label_studio.tasks(project.id, ",".join(_FIELDS), _PAGE):
+            task = self._task(project, each)
+            seen["tasks"] += 1
+            seen["skipped"] += sum(one.skipped for one in task.annotations)
+            seen["annotations"] += sum(not one.skipped for one in task.annotations)
+            yield task
         self._check(project, Counts(**seen))
-
-    def _page(self, project: int, after: int) -> Sequence[Mapping[str, Any]]:
-        later = {
-            "filter": "filter:tasks:id",
-            "operator": "greater",
-            "type": "Number",
-            "value": after,
-        }
-        query = {"filters": {"conjunction": "and", "items": [later]}, "ordering": ["tasks:id"]}
-        params = {
-            "project": project,
-            "fields": "all",
-            "include": ",".join(_FIELDS),
-            "resolve_uri": "false",
-            "page_size": _PAGE,
-            "query": json.dumps(query),
-        }
-        tasks: list[dict[str, Any]] = self._label_studio.call("GET", "/api/tasks", params=params)[
-            "tasks"
-        ]
-        return tasks
 
     def _task(self, project: LabeledProject, task: Mapping[str, Any]) -> AnnotatedTask:
         annotations = sorted(task["annotations"], key=lambda each: int(each["id"]))

@@ -3,6 +3,7 @@
 ``label-studio-sdk`` is not used here: it cannot upload files, and takes seconds to import.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -218,10 +219,44 @@ class LabelStudio:
         if not (now["show_collab_predictions"] and now["model_version"]):
             self.call("PATCH", path, json={"show_collab_predictions": True, "model_version": title})
 
+    def tasks_after(
+        self, project: int, last: int, include: str, size: int = _PAGE
+    ) -> list[dict[str, Any]]:
+        """The next tasks of a project, by their number; empty: there are no more.
+
+        A page begins after the last task of the page before, not at a position: tasks that come or
+        go meanwhile move none of the others.
+
+        Args:
+            project: That they are in.
+            last: Number of the last task of the page before; 0: none was.
+            include: What to tell of each, with commas between.
+            size: How many at most.
+        """
+        later = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number"}
+        items = [later | {"value": last}]
+        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+        params = {
+            "project": project,
+            "fields": "all",
+            "include": include,
+            "resolve_uri": "false",
+            "page_size": size,
+            "query": json.dumps(query),
+        }
+        tasks: list[dict[str, Any]] = self.call("GET", "/api/tasks", params=params)["tasks"]
+        return tasks
+
+    def tasks(self, project: int, include: str, size: int = _PAGE) -> Iterator[dict[str, Any]]:
+        """All tasks of a project, by their number, a page at a time in memory; as above."""
+        last = 0
+        while page := self.tasks_after(project, last, include, size):
+            yield from page
+            last = int(page[-1]["id"])
+
     def task_metas(self, project: int) -> Iterator[dict[str, Any]]:
         """The ``meta`` of each task of the project."""
-        found = self.pages("/api/tasks", "tasks", {"project": project, "include": "id,meta"})
-        return (task["meta"] or {} for task in found)
+        return (task["meta"] or {} for task in self.tasks(project, "id,meta"))
 
     def upload(self, project: int, files: Sequence[tuple[str, Path]]) -> list[str]:
         """Upload files without making tasks of them yet.

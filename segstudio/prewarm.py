@@ -1,8 +1,8 @@
 """All images of a project prepared for clicks, by the sam backend, before labelers come."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -40,9 +40,9 @@ def prewarm(label_studio: LabelStudio, project: Project, sam: "Sam") -> Iterator
         LabelStudioError: It does not list the tasks.
         BackendError: The sam backend does not answer.
     """
-    for page in _pages(label_studio, project.id):
-        for start in range(0, len(page), _AT_ONCE):
-            yield from _finish(sam, page[start : start + _AT_ONCE], project.label_config)
+    tasks = label_studio.tasks(project.id, "id,data", _PAGE)
+    while some := list(islice(tasks, _AT_ONCE)):
+        yield from _finish(sam, some, project.label_config)
 
 
 def _finish(
@@ -57,28 +57,6 @@ def _finish(
             late = set()
         yield from (each for each in found if each.task not in late)
         waiting = [task for task in waiting if task["id"] in late]
-
-
-def _pages(label_studio: LabelStudio, project: int) -> Iterator[list[dict[str, Any]]]:
-    """The tasks by their number; a page begins after the last task of the page before."""
-    last = 0
-    while True:
-        later = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number"}
-        items = [later | {"value": last}]
-        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
-        params = {
-            "project": project,
-            "fields": "all",
-            "include": "id,data",
-            "resolve_uri": "false",
-            "page_size": _PAGE,
-            "query": json.dumps(query),
-        }
-        page = label_studio.call("GET", "/api/tasks", params=params)["tasks"]
-        if not page:
-            return
-        yield page
-        last = int(page[-1]["id"])
 
 
 class Sam:

@@ -126,10 +126,8 @@ def annotation_objects(
 
     Label Studio names it after the annotation or, set to save whole tasks, after the task.
     """
-    params = {"project": project, "fields": "all", "include": "id,annotations"}  # of these, the ids
-    tasks = label_studio.pages("/api/tasks", "tasks", params)
     folder = f"{target.prefix}/" if target.prefix else ""
-    for task in tasks:
+    for task in label_studio.tasks(project, "id,annotations"):  # of annotations, the ids
         for annotation in task["annotations"]:
             number = int(annotation["id"])
             yield number, frozenset({f"{folder}{number}", f"{folder}{task['id']}.json"})

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -67,11 +68,17 @@ def test_a_column_may_not_hide_the_image() -> None:
 
 
 class _Sink:
-    """Takes tasks as Label Studio 1.23.2 does, and keeps their identifiers alone."""
+    """Takes tasks as Label Studio 1.23.2 does, and keeps their identifiers alone.
+
+    Attributes:
+        identifiers: Of task 1 and those after it; empty: it was deleted.
+        deleted: Number of a task that somebody deletes as soon as a page is read.
+    """
 
     def __init__(self) -> None:
         self.identifiers: list[str] = []
         self.portions: list[int] = []
+        self.deleted = 0
         self.fails_after: int | None = None
         sink = self
 
@@ -80,11 +87,10 @@ class _Sink:
 
             def do_GET(self) -> None:
                 query = parse_qs(urlsplit(self.path).query)
-                begin = (int(query["page"][0]) - 1) * 1000
-                if begin and begin >= len(sink.identifiers):
-                    return self.reply(404, {"detail": "Invalid page."})
-                page = sink.identifiers[begin : begin + 1000]
-                return self.reply(200, {"tasks": [{"meta": {"identifier": i}} for i in page]})
+                page = sink.page(query)
+                if sink.deleted:
+                    sink.identifiers[sink.deleted - 1] = ""
+                return self.reply(200, {"tasks": page})
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -108,6 +114,13 @@ class _Sink:
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def page(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
+        (later,) = json.loads(query["query"][0])["filters"]["items"]
+        assert (later["filter"], later["operator"]) == ("filter:tasks:id", "greater")
+        named = enumerate(self.identifiers[later["value"] :], later["value"] + 1)
+        there = ({"id": n, "meta": {"identifier": name}} for n, name in named if name)
+        return list(islice(there, int(query["page_size"][0])))
 
 
 @pytest.fixture
@@ -163,3 +176,12 @@ def test_a_second_run_goes_on_where_the_first_was_refused(tmp_path: Path, sink: 
     assert fill(sink.url, rows) == (800, 1_500)
     assert fill(sink.url, rows) == (0, 2_300)
     assert sink.identifiers == [str(n) for n in range(2_300)]
+
+
+def test_a_task_that_is_deleted_meanwhile_makes_none_of_the_others_come_twice(
+    tmp_path: Path, sink: _Sink
+) -> None:
+    rows = table(tmp_path, *(f"{n},a,gs://one/{n}.jpg" for n in range(1_500)))
+    fill(sink.url, rows)
+    sink.deleted = 1
+    assert fill(sink.url, rows) == (0, 1_500)
