@@ -1,5 +1,6 @@
 """What a target really holds after a synchronisation, beside what Label Studio says of it."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from segstudio.label_studio import LabelStudio
@@ -51,16 +52,17 @@ def read_back(
         BucketError: The bucket cannot be listed.
         LabelStudioError: It does not tell.
     """
-    owner: dict[str, int] = {}
+    owners = defaultdict[str, set[int]](set)  # annotations of one task may share an object
     annotations = set[int]()
     for number, names in annotation_objects(label_studio, project, target):
         annotations.add(number)
-        owner |= dict.fromkeys(names, number)
+        for name in names:
+            owners[name].add(number)
     missing: list[int] = []
     if objects is not None:
         folder = f"{target.prefix}/" if target.prefix else ""
-        found = {owner[name] for name, _ in objects.list(folder) if name in owner}
-        missing = sorted(annotations - found)
+        found = (owners[name] for name, _ in objects.list(folder) if name in owners)
+        missing = sorted(annotations.difference(*found))
     return Outcome(
         url=target.url,
         problem=target.problem,
