@@ -1,7 +1,9 @@
 """Shards as ``segstudio predict`` writes them, read as a table whose rows have predictions."""
 
+import io
 import json
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,15 @@ from segstudio.tables import Row, TableError
 FOLDER = "shards"
 """Of the shards, in the folder that ``segstudio predict --out`` names."""
 
-SUFFIXES = frozenset({".jsonl", ".parquet"})
+
+class ShardFormat(StrEnum):
+    """What a shard is written as; its suffix."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+SUFFIXES = frozenset(f".{each}" for each in ShardFormat)
 
 
 def is_shards(path: Path) -> bool:
@@ -50,23 +60,25 @@ class ShardTable:
     def _tasks(self) -> Iterator[dict[str, Any]]:
         for shard in self._shards:
             try:
-                yield from _parquet(shard) if shard.suffix == ".parquet" else _jsonl(shard)
+                yield from tasks_in(shard.read_bytes(), ShardFormat(shard.suffix[1:]))
             except (OSError, ValueError, TypeError, KeyError) as error:
                 raise TableError(f"{shard} is not a shard of tasks: {error}") from None
 
 
-def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield _checked(json.loads(line))
+def tasks_in(content: bytes, kind: ShardFormat) -> Iterator[dict[str, Any]]:
+    """The tasks of a shard.
 
-
-def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+    Raises:
+        ValueError: It is not written so.
+        TypeError: Something in it is no task.
+    """
+    if kind is ShardFormat.JSONL:
+        yield from (_checked(json.loads(line)) for line in content.splitlines())
+        return
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=100):
-        for task in batch.to_pylist():
-            yield _checked(_without_none(task))
+    for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=100):
+        yield from (_checked(_without_none(task)) for task in batch.to_pylist())
 
 
 def _checked(task: Any) -> dict[str, Any]:

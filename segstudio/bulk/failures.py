@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from segstudio.bulk.items import Outcome
 from segstudio.bulk.stores import Store
+from segstudio.manifest import IDENTIFIER
 
 _COLUMNS = ("identifier", "image", "reason", "key")
 
 
 class Failures:
-    """The table of failures; it is rewritten whole, and there are few.
+    """The table of failures, a row an image; it is rewritten whole, and there are few.
 
     Args:
         store: Where it is.
@@ -24,22 +25,27 @@ class Failures:
         self._name = name
         content = store.read(name)
         text = "" if retry or content is None else content.decode()
-        self._rows = {row["key"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        self._rows = {(row["identifier"], row["image"]): row for row in rows}
         self._stale = retry and content is not None
 
     @property
     def known(self) -> Iterable[str]:
         """Keys of the images that failed and are not to be taken again."""
-        return tuple(self._rows)
+        return tuple(row["key"] for row in self._rows.values())
 
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Note failures, on disk too."""
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Note what failed, and what does so no longer, on disk too."""
         for outcome in outcomes:
             item = outcome.item
-            identifier = str(item.meta.get("identifier", "") or item.task or "")
-            values = (identifier, item.reference[:200], outcome.reason, item.key)
-            self._rows[item.key] = dict(zip(_COLUMNS, values, strict=True))
-        if outcomes or self._stale:
+            name = str(item.meta.get(IDENTIFIER, "") or item.task or "")
+            image = item.reference[:200]
+            self._stale |= self._rows.pop((name, image), None) is not None
+            if outcome.prediction is None:
+                values = (name, image, outcome.reason, item.key)
+                self._rows[name, image] = dict(zip(_COLUMNS, values, strict=True))
+                self._stale = True
+        if self._stale:
             self._write()
 
     def _write(self) -> None:

@@ -14,7 +14,7 @@ class Item:
         key: Names the image and its content (a generation, or size and time of a file), or the
             task; what is done under a key stays done.
         reference: As ``task.data`` holds it.
-        data: Of the task, the image left out of nothing.
+        data: Of the task, the image among it.
         meta: Of the task.
         task: Its id in Label Studio; None where it is not there yet.
     """
@@ -44,13 +44,11 @@ class Outcome:
         prediction: In Label Studio's terms: ``result``, ``score``, ``model_version``; None where it
             failed.
         reason: Of a failure, for people; else empty.
-        not_embedded: Why the sam backend's store lacks the image, where that was asked for.
     """
 
     item: Item
     prediction: Mapping[str, Any] | None
     reason: str = ""
-    not_embedded: str = ""
 
     @property
     def as_task(self) -> dict[str, Any]:

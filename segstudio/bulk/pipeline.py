@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
@@ -13,6 +13,9 @@ from ml_backend.errors import SegstudioError
 from segstudio.bulk import worker
 from segstudio.bulk.cluster import Pool
 from segstudio.bulk.items import Item, Outcome
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
 
 _BLOCK = 16
 """Images that travel together: enough to be worth a task, few enough to be begun again."""
@@ -30,7 +33,7 @@ class Pipeline:
         pool: How many models there are.
         load: Makes the model, on a worker.
         block: Images that travel together.
-        embed: Whether to fill the sam backend's store, too.
+        sam: The sam backend's settings, to fill its store, too; None: leave it.
     """
 
     settings: "worker.Settings"
@@ -38,7 +41,7 @@ class Pipeline:
     pool: Pool
     load: worker.Load = worker.load_model
     block: int = _BLOCK
-    embed: bool = False
+    sam: "worker.OfSam | None" = None
 
     def model(self) -> worker.Model:
         """Ask a worker what model it has.
@@ -50,7 +53,7 @@ class Pipeline:
         import ray
 
         describe = ray.remote(worker.describe_model).options(num_cpus=1)
-        told = ray.get(describe.remote(self.load, self.settings, self.label_config))
+        told = ray.get(describe.remote(self.load, self.settings, self.label_config, self.sam))
         if isinstance(told, SegstudioError):
             raise told
         return told
@@ -69,41 +72,32 @@ class Pipeline:
             min_region_fraction=settings.min_region_fraction,
             label_config=self.label_config,
         )
-        predicted = (
-            ray.data.from_arrow(tables)
-            .map_batches(
-                partial(worker.load_images, settings=settings),
-                batch_size=None,
-                num_cpus=_LOADER_CPUS,
-            )
-            .map_batches(
-                worker.Segmenter,
-                batch_size=None,
-                fn_constructor_kwargs={"load": self.load, "settings": settings},
-                compute=ray.data.ActorPoolStrategy(size=self.pool.size),
-                num_cpus=self.pool.cpus,
-                num_gpus=self.pool.gpus,
-            )
-            .map_batches(
-                predict,
-                batch_size=None,
-                num_cpus=_LOADER_CPUS,
-            )
+        images = ray.data.from_arrow(tables).map_batches(
+            partial(worker.load_images, settings=settings),
+            batch_size=None,
+            num_cpus=_LOADER_CPUS,
         )
-        if self.embed:
-            predicted = predicted.map_batches(
-                worker.Embedder,
-                batch_size=None,
-                fn_constructor_kwargs={
-                    "settings": worker.sam_settings(settings),
-                    "label_config": self.label_config,
-                },
-                compute=ray.data.ActorPoolStrategy(size=self.pool.size),
-                num_cpus=0,
-                num_gpus=self.pool.gpus,
-            )
+        if self.sam is not None:
+            images = self._on_models(images, worker.Embedder, (self.sam,), 0)
+        segmented = self._on_models(images, worker.Segmenter, (self.load, settings), self.pool.cpus)
+        predicted = segmented.map_batches(predict, batch_size=None, num_cpus=_LOADER_CPUS)
         for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
             yield from map(_outcome, cast(pa.Table, table).to_pylist())
+
+    def _on_models(
+        self, images: "Dataset", stage: type, arguments: tuple[Any, ...], cpus: float
+    ) -> "Dataset":
+        """Give images to a pool of processes that hold a model each."""
+        from ray.data import ActorPoolStrategy
+
+        return images.map_batches(
+            stage,
+            batch_size=None,
+            fn_constructor_args=arguments,
+            compute=ActorPoolStrategy(size=self.pool.size),
+            num_cpus=cpus,
+            num_gpus=self.pool.gpus,
+        )
 
 
 def _tables(items: Iterable[Item], size: int) -> Iterator[pa.Table]:
@@ -118,4 +112,4 @@ def _tables(items: Iterable[Item], size: int) -> Iterator[pa.Table]:
 
 def _outcome(row: dict[str, Any]) -> Outcome:
     prediction = json.loads(row["prediction"]) if row["prediction"] else None
-    return Outcome(Item.from_json(row["item"]), prediction, row["reason"], row.get("embedded", ""))
+    return Outcome(Item.from_json(row["item"]), prediction, row["reason"])

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Protocol
 
 from segstudio.bulk.failures import Failures
@@ -79,14 +78,8 @@ class Writer:
         # What is being written waits no longer: where that fails, it is not tried once more.
         portion, self._waiting = self._waiting, []
         predicted = [outcome for outcome in portion if outcome.prediction is not None]
-        failed = [outcome for outcome in portion if outcome.prediction is None]
         if predicted:
             self.sink.write(predicted)
-        self.failures.add(failed)
-        self.tally.update(predicted=len(predicted), failed=len(failed))
+        self.failures.note(portion)
+        self.tally.update(predicted=len(predicted), failed=len(portion) - len(predicted))
         self._since = time.monotonic()
-
-
-def first(items: Iterable[Item], limit: int | None) -> list[Item]:
-    """As many as are wanted."""
-    return list(islice(items, limit))

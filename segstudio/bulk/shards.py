@@ -8,9 +8,9 @@ Below one place: ``shards/part-000000.jsonl`` (or ``.parquet``), a task with its
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -18,18 +18,13 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from segstudio.bulk.items import Outcome
 from segstudio.bulk.stores import Store
-from segstudio.shards import FOLDER
+from segstudio.manifest import IDENTIFIER
+from segstudio.shards import FOLDER, ShardFormat, tasks_in
 from segstudio.tables import TableError
 
 _LEDGER = "ledger"
 _ABOUT = "about.json"
-
-
-class ShardFormat(StrEnum):
-    """What a shard is."""
-
-    JSONL = "jsonl"
-    PARQUET = "parquet"
+_PART = re.compile(rf"(part-\d+)\.(?:{'|'.join(ShardFormat)})").fullmatch
 
 
 @dataclass(frozen=True)
@@ -68,31 +63,63 @@ class Shards:
         self._store = store
         self._format = format_
         self._about = about
-        found = store.read(_ABOUT)
-        if found is not None and json.loads(found) != asdict(about):
+        self._parts = {found[1]: name for name in store.names(FOLDER) if (found := _PART(name))}
+        self._part_of: dict[str, str] = {}
+        there = store.read(_ABOUT) if self._parts else None
+        if there is not None and json.loads(there) != asdict(about):
             raise TableError(
-                f"--out holds predictions of {json.loads(found)['model_version']}, or of another "
+                f"--out holds predictions of {json.loads(there)['model_version']}, or of another "
                 f"label config; this would be {about.model_version}",
                 "choose another --out",
             )
-        self._parts = {name.partition(".")[0] for name in store.names(FOLDER)}
 
     def done(self) -> Iterator[str]:
         """The keys of all images that are in shards."""
-        for name in self._store.names(_LEDGER):
-            if name.removesuffix(".keys") in self._parts:
-                yield from json.loads(self._store.read(f"{_LEDGER}/{name}") or b"[]")
+        for part in sorted(self._parts):
+            keys = self._keys(part)
+            self._part_of.update((_image(key), part) for key in keys)
+            yield from keys
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write one more shard."""
+        """Write one more shard; predictions of the same images as they were before go."""
+        keys = [outcome.item.key for outcome in outcomes]
+        images = set(map(_image, keys))
+        for part in {self._part_of[image] for image in images & self._part_of.keys()}:
+            self._drop(part, images)
         if not self._parts:
             self._store.write(_ABOUT, json.dumps(asdict(self._about)).encode())
-        part = f"part-{len(self._parts):06d}"
-        keys = json.dumps([outcome.item.key for outcome in outcomes])
-        self._store.write(f"{_LEDGER}/{part}.keys", keys.encode())
-        content = encode([outcome.as_task for outcome in outcomes], self._format)
-        self._store.write(f"{FOLDER}/{part}.{self._format}", content)
-        self._parts.add(part)
+        part = f"part-{1 + max((int(each[5:]) for each in self._parts), default=-1):06d}"
+        self._parts[part] = f"{part}.{self._format}"
+        self._write_keys(part, keys)
+        self._write_tasks(part, [outcome.as_task for outcome in outcomes])
+        self._part_of.update(dict.fromkeys(images, part))
+
+    def _drop(self, part: str, images: Set[str]) -> None:
+        # The tasks first: a key without a task is of an image that is no more: it does no harm.
+        content = self._store.read(f"{FOLDER}/{self._parts[part]}") or b""
+        tasks = tasks_in(content, _format(self._parts[part]))
+        self._write_tasks(part, [task for task in tasks if task["meta"][IDENTIFIER] not in images])
+        self._write_keys(part, [key for key in self._keys(part) if _image(key) not in images])
+
+    def _keys(self, part: str) -> list[str]:
+        keys: list[str] = json.loads(self._store.read(f"{_LEDGER}/{part}.keys") or b"[]")
+        return keys
+
+    def _write_keys(self, part: str, keys: Sequence[str]) -> None:
+        self._store.write(f"{_LEDGER}/{part}.keys", json.dumps(keys).encode())
+
+    def _write_tasks(self, part: str, tasks: Sequence[Mapping[str, Any]]) -> None:
+        name = self._parts[part]
+        self._store.write(f"{FOLDER}/{name}", encode(tasks, _format(name)))
+
+
+def _image(key: str) -> str:
+    """What names an image in its key, whatever its content: the identifier."""
+    return str(json.loads(key)[0])
+
+
+def _format(name: str) -> ShardFormat:
+    return ShardFormat(name.rpartition(".")[2])
 
 
 def encode(tasks: Sequence[Mapping[str, Any]], format_: ShardFormat) -> bytes:

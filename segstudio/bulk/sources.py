@@ -8,7 +8,7 @@ from urllib.parse import quote
 from segstudio.bulk.items import Item
 from segstudio.manifest import IDENTIFIER
 from segstudio.objects import Objects
-from segstudio.tables import IMAGE_SUFFIXES, FolderTable, Table
+from segstudio.tables import IMAGE_SUFFIXES, FolderTable, Row, Table
 from segstudio.tasks import TaskRule
 
 
@@ -23,11 +23,14 @@ def manifest_items(table: Table, rule: TaskRule) -> Iterator[Item]:
 
 def folder_items(folder: Path, image_key: str) -> Iterator[Item]:
     """The images of a folder, as Label Studio's local files; a changed file is another image."""
-    for row in FolderTable(folder):
+
+    def item(row: Row) -> Item:
         name = row.values["path"]
         stat = (folder / name).stat()
         reference = f"/data/local-files/?d={quote(name)}"
-        yield _named(_key(name, stat.st_size, stat.st_mtime_ns), name, reference, image_key)
+        return _named(_key(name, stat.st_size, stat.st_mtime_ns), name, reference, image_key)
+
+    return map(item, FolderTable(folder))
 
 
 def bucket_items(objects: Objects, bucket: str, prefix: str, image_key: str) -> Iterator[Item]:

@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ml_backend.contract import Task
-from ml_backend.deadline import Deadline
 from ml_backend.errors import SegstudioError, TaskError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.images.source import EncodedImage
 from ml_backend.label_config import parse_label_config
 from ml_backend.settings import read_settings
-from segstudio.bulk.items import Item
 
 if TYPE_CHECKING:
     from sam_backend.settings import SamSettings
@@ -30,6 +27,9 @@ if TYPE_CHECKING:
 Settings: TypeAlias = "SegmentationSettings"
 """The segmentation backend's; a worker gets them from whoever started the run."""
 
+OfSam: TypeAlias = "SamSettings"
+"""The sam backend's, likewise."""
+
 Load = Callable[["SegmentationSettings"], "GarmentModel"]
 """Makes the model, where it is needed."""
 
@@ -37,8 +37,6 @@ Batch = Any
 """Column to values, as Ray Data hands them over and takes them back."""
 
 _FETCHES = 8
-_EMBED_SECONDS = 120
-"""For one image, on the slowest processor with the largest model."""
 
 _NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
 _NO_MAP = np.zeros((1, 1), np.uint8)
@@ -71,20 +69,15 @@ def backend_settings(**changes: object) -> "SegmentationSettings":
     return settings.model_copy(update={"image_cache_mb": 0, **changes})
 
 
-def sam_settings(like: "SegmentationSettings") -> "SamSettings":
+def sam_settings() -> "SamSettings":
     """The sam backend's settings, as this machine's environment has them.
-
-    Args:
-        like: Say where images come from.
 
     Raises:
         SettingsError: A variable is wrong.
     """
     from sam_backend.settings import SamSettings
 
-    names = ("label_studio_url", "label_studio_api_key", "local_files_document_root")
-    same = {name: getattr(like, name) for name in names}
-    return read_settings(SamSettings).model_copy(update={"image_cache_mb": 0, **same})
+    return read_settings(SamSettings)
 
 
 def load_model(settings: "SegmentationSettings") -> "GarmentModel":
@@ -95,9 +88,12 @@ def load_model(settings: "SegmentationSettings") -> "GarmentModel":
 
 
 def describe_model(
-    load: Load, settings: "SegmentationSettings", label_config: str
+    load: Load,
+    settings: "SegmentationSettings",
+    label_config: str,
+    sam: "SamSettings | None",
 ) -> Model | SegstudioError:
-    """Load the model, and see that it can serve the label config; errors are given back.
+    """Load the models, and see that they can serve the label config; errors are given back.
 
     Ray would wrap what is raised on a worker into an error of its own.
     """
@@ -106,6 +102,8 @@ def describe_model(
     try:
         predictor = SegmentationPredictor(load(settings), ImageSource(settings.image_settings), 0)
         predictor.check(parse_label_config(label_config))
+        if sam is not None:
+            Embedder(sam)
     except SegstudioError as error:
         return error.with_traceback(None)
     return Model(predictor.model_version, predictor.classes)
@@ -119,14 +117,14 @@ def load_images(batch: Batch, settings: "SegmentationSettings") -> Iterator[Batc
         settings: Say where images come from and how large they may be.
 
     Yields:
-        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, and ``reason`` why there are none.
+        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, and ``reason``
+        why there are none.
     """
     source = _image_source(settings.image_settings)
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
         fetched = pool.map(partial(_fetch, source), map(str, batch["reference"]))
         for item, encoded in zip(batch["item"], fetched, strict=True):
-            pixels, reason = _decoded(encoded)
-            yield {"item": [item], "pixels": [pixels], "reason": [reason]}
+            yield {"item": [item], **_decoded(encoded)}
 
 
 @lru_cache(maxsize=1)
@@ -141,13 +139,38 @@ def _fetch(source: ImageSource, reference: str) -> EncodedImage | TaskError:
         return error
 
 
-def _decoded(encoded: EncodedImage | TaskError) -> tuple[npt.NDArray[np.uint8], str]:
-    if isinstance(encoded, TaskError):
-        return _NO_IMAGE, str(encoded)
+def _decoded(encoded: EncodedImage | TaskError) -> Batch:
     try:
-        return encoded.decode(), ""
+        if isinstance(encoded, TaskError):
+            raise encoded
+        return {"pixels": [encoded.decode()], "identity": [encoded.identity], "reason": [""]}
     except TaskError as error:
-        return _NO_IMAGE, str(error)
+        return {"pixels": [_NO_IMAGE], "identity": [""], "reason": [str(error)]}
+
+
+class Embedder:
+    """The sam backend's model in a process of its own, filling the store that the backend reads."""
+
+    def __init__(self, settings: "SamSettings") -> None:
+        from sam_backend.models.registry import load_model
+        from sam_backend.stores.tiers import open_store
+
+        self._model = load_model(settings)
+        self._store = open_store(settings, self._model)
+
+    def __call__(self, batch: Batch) -> Iterator[Batch]:
+        """Have embeddings of the images in the store; images pass on as they are."""
+        for row, reason in enumerate(batch["reason"]):
+            if not reason:
+                self._embed(str(batch["identity"][row]), batch["pixels"][row])
+            yield {name: [values[row]] for name, values in batch.items()}
+
+    def _embed(self, identity: str, pixels: npt.NDArray[np.uint8]) -> None:
+        from sam_backend.embeddings import EmbeddingKey
+
+        key = EmbeddingKey(identity, self._model.version)
+        if not self._store.has(key):
+            self._store.put(key, self._model.embed(pixels).halved())
 
 
 class Segmenter:
@@ -186,24 +209,3 @@ def make_predictions(
             found = garments.predict(ClassMap(np.asarray(indices), np.asarray(scores)), config)
             prediction = json.dumps(found.model_dump())
         yield {"item": [item], "reason": [reason], "prediction": [prediction]}
-
-
-class Embedder:
-    """The sam backend's model in a process of its own, filling the store that the backend reads."""
-
-    def __init__(self, settings: "SamSettings", label_config: str) -> None:
-        from sam_backend.app import load_predictor
-
-        self._predictor = load_predictor(settings)
-        self._config = parse_label_config(label_config)
-
-    def __call__(self, batch: Batch) -> Iterator[Batch]:
-        """Have embeddings of the images in the store; ``embedded`` is why not, else empty."""
-        keys = self._config.image_keys.values()
-        references = [Item.from_json(str(each)).reference for each in batch["item"]]
-        tasks = [Task(data=dict.fromkeys(keys, each)) for each in references]
-        done = self._predictor.prewarm(
-            tasks, label_config=self._config, deadline=Deadline.after(_EMBED_SECONDS * len(tasks))
-        )
-        reasons = [str(each) if isinstance(each, TaskError) else "" for each in done]
-        yield {**batch, "embedded": reasons}

@@ -2,32 +2,27 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
 from ml_backend.settings import read_settings
 from segstudio.console import EXIT_SOME_FAILED, DryRunOption, JsonOption, Report, reporting
 from segstudio.manifest import IDENTIFIER, IMAGE
+from segstudio.shards import ShardFormat
 
 if TYPE_CHECKING:
+    from segstudio.bulk.failures import Failures
     from segstudio.bulk.items import Item, Outcome
     from segstudio.bulk.pipeline import Pipeline
     from segstudio.bulk.run import Sink
     from segstudio.bulk.stores import Store
-    from segstudio.bulk.worker import Model
-
-
-class Format(StrEnum):
-    """What a shard is written as."""
-
-    JSONL = "jsonl"
-    PARQUET = "parquet"
+    from segstudio.bulk.worker import Model, Settings
 
 
 def predict(
@@ -44,8 +39,9 @@ def predict(
         str, typer.Option(help="Folder or gs://bucket/prefix for the shards; not with --project.")
     ] = "",
     kind: Annotated[
-        Format, typer.Option("--format", help="Of the shards; Label Studio itself reads jsonl.")
-    ] = Format.JSONL,
+        ShardFormat,
+        typer.Option("--format", help="Of the shards; Label Studio itself reads jsonl."),
+    ] = ShardFormat.JSONL,
     template: Annotated[
         str, typer.Option(help="Label config as for `project create`; a project has its own.")
     ] = "runway_fashion",
@@ -85,6 +81,7 @@ def predict(
     with reporting(as_json) as report, ExitStack() as stack:
         from segstudio.bulk import cluster
         from segstudio.bulk.pipeline import Pipeline
+        from segstudio.bulk.worker import sam_settings
 
         work = order.open(stack, retry_seconds)
         stack.enter_context(cluster.joined(ray_address))
@@ -92,11 +89,14 @@ def predict(
             work.settings,
             work.label_config,
             cluster.plan_pool(workers, models=2 if embed else 1),
-            embed=embed,
+            sam=sam_settings() if embed else None,
         )
-        run = _Run(report, pipeline, work, retry_failed, limit)
-        tally = run.look() if dry_run else run.go()
-    if tally["failed"] or tally["not_embedded"]:
+        run = _Run.plan(report, pipeline, work, retry_failed, limit)
+        if dry_run:
+            run.look()
+        else:
+            run.go()
+    if run.tally["failed"]:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -108,7 +108,7 @@ class Order:
     project: int | None
     manifest: Path | None
     out: str
-    kind: Format
+    kind: ShardFormat
     template: str
     image_column: str
     identifier_column: str
@@ -139,14 +139,14 @@ class Work:
         label_config: XML.
         store: That ``failures`` is in.
         failures: Name of the table of failures.
-        target: Makes, for a model, the items and where their predictions go.
+        target: Gives, for a model's version, the items and where their predictions go.
     """
 
-    settings: Any
+    settings: "Settings"
     label_config: str
     store: "Store"
     failures: str
-    target: Any
+    target: "Callable[[str], tuple[Iterator[Item], Sink]]"
 
 
 def _project_work(stack: ExitStack, project: int, retry_seconds: float) -> Work:
@@ -175,7 +175,7 @@ def _project_work(stack: ExitStack, project: int, retry_seconds: float) -> Work:
 
 
 def _shard_work(order: Order) -> Work:
-    from segstudio.bulk.shards import About, ShardFormat, Shards
+    from segstudio.bulk.shards import About, Shards
     from segstudio.bulk.stores import open_store
     from segstudio.bulk.worker import backend_settings
     from segstudio.gcs import GoogleSettings
@@ -185,10 +185,11 @@ def _shard_work(order: Order) -> Work:
     store = open_store(order.out, read_settings(GoogleSettings))
     folder = Path(order.source) if order.source and not order.source.startswith("gs://") else None
     root = {"local_files_document_root": folder.absolute()} if folder else {}
+    items = _items(order, config)
 
     def target(version: str) -> "tuple[Iterator[Item], Sink]":
         about = About.of(version, config)
-        return _items(order, config), Shards(store, ShardFormat(order.kind), about)
+        return items, Shards(store, order.kind, about)
 
     return Work(backend_settings(**root), config, store, "failed.csv", target)
 
@@ -198,7 +199,7 @@ def _items(order: Order, config: str) -> "Iterator[Item]":
     from segstudio.bulk.stores import split_address
     from segstudio.gcs import GoogleObjects, GoogleSettings, connect
     from segstudio.tables import CsvTable
-    from segstudio.tasks import TaskRule
+    from segstudio.tasks import TaskRule, survey
     from segstudio.templates import image_key
 
     key = image_key(config)
@@ -208,6 +209,7 @@ def _items(order: Order, config: str) -> "Iterator[Item]":
         more = tuple(name for name in table.columns if name not in own)
         rule = TaskRule(order.identifier_column, order.image_column, key, more)
         rule.check(table.columns)
+        survey(table, rule)
         return sources.manifest_items(table, rule)
     source = str(order.source)
     if not source.startswith("gs://"):
@@ -219,87 +221,85 @@ def _items(order: Order, config: str) -> "Iterator[Item]":
 
 @dataclass(frozen=True)
 class _Run:
-    """One run, told on the way."""
+    """One run, told on the way.
+
+    Attributes:
+        report: Where it is told.
+        pipeline: Makes predictions.
+        model: Its model.
+        failures: The table of failures.
+        table: Where that is, for people.
+        sink: Where predictions go.
+        items: That are left to do.
+        tally: Counts what came of all of them.
+    """
 
     report: Report
     pipeline: "Pipeline"
-    work: Work
-    retry_failed: bool
-    limit: int | None
+    model: "Model"
+    failures: "Failures"
+    table: str
+    sink: "Sink"
+    items: "list[Item]"
+    tally: Counter[str]
 
-    def look(self) -> Counter[str]:
-        """Count what would be done."""
-        model, _, items, tally, _ = self._plan()
-        self._tell(model, tally, 0, would=len(items))
-        return tally
+    @classmethod
+    def plan(
+        cls,
+        report: Report,
+        pipeline: "Pipeline",
+        work: Work,
+        retry_failed: bool,
+        limit: int | None,
+    ) -> Self:
+        """See what is there and what is left."""
+        from segstudio.bulk.failures import Failures
+        from segstudio.bulk.run import left
 
-    def go(self) -> Counter[str]:
+        model = pipeline.model()
+        items, sink = work.target(model.version)
+        failures = Failures(work.store, work.failures, retry=retry_failed)
+        tally: Counter[str] = Counter()
+        todo = list(islice(left(items, sink.done(), failures, tally), limit))
+        return cls(report, pipeline, model, failures, work.failures, sink, todo, tally)
+
+    def look(self) -> None:
+        """Tell what would be done."""
+        self._tell(f"{len(self.items)} would be predicted", 0, len(self.items))
+
+    def go(self) -> None:
         """Do it."""
         from segstudio.bulk.run import Writer
 
-        model, sink, items, tally, failures = self._plan()
         begun = time.monotonic()
-        with self.report.progress("images", len(items)) as advance:
+        with self.report.progress("images", len(self.items)) as advance:
 
             def each(outcome: "Outcome") -> None:
                 advance()
-                if outcome.not_embedded and not outcome.reason:
-                    tally["not_embedded"] += 1
-                    self.report.problem(
-                        f"not prepared for clicks: {outcome.not_embedded}",
-                        {
-                            "not_embedded": outcome.not_embedded,
-                            "image": outcome.item.reference[:200],
-                        },
-                    )
                 if outcome.reason:
                     shown = outcome.item.meta.get(IDENTIFIER) or outcome.item.key
                     record = {"failed": outcome.reason, "image": outcome.item.reference[:200]}
                     self.report.problem(f"{shown}: {outcome.reason}", record)
 
-            Writer(sink, failures, tally).write(self.pipeline.predict(items, model), each)
-        self._tell(model, tally, time.monotonic() - begun)
-        return tally
+            outcomes = self.pipeline.predict(self.items, self.model)
+            Writer(self.sink, self.failures, self.tally).write(outcomes, each)
+        self._tell(f"{self.tally['predicted']} predicted", time.monotonic() - begun, None)
 
-    def _plan(self) -> "tuple[Model, Sink, list[Item], Counter[str], Any]":
-        from segstudio.bulk.failures import Failures
-        from segstudio.bulk.run import first, left
-
-        model = self.pipeline.model()
-        items, sink = self.work.target(model.version)
-        failures = Failures(self.work.store, self.work.failures, retry=self.retry_failed)
-        tally: Counter[str] = Counter()
-        return (
-            model,
-            sink,
-            first(left(items, sink.done(), failures, tally), self.limit),
-            tally,
-            failures,
-        )
-
-    def _tell(
-        self, model: "Model", tally: Counter[str], seconds: float, would: int | None = None
-    ) -> None:
+    def _tell(self, done: str, seconds: float, would: int | None) -> None:
+        tally = self.tally
         count = {name: tally[name] for name in ("predicted", "failed", "present", "failed_before")}
         speed = round((tally["predicted"] + tally["failed"]) / max(seconds, 1e-3), 1)
-        done = (
-            f"{would} would be predicted"
-            if would is not None
-            else f"{count['predicted']} predicted"
-        )
         self.report.say(
             f"{done}, {count['failed']} failed, {count['present']} there already, "
-            f"{count['failed_before']} failed before ({speed} images/s) by {model.version}"
+            f"{count['failed_before']} failed before ({speed} images/s) by {self.model.version}"
         )
         if tally["failed"] or tally["failed_before"]:
-            self.report.say(
-                f"{self.work.failures} has the reasons; --retry-failed takes them again"
-            )
+            self.report.say(f"{self.table} has the reasons; --retry-failed takes them again")
         self.report.outcome(
             {
                 **count,
                 "would_predict": would,
-                "model_version": model.version,
+                "model_version": self.model.version,
                 "seconds": round(seconds, 3),
                 "items_per_second": speed,
                 "dry_run": would is not None,

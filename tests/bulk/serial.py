@@ -15,9 +15,10 @@ from segstudio.bulk.failures import Failures
 from segstudio.bulk.items import Item, Outcome
 from segstudio.bulk.pipeline import Pipeline
 from segstudio.bulk.run import Writer, left
-from segstudio.bulk.shards import About, ShardFormat, Shards
+from segstudio.bulk.shards import About, Shards
 from segstudio.bulk.sources import folder_items
 from segstudio.bulk.stores import Folder
+from segstudio.shards import ShardFormat
 from tests.bulk import models
 from tests.bulk.pictures import CONFIG
 
