@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -27,7 +28,9 @@ LABELS = "labels.csv"
 """In the folder: what each index stands for."""
 
 _ADDED = ("mask_path", "width", "height", "overlap_pixels", "left_out")
-_LONGEST = 120
+_LONGEST = 200
+"""Bytes of a part of a path: file systems take 255, and a number may come behind it."""
+
 _MOST = 255
 _UNFIT = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|\ud800-\udfff]')
 
@@ -125,13 +128,17 @@ def _index(palette: Palette, label: str) -> int:
 
 def _name(entry: Entry, names: Ledger) -> str:
     """A path of its own, whatever the identifier: the annotation's number is added where needed."""
-    parts = [
-        _UNFIT.sub("_", part) for part in PurePosixPath(entry.identifier).with_suffix("").parts
-    ]
-    safe = [part.strip(" .") for part in parts if part.strip(" ./")]
-    annotator = _UNFIT.sub("_", entry.annotation.annotator.replace("/", "_")).strip(" .")
-    stem = "/".join(part[:_LONGEST] for part in (annotator, *(safe or ["image"])))
-    id_ = entry.annotation.id
-    if names.claim(f"{stem}.png".casefold(), id_) == id_:
-        return f"{stem}.png"
-    return f"{stem}.{id_}.png"
+    identifier, id_ = PurePosixPath(entry.identifier.lstrip("/")), entry.annotation.id
+    safe = [part for part in map(_part, (*identifier.parent.parts, identifier.stem)) if part]
+    annotator = _part(entry.annotation.annotator.replace("/", "_"))
+    stem = "/".join([annotator or "annotator", *(safe or ["image"])])
+    for behind in chain(("", f".{id_}"), (f".{id_}.{n}" for n in count(2))):
+        name = f"{stem}{behind}.png"
+        if names.claim(name.casefold(), id_) == id_:
+            break
+    return name
+
+
+def _part(text: str) -> str:
+    """A part of a path as every file system takes it; empty where nothing of it is left."""
+    return _UNFIT.sub("_", text).encode()[:_LONGEST].decode(errors="ignore").strip(" .")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,54 @@ def test_two_masks_of_one_name_both_have_a_file(run: Run, label_studio: LabelStu
         f"{folder}/a/b.4.png",
         f"{folder}/a/b.png",
     ]
+
+
+def masks_of(run: Run, label_studio: LabelStudioServer, *identifiers: str) -> list[str]:
+    """Paths below the annotator's folder: two annotations an image, numbered from 4 on."""
+    numbers = count(4)
+    tasks = [
+        task(each, *(annotation(next(numbers), brush("r", "hat", HAT)) for _ in range(2)))
+        for each in identifiers
+    ]
+    result = export(run, str(label_studio.add(CONFIG, tasks)), "masks")
+    assert result.exit_code == 0, result.output
+    paths = [row["mask_path"] for row in read_csv(Path("out.masks/masks.csv"))]
+    assert all(Path("out.masks", path).is_file() for path in paths)
+    return [path.removeprefix(f"{ANNA}/") for path in paths]
+
+
+def test_a_name_with_a_number_that_another_image_has_is_not_taken_twice(
+    run: Run, label_studio: LabelStudioServer
+) -> None:
+    assert masks_of(run, label_studio, "a.jpg", "a.5.jpg") == [
+        *("a.png", "a.5.png"),
+        *("a.5.6.png", "a.5.7.png"),
+    ]
+    paths = masks_of(run, label_studio, "b.7.jpg", "b.7.7.jpg", "b.jpg", "B.7.jpg")
+    assert len(set(map(str.casefold, paths))) == 8
+
+
+def test_names_longer_than_a_file_system_takes_are_cut_between_characters(
+    run: Run, label_studio: LabelStudioServer
+) -> None:
+    long = "\N{CJK UNIFIED IDEOGRAPH-88D9}" * 120
+    paths = masks_of(run, label_studio, f"{long}/{long}1.jpg", f"{long}/{long}2.jpg")
+    assert len(set(paths)) == 4
+    assert max(len(part.encode()) for path in paths for part in path.split("/")) < 256
+
+
+@pytest.mark.parametrize("identifier", [".", "..", "/", " ", "./.."])
+def test_an_identifier_of_which_no_name_is_left_has_one_all_the_same(
+    run: Run, label_studio: LabelStudioServer, identifier: str
+) -> None:
+    assert masks_of(run, label_studio, identifier) == ["image.png", "image.5.png"]
+
+
+def test_an_annotator_without_an_address_has_a_folder(
+    run: Run, label_studio: LabelStudioServer
+) -> None:
+    label_studio.users[1] = ""
+    assert masks_of(run, label_studio, "a.jpg") == ["annotator/a.png", "annotator/a.5.png"]
 
 
 def test_coco_keeps_every_region_and_pycocotools_reads_it(
