@@ -10,9 +10,9 @@ from typing import Any
 
 import cv2
 import pytest
-from google.cloud import storage  # type: ignore[import-untyped]
 
 from segstudio.figures import draw_figure
+from segstudio.gcs import GoogleSettings, connect
 from tests.bulk.conftest import Ray
 from tests.segstudio.conftest import Run, records
 from tests.segstudio.gcs_server import GcsServer
@@ -28,7 +28,8 @@ def picture() -> bytes:
 
 
 def put(name: str, content: bytes) -> None:
-    storage.Client().bucket("photos").blob(f"looks/{name}").upload_from_string(content)
+    client = connect(GoogleSettings()).client
+    client.bucket("photos").blob(f"looks/{name}").upload_from_string(content)
 
 
 @pytest.fixture
