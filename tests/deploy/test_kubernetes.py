@@ -226,13 +226,26 @@ def test_a_backend_reaches_label_studio_storage_and_names_and_nothing_else(name:
         assert not reaches(rules, private, 80), private
     names = [rule for rule in rules if {"port": 53, "protocol": "UDP"} in rule["ports"]]
     assert len(names) == 1
-    assert {entry["port"] for rule in rules for entry in rule["ports"]} <= {443, 53, "redis"}
+    ports = {entry["port"] for rule in rules for entry in rule["ports"]}
+    assert ports - {port for _, port in pods_reached(rules)} == {443, 53}
+
+
+def test_opened_tasks_are_passed_on_to_sam(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [port] = manifests.container("sam")["ports"]
+    assert pods_reached(manifests.egress("segmentation")) == {("sam", port["name"])}
+    assert pods_reached(manifests.ingress("sam")) == {("segmentation", port["name"])}
+    assert pods_reached(manifests.ingress("segmentation")) == set()
+    [published] = manifests.one("Service", "sam")["spec"]["ports"]
+    url = settings_of(manifests, "segmentation", monkeypatch).sam_prewarm_url
+    assert url == f"http://sam:{published['port']}/prewarm"
+    assert published["targetPort"] == port["name"]
 
 
 def test_redis_is_for_sam_alone(manifests: Manifests, monkeypatch: pytest.MonkeyPatch) -> None:
     [port] = manifests.container("redis")["ports"]
     assert pods_reached(manifests.egress("sam")) == {("redis", port["name"])}
-    assert pods_reached(manifests.egress("segmentation")) == set()
     assert pods_reached(manifests.ingress("redis")) == {("sam", port["name"])}
     assert manifests.egress("redis") == []
     url = manifests.variables("sam")["REDIS_URL"]
@@ -240,12 +253,11 @@ def test_redis_is_for_sam_alone(manifests: Manifests, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_only_label_studio_may_call_a_backend(name: str) -> None:
+def test_only_label_studio_may_call_a_backend_from_outside(name: str) -> None:
     rules = overlay("site").ingress(name)
     [port] = overlay("site").container(name)["ports"]
     assert reaches(rules, LABEL_STUDIO, port["name"])
     assert not reaches(rules, "10.0.0.11", port["name"])
-    assert pods_reached(rules) == set()
 
 
 def test_the_address_of_label_studio_is_written_once(tmp_path: Path) -> None:
