@@ -22,6 +22,12 @@ UNLABELED = "unlabeled"
 """Label of a region that its labeler gave none."""
 
 _VALUE_KEYS = {"textarea": "text", "pairwise": "selected"}
+_PARTS: Mapping[str, type | tuple[type, ...]] = {
+    "id": (str, int),
+    "from_name": str,
+    "type": str,
+    "value": dict,
+}
 
 
 class RegionError(SegstudioError):
@@ -62,6 +68,19 @@ class Region:
     def names(self) -> tuple[str, ...]:
         """Its labels, or ``UNLABELED``."""
         return self.labels or (UNLABELED,)
+
+
+def faults(result: Iterable[Result]) -> list[tuple[str, str]]:
+    """The entries that nothing can be told of, which made by hand they may be: id, if any, and why.
+
+    Neither ``answers`` nor ``regions`` have them. Label Studio's own all have what it takes, but
+    relations between regions, which are none.
+    """
+    return [
+        (str(entry.get("id", "")), f"a result of it lacks {', '.join(lacking)}")
+        for entry in result
+        if (lacking := _lacking(entry)) and entry.get("type") != "relation"
+    ]
 
 
 def answers(result: Iterable[Result]) -> dict[str, list[Any]]:
@@ -181,8 +200,11 @@ def _turn(points: Outline, value: Result) -> Outline:
 
 
 def _entries(result: Iterable[Result]) -> Iterable[Result]:
-    """All but relations between regions, which have neither."""
-    return (entry for entry in result if isinstance(entry.get("value"), dict) and "id" in entry)
+    return (entry for entry in result if not _lacking(entry))
+
+
+def _lacking(entry: Result) -> list[str]:
+    return [name for name, kind in _PARTS.items() if not isinstance(entry.get(name), kind)]
 
 
 def _region(id_: str, entries: Sequence[Result]) -> Region:
@@ -198,12 +220,17 @@ def _region(id_: str, entries: Sequence[Result]) -> Region:
             for each in entries
             if not _gives_labels(each) and _has_values(each)
         },
-        width=int(drawn.get("original_width") or 0),
-        height=int(drawn.get("original_height") or 0),
-        rotation=float(drawn.get("image_rotation") or 0) % 360,
-        item=int(drawn.get("item_index") or 0),
+        width=int(_number(drawn, "original_width")),
+        height=int(_number(drawn, "original_height")),
+        rotation=_number(drawn, "image_rotation") % 360,
+        item=int(_number(drawn, "item_index")),
         value=drawn["value"],
     )
+
+
+def _number(entry: Result, name: str) -> float:
+    value = entry.get(name)
+    return value if isinstance(value, int | float) else 0
 
 
 def _is_region(entries: Sequence[Result]) -> bool:

@@ -104,8 +104,9 @@ def _read(
     by: Rater,
     with_boxes: bool,
 ) -> int:
-    """Spool all annotations; returns how many regions have no pixels that can be told."""
+    """Spool all annotations; returns how many regions and answers cannot be told."""
     from segstudio.exports.pixels import draw
+    from segstudio.regions import faults
 
     problems = 0
     with report.progress("tasks", sum(project.counts.tasks for project in projects)) as advance:
@@ -119,7 +120,7 @@ def _read(
                     copy = f"project {project.id}"
                     rater = annotation.annotator if by is Rater.ANNOTATOR else copy
                     spool.add(identifier, rater, task, annotation, drawing)
-                    for region, reason in drawing.problems:
+                    for region, reason in (*drawing.problems, *faults(annotation.result)):
                         problems += 1
                         report.problem(
                             f"{identifier}: {reason} (annotation {annotation.id}, {region})",

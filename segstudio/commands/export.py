@@ -146,9 +146,11 @@ class _Run:
 
     def _add(self, entry: "Entry", add: "Add") -> None:
         from segstudio.exports.rows import Problem, unknown_answers
+        from segstudio.regions import faults
 
         added = add(entry)
         problems = list(added.problems)
+        problems += [Problem(entry, why, id_) for id_, why in faults(entry.annotation.result)]
         if names := unknown_answers(entry, self.columns):
             problems.append(Problem(entry, f"{', '.join(names)} is not in the label config"))
         for problem in problems:

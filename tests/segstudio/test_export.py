@@ -322,6 +322,23 @@ def test_a_region_that_cannot_be_drawn_is_named_and_the_others_are_written(
 
 
 @pytest.mark.parametrize("kind", FORMATS)
+def test_an_annotation_made_by_hand_that_cannot_be_read_is_named_and_the_others_are_written(
+    run: Run, label_studio: LabelStudioServer, kind: str
+) -> None:
+    bad, nameless = brush("bad", "hat", HAT), choice("Sentiment", "Positive")
+    del bad["type"], nameless["from_name"]
+    tasks = [task("1.jpg", annotation(1, bad, nameless, brush("good", "dress", DRESS)))]
+    result = export(run, str(label_studio.add(CONFIG, tasks)), kind, "--json")
+    assert result.exit_code == 3
+    *problems, outcome = records(result)
+    assert [(each["region"], each["failed"]) for each in problems] == [
+        ("bad", "a result of it lacks type"),
+        ("id of Sentiment", "a result of it lacks from_name"),
+    ]
+    assert (outcome["annotations"], outcome["regions"]) == (1, int(kind in ("masks", "coco")))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
 def test_the_same_export_twice_gives_the_same(run: Run, copies: str, kind: str) -> None:
     export(run, copies, kind)
     first = contents(Path(f"out.{kind}"))

@@ -9,6 +9,7 @@ from segstudio.regions import (
     UNLABELED,
     RegionError,
     answers,
+    faults,
     region_outline,
     region_rle,
     regions,
@@ -125,6 +126,23 @@ def test_answers_of_all_kinds_are_told_as_they_were_given() -> None:
     assert [region.id for region in regions(result)] == ["r1", "r2"]
 
 
+@pytest.mark.parametrize("part", ["id", "type", "from_name", "value"])
+def test_an_entry_that_nothing_can_be_told_of_is_named_and_the_others_are_read(part: str) -> None:
+    result = [box("a", "dress", 1, 2, 3, 4), choice("Sentiment", "Positive")]
+    for broken in (box("b", "hat", 0, 0, 1, 1), choice("Objects", "Flag")):
+        del broken[part]
+        result.append(broken)
+    assert answers(result) == {"box": ["dress"], "Sentiment": ["Positive"]}
+    assert [region.id for region in regions(result)] == ["a"]
+    ids = ["", ""] if part == "id" else ["b", "id of Objects"]
+    assert faults(result) == [(id_, f"a result of it lacks {part}") for id_ in ids]
+
+
+def test_a_relation_between_regions_lacks_nothing() -> None:
+    relation = {"type": "relation", "from_id": "r1", "to_id": "r2", "direction": "right"}
+    assert faults([relation, box("a", "dress", 1, 2, 3, 4)]) == []
+
+
 def test_a_region_without_a_label_has_the_name_of_those() -> None:
     drawn = brush("a", "hat", rectangle_mask(0, 0, 2, 2))
     del drawn["value"]["brushlabels"]
@@ -152,6 +170,7 @@ def damaged(entry: Entry, **changes: object) -> Entry:
         (damaged(box("a", "hat", 0, 0, 2, 2), width="wide"), "no outline"),
         ({**box("a", "hat", 0, 0, 2, 2), "image_rotation": 90}, "turned by 90"),
         ({**box("a", "hat", 0, 0, 2, 2), "original_width": None}, "size of its image"),
+        ({**box("a", "hat", 0, 0, 2, 2), "original_width": "wide"}, "size of its image"),
     ],
 )
 def test_a_region_whose_pixels_cannot_be_told_says_why(entry: Entry, reason: str) -> None:
