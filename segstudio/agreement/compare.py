@@ -161,7 +161,7 @@ class Comparison:
 
     def _apart(self, identifier: str, opinions: Sequence[Opinion]) -> Iterator[tuple[str, float]]:
         for first, second in combinations(opinions, 2):
-            for control in first.answers.keys() & second.answers.keys():
+            for control in sorted(first.answers.keys() & second.answers.keys()):
                 yield control, _jaccard_distance(first.answers[control], second.answers[control])
             if first.masks is not None and second.masks is not None:
                 yield from self._masks_apart(identifier, first.masks, second.masks)
@@ -173,7 +173,7 @@ class Comparison:
         if len(sizes) > 1:
             self.mismatched.append(identifier)
             return
-        for label in first.keys() | second.keys():
+        for label in sorted(first.keys() | second.keys()):
             iou, outline = _overlap(first.get(label), second.get(label))
             sums = self._labels.setdefault(label, _LabelSum())
             sums.pairs += 1

@@ -197,3 +197,28 @@ def test_nothing_to_compare_is_told(
     assert result.exit_code == 1
     assert "no image has annotations of two annotators" in result.output
     assert not list(Path().iterdir())
+
+
+def test_an_annotation_made_by_hand_that_cannot_be_read_is_named_and_the_others_are_compared(
+    run: Run, label_studio: LabelStudioServer
+) -> None:
+    anna, ben = sentiments("P", ANNA), sentiments("P", BEN)
+    broken = choice("Objects", "Flag")
+    del broken["type"]
+    anna[0]["annotations"][0]["result"].append(broken)
+    result = run("agreement", "--project", add(label_studio, anna, ben), "--json")
+    assert result.exit_code == 3
+    problem, outcome = records(result)
+    assert problem["failed"] == "a result of it lacks type"
+    assert outcome["images"] == 1
+
+
+def test_of_labels_that_are_equally_far_apart_the_first_by_name_is_the_worst_in_every_run(
+    run: Run, label_studio: LabelStudioServer
+) -> None:
+    """Not the first of a set, whose order differs from run to run, as do sums in that order."""
+    images = [[f"{letter}{number}" for number in range(9)] for letter in "abcdefgh"]
+    anna = masks(*(dict.fromkeys(labels, LEFT) for labels in images), by=ANNA)
+    ben = masks(*(dict.fromkeys(labels, FAR) for labels in images), by=BEN)
+    found = measure(run, add(label_studio, anna, ben))["most_disagreement"]
+    assert [each["worst"] for each in found] == [labels[0] for labels in images]
