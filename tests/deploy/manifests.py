@@ -48,17 +48,17 @@ class Manifests:
 
     def egress(self, name: str) -> list[Object]:
         """All that a Deployment's pods may connect to: the union of the policies."""
-        return self._rules(name, "Egress")
+        return self.rules(self.pod(name)["metadata"]["labels"], "Egress")
 
     def ingress(self, name: str) -> list[Object]:
         """All that may connect to a Deployment's pods."""
-        return self._rules(name, "Ingress")
+        return self.rules(self.pod(name)["metadata"]["labels"], "Ingress")
 
-    def _rules(self, name: str, direction: str) -> list[Object]:
-        labels = self.pod(name)["metadata"]["labels"]
+    def rules(self, labels: Mapping[str, str], direction: str) -> list[Object]:
+        """What the policies allow to pods with these labels."""
         specs = [policy["spec"] for policy in self.of("NetworkPolicy")]
         mine = [spec for spec in specs if selects(spec["podSelector"], labels)]
-        assert any(direction in spec["policyTypes"] for spec in mine), f"{name} is open"
+        assert any(direction in spec["policyTypes"] for spec in mine), f"{labels} are open"
         return [rule for spec in mine for rule in spec.get(direction.lower(), [])]
 
 
@@ -88,19 +88,19 @@ def reaches(rules: Sequence[Object], address: str, port: int | str) -> bool:
     """Whether rules of a policy let an address through on a port, by its CIDRs alone."""
     ip = ipaddress.ip_address(address)
     return any(
-        port in {entry["port"] for entry in rule["ports"]}
+        port in {entry["port"] for entry in rule.get("ports", [{"port": port}])}
         and any(_contains(peer["ipBlock"], ip) for peer in _peers(rule) if "ipBlock" in peer)
         for rule in rules
     )
 
 
 def pods_reached(rules: Sequence[Object]) -> set[tuple[str, int | str]]:
-    """The pods of the own namespace that rules name, with the ports."""
+    """The pods of the own namespace that rules name, with the ports, where these are named."""
     return {
         (peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"], entry["port"])
         for rule in rules
         for peer in _peers(rule)
-        for entry in rule["ports"]
+        for entry in rule.get("ports", [])
         if "podSelector" in peer and "namespaceSelector" not in peer
     }
 
