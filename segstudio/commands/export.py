@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -73,6 +73,7 @@ def export(
     """
     from segstudio.exports.join import Manifest
     from segstudio.exports.rows import Columns
+    from segstudio.exports.tables import Added
     from segstudio.tables import CsvTable
 
     with reporting(as_json) as report, annotation_reader() as reader:
@@ -82,9 +83,9 @@ def export(
             columns = Columns.of(found, rows.columns)
             run = _Run(report, columns, rows, table is not None, annotator)
             begun = time.monotonic()
-            if not dry_run:
-                with _writer(kind, out, columns, found, with_boxes) as add:
-                    run.bring(reader, found, add)
+            nowhere = nullcontext(lambda _: Added())
+            with nowhere if dry_run else _writer(kind, out, columns, found, with_boxes) as add:
+                run.bring(reader, found, add)
         tally = run.tally
         _tell(report, found, tally, out, time.monotonic() - begun, dry_run)
     if tally["problems"] or tally["without_row"]:
@@ -171,8 +172,6 @@ def _tell(
     dry_run: bool,
 ) -> None:
     names = ("tasks", "annotations", "skipped")
-    if dry_run:
-        tally.update({name: sum(getattr(each.counts, name) for each in projects) for name in names})
     speed = round(tally["tasks"] / max(seconds, 1e-3), 1)
     count = {name: tally[name] for name in (*names, "regions", "left_out", "problems")}
     report.say(

@@ -386,6 +386,13 @@ def test_a_dry_run_tells_the_counts_and_writes_nothing(run: Run, copies: str) ->
     assert not list(Path().iterdir())
 
 
+def test_a_dry_run_for_one_annotator_tells_that_ones_counts(run: Run, copies: str) -> None:
+    result = export(run, copies, "csv", "--dry-run", "--annotator", BEN, "--json")
+    told = records(result)[-1]
+    assert (told["annotations"], told["skipped"], told["tasks"]) == (4, 0, 6)
+    assert not list(Path().iterdir())
+
+
 def test_images_that_the_manifest_does_not_have_are_counted(
     run: Run, copies: str, tmp_path: Path
 ) -> None:
