@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from threading import Event
+from time import monotonic
 from typing import Any, Literal
 
 from ml_backend.errors import LabelStudioError
@@ -14,6 +15,7 @@ Kind = Literal["source", "target"]
 _PATHS = {"source": "/api/storages/gcs", "target": "/api/storages/export/gcs"}
 _PRESIGNED_MINUTES = 60
 _SYNC_SECONDS = 3600
+_JOB_SECONDS = 3600
 _ASK_AGAIN_SECONDS = 1
 
 
@@ -105,18 +107,30 @@ def synchronise(label_studio: LabelStudio, project: int, target: Storage) -> Sto
 
     Returns:
         The storage with its outcome.
+
+    Raises:
+        LabelStudioError: Also where a Label Studio with a queue of jobs does not get it done.
     """
-    path = f"{_PATHS['target']}/{target.id}"
+    path = f"{_PATHS['target']}/{target.id}/sync"
     try:
-        answer = label_studio.call("POST", f"{path}/sync", timeout=_SYNC_SECONDS)
+        done = _storage(label_studio.call("POST", path, timeout=_SYNC_SECONDS))
     except LabelStudioError as error:
         hint = "is the key still good? segstudio storage target with another one renews it"
         raise LabelStudioError(error.message, error.hint or hint, error.status) from None
-    waiting = Event()
-    while answer["status"] in {"queued", "in_progress"}:  # a Label Studio with a queue of jobs
+    waiting, end = Event(), monotonic() + _JOB_SECONDS
+    while done.status in {"queued", "in_progress"}:
+        if monotonic() > end:
+            raise LabelStudioError(
+                f"Label Studio has {target.url} {done.status!r} after {_JOB_SECONDS} s",
+                "do the workers of its queue of jobs run? once they do, run the same command again",
+            )
         waiting.wait(_ASK_AGAIN_SECONDS)
-        answer = label_studio.call("GET", path, params={"project": project})
-    return _storage(answer)
+        # Listed, for only then does Label Studio look for jobs that died, and say so.
+        listed = {each.id: each for each in storages(label_studio, project, "target")}
+        if target.id not in listed:
+            raise LabelStudioError(f"{target.url} was taken from project {project} meanwhile")
+        done = listed[target.id]
+    return done
 
 
 def annotation_objects(
