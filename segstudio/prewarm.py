@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from threading import Event
 from typing import Any
 
 import httpx
@@ -14,6 +15,8 @@ _PAGE = 200
 _AT_ONCE = 10
 _TIMEOUT = httpx.Timeout(300, connect=5)
 _LATE = "budget"
+_TRIES = 30
+_LONGEST_PAUSE = 10
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Sam:
         """Prepare some tasks, and wait for it; an outcome for each."""
         body = {"tasks": list(tasks), "label_config": label_config, "wait": True}
         try:
-            answer = self._http.post(f"{self._url}/prewarm", json=body)
+            answer = self._patiently(body)
             results = answer.json().get("results", []) if answer.is_success else []
         except (httpx.HTTPError, ValueError, AttributeError) as error:
             raise BackendError(
@@ -93,3 +96,14 @@ class Sam:
         return [
             Prepared(int(task["id"]), **result) for task, result in zip(tasks, results, strict=True)
         ]
+
+    def _patiently(self, body: Mapping[str, Any]) -> httpx.Response:
+        """Ask, and ask a busy backend again when it says, up to ``_TRIES`` times in all."""
+        waiting = Event()
+        for _ in range(_TRIES - 1):
+            answer = self._http.post(f"{self._url}/prewarm", json=body)
+            pause = answer.headers.get("Retry-After", "")
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or not pause.isdigit():
+                return answer
+            waiting.wait(min(int(pause), _LONGEST_PAUSE))
+        return self._http.post(f"{self._url}/prewarm", json=body)

@@ -19,13 +19,20 @@ MADE, KEPT = {"outcome": "made"}, {"outcome": "kept"}
 
 
 class Sam:
-    """Prepares tasks as it is told to; ``images`` are those asked for, call by call."""
+    """Prepares tasks as it is told to.
+
+    Attributes:
+        images: Those asked for, call by call.
+        status: Of all answers.
+        busy: How many calls it puts off before it answers again.
+    """
 
     def __init__(self) -> None:
         self.images: list[list[str]] = []
         self.done: set[str] = set()
         self.decide: Callable[[str], Result | None] = lambda _image: None
         self.status = 200
+        self.busy = 0
 
     def answer(self, body: Any) -> Any:
         assert body["wait"] is True
@@ -49,9 +56,15 @@ def sam(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sam]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if state.busy:
+                state.busy -= 1
+                self.send_response(503)
+                self.send_header("Retry-After", "0")
+                return self.end_headers()
             self.send_response(state.status)
             self.end_headers()
             self.wfile.write(json.dumps(state.answer(body)).encode())
+            return None
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
@@ -121,3 +134,17 @@ def test_a_backend_that_cannot_is_said_so(run: Run, sam: Sam, project: int, stat
     result = run("prewarm", "--project", project)
     assert result.exit_code == 1
     assert "error: http://127.0.0.1" in result.stderr
+
+
+def test_a_busy_backend_is_asked_again_when_it_says(run: Run, sam: Sam, project: int) -> None:
+    sam.busy = 3
+    (record,) = records(run("prewarm", "--project", project, "--json"))
+    assert (record["made"], record["failed"]) == (233, 0)
+
+
+def test_a_backend_that_stays_busy_is_not_asked_for_ever(run: Run, sam: Sam, project: int) -> None:
+    sam.busy = 1_000
+    result = run("prewarm", "--project", project)
+    assert result.exit_code == 1
+    assert "Service Unavailable" in result.stderr
+    assert 0 < sam.busy < 1_000
