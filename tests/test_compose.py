@@ -134,6 +134,33 @@ def test_a_team_reaches_nginx_and_nothing_else() -> None:
     assert all(team[name]["ports"] is None for name in published)
 
 
+def put_in_place(file: str, service: str) -> tuple[str, dict[str, str]]:
+    """The nginx configuration of a service as its command makes it, and what it is given."""
+    nginx = read(ROOT / file)["services"][service]
+    given = {name: f"<{name}>" for name in nginx["environment"]}
+    [script] = nginx["command"]
+    [(names, path)] = re.findall(r"envsubst '(.+)' <(\S+) >/tmp/nginx.conf", script)
+    [here] = [v.split(":")[0] for v in nginx["volumes"] if v.split(":")[1] == path]
+    text = (ROOT / here).read_text()
+    for name in re.findall(r"\$\$(\w+)", names):
+        text = text.replace(f"${{{name}}}", given[name])
+    return text, nginx["environment"]
+
+
+def test_nginx_lets_through_what_a_sam_backend_takes() -> None:
+    text, given = put_in_place("docker-compose.scale.yml", "sam-balancer")
+    assert "client_max_body_size <MAX_REQUEST_MB>m;" in text
+    assert given == {"MAX_REQUEST_MB": "${MAX_REQUEST_MB:-256}"}
+    assert "${" not in text, "nginx would not know it"
+
+
+def test_nginx_sends_browsers_to_the_page_that_is_named() -> None:
+    text, given = put_in_place("docker-compose.team.yml", "nginx")
+    assert "return 301 <LABEL_STUDIO_HOST>$request_uri;" in text
+    assert set(given) == {"LABEL_STUDIO_HOST"}
+    assert "${" not in text, "nginx would not know it"
+
+
 def test_both_images_are_the_same_up_to_the_mark_so_that_they_share_layers() -> None:
     first, second = (path.read_text().partition("\n# ---\n") for path in DOCKERFILES)
     assert first[0] == second[0]
