@@ -94,7 +94,7 @@ class CsvTable:
 
 
 class FolderTable:
-    """The images in a folder and the folders below it, by name; hidden ones are left out.
+    """The images in a folder and the folders below it; see ``image_files``.
 
     Raises:
         TableError: There is no such folder.
@@ -109,25 +109,43 @@ class FolderTable:
 
     def __iter__(self) -> Iterator[Row]:
         """See ``Table``."""
-        for number, path in enumerate(_images(self._folder, Path()), start=1):
+        for number, path in enumerate(image_files(self._folder), start=1):
             folder = "" if path.parent == Path() else path.parent.as_posix()
             values = (path.as_posix(), folder, path.stem, path.suffix)
             yield Row(number, dict(zip(FOLDER_COLUMNS, values, strict=True)))
 
 
-def _images(root: Path, below: Path) -> Iterator[Path]:
-    """Paths of images from ``root``; one folder's names at a time are in memory."""
+def image_files(
+    root: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES, below: Path = Path()
+) -> Iterator[Path]:
+    """The image files in a folder and the folders below it, by name.
+
+    What is hidden is left out, and links that lead nowhere or to a folder. One folder's names at a
+    time are in memory.
+
+    Args:
+        root: The folder.
+        suffixes: Of images, in small letters.
+        below: Where to begin, from ``root``.
+
+    Yields:
+        Paths from ``root``.
+
+    Raises:
+        TableError: A folder cannot be read.
+    """
     try:
         with os.scandir(root / below) as scan:
             entries = sorted(
                 (entry.name, entry.is_dir(follow_symlinks=False))
                 for entry in scan
                 if not entry.name.startswith(".")
+                and (entry.is_dir(follow_symlinks=False) or entry.is_file())
             )
     except OSError as error:
         raise TableError(f"cannot read the folder {root / below}: {error.strerror}") from None
     for name, is_folder in entries:
         if is_folder:
-            yield from _images(root, below / name)
-        elif (below / name).suffix.lower() in IMAGE_SUFFIXES:
+            yield from image_files(root, suffixes, below / name)
+        elif (below / name).suffix.lower() in suffixes:
             yield below / name

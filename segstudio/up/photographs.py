@@ -11,6 +11,7 @@ from PIL import Image
 
 from segstudio.errors import PhotographsError
 from segstudio.figures import draw_figure
+from segstudio.tables import image_files
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
 """What browsers show and the backends read."""
@@ -50,14 +51,15 @@ def find_photographs(folder: Path) -> list[Photograph]:
 
     Raises:
         PhotographsError: There is no such folder, or nothing in it that can be labeled.
+        TableError: A folder below it cannot be read.
     """
     if not folder.is_dir():
         raise PhotographsError(f"IMAGES: no folder {folder}", "name a folder with photographs")
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    paths = list(image_files(folder, SUFFIXES))
     if not paths:
         kinds = " ".join(sorted(SUFFIXES))
         raise PhotographsError(f"IMAGES: no photographs in {folder}", f"it takes {kinds}")
-    return [Photograph(path, str(path.relative_to(folder).with_suffix(""))) for path in paths]
+    return [Photograph(folder / path, str(path.with_suffix(""))) for path in paths]
 
 
 def draw_samples(folder: Path) -> list[Photograph]:

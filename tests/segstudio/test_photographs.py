@@ -18,6 +18,20 @@ def test_photographs_are_found_in_folders_below_and_by_any_case_of_suffix(tmp_pa
     assert names(find_photographs(tmp_path)) == ["a", "autumn/c d", "b"]
 
 
+def test_only_files_that_can_be_read_and_are_not_hidden_are_photographs(tmp_path: Path) -> None:
+    for folder in (".thumbnails", "album.jpg"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "inside.jpg").write_bytes(b"x")
+    for name in ("a.jpg", "._b.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "linked.jpg").symlink_to("album.jpg", target_is_directory=True)
+    (tmp_path / "same.jpg").symlink_to("a.jpg")
+    found = find_photographs(tmp_path)
+    assert names(found) == ["a", "album.jpg/inside", "same"]
+    assert len({photograph.digest for photograph in found}) == 1
+
+
 def test_a_folder_without_photographs_is_refused_with_what_it_should_hold(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(PhotographsError, match=r"\.jpeg"):

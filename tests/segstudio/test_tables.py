@@ -59,6 +59,7 @@ def test_a_folders_images_come_by_name_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
     rows = list(FolderTable(tmp_path))
     assert [row.values["path"] for row in rows] == ["a/1.png", "a/2.png", "b.JPG"]
     assert rows[1] == Row(2, {"path": "a/2.png", "folder": "a", "stem": "2", "suffix": ".png"})
