@@ -116,7 +116,7 @@ def test_every_container_is_confined(file: str, name: str, service: dict[str, An
     assert service["mem_limit"]
     assert service["pids_limit"]
     assert service.get("read_only") or name == "label-studio"
-    assert service["restart"] in ("unless-stopped", "no")
+    assert service["restart"] in ("unless-stopped", "on-failure:5", "no")
 
 
 @pytest.mark.parametrize(("file", "name", "service"), services())

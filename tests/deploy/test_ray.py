@@ -1,4 +1,4 @@
-"""deploy/kubernetes/ray: a job that can run beside the backends, from an image with all it imports.
+"""Ray's containers: the job of deploy/kubernetes/ray beside the backends, docker-compose.ray.yml.
 
 KubeRay's own schema is not asked: no package has it.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
+from ray.scripts import scripts
 
 from sam_backend.settings import SamSettings
 from tests.deploy.manifests import KUBERNETES, Manifests, Object, overlay, pods_reached, reaches
@@ -133,3 +134,30 @@ def test_the_job_names_the_version_of_ray_in_the_image() -> None:
     locks = (ROOT / "requirements" / "bulk.txt").read_text()
     [locked] = re.findall(r"^ray==(\S+)", locks, re.MULTILINE)
     assert WITH_SITE.one("RayJob", "predict")["spec"]["rayClusterSpec"]["rayVersion"] == locked
+
+
+def compose(service: str) -> Any:
+    return yaml.safe_load((ROOT / "docker-compose.ray.yml").read_text())["services"][service]
+
+
+@pytest.mark.parametrize("service", ["head", "worker"])
+def test_ray_that_gave_up_starting_on_a_busy_machine_is_started_again(service: str) -> None:
+    assert compose(service)["restart"].startswith("on-failure")
+    assert compose("predict")["restart"] == "no", (
+        "it is told what went wrong, and goes on when asked"
+    )
+
+
+@pytest.mark.parametrize("service", ["head", "worker"])
+def test_ray_knows_each_option_that_it_is_started_with(service: str) -> None:
+    ray, start, *options = compose(service)["command"]
+    assert (ray, start) == ("ray", "start")
+    known = {name for parameter in scripts.start.params for name in parameter.opts}
+    assert {option.partition("=")[0] for option in options} <= known
+
+
+def test_what_embed_is_told_by_the_environment_reaches_the_containers() -> None:
+    for service in ("worker", "predict"):
+        environment = compose(service)["environment"]
+        assert {"REDIS_URL", "SAM_MODEL"} <= set(environment)
+        assert environment["EMBEDDING_DISK_MB"] == "0", "it would fill the container's memory"
