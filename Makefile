@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
-LABEL_STUDIO_VENV ?= .venv-label-studio
+# Of the environment, else of .env, where segstudio looks too.
+LABEL_STUDIO_VENV ?= $(or $(shell sed -n 's/^LABEL_STUDIO_VENV=//p' .env 2> /dev/null),.venv-label-studio)
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --require-hashes
@@ -12,7 +13,7 @@ INSTALL := $(UV) pip install --require-hashes
 
 .PHONY: up
 up: $(VENV)/.runtime $(LABEL_STUDIO_VENV)/.installed  ## Start Label Studio and both backends, joined in a project (IMAGES=folder: your photographs)
-	@exec $(BIN)/segstudio up
+	@LABEL_STUDIO_VENV=$(LABEL_STUDIO_VENV) exec $(BIN)/segstudio up
 
 .PHONY: backends
 backends: $(VENV)/.runtime  ## Start both backends alone, for a Label Studio that you have already
