@@ -55,6 +55,7 @@ def environment(cloud: GcsServer) -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # beside much else, workers would starve
         patch.setenv("PYTHONPATH", str(ROOT))
         for name, value in cloud.variables.items():
             patch.setenv(name, value)

@@ -1,17 +1,19 @@
 """What bulk predictions use of Label Studio 1.23.2's API, over HTTP; tests/e2e has the real one."""
 
 import json
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+
+from tests.json_server import Asked, JsonServer
 
 Fault = Callable[[str], int | None]
 """Method of a request to the status that it gets instead of an answer, if any."""
 
 
-class ProjectServer:
+OUT_OF_ORDER = {"detail": "out of order"}
+
+
+class ProjectServer(JsonServer):
     """One project on loopback.
 
     Attributes:
@@ -26,36 +28,15 @@ class ProjectServer:
         self.predictions: list[tuple[int, str]] = []
         self.fault: Fault = lambda _method: None
         self.lost_answer: Fault = lambda _method: None
-        server = self
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                query = {n: v[0] for n, v in parse_qs(urlsplit(self.path).query).items()}
-                self.reply(lambda: server.page(query))
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                self.reply(lambda: server.add(body))
-
-            def reply(self, work: Callable[[], Any]) -> None:
-                status = server.fault(self.command)
-                answer = None if status else work()
-                status = status or server.lost_answer(self.command) or 200
-                body = json.dumps(answer if status == 200 else {"detail": "out of order"}).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: Any) -> None:
-                """Say nothing."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+    def reply(self, asked: Asked) -> tuple[int, Any]:
+        if status := self.fault(asked.method):
+            return status, OUT_OF_ORDER
+        answer = self.page(asked.query) if asked.method == "GET" else self.add(asked.body)
+        if status := self.lost_answer(asked.method):
+            return status, OUT_OF_ORDER
+        return 200, answer
 
     def page(self, query: dict[str, str]) -> Any:
         asked = json.loads(query["query"])
@@ -80,7 +61,3 @@ class ProjectServer:
         assert all(each["task"] in self.tasks for each in body)
         self.predictions += [(each["task"], each["model_version"]) for each in body]
         return {"created": len(body)}
-
-    def stop(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()

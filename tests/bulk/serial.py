@@ -59,19 +59,19 @@ def without_ids(prediction: dict[str, Any]) -> dict[str, Any]:
     return {**prediction, "result": regions}
 
 
-def run_to_shards(folder: Path, out: Path, address: str) -> Counter[str]:
+def run_to_shards(folder: Path, out: Path) -> Counter[str]:
     """What ``segstudio predict FOLDER --out OUT`` does, with the slow model and small shards."""
     tally: Counter[str] = Counter()
-    with cluster.joined(address):
-        work = pipeline(folder, models.load_slow)
-        model = work.model()
-        shards = Shards(Folder(out), ShardFormat.JSONL, About.of(model.version, CONFIG))
-        shards.size = SHARD
-        failures = Failures(Folder(out), "failed.csv", retry=False)
-        todo = list(left(folder_items(folder, "image"), shards.done(), failures, tally))
-        Writer(shards, failures, tally).write(work.predict(todo, model), lambda _outcome: None)
+    work = pipeline(folder, models.load_slow)
+    model = work.model()
+    shards = Shards(Folder(out), ShardFormat.JSONL, About.of(model.version, CONFIG))
+    shards.size = SHARD
+    failures = Failures(Folder(out), "failed.csv", retry=False)
+    todo = list(left(folder_items(folder, "image"), shards.done(), failures, tally))
+    Writer(shards, failures, tally).write(work.predict(todo, model), lambda _outcome: None)
     return tally
 
 
 if __name__ == "__main__":
-    print(run_to_shards(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))  # noqa: T201
+    with cluster.joined(sys.argv[3]):
+        run_to_shards(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,17 +1,16 @@
 """What exports read of Label Studio 1.23.2's API, over HTTP; ``tests/e2e`` has the real one."""
 
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from label_studio_sdk._extensions.label_studio_tools.core.label_config import (
     parse_config,
 )
+
+from tests.json_server import Asked, JsonServer
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 TIME = "2026-11-23T02:53:55.509426Z"
@@ -54,7 +53,7 @@ class FakeProject:
         }
 
 
-class LabelStudioServer:
+class LabelStudioServer(JsonServer):
     """A Label Studio on loopback.
 
     Attributes:
@@ -69,34 +68,14 @@ class LabelStudioServer:
         self.users = {1: "anna@example.org", 2: "ben@example.org"}
         self.before: Callable[[str], None] = lambda _path: None
         self.requests: list[str] = []
-        server = self
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                server.requests.append(parts.path)
-                server.before(parts.path)
-                if self.headers["Authorization"] != f"Token {TOKEN}":
-                    return self.reply(401, {"detail": "Invalid token."})
-                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                return self.reply(*server.answer(parts.path, query))
-
-            def reply(self, status: int, answer: Any) -> None:
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: Any) -> None:
-                """Say nothing."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+    def reply(self, asked: Asked) -> tuple[int, Any]:
+        self.requests.append(asked.path)
+        self.before(asked.path)
+        if asked.authorization != f"Token {TOKEN}":
+            return 401, {"detail": "Invalid token."}
+        return self.answer(asked.path, asked.query)
 
     def add(self, label_config: str, tasks: Sequence[Task]) -> int:
         """Add a project of these tasks; returns its id."""
@@ -119,10 +98,6 @@ class LabelStudioServer:
         record = self.projects[id_].record(id_)
         wanted = query.get("include", ",".join(record)).split(",")
         return 200, {name: value for name, value in record.items() if name in wanted}
-
-    def stop(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
 
     def _page(self, id_: int, query: dict[str, str]) -> Any:
         asked = json.loads(query["query"])
