@@ -19,6 +19,10 @@ up: $(VENV)/.runtime $(LABEL_STUDIO_VENV)/.installed  ## Start Label Studio and 
 backends: $(VENV)/.runtime  ## Start both backends alone, for a Label Studio that you have already
 	@exec $(BIN)/segstudio backends
 
+.PHONY: bulk
+bulk: $(VENV)/.runtime  ## Install what `segstudio predict` needs beside: Ray
+	@$(INSTALL) --python $(BIN)/python -r requirements/bulk.txt
+
 .PHONY: test
 test: lint $(LABEL_STUDIO_VENV)/.installed chromium redis-server  ## Run every check and test, with a real Label Studio and browser
 	$(BIN)/pytest $(ARGS)
