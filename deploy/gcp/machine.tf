@@ -45,7 +45,7 @@ resource "google_compute_instance" "this" {
   }
 
   service_account {
-    email  = google_service_account.this.email
+    email  = google_service_account.this["machine"].email
     scopes = ["cloud-platform"]
   }
 
@@ -55,8 +55,8 @@ resource "google_compute_instance" "this" {
     startup-script               = file("${path.module}/startup.sh")
     segstudio-host               = local.host
     segstudio-release            = "${google_storage_bucket_object.release.bucket}/${google_storage_bucket_object.release.name}"
-    segstudio-credentials-secret = google_secret_manager_secret.credentials.id
-    segstudio-password-secret    = google_secret_manager_secret.password.id
+    segstudio-credentials-secret = google_secret_manager_secret.this["backend"].id
+    segstudio-password-secret    = google_secret_manager_secret.this["password"].id
     segstudio-gpu                = var.gpu == "" ? "none" : var.gpu
     segstudio-settings           = join("\n", concat(["# Of terraform.tfvars"], [for name, value in var.settings : "${name}=${value}"]))
     block-project-ssh-keys       = "true"
@@ -68,8 +68,8 @@ resource "google_compute_instance" "this" {
   }
 
   depends_on = [
-    google_storage_bucket_iam_member.this,
-    google_secret_manager_secret_iam_member.reads_credentials,
-    google_secret_manager_secret_iam_member.keeps_password,
+    google_storage_bucket_iam_member.machine,
+    google_secret_manager_secret_iam_member.reads,
+    google_secret_manager_secret_iam_member.adds,
   ]
 }

@@ -8,22 +8,17 @@ output "address" {
   value       = google_compute_address.this.address
 }
 
-output "password_secret" {
-  description = "Where the password of the labeling page is."
-  value       = google_secret_manager_secret.password.secret_id
-}
-
-output "service_account" {
-  description = "Whose key goes into the secret below."
-  value       = google_service_account.this.email
-}
-
-output "credentials_secret" {
-  description = "Where the service account's key goes, in base64."
-  value       = google_secret_manager_secret.credentials.secret_id
-}
-
 output "buckets" {
   description = "Photographs and annotations."
   value       = { for name, bucket in google_storage_bucket.this : name => bucket.url }
+}
+
+output "accounts" {
+  description = "Service accounts: of the machine, and of the two keys."
+  value       = { for name, account in google_service_account.this : name => account.email }
+}
+
+output "secrets" {
+  description = "Where the two keys go, in base64, and where the password of the labeling page is."
+  value       = { for name, secret in google_secret_manager_secret.this : name => secret.secret_id }
 }

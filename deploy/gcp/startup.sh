@@ -1,7 +1,8 @@
 #!/bin/bash
 # Startup script of the machine that machine.tf describes: Docker, the release, the team stack. It runs at every boot as
 # root and does what is missing, so a reboot also brings a new release or a new key. Its output goes to the serial
-# console, which people of the project can read: no secret is printed, written to a file or given as an argument.
+# console, which people of the project can read: it prints no secret, writes none to a file and gives none as an argument.
+# Docker keeps the environment of containers, and so the backends' key, in files of its own, which root alone can read.
 set -euo pipefail
 shopt -s inherit_errexit
 

@@ -88,15 +88,61 @@ def test_a_gpu_is_there_only_when_asked_for() -> None:
     assert scheduling["on_host_maintenance"] == '${var.gpu == "" ? "MIGRATE" : "TERMINATE"}'
 
 
-def test_the_machine_may_use_the_objects_of_the_two_buckets_and_nothing_else_of_storage() -> None:
-    grant = only("google_storage_bucket_iam_member")
+def member(account: str) -> str:
+    return f'${{google_service_account.this["{account}"].member}}'
+
+
+def grants(kind: str) -> dict[str, Any]:
+    return resources(f"google_{kind}_iam_member")
+
+
+def test_the_backends_key_reads_images_and_nothing_else() -> None:
+    mine = {
+        name: grant
+        for kind in ("storage_bucket", "secret_manager_secret")
+        for name, grant in grants(kind).items()
+        if grant["member"] == member("backend")
+    }
+    assert list(mine) == ["backend"]
+    assert "for_each" not in mine["backend"]
+    assert mine["backend"]["bucket"] == '${google_storage_bucket.this["images"].name}'
+    assert (mine["backend"]["role"],) == roles_for(READ)
+    assert metadata("credentials-secret") == 'google_secret_manager_secret.this["backend"].id'
+
+
+def test_the_key_of_label_studio_and_the_command_line_uses_objects_of_the_two_buckets() -> None:
+    grant = grants("storage_bucket")["storage"]
     assert set(local("buckets")) == {"images", "labels"}
-    assert set(local("bucket_roles")) == set(roles_for(LOOK | READ | WRITE))
-    assert "setproduct(keys(local.buckets), local.bucket_roles)" in grant["for_each"]
+    assert set(local("storage_roles")) == set(roles_for(LOOK | READ | WRITE))
+    assert "setproduct(keys(local.buckets), local.storage_roles)" in grant["for_each"]
     assert grant["bucket"] == "${google_storage_bucket.this[each.value[0]].name}"
-    assert grant["member"] == "${google_service_account.this.member}"
+    assert grant["member"] == member("storage")
+    assert all(g["member"] != member("storage") for g in grants("secret_manager_secret").values())
+
+
+def test_the_machine_reads_the_buckets_and_changes_nothing_in_them() -> None:
+    grant = grants("storage_bucket")["machine"]
+    assert grant["for_each"] == "${local.buckets}"
+    assert (grant["role"],) == roles_for(READ)
+    assert grant["member"] == member("machine")
+    assert set(grants("storage_bucket")) == {"backend", "machine", "storage"}
     [account] = only("google_compute_instance")["service_account"]
-    assert account["email"] == "${google_service_account.this.email}"
+    assert account["email"] == '${google_service_account.this["machine"].email}'
+
+
+def test_the_names_of_the_accounts_are_no_longer_than_google_lets_them_be() -> None:
+    [rule] = named("variable")["name"]["validation"]
+    [between] = re.findall(r"\{4,(\d+)\}", rule["condition"])
+    longest = "a" * (int(between) + 2)
+    names = only("google_service_account")["for_each"].values()
+    assert all(len(name.replace("${var.name}", longest)) <= 30 for name in names)
+
+
+def metadata(name: str) -> str:
+    """What the machine's metadata give under a name, as an expression."""
+    given = only("google_compute_instance")["metadata"]
+    [value] = re.findall(rf"segstudio-{name} *= *([^ ,]+)", given)
+    return str(value)
 
 
 def test_nothing_is_granted_on_the_project() -> None:
@@ -109,17 +155,14 @@ def test_nothing_is_granted_on_the_project() -> None:
 
 
 def test_the_machine_reads_its_two_secrets_and_adds_to_one() -> None:
-    reads, keeps = (
-        resources("google_secret_manager_secret_iam_member")[name]
-        for name in ("reads_credentials", "keeps_password")
-    )
+    reads, adds = (grants("secret_manager_secret")[name] for name in ("reads", "adds"))
+    assert set(grants("secret_manager_secret")) == {"reads", "adds"}
     assert reads["role"] == "roles/secretmanager.secretAccessor"
-    assert reads["secret_id"] == "${google_secret_manager_secret.credentials.id}"
-    assert set(re.findall(r"roles/[\w.]+", keeps["for_each"])) == {
-        "roles/secretmanager.secretAccessor",
-        "roles/secretmanager.secretVersionAdder",
-    }
-    assert keeps["secret_id"] == "${google_secret_manager_secret.password.id}"
+    assert set(re.findall(r'"(\w+)"', reads["for_each"])) == {"backend", "password"}
+    assert reads["secret_id"] == "${google_secret_manager_secret.this[each.key].id}"
+    assert adds["role"] == "roles/secretmanager.secretVersionAdder"
+    assert adds["secret_id"] == '${google_secret_manager_secret.this["password"].id}'
+    assert reads["member"] == adds["member"] == member("machine")
 
 
 def test_no_secret_comes_into_the_state_file() -> None:
@@ -204,8 +247,14 @@ def test_the_script_is_shellchecked() -> None:
 
 
 def test_the_guide_reads_outputs_and_sets_variables_that_there_are() -> None:
-    read = set(re.findall(r"terraform output (?:-raw )?(\w+)", README))
+    read = set(re.findall(r"terraform output (?:-raw |-json )?(\w+)", README))
     assert read == set(named("output"))
+    parts = set(re.findall(r"-json (\w+) \| jq -r \.(\w+)", README))
+    assert parts == {("secrets", "storage"), ("secrets", "password")}
+    [loop] = re.findall(r"for each in (.*); do", README)
+    for kind in ("google_service_account", "google_secret_manager_secret"):
+        there = set(re.findall(r"\w+", str(only(kind)["for_each"])))
+        assert {*loop.split(), *(part for _, part in parts)} - {"password"} <= there
     set_there = set(re.findall(r"^ *(\w+) += ", README, re.MULTILINE))
     assert set_there
     assert set_there <= set(named("variable"))
