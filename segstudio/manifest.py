@@ -2,12 +2,11 @@
 
 import csv
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from segstudio.files import explained, part_of
 from segstudio.tables import Row, Table, TableError
 
 IDENTIFIER = "identifier"
@@ -62,16 +61,16 @@ class ManifestWriter:
 
     def __init__(self, path: Path, columns: tuple[str, ...], bucket: str) -> None:
         self._path = path
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._part = part_of(path)
         self._bucket = bucket
-        with self._explained():
+        with explained(path):
             self._file = self._part.open("w", encoding="utf-8", newline="")
             self._rows = csv.writer(self._file)  # with \r\n lines, it quotes both in cells
             self._rows.writerow(columns)
 
     def add(self, row: Row, name: str) -> None:
         """Write a row and the object that its image is in."""
-        with self._explained():
+        with explained(self._path):
             self._rows.writerow((*row.values.values(), name, f"gs://{self._bucket}/{name}"))
 
     def __enter__(self) -> Self:
@@ -84,17 +83,10 @@ class ManifestWriter:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            with self._explained(), self._file:
+            with explained(self._path), self._file:
                 if error is None:
                     self._file.flush()
                     os.fsync(self._file.fileno())
                     self._part.replace(self._path)
         finally:
             self._part.unlink(missing_ok=True)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise TableError(f"cannot write {self._path}: {error.strerror}") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segstudio.agreement.chart import draw_chart
 from segstudio.agreement.compare import ChoiceAgreement, Comparison, MaskAgreement
-from segstudio.exports.files import new_folder
+from segstudio.files import new_folder
 
 INDEX = "agreement.csv"
 """In the folder: a row for each measure of each control, choice and label."""

@@ -12,11 +12,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from segstudio.exports.files import new_file
 from segstudio.exports.palette import Palette
 from segstudio.exports.pixels import Draw, Drawing, MaskRegion
 from segstudio.exports.rows import Columns, Entry, Problem
 from segstudio.exports.tables import Add, Added
+from segstudio.files import new_file
 
 _SCHEMA = """
     CREATE TABLE images (

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from ml_backend.errors import SegstudioError
-from segstudio.exports.files import new_folder
 from segstudio.exports.palette import Palette
 from segstudio.exports.pixels import Draw, Drawing, MaskRegion
 from segstudio.exports.rows import Columns, Entry, Problem, cell
 from segstudio.exports.tables import Add, Added
+from segstudio.files import new_folder
 from segstudio.ledger import Ledger
 
 Indices = npt.NDArray[np.uint8]

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segstudio.exports.files import new_file
 from segstudio.exports.rows import Columns, Entry, Kind, Problem, Value, cell
+from segstudio.files import new_file
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]

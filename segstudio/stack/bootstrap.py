@@ -8,6 +8,7 @@ import httpx
 from ml_backend.errors import LabelStudioError
 from segstudio.backends import Pair
 from segstudio.errors import StartError
+from segstudio.files import write_whole
 from segstudio.label_studio import LabelStudio
 from segstudio.up.photographs import Photograph
 from segstudio.up.project import Advance, Wanted, bring_up_to_date
@@ -44,7 +45,7 @@ def bootstrap(
     wanted = Wanted(pair, photographs, Path("/tmp/samples"))  # noqa: S108 # nosec B108
     try:
         return bring_up_to_date(
-            label_studio, project, wanted, lambda id_: _note(memo, id_), advance
+            label_studio, project, wanted, lambda id_: write_whole(memo, f"{id_}\n", 0o644), advance
         )
     except LabelStudioError as error:
         if error.status != httpx.codes.UNAUTHORIZED:
@@ -53,9 +54,3 @@ def bootstrap(
             "Label Studio's database does not know the token in the volume of secrets",
             "restore the volume that belongs to the database, or remove both to start afresh",
         ) from None
-
-
-def _note(memo: Path, project: int) -> None:
-    new = memo.with_suffix(".new")
-    new.write_text(f"{project}\n")
-    new.replace(memo)

@@ -1,9 +1,10 @@
 """The stack's secrets: made on the first start, one a file, for the containers' group to read."""
 
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from segstudio.files import write_whole
 
 PASSWORD = "label_studio_password"  # noqa: S105 - the name of a file
 TOKEN = "label_studio_api_key"  # noqa: S105
@@ -32,8 +33,4 @@ def make_secrets(folder: Path) -> list[str]:
 
 def write_for_group(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all, that nobody but its user and group may read."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as file:
-        file.write(content)
-    new.replace(path)
+    write_whole(path, content, 0o640)

@@ -1,7 +1,6 @@
 """What outlives a run: the login, made on the first start, and which project is ours."""
 
 import fcntl
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segstudio.errors import StartError
+from segstudio.files import write_whole
 
 
 class State(BaseModel):
@@ -98,11 +98,7 @@ def read_state(folder: Path) -> State:
 
 def write_state(folder: Path, state: State) -> None:
     """Write the state, whole or not at all, readable by this user alone."""
-    new = _path(folder).with_suffix(".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(state.model_dump_json(indent=2) + "\n")
-    new.replace(_path(folder))
+    write_whole(_path(folder), state.model_dump_json(indent=2) + "\n", 0o600)
 
 
 def _path(folder: Path) -> Path:

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from segstudio.errors import StartError
+from segstudio.files import write_whole
 from segstudio.settings import UpSettings
 from segstudio.up import programs, run
 from segstudio.up.processes import Program
@@ -83,3 +84,17 @@ def test_two_runs_cannot_share_a_folder(tmp_path: Path) -> None:
         pass
     with state_folder(tmp_path):
         pass
+
+
+def test_a_file_that_is_written_whole_is_never_there_in_part_nor_readable_by_others(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text("of an earlier run")
+    path.chmod(0o644)
+    with path.open() as before:
+        write_whole(path, "new", 0o600)
+        assert before.read() == "of an earlier run", "who reads it just now reads it to its end"
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]

@@ -21,7 +21,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise TableError(f"{path} is a folder", "give the path of a file")
-    part = _part(path)
+    part = part_of(path)
     try:
         with explained(path):
             yield part
@@ -30,6 +30,21 @@ def new_file(path: Path) -> Iterator[Path]:
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes, mode: int) -> None:
+    """Write a small file, whole or not at all.
+
+    Args:
+        path: Of the file.
+        content: Text goes as UTF-8.
+        mode: Who may read it: it has this mode from the first byte on.
+    """
+    part = part_of(path)
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    part.replace(path)
 
 
 @contextmanager
@@ -48,7 +63,7 @@ def new_folder(path: Path, marker: str) -> Iterator[Path]:
     """
     if path.exists() and not (path.is_dir() and (_is_empty(path) or (path / marker).is_file())):
         raise TableError(f"{path} holds something else", "give the path of a new folder")
-    part, old = _part(path), path.with_name(f".{path.name}.{os.getpid()}.old")
+    part, old = part_of(path), path.with_name(f".{path.name}.{os.getpid()}.old")
     try:
         with explained(path):
             part.mkdir()
@@ -72,7 +87,8 @@ def explained(path: Path) -> Iterator[None]:
         raise TableError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _part(path: Path) -> Path:
+def part_of(path: Path) -> Path:
+    """Beside a file's or folder's place: what is to take it at a good end."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
