@@ -1,6 +1,5 @@
 """Google Cloud Storage as the commands use it: a connection, objects, and errors in words."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from ml_backend.errors import SettingsError
 from ml_backend.images.credentials import decode_service_account
+from ml_backend.images.gcs import BUCKET
 from segstudio.access import Member
 from segstudio.gcs_errors import FAILURES, NO_CREDENTIALS, explain
 from segstudio.objects import BucketError, ChangedError, Stored
@@ -26,7 +26,6 @@ TIMEOUT = (5, 60)
 """Seconds to connect and to wait for bytes, of each try."""
 
 _FULL_CONTROL = "https://www.googleapis.com/auth/devstorage.full_control"
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _LISTED = "items(name,generation,size,md5Hash,crc32c),nextPageToken"
 
 
@@ -55,9 +54,19 @@ def bucket_name(text: str) -> str:
             f"{text} names a folder in a bucket",
             f'give gs://{bucket} alone; for uploads, put the folder into --name "{folder}/…"',
         )
-    if not _BUCKET.fullmatch(name):
+    if not BUCKET.fullmatch(name):
         raise SettingsError(f"{text!r} is not the name of a bucket", "write gs://bucket")
     return name
+
+
+def bucket_and_folder(text: str) -> tuple[str, str]:
+    """The bucket and the folder, which may be empty, in ``gs://bucket/folder``.
+
+    Raises:
+        SettingsError: It names no bucket.
+    """
+    name, _, folder = text.removeprefix("gs://").partition("/")
+    return bucket_name(name), folder.strip("/")
 
 
 def service_account(settings: GoogleSettings) -> dict[str, str] | None:

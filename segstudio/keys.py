@@ -31,28 +31,19 @@ def encode_key(path: Path) -> str:
 
 
 def check_key(line: str, project: str | None) -> dict[str, str]:
-    """Decode a base64 line, and see that it is of the project.
+    """Decode a base64 line, and see that it is of the project, if one is given.
 
     Raises:
         CredentialsError: Names the first step that failed, never the key.
     """
     fields = decode_service_account(line)
-    check_project(fields, project)
-    return fields
-
-
-def check_project(fields: dict[str, str], project: str | None) -> None:
-    """See that a key is of the project, if one is given.
-
-    Raises:
-        CredentialsError: It names another one, or none.
-    """
     named = fields.get("project_id", "none")
     if project is not None and named != project:
         raise CredentialsError(
             f"{VARIABLE} is a key of the project {named}, not of {project}",
             f"use a key of a service account of {project}, or another --project",
         )
+    return fields
 
 
 def fetch_token(fields: dict[str, str]) -> None:

@@ -57,31 +57,26 @@ def storages(label_studio: LabelStudio, project: int, kind: Kind) -> list[Storag
 
 def connect_source(
     label_studio: LabelStudio, project: int, bucket: str, key: Mapping[str, str]
-) -> bool:
+) -> None:
     """Let a project show images of a bucket, through addresses signed with a service account.
 
     Label Studio is told not to synchronise it: that would make tasks of bare files beside ours.
-
-    Returns:
-        Whether it was not connected before.
     """
     for storage in storages(label_studio, project, "source"):
         if storage.bucket == bucket:
-            _renew(label_studio, "source", storage, key)
-            return False
+            return _renew(label_studio, "source", storage, key)
     body = {
         "use_blob_urls": True,
         "presign": True,
         "presign_ttl": _PRESIGNED_MINUTES,
         "synchronizable": False,
     }
-    _create(label_studio, "source", project, bucket, key, body)
-    return True
+    return _create(label_studio, "source", project, bucket, key, body)
 
 
 def connect_target(
     label_studio: LabelStudio, project: int, bucket: str, prefix: str, key: Mapping[str, str] | None
-) -> tuple[Storage, bool]:
+) -> None:
     """Let a project write its annotations to a bucket, from now on whenever one is submitted.
 
     Args:
@@ -90,16 +85,12 @@ def connect_target(
         bucket: Name of the bucket.
         prefix: Folder in it; empty: none.
         key: Of the service account; None: Label Studio's own credentials.
-
-    Returns:
-        The storage, and whether it was not connected before.
     """
     for storage in storages(label_studio, project, "target"):
         if (storage.bucket, storage.prefix) == (bucket, prefix):
-            _renew(label_studio, "target", storage, key)
-            return storage, False
+            return _renew(label_studio, "target", storage, key)
     body = {"prefix": prefix} if prefix else {}
-    return _create(label_studio, "target", project, bucket, key, body), True
+    return _create(label_studio, "target", project, bucket, key, body)
 
 
 def synchronise(label_studio: LabelStudio, project: int, target: Storage) -> Storage:
@@ -154,7 +145,7 @@ def _create(
     bucket: str,
     key: Mapping[str, str] | None,
     body: Mapping[str, Any],
-) -> Storage:
+) -> None:
     common = {
         "project": project,
         "title": f"gs://{bucket}",
@@ -162,7 +153,7 @@ def _create(
         "google_application_credentials": json.dumps(dict(key)) if key else "",
     }
     try:
-        answer = label_studio.call("POST", _PATHS[kind], json={**common, **body})
+        label_studio.call("POST", _PATHS[kind], json={**common, **body})
     except LabelStudioError as error:
         if error.status != 400:
             raise
@@ -171,7 +162,6 @@ def _create(
             "is it there, and may the service account use it? see segstudio bucket setup",
             error.status,
         ) from None
-    return _storage(answer)
 
 
 def _renew(

@@ -43,14 +43,13 @@ def target(
     From then on Label Studio writes each annotation there when it is submitted; `segstudio storage
     sync` writes those of before. Run again, it changes nothing.
     """
-    from segstudio.gcs import GoogleSettings, bucket_name, service_account
+    from segstudio.gcs import GoogleSettings, bucket_and_folder, service_account
     from segstudio.projects import open_label_studio
     from segstudio.settings import ProjectSettings
     from segstudio.storages import connect_target, storages
 
     with reporting(as_json) as report:
-        name, _, folder = bucket.removeprefix("gs://").partition("/")
-        name, folder = bucket_name(name), folder.strip("/")
+        name, folder = bucket_and_folder(bucket)
         key = service_account(read_settings(GoogleSettings))
         with open_label_studio(read_settings(ProjectSettings)) as label_studio:
             title = label_studio.project(project).title

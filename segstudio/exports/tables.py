@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +34,6 @@ class Added:
 
 
 Add = Callable[[Entry], Added]
-Writer = Callable[[Path, Columns], AbstractContextManager[Add]]
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 import pytest
 
+from ml_backend.errors import SettingsError
+from segstudio.gcs import bucket_and_folder
 from tests.segstudio.conftest import Run, records, use_key
 from tests.segstudio.gcs_server import ALL_PERMISSIONS, EMAIL, PROJECT, GcsServer, Key
 
@@ -162,3 +164,22 @@ def test_arguments_that_cannot_work_reach_no_bucket(
 
 def test_wrong_usage_has_an_exit_code_of_its_own(run: Run) -> None:
     assert run("bucket", "setup", "gs://photos").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("gs://labels", ("labels", "")),
+        ("labels/", ("labels", "")),
+        ("gs://labels/run/2004/", ("labels", "run/2004")),
+    ],
+)
+def test_a_place_for_annotations_is_a_bucket_and_maybe_a_folder(
+    address: str, found: tuple[str, str]
+) -> None:
+    assert bucket_and_folder(address) == found
+
+
+def test_a_place_without_a_bucket_is_refused() -> None:
+    with pytest.raises(SettingsError, match="not the name of a bucket"):
+        bucket_and_folder("gs:///run")
