@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlsplit
@@ -47,7 +48,7 @@ class TaskRule:
             raise TableError(
                 f"the template shows ${self.image_key} as the image, and a column of that name "
                 "would take its place",
-                f"leave it out of --meta, or rename it; the image is {self.image_column!r}",
+                f"rename that column, or leave it out; the image is {self.image_column!r}",
             )
 
     def task(self, row: Row) -> NewTask:
@@ -124,9 +125,7 @@ def add_tasks(
         LabelStudioError: It refuses a portion; those before it stay, and a second run goes on.
     """
     stream = iter(tasks)
-    with Ledger() as ledger:
-        for meta in label_studio.task_metas(project):
-            ledger.claim(str(meta.get(IDENTIFIER, "")), 0)
+    with _identifiers(label_studio, project) as ledger:
         while batch := list(islice(stream, BATCH)):
             new = [task for task in batch if ledger.claim(task.meta[IDENTIFIER], 1)]
             if new:
@@ -136,7 +135,14 @@ def add_tasks(
 
 def count_new(label_studio: LabelStudio, project: int, tasks: Iterable[NewTask]) -> int:
     """How many tasks ``add_tasks`` would add."""
+    with _identifiers(label_studio, project) as ledger:
+        return sum(bool(ledger.claim(task.meta[IDENTIFIER], 1)) for task in tasks)
+
+
+@contextmanager
+def _identifiers(label_studio: LabelStudio, project: int) -> Iterator[Ledger]:
+    """Those of the tasks that a project has, claimed for row 0."""
     with Ledger() as ledger:
         for meta in label_studio.task_metas(project):
             ledger.claim(str(meta.get(IDENTIFIER, "")), 0)
-        return sum(bool(ledger.claim(task.meta[IDENTIFIER], 1)) for task in tasks)
+        yield ledger
