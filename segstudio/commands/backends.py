@@ -48,7 +48,8 @@ def connect(
     """Connect both backends to a project that there is, in the right order, and verify them.
 
     A label config that they cannot serve is refused, with the labels of both sides. Afterwards
-    Label Studio itself is let ask both. Run again, it changes nothing and verifies again.
+    Label Studio itself is let ask both. Run again, it verifies again, and connects anew where one
+    does not work: with a password that has changed, say.
     """
     from segstudio.backends import conditions, join
     from segstudio.projects import backend_pair, open_label_studio
