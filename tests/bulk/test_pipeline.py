@@ -19,6 +19,8 @@ from tests.bulk.conftest import ROOT, Ray
 from tests.bulk.pictures import fill
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.timeout(900)
+
 BROKEN = (3, 500, 1999)
 
 

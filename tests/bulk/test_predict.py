@@ -17,6 +17,8 @@ from tests.bulk.conftest import Ray
 from tests.segstudio.conftest import Run, records
 from tests.segstudio.gcs_server import GcsServer
 
+pytestmark = pytest.mark.timeout(900)
+
 PREDICT = ("predict", "gs://photos/looks/", "--out", "gs://labels/run", "--workers", 1, "--json")
 PICTURES = count(7)
 
