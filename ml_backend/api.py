@@ -63,7 +63,7 @@ def create_app(
         settings: Of the backend.
         metrics: Shown under ``/metrics``; where the backend counts more than this module does.
     """
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     app.extensions[_EXTENSION] = _App(Service(load, settings), settings, metrics or Metrics())
     app.register_blueprint(blueprint)
@@ -75,9 +75,10 @@ def create_app(
     return app
 
 
-def stop_predictions(app: Flask) -> None:
-    """The process is about to end: let the predictions at work come to theirs."""
-    app.extensions[_EXTENSION].service.stop()
+def service_of(app: Flask) -> Service:
+    """The service behind an app that ``create_app`` made."""
+    this: _App = app.extensions[_EXTENSION]
+    return this.service
 
 
 @blueprint.get("/")

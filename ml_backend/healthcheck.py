@@ -7,13 +7,14 @@ import base64
 import http.client
 import os
 import sys
+from pathlib import Path
 
 _TIMEOUT = 4
 
 
 def check() -> None:
     """Ask ``/readyz`` with the login that the backend's variables name; end the program if not."""
-    user, password = (os.environ.get(f"BASIC_AUTH_{part}", "") for part in ("USER", "PASS"))
+    user, password = map(_setting, ("BASIC_AUTH_USER", "BASIC_AUTH_PASS"))
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
     connection = http.client.HTTPConnection("127.0.0.1", int(os.environ["PORT"]), timeout=_TIMEOUT)
     try:
@@ -23,6 +24,12 @@ def check() -> None:
         sys.exit(f"not ready: {error}")
     if answer.status != http.client.OK:
         sys.exit(f"not ready: {answer.status} {answer.reason}")
+
+
+def _setting(name: str) -> str:
+    """From the environment, else from the file in ``SECRETS_DIR``."""
+    path = Path(os.environ.get("SECRETS_DIR", ""), name.lower())
+    return os.environ.get(name) or (path.read_text().strip() if path.is_file() else "")
 
 
 if __name__ == "__main__":

@@ -82,19 +82,23 @@ class LabelConfig:
     image_keys: dict[str, str]
     xml: str = field(repr=False)
 
-    def mask_control(self, to_name: str | None = None) -> Control:
-        """The control that takes masks: brush, else polygons, else boxes.
+    def mask_control(self) -> Control:
+        """The first of ``mask_controls``."""
+        return self.mask_controls()[0]
+
+    def mask_controls(self, to_name: str | None = None) -> tuple[Control, ...]:
+        """The controls that take an image's masks: all brushes, else polygons, else boxes.
 
         Args:
-            to_name: The image it must point at; any image when None.
+            to_name: The image they must point at; the first that has any when None.
 
         Raises:
             LabelConfigError: There is none.
         """
         for kind in MASK_CONTROLS:
-            for control in self.controls:
-                if control.type == kind and to_name in (None, control.to_name):
-                    return control
+            found = [c for c in self.controls if c.type == kind and to_name in (None, c.to_name)]
+            if found:
+                return tuple(c for c in found if c.to_name == found[0].to_name)
         raise LabelConfigError(
             "no BrushLabels, PolygonLabels or RectangleLabels control on an Image",
             'add e.g. <BrushLabels name="brush" toName="image"> with <Label> tags',

@@ -9,6 +9,9 @@ from ml_backend.errors import ImageReferenceError, TaskError
 from ml_backend.label_config import LabelConfig
 from ml_backend.prompts import Context
 
+LONGEST_REFERENCE = 256 << 10
+"""Characters of a reference that is kept or passed on; a longer one is a whole image in itself."""
+
 
 class Predictor(Protocol):
     """Knows a model and Label Studio's vocabulary, and nothing of HTTP.
@@ -71,3 +74,14 @@ def image_reference(task: Task, label_config: LabelConfig, to_name: str) -> str:
             f"import the task with a {key!r:.80} field, or change value in <Image value=...>",
         )
     return reference
+
+
+def references_alone(task: Task, label_config: LabelConfig) -> Task:
+    """A task with its images' references and nothing else of its data."""
+    found = {key: task.data.get(key) for key in label_config.image_keys.values()}
+    data = {
+        key: reference
+        for key, reference in found.items()
+        if isinstance(reference, str) and len(reference) <= LONGEST_REFERENCE
+    }
+    return Task(id=task.id, project=task.project, data=data)

@@ -163,7 +163,8 @@ def _box(region: _Region) -> BoxPrompt | None:
     xs = [value.x, value.x + right[0], value.x + down[0], value.x + right[0] + down[0]]
     ys = [value.y, value.y + right[1], value.y + down[1], value.y + right[1] + down[1]]
     box = BoxPrompt(*map(_fraction, (min(xs), min(ys), max(xs), max(ys))))
-    return box if box.left < box.right and box.top < box.bottom else None
+    # Of sides that are there, but tiny, the area may still be 0.
+    return box if box.left < box.right and box.top < box.bottom and box.area else None
 
 
 def _fraction(percent: float) -> float:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,8 @@ from ml_backend.settings import BackendSettings
 
 Outcome = Prediction | TaskError | None
 
+TOO_MANY = BudgetError("too many tasks in one call", "ask for fewer, or raise MAX_TASKS")
+
 _STOP_SECONDS = 20.0
 """Time for the predictions at work when the process is told to end."""
 
@@ -37,7 +40,7 @@ class Service:
     def __init__(self, load: Callable[[], Predictor], settings: BackendSettings) -> None:
         self._settings = settings
         self._places = threading.BoundedSemaphore(settings.max_queue)
-        self._end = Deadline(math.inf)
+        self._end = math.inf
         self._loading = Loading(load)
 
     @property
@@ -70,8 +73,7 @@ class Service:
         predictor = self.predictor
         label_config = parse_label_config(request.label_config)
         predictor.check(label_config)
-        with self._place():
-            deadline = Deadline.after(self._settings.predict_seconds)
+        with self.place() as deadline:
             try:
                 context = None if request.context is None else parse_context(request.context)
             except PromptError as error:
@@ -86,13 +88,14 @@ class Service:
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> list[Outcome]:
-        admitted = tasks[: self._settings.max_tasks]
+        admitted = self.admitted(tasks)
         answers = predictor.predict(admitted, context, label_config=label_config, deadline=deadline)
         outcomes: list[Outcome] = []
-        unanswered = BudgetError("too many tasks in one call", "ask for fewer, or raise MAX_TASKS")
+        unanswered = TOO_MANY
         try:
             for _ in admitted:
-                deadline.cap(self._end.remaining())
+                deadline.remaining()
+                self._check_end()
                 outcomes.append(next(answers))
         except BudgetError as error:
             unanswered = error
@@ -104,13 +107,26 @@ class Service:
 
     def stop(self) -> None:
         """Begin no more tasks 20 s from now: the rest of a batch is asked for again elsewhere."""
-        self._end = Deadline.after(_STOP_SECONDS)
+        self._end = time.monotonic() + _STOP_SECONDS
+
+    def _check_end(self) -> None:
+        if time.monotonic() > self._end:
+            raise BudgetError("this process is about to end", "ask again; another will answer")
+
+    def admitted(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """Those that one call may have answered; the others get ``TOO_MANY``."""
+        return tasks[: self._settings.max_tasks]
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def place(self) -> Iterator[Deadline]:
+        """A place among the predictions; gives the time by which its call is to be answered.
+
+        Raises:
+            BusyError: All are taken.
+        """
         if not self._places.acquire(blocking=False):
             raise BusyError("too many predictions are waiting", "ask again, or raise MAX_QUEUE")
         try:
-            yield
+            yield Deadline.after(self._settings.predict_seconds)
         finally:
             self._places.release()

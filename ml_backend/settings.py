@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -23,7 +24,9 @@ class BackendSettings(BaseSettings):
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container")
-    port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
+    port: int = Field(
+        7070, ge=1, le=65535, description="Port to listen on; the sam backend's is 9090"
+    )
     workers: int = Field(1, ge=1, description="Processes; each loads the model")
     threads: int = Field(0, ge=0, description="Compute threads of a process; 0: the CPU quota")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -126,6 +129,14 @@ class BackendSettings(BaseSettings):
         return self.max_request_mb * _MB
 
 
+def _secrets_dir() -> str | None:
+    """Where secrets lie, which pydantic must be told before it reads any other setting."""
+    folder = os.environ.get("SECRETS_DIR") or dotenv_values(".env").get("SECRETS_DIR") or None
+    if folder is not None and not Path(folder).is_dir():
+        raise SettingsError(f"SECRETS_DIR={folder} is not a folder that can be read")
+    return folder
+
+
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
@@ -136,7 +147,7 @@ def read_settings(kind: type[Settings]) -> Settings:
         SettingsError: Names each wrong variable and what is wrong, never its value.
     """
     try:
-        return kind(_secrets_dir=os.environ.get("SECRETS_DIR") or None)
+        return kind(_secrets_dir=_secrets_dir())
     except ValidationError as error:
         problems = "; ".join(
             ": ".join(filter(None, ["_".join(map(str, e["loc"])).upper(), e["msg"]]))

@@ -5,7 +5,6 @@ A labeler's stream takes a project's tasks by their number; one that is shuffled
 """
 
 import json
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -47,7 +46,7 @@ def _unknown(_task: Task) -> Sequence[Task]:
 
 
 class TasksAhead:
-    """The next tasks of a project that nobody has annotated, by their number.
+    """The next tasks of a project that nobody has annotated, by their number; for one thread.
 
     Args:
         client: Of Label Studio.
@@ -57,7 +56,6 @@ class TasksAhead:
     def __init__(self, client: httpx.Client, count: int) -> None:
         self._client = client
         self._count = count
-        self._lock = threading.Lock()
         self._ask_again: dict[int, float] = {}
 
     def __call__(self, task: Task) -> Sequence[Task]:
@@ -75,13 +73,12 @@ class TasksAhead:
 
     def _may_ask(self, project: int) -> bool:
         now = time.monotonic()
-        with self._lock:
-            if now < self._ask_again.get(project, now):
-                return False
-            if len(self._ask_again) >= _MOST_PROJECTS:
-                self._ask_again.clear()
-            self._ask_again[project] = now + REST_SECONDS
-            return True
+        if now < self._ask_again.get(project, now):
+            return False
+        if len(self._ask_again) >= _MOST_PROJECTS:
+            self._ask_again.clear()
+        self._ask_again[project] = now + REST_SECONDS
+        return True
 
     def _list(self, project: int, after: int) -> Sequence[Task]:
         items = [_is("id", "greater", after), _is("total_annotations", "equal", 0)]

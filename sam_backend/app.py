@@ -31,7 +31,7 @@ def create_app() -> Flask:
         return predictor
 
     app = ml_backend.api.create_app(load, settings, metrics)
-    app.extensions[routes.EXTENSION] = routes.Prewarming(prewarmer, settings)
+    app.extensions[routes.EXTENSION] = prewarmer
     app.register_blueprint(routes.blueprint)
     return app
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.deadline import Deadline
-from sam_backend.lanes import Lane, result_of
+from ml_backend.lanes import Lane, result_of
 from sam_backend.models.base import Embedding, PromptableModel
 
 

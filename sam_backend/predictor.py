@@ -9,11 +9,11 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
 from ml_backend.images import ImageSource
 from ml_backend.label_config import LabelConfig
+from ml_backend.lanes import Lane, Quiet
 from ml_backend.predictor import image_reference
 from ml_backend.prompts import Context
 from ml_backend.regions import mask_regions
 from sam_backend.embeddings import EmbeddingKey, Embeddings, EmbeddingStore
-from sam_backend.lanes import Lane, Quiet
 from sam_backend.models.base import Embedding, PromptableModel
 from sam_backend.objects import prompted_objects
 from sam_backend.refinement import Found, Refiner

@@ -2,16 +2,17 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from ml_backend.contract import Task
 from ml_backend.deadline import Deadline
-from ml_backend.errors import BusyError, TaskError
-from ml_backend.label_config import parse_label_config
-from sam_backend.lanes import Job
+from ml_backend.errors import TaskError
+from ml_backend.label_config import LabelConfig
+from ml_backend.lanes import Job
+from ml_backend.predictor import references_alone
 from sam_backend.metrics import SamMetrics
 from sam_backend.predictor import SamPredictor
 
@@ -29,7 +30,7 @@ Ahead = Callable[[Task], Sequence[Task]]
 @dataclass(frozen=True)
 class _Order:
     task: Task
-    label_config: str
+    label_config: LabelConfig
     opened: bool
     """Whether a labeler may be looking at it now, and not: will perhaps, soon."""
 
@@ -50,33 +51,21 @@ class Prewarmer:
         self._ahead = ahead
         self._orders: deque[_Order] = deque()
         self._changed = threading.Condition()
-        self._predictor: SamPredictor | None = None
-
-    @property
-    def predictor(self) -> SamPredictor:
-        """What prepares images.
-
-        Raises:
-            BusyError: The model is loading.
-        """
-        if self._predictor is None:
-            raise BusyError("the model is loading", "ask again in a few seconds")
-        return self._predictor
 
     def start(self, predictor: SamPredictor) -> None:
         """Begin; tasks may have been offered before."""
-        self._predictor = predictor
         # It ends with the process: what is not prepared yet is prepared on the first click.
         threading.Thread(target=self._run, args=(predictor,), name="prewarm", daemon=True).start()
 
-    def offer(self, tasks: Sequence[Task], label_config: str) -> None:
+    def offer(self, tasks: Sequence[Task], label_config: LabelConfig) -> None:
         """Take tasks that were opened; returns at once."""
-        self._add(_Order(task, label_config, opened=True) for task in reversed(tasks))
+        self._add(tasks[::-1], label_config, opened=True)
 
-    def _add(self, orders: Iterable[_Order]) -> None:
+    def _add(self, tasks: Sequence[Task], label_config: LabelConfig, opened: bool) -> None:
         with self._changed:
-            for order in orders:
-                if order.opened:
+            for task in tasks:
+                order = _Order(references_alone(task, label_config), label_config, opened)
+                if opened:
                     self._orders.append(order)
                 elif len(self._orders) < WAITING:
                     self._orders.appendleft(order)
@@ -100,7 +89,7 @@ class Prewarmer:
     def _work(self, predictor: SamPredictor, order: _Order) -> None:
         outcomes = predictor.prewarm(
             [order.task],
-            label_config=parse_label_config(order.label_config),
+            label_config=order.label_config,
             deadline=Deadline.after(_TASK_SECONDS),
             into_memory=True,
         )
@@ -109,5 +98,4 @@ class Prewarmer:
             if isinstance(outcome, TaskError):
                 log.info("prewarm_lacks", task=order.task.id, reason=str(outcome))
         if order.opened:
-            coming = self._ahead(order.task)
-            self._add(_Order(task, order.label_config, opened=False) for task in coming)
+            self._add(self._ahead(order.task), order.label_config, opened=False)

@@ -1,32 +1,22 @@
 """``POST /prewarm``: an addition of ours to the ML API."""
 
 import json
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from flask import Blueprint, Response, current_app
 
-from ml_backend.api import read_body
+from ml_backend.api import read_body, service_of
 from ml_backend.contract import MOST_TASKS, Task
-from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
-from ml_backend.label_config import parse_label_config
-from sam_backend.predictor import Prewarmed
+from ml_backend.label_config import LabelConfig, parse_label_config
+from ml_backend.service import TOO_MANY
+from sam_backend.predictor import Prewarmed, SamPredictor
 from sam_backend.prewarming import Prewarmer
-from sam_backend.settings import SamSettings
 
 EXTENSION = "segstudio-prewarmer"
 
 blueprint = Blueprint("sam", __name__)
-
-
-@dataclass(frozen=True)
-class Prewarming:
-    """What the view needs: kept in ``app.extensions``."""
-
-    prewarmer: Prewarmer
-    settings: SamSettings
 
 
 class PrewarmRequest(msgspec.Struct, frozen=True):
@@ -40,20 +30,24 @@ class PrewarmRequest(msgspec.Struct, frozen=True):
 @blueprint.post("/prewarm")
 def prewarm() -> Response:
     """Take tasks, 202; or with ``wait`` do them, 200 with an outcome for each."""
-    this: Prewarming = current_app.extensions[EXTENSION]
     body = read_body(PrewarmRequest)
     label_config = parse_label_config(body.label_config)
     if not body.wait:
-        this.prewarmer.offer(body.tasks, body.label_config)
+        prewarmer: Prewarmer = current_app.extensions[EXTENSION]
+        prewarmer.offer(body.tasks, label_config)
         return _json({"status": "accepted"}, 202)
-    predictor = this.prewarmer.predictor
-    predictor.check(label_config)
-    outcomes = predictor.prewarm(
-        body.tasks[: this.settings.max_tasks],
-        label_config=label_config,
-        deadline=Deadline.after(this.settings.predict_seconds),
-    )
+    outcomes = _outcomes(body.tasks, label_config)
     return _json({"results": [_entry(outcome) for outcome in outcomes]}, 200)
+
+
+def _outcomes(tasks: list[Task], label_config: LabelConfig) -> list[Prewarmed | TaskError]:
+    service = service_of(current_app)
+    predictor = cast(SamPredictor, service.predictor)
+    predictor.check(label_config)
+    with service.place() as deadline:
+        admitted = service.admitted(tasks)
+        outcomes = predictor.prewarm(admitted, label_config=label_config, deadline=deadline)
+        return [*outcomes, *[TOO_MANY] * (len(tasks) - len(admitted))]
 
 
 def _entry(outcome: Prewarmed | TaskError) -> dict[str, Any]:

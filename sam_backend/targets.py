@@ -73,14 +73,12 @@ def _by_label(targets: list[Target], label: str) -> Target:
     return next((target for target in same if target.label == label), same[0])
 
 
-def _mask_controls(label_config: LabelConfig, to_name: str) -> list[Control]:
-    """The controls of the most faithful kind on an image; on the first one with any, if unnamed."""
+def _mask_controls(label_config: LabelConfig, to_name: str) -> tuple[Control, ...]:
+    """The controls that take an image's masks, if any; of the first image, if unnamed."""
     try:
-        first = label_config.mask_control(to_name or None)
+        return label_config.mask_controls(to_name or None)
     except LabelConfigError:
-        return []
-    kind = (first.type, first.to_name)
-    return [c for c in label_config.controls if (c.type, c.to_name) == kind]
+        return ()
 
 
 def _serves(tool: Control, label_config: LabelConfig) -> bool:

@@ -1,6 +1,5 @@
 """Finds the garments of a project's label config on each task's image."""
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,9 +15,10 @@ import structlog
 
 from ml_backend.contract import Prediction, Region, Task
 from ml_backend.deadline import Deadline
-from ml_backend.errors import BudgetError, LabelConfigError, TaskError
+from ml_backend.errors import LabelConfigError, TaskError
 from ml_backend.images import EncodedImage, ImageSource
 from ml_backend.label_config import Control, LabelConfig
+from ml_backend.lanes import Lane, result_of
 from ml_backend.predictor import image_reference
 from ml_backend.prompts import Context
 from ml_backend.regions import drop_specks, mask_regions
@@ -33,7 +33,8 @@ _FETCHES = 4
 """Images of a batch that are fetched while another is with the model."""
 
 _DECODES = 1
-"""Likewise, decoded: a photograph takes a hundred times the memory that its file takes."""
+"""Likewise, decoded: a photograph takes a hundred times the memory that its file takes. They are
+decoded in their order: one that waits for room must not wait for one after it."""
 
 Pixels = npt.NDArray[np.uint8]
 Item = TypeVar("Item")
@@ -56,19 +57,19 @@ class Garments:
 
     def check(self, label_config: LabelConfig) -> None:
         """Raise LabelConfigError where no label can ever be predicted."""
-        self._labels(label_config.mask_control())
+        self._targets(label_config.mask_controls())
 
     def predict(self, class_map: ClassMap, label_config: LabelConfig) -> Prediction:
         """One region for each label that appears."""
-        regions = self._regions(class_map, label_config.mask_control())
+        regions = self._regions(class_map, label_config.mask_controls())
         score = sum(region.score for region in regions) / len(regions) if regions else 0.0
         return Prediction(result=regions, score=score, model_version=self.model_version)
 
-    def _regions(self, class_map: ClassMap, control: Control) -> list[Region]:
+    def _regions(self, class_map: ClassMap, controls: Sequence[Control]) -> list[Region]:
         smallest = round(self.min_region_fraction * class_map.indices.size)
         areas = np.bincount(class_map.indices.ravel(), minlength=len(class_map.scores))
         regions: list[Region] = []
-        for label, classes in self._labels(control).items():
+        for control, label, classes in self._targets(controls):
             present = [index for index in classes if areas[index]]
             if present:
                 mask = _mask(class_map.indices, present, smallest)
@@ -76,21 +77,26 @@ class Garments:
                 regions += mask_regions(mask, control, label, score)
         return regions
 
-    def _labels(self, control: Control) -> dict[str, list[int]]:
-        """Label → the model's classes that it takes, in the control's order."""
-        assigned = assign_labels(self.classes, control.labels)
+    def _targets(self, controls: Sequence[Control]) -> list[tuple[Control, str, list[int]]]:
+        """Each label that takes some of the model's classes: its control, itself, and these."""
+        labels = [label for control in controls for label in control.labels]
+        assigned = assign_labels(self.classes, labels)
         if not assigned:
             raise LabelConfigError(
-                f"no label of {control.name!r} is known to the model",
+                f"no label of {controls[0].name!r} is known to the model",
                 'add predicted_values to a Label, e.g. <Label value="Gown" '
                 f'predicted_values="dress"/>; the model knows {", ".join(self.classes[1:])}',
             )
-        labels: dict[str, list[int]] = {}
-        for label in control.labels:
-            classes = [index for index, value in assigned.items() if value == label.value]
-            if classes:
-                labels[label.value] = classes
-        return labels
+        taken: dict[str, list[int]] = {}
+        for index, value in assigned.items():
+            taken.setdefault(value, []).append(index)
+        # A label of two controls is the first one's.
+        return [
+            (control, label.value, sorted(taken.pop(label.value)))
+            for control in controls
+            for label in control.labels
+            if label.value in taken
+        ]
 
 
 class SegmentationPredictor:
@@ -118,7 +124,7 @@ class SegmentationPredictor:
         self._images = images
         self._garments = Garments(version, model.classes, min_region_fraction)
         self._relay = relay
-        self._inference = threading.Lock()
+        self._lane = Lane("model")
 
     @property
     def model_version(self) -> str:
@@ -148,12 +154,13 @@ class SegmentationPredictor:
             return
         if self._relay is not None:
             self._relay.send(tasks, label_config)
-        with _loaders() as pool:
+        with _threads(_FETCHES + 1) as fetchers, _threads(1) as decoder:
             fetch = partial(self._fetch, label_config=label_config, deadline=deadline)
-            fetched = _ahead(pool, fetch, tasks, _FETCHES)
-            for decoded in _ahead(pool, _decode, fetched, _DECODES):
+            fetched = _ahead(fetchers, fetch, tasks, _FETCHES)
+            for decoded in _ahead(decoder, _decode, fetched, _DECODES):
                 try:
-                    class_map = self._segment(decoded.result(), deadline)
+                    pixels = result_of(decoded, deadline)
+                    class_map = self._lane.run(partial(self._segment, pixels), deadline)
                     yield self._garments.predict(class_map, label_config)
                 except TaskError as error:
                     yield error
@@ -166,21 +173,14 @@ class SegmentationPredictor:
         reference = image_reference(task, label_config, label_config.mask_control().to_name)
         return self._images.open(reference, deadline.remaining())
 
-    def _segment(self, pixels: Pixels, deadline: Deadline) -> ClassMap:
-        # One inference at a time uses all compute threads; more would only share them.
-        if not self._inference.acquire(timeout=deadline.remaining()):
-            raise BudgetError("the model was busy with other requests", "ask again")
-        try:
-            return self._model.segment([pixels])[0]
-        finally:
-            self._inference.release()
+    def _segment(self, pixels: Pixels) -> ClassMap:
+        return self._model.segment([pixels])[0]
 
 
 @contextmanager
-def _loaders() -> Iterator[ThreadPoolExecutor]:
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
     """Threads for one batch; whoever stops asking for answers leaves nothing waiting."""
-    # As many as can be begun at once: none waits for another that has no thread.
-    pool = ThreadPoolExecutor(_FETCHES + _DECODES + 2, thread_name_prefix="load-image")
+    pool = ThreadPoolExecutor(count, thread_name_prefix="load-image")
     try:
         yield pool
     finally:

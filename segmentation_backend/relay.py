@@ -3,7 +3,6 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 import httpx
 import msgspec
@@ -12,16 +11,16 @@ import structlog
 from ml_backend.contract import Task
 from ml_backend.label_config import LabelConfig
 from ml_backend.metrics import Metrics
+from ml_backend.predictor import references_alone
 
 log = structlog.get_logger(__name__)
 
 MOST_BYTES = 16 << 20
 """Of what waits to be sent; beyond, the oldest is dropped."""
 
-LONGEST_REFERENCE = 1 << 20
-"""Characters of a reference that is passed on; a longer one is a whole image in itself."""
-
 _TASKS_EACH = 50
+"""In a body: of their longest references, it is not more than ``MOST_BYTES``."""
+
 _TIMEOUT = httpx.Timeout(5, connect=1)
 _REST_SECONDS = 5.0
 
@@ -51,7 +50,7 @@ class Relay:
 
     def send(self, tasks: Sequence[Task], label_config: LabelConfig) -> None:
         """Take tasks to be passed on; returns at once."""
-        parts = [part for task in tasks if (part := _reduced(task, label_config))["data"]]
+        parts = [part for task in tasks if (part := references_alone(task, label_config)).data]
         for start in range(0, len(parts), _TASKS_EACH):
             some = parts[start : start + _TASKS_EACH]
             body = msgspec.json.encode({"tasks": some, "label_config": label_config.xml})
@@ -92,14 +91,3 @@ class Relay:
             log.info("relay_works_again", url=self._url)
         self._failing = False
         return True
-
-
-def _reduced(task: Task, label_config: LabelConfig) -> dict[str, Any]:
-    """A task with its images' references and nothing else of its data."""
-    found = {key: task.data.get(key) for key in label_config.image_keys.values()}
-    data = {
-        key: reference
-        for key, reference in found.items()
-        if isinstance(reference, str) and len(reference) <= LONGEST_REFERENCE
-    }
-    return {"id": task.id, "project": task.project, "data": data}

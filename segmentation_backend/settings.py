@@ -1,8 +1,8 @@
 """Settings of the segmentation backend."""
 
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 from pydantic import Field, field_validator
 
 from ml_backend.settings import BackendSettings
@@ -11,7 +11,6 @@ from ml_backend.settings import BackendSettings
 class SegmentationSettings(BackendSettings):
     """What the segmentation backend can be told, beside what both can."""
 
-    port: int = Field(7070, ge=1, le=65535, description="Port to listen on")
     segmentation_model: Literal["auto", "embedded", "segformer"] = Field(
         "auto", description="auto (the best in MODELS_DIR, else embedded), embedded or segformer"
     )
@@ -28,7 +27,10 @@ class SegmentationSettings(BackendSettings):
     def _is_whole(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        try:
+            parts = httpx.URL(url)
+        except httpx.InvalidURL:
+            parts = httpx.URL()
+        if parts.scheme not in ("http", "https") or not parts.host or parts.userinfo:
             raise ValueError("write it as http://host:9090/prewarm; the login is BASIC_AUTH_USER's")
-        return url if parts.path.strip("/") else urlunsplit(parts._replace(path="/prewarm"))
+        return str(parts if parts.path.strip("/") else parts.copy_with(path="/prewarm"))

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 SUFFIX = ".image"
 DIGEST_BYTES = 32
+_STEP = 1 / 64
 
 
 def _ignore(_trouble: str) -> None:
@@ -49,6 +50,7 @@ class DiskCache:
         self._max_bytes = max_bytes
         self._suffix = suffix
         self._tell = tell
+        self._free = 0
         self._failing = False
 
     def get(self, key: str, lifetime: float) -> bytes | None:
@@ -114,14 +116,24 @@ class DiskCache:
         return self._folder / f"{name}{self._suffix}"
 
     def _make_room(self, needed: int) -> None:
-        """Delete until ``needed`` bytes fit; what a killed process left half written counts too."""
+        """Delete until ``needed`` bytes fit; what a killed process left half written counts too.
+
+        Files are counted once for many images: each process, and each thread between two lines
+        here, may exceed the limit by ``_STEP`` of it.
+        """
+        if needed <= self._free:
+            self._free -= needed
+            return
         files = sorted(self._files())
         total = sum(size for _, size, _ in files)
+        step = int(self._max_bytes * _STEP)
+        wanted = self._max_bytes if total + needed <= self._max_bytes else self._max_bytes - step
         for _, size, path in files:
-            if total + needed <= self._max_bytes:
-                return
+            if total + needed <= wanted:
+                break
             path.unlink(missing_ok=True)
             total -= size
+        self._free = max(min(step, self._max_bytes - total - needed), 0)
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         """Give last use, size and path of each file."""

@@ -3,13 +3,13 @@
 import io
 import struct
 import zlib
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ml_backend.errors import ImageDecodeError
+from ml_backend.images.room import Room
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BROWSERS_TURN = {"JPEG", "MPO", "PNG"}
@@ -30,8 +30,6 @@ DAMAGE = (
 )
 """What Pillow is known to raise on damaged files."""
 
-LARGE = 16_000_000
-
 START_OF_SCAN = b"\xff\xda"
 MOST_SCANS = 100
 """Progressive JPEGs have about 10, with previews in their metadata a few more."""
@@ -47,9 +45,7 @@ TURNS = {
 }
 
 
-def decode(
-    data: bytes, max_pixels: int, alone: AbstractContextManager[object] | None = None
-) -> npt.NDArray[np.uint8]:
+def decode(data: bytes, max_pixels: int, room: Room | None = None) -> npt.NDArray[np.uint8]:
     """Decode an image as a browser shows it.
 
     The first frame of an animation; turned as its EXIF data say; 16-bit and float grey scaled to 8
@@ -58,23 +54,20 @@ def decode(
     Args:
         data: A whole file of one of ``FORMATS``; its content decides, not its name.
         max_pixels: The most pixels to decode; checked before any is decoded.
-        alone: Entered for images of more than ``LARGE`` pixels: decoding takes several times the
-            memory of the array, so they are decoded one after the other.
+        room: What is decoded has to find room in, as long as anybody holds it.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous, not writeable.
 
     Raises:
         ImageDecodeError: Another format, too many pixels, or damage.
+        BudgetError: There was no room in time.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_pixels(image, max_pixels)
             _check_scans(image, data)
-            large = image.width * image.height > LARGE
-            with alone if alone and large else nullcontext():
-                image.load()
-                pixels = np.asarray(_to_rgb(_upright(image)))
+            pixels = _pixels(image) if room is None else _in_room(image, room)
     except UnidentifiedImageError as error:
         raise ImageDecodeError(_what_it_is(data), f"use one of {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:
@@ -85,6 +78,22 @@ def decode(
             "open it in an image editor and save it again",
         ) from error
     pixels.flags.writeable = False
+    return pixels
+
+
+def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
+    image.load()
+    return np.asarray(_to_rgb(_upright(image)))
+
+
+def _in_room(image: Image.Image, room: Room) -> npt.NDArray[np.uint8]:
+    amount = room.take(image.width * image.height)
+    try:
+        pixels = _pixels(image)
+    except BaseException:
+        room.give(amount)
+        raise
+    room.lend(amount, pixels)
     return pixels
 
 
@@ -137,7 +146,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _guess_white(values: npt.NDArray[np.generic]) -> float:

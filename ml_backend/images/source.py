@@ -1,7 +1,6 @@
 """The way from a reference in ``task.data`` to pixels."""
 
 import hashlib
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from ml_backend.images.gcs import CloudStorage
 from ml_backend.images.http import HttpClient
 from ml_backend.images.labelstudio import LabelStudio
 from ml_backend.images.references import describe
+from ml_backend.images.room import Room
 from ml_backend.images.settings import ImageSettings
 from ml_backend.images.web import Web
 
@@ -59,7 +59,8 @@ class EncodedImage:
     Attributes:
         digest: As in ``Image``.
         identity: Stands for the content, as 64 hex digits: what ``identify`` says of the reference.
-        decode: Gives ``pixels`` as in ``Image``; raises ImageDecodeError.
+        decode: Gives ``pixels`` as in ``Image``; raises ImageDecodeError, or BudgetError where
+            the images that are held at the moment leave no room.
     """
 
     digest: str
@@ -72,7 +73,7 @@ class ImageSource:
 
     def __init__(self, settings: ImageSettings, resolver: Resolver = resolve_name) -> None:
         self._settings = settings
-        self._alone = threading.Lock()
+        self._room = Room(settings.max_image_pixels, settings.total_seconds)
         self._cache = DiskCache(settings.cache_dir, settings.cache_bytes)
         client = HttpClient(settings)
         policy = AddressPolicy(map(parse_host, settings.allowed_image_hosts), resolver)
@@ -142,7 +143,7 @@ class ImageSource:
 
     def _decode(self, location: Location, data: bytes) -> npt.NDArray[np.uint8]:
         try:
-            return decode(data, self._settings.max_image_pixels, self._alone)
+            return decode(data, self._settings.max_image_pixels, self._room)
         except ImageDecodeError:
             self._cache.drop(location.key)  # ask its source again the next time
             raise

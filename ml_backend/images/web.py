@@ -23,6 +23,6 @@ class Web(Source):
             return None
         url = parse_url(reference)
         fetch = partial(self._client.get, url, self._policy)
-        if names_hash(url.path):
+        if names_hash(url.path) and not url.query:
             return Location(str(url), math.inf, fetch, str(url))
         return Location(str(url), self._lifetime, fetch)

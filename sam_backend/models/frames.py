@@ -60,14 +60,25 @@ class Frame:
     def paste(self, answer: Floats, size: tuple[int, int], outside: float) -> Floats:
         """(H, W) of ``size``: the square ``answer`` in its place, ``outside`` everywhere else."""
         whole = np.full(size, outside, np.float32)
-        span = (self.right - self.left, self.bottom - self.top)
-        part = cv2.resize(answer, span, interpolation=cv2.INTER_LINEAR)
         top, left = max(self.top, 0), max(self.left, 0)
         bottom, right = min(self.bottom, size[0]), min(self.right, size[1])
         if top < bottom and left < right:
-            whole[top:bottom, left:right] = part[
-                top - self.top : bottom - self.top, left - self.left : right - self.left
-            ]
+            # Like cv2.resize, but of the part that is in the picture: a frame may be far larger.
+            x = answer.shape[1] / (self.right - self.left)
+            y = answer.shape[0] / (self.bottom - self.top)
+            matrix = np.array(
+                [
+                    [x, 0, (left - self.left + 0.5) * x - 0.5],
+                    [0, y, (top - self.top + 0.5) * y - 0.5],
+                ],
+            )
+            whole[top:bottom, left:right] = cv2.warpAffine(
+                answer,
+                matrix,
+                (right - left, bottom - top),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
         return whole
 
     def draw_prompt(self, box: Box | None, points: Sequence[Point], side: int) -> Floats:

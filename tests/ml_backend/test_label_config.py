@@ -44,7 +44,9 @@ def test_with_two_images_the_control_of_the_one_drawn_on_is_taken() -> None:
         f'<BrushLabels name="brush-{n}" toName="{n}"><Label value="a"/></BrushLabels>'
         for n in ("left", "right")
     )
-    assert parse_label_config(f"<View>{both}</View>").mask_control("right").name == "brush-right"
+    assert (
+        parse_label_config(f"<View>{both}</View>").mask_controls("right")[0].name == "brush-right"
+    )
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,11 @@ def test_a_box_drawn_again_replaces_the_first_but_a_second_object_does_not() -> 
     assert [round(b.left, 2) for b in context.boxes] == [0.11, 0.6]
 
 
+def test_boxes_too_small_to_have_an_area_are_no_boxes() -> None:
+    with pytest.raises(PromptError, match="no rectangle with an area"):
+        parse_context({"result": [box(0, 0, 1e-300, 1e-300), box(0, 0, 1e-300, 1e-300)]})
+
+
 def test_a_rotated_box_becomes_the_upright_box_around_it() -> None:
     # 64 x 48 pixels at (320, 240), turned by 90 degrees around its top left corner.
     (found,) = parse_context({"result": [box(50, 50, 10, 10, rotation=90)]}).boxes

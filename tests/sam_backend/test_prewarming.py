@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from ml_backend.api import create_app
 from ml_backend.contract import Task
-from ml_backend.errors import TaskError
+from ml_backend.errors import ModelError, TaskError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.label_config import parse_label_config
+from ml_backend.lanes import Quiet
 from ml_backend.metrics import Metrics
 from sam_backend import routes
 from sam_backend.ahead import REST_SECONDS, TasksAhead
 from sam_backend.embeddings import EmbeddingKey
-from sam_backend.lanes import Quiet
 from sam_backend.metrics import SamMetrics
 from sam_backend.models.base import Embedding
 from sam_backend.predictor import SamPredictor
@@ -147,7 +148,7 @@ def test_a_click_goes_before_all_that_is_only_prepared(
 ) -> None:
     model.may_embed.clear()
     warmer, metrics = prewarmer()
-    warmer.offer([task(number) for number in (1, 2, 3)], LABEL_CONFIG)
+    warmer.offer([task(number) for number in (1, 2, 3)], CONFIG)
     warmer.start(predictor)
     eventually(lambda: model.embedded)
     app = create_app(lambda: predictor, SamSettings())
@@ -168,7 +169,7 @@ def test_a_labeler_who_clicks_on_what_is_being_prepared_waits_for_that_one_work(
     model.may_embed.clear()
     warmer, metrics = prewarmer()
     warmer.start(predictor)
-    warmer.offer([task(1)], LABEL_CONFIG)
+    warmer.offer([task(1)], CONFIG)
     eventually(lambda: model.embedded)
     app = create_app(lambda: predictor, SamSettings())
     eventually(lambda: app.test_client().get("/readyz").status_code == 200)
@@ -191,7 +192,7 @@ def test_of_too_many_tasks_those_that_wait_longest_are_dropped_and_counted(
 ) -> None:
     warmer, metrics = prewarmer()
     for number in range(WAITING + 10):
-        warmer.offer([task(number % 256, f"/missing/{number}")], LABEL_CONFIG)
+        warmer.offer([task(number % 256, f"/missing/{number}")], CONFIG)
     assert count(metrics, "dropped") == 10
     warmer.start(predictor)
     eventually(lambda: count(metrics, "image_reference") == WAITING)
@@ -204,7 +205,7 @@ def test_the_tasks_ahead_are_prepared_after_those_that_were_opened(
         return [task(11), task(12)] if opened.id == 1 else []
 
     warmer, metrics = prewarmer(ahead)
-    warmer.offer([task(1), task(2)], LABEL_CONFIG)
+    warmer.offer([task(1), task(2)], CONFIG)
     warmer.start(predictor)
     eventually(lambda: count(metrics, "made") == 4)
     assert list(map(number_of, model.embedded)) == [1, 2, 11, 12]
@@ -268,20 +269,46 @@ def test_over_http_tasks_are_taken_at_once_and_with_wait_told_of(
 ) -> None:
     warmer, metrics = prewarmer()
     warmer.start(predictor)
-    app = create_app(lambda: predictor, SamSettings(), metrics)
-    app.extensions[routes.EXTENSION] = routes.Prewarming(warmer, SamSettings())
+    app = create_app(lambda: predictor, SamSettings(max_tasks=2), metrics)
+    app.extensions[routes.EXTENSION] = warmer
     app.register_blueprint(routes.blueprint)
     client = app.test_client()
-    tasks = [{"id": 1, "data": dict(task(1).data)}, {"id": 2, "data": {}}]
+    tasks = [{"id": 1, "data": dict(task(1).data)}, {"id": 2, "data": {}}, {"id": 3, "data": {}}]
     wanted = {"tasks": tasks, "label_config": LABEL_CONFIG}
     answer = client.post("/prewarm", json=wanted | {"wait": True})
     assert answer.json
-    first, second = answer.json["results"]
+    first, second, third = answer.json["results"]
     assert first == {"outcome": "made"}
     assert (second["outcome"], second["error"]) == ("failed", "image_reference")
+    assert "MAX_TASKS" in third["reason"]
     model.may_embed.clear()
     assert client.post("/prewarm", json=wanted).status_code == 202
     eventually(lambda: count(metrics, "kept") == 1)
     model.may_embed.set()
     assert client.post("/prewarm", json={"tasks": 5}).status_code == 400
     assert client.post("/prewarm", json=wanted | {"label_config": "<View/>"}).status_code == 422
+
+
+def test_over_http_waiting_takes_a_place_in_the_queue_and_tells_why_there_is_no_model(
+    predictor: SamPredictor, model: FillModel
+) -> None:
+    app = create_app(lambda: predictor, SamSettings(max_queue=1))
+    app.register_blueprint(routes.blueprint)
+    wanted = {"tasks": [task(1)], "label_config": LABEL_CONFIG, "wait": True}
+    body = msgspec.json.encode(wanted)
+    eventually(lambda: app.test_client().get("/readyz").status_code == 200)
+    model.may_embed.clear()
+    first = threading.Thread(target=lambda: app.test_client().post("/prewarm", data=body))
+    first.start()
+    eventually(lambda: model.embedded)
+    assert app.test_client().post("/prewarm", data=body).status_code == 503
+    model.may_embed.set()
+    first.join()
+
+    def fail() -> SamPredictor:
+        raise ModelError("the weights are gone")
+
+    broken = create_app(fail, SamSettings())
+    broken.register_blueprint(routes.blueprint)
+    eventually(lambda: "gone" in broken.test_client().get("/readyz").text)
+    assert "gone" in broken.test_client().post("/prewarm", data=body).text

@@ -1,6 +1,7 @@
 """The sam backend as a real process: gunicorn, two workers, the shipped network."""
 
 import random
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,6 +79,20 @@ def test_a_batch_is_answered_with_nothing_for_each_task(backend: Backend) -> Non
     setup = httpx.post(f"{backend.url}/setup", json={"schema": LABEL_CONFIG}, timeout=10).json()
     assert answer == {"results": [[]] * 7, "model_version": setup["model_version"]}
     assert setup["model_version"].startswith("embedded-")
+
+
+def test_both_workers_count_into_one(backend: Backend, garments: list[Garment]) -> None:
+    before = answered(backend)
+    with ThreadPoolExecutor(8) as callers:
+        list(callers.map(lambda g: ask(backend.url, g, g.prompts()[0]), garments))
+    assert answered(backend) == before + len(garments)
+
+
+def answered(backend: Backend) -> float:
+    """How many predictions the metrics know of, whichever worker is asked."""
+    text = httpx.get(f"{backend.url}/metrics", timeout=30).text
+    found = re.search(r'segstudio_tasks_total\{outcome="predicted"\} (\S+)', text)
+    return float(found[1]) if found else 0
 
 
 def test_eight_labelers_get_their_own_masks_whichever_worker_answers(

@@ -77,6 +77,22 @@ def predict(
     return list(predictor.predict(tasks, context, label_config=label_config, deadline=deadline))
 
 
+def test_all_brushes_of_the_image_get_their_labels(predictor: SegmentationPredictor) -> None:
+    brushes = "".join(
+        f'<BrushLabels name="{name}" toName="photo">{labels}</BrushLabels>'
+        for name, labels in {
+            "marks": '<Label value="scratch"/>',
+            "clothes": '<Label value="dress"/>',
+            "more": '<Label value="hat"/><Label value="dress"/>',
+        }.items()
+    )
+    both = parse_label_config(f'<View><Image name="photo" value="$image"/>{brushes}</View>')
+    predictor.check(both)
+    (answer,) = predict(predictor, task(picture()), label_config=both)
+    found = [(region.from_name, region.value["brushlabels"]) for region in answer.result]
+    assert found == [("clothes", ["dress"]), ("more", ["hat"])]
+
+
 def test_each_garment_is_one_brush_region_with_its_label_and_score(
     predictor: SegmentationPredictor,
 ) -> None:

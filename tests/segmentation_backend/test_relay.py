@@ -14,9 +14,10 @@ from ml_backend.contract import Task
 from ml_backend.errors import SettingsError
 from ml_backend.label_config import parse_label_config
 from ml_backend.metrics import Metrics
+from ml_backend.predictor import LONGEST_REFERENCE
 from ml_backend.settings import read_settings
 from segmentation_backend import relay as module
-from segmentation_backend.relay import LONGEST_REFERENCE, Relay
+from segmentation_backend.relay import Relay
 from segmentation_backend.settings import SegmentationSettings
 from tests.processes import free_port
 from tests.waiting import eventually
@@ -108,6 +109,17 @@ def test_tasks_without_an_image_or_with_a_whole_one_in_them_are_not_passed_on() 
     assert [task["id"] for task in sam.bodies[0]["tasks"]] == [0]
 
 
+def test_many_tasks_that_hold_their_image_are_passed_on_all_the_same() -> None:
+    metrics = Metrics()
+    image = "data:" + "x" * (LONGEST_REFERENCE - 5)
+    with serving() as (_, url):
+        Relay(url, None, metrics).send(
+            [Task(id=n, data={"photo": image}) for n in range(60)], CONFIG
+        )
+        eventually(lambda: counted(metrics, "sent") == 60)
+    assert counted(metrics, "dropped") == 0
+
+
 def test_while_sam_hangs_sending_returns_at_once_and_the_oldest_is_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -160,7 +172,9 @@ def test_the_address_of_the_backend_is_enough(
     assert read_settings(SegmentationSettings).sam_prewarm_url == meant
 
 
-@pytest.mark.parametrize("wrong", ["sam:9090", "ftp://sam", "http://anna:secret@sam:9090"])
+@pytest.mark.parametrize(
+    "wrong", ["sam:9090", "ftp://sam", "http://anna:secret@sam:9090", "http://sam:x/prewarm"]
+)
 def test_an_address_that_cannot_work_is_refused_at_the_start(
     monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ml_backend import downloads
+from ml_backend.errors import SettingsError
 from ml_backend.settings import BackendSettings, read_settings
 from ml_backend.weights import KNOWN_WEIGHTS
 from segstudio.backends import Pair
@@ -69,6 +70,18 @@ def test_a_backend_reads_its_token_from_the_folder_of_secrets_unless_a_variable_
     assert key() == (tmp_path / TOKEN).read_text().strip()
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "mine")
     assert key() == "mine"
+
+
+def test_the_folder_of_secrets_may_be_named_in_the_file_of_variables_and_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_secrets(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f"SECRETS_DIR={tmp_path}")
+    assert key() == (tmp_path / TOKEN).read_text().strip()
+    monkeypatch.setenv("SECRETS_DIR", "no/such/folder")
+    with pytest.raises(SettingsError, match="no/such/folder"):
+        key()
 
 
 def key() -> str:

@@ -5,6 +5,7 @@ import math
 import os
 import resource
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,6 +73,25 @@ def test_the_least_recently_used_goes_first(cache: DiskCache, tmp_path: Path) ->
     cache.put("newest", bytes(300 - DIGEST_BYTES))
     kept = [key for key in ("old", "middle", "new", "newest") if cache.get(key, math.inf)]
     assert kept == ["old", "new", "newest"]
+
+
+def test_files_are_not_counted_anew_for_each_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = 0
+    files = DiskCache._files
+
+    def counted(self: DiskCache) -> Iterator[tuple[float, int, Path]]:
+        nonlocal counts
+        counts += 1
+        return files(self)
+
+    monkeypatch.setattr(DiskCache, "_files", counted)
+    cache = DiskCache(tmp_path / "cache", 640_000)
+    for number in range(2000):
+        cache.put(f"{number}", bytes(1000 - DIGEST_BYTES))
+    assert counts < 2000 / 9
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= 640_000
 
 
 @settings(deadline=None)  # it writes files

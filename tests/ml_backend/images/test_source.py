@@ -56,6 +56,19 @@ def test_an_upload_is_kept_for_ever_and_a_web_image_for_a_while(
         assert len(server.requests) == requests
 
 
+def test_a_name_with_a_hash_stands_for_the_content_unless_a_query_may_change_it(
+    make: Source, web: str, server: Server
+) -> None:
+    named = web.replace("a.png", "0123456789abcdef" * 4 + ".png")
+    path = "/" + named.rpartition("/")[2]
+    for query in ("", "?sig=1", "?sig=2"):
+        server.replies[path + query] = Reply(body=png())
+    source = make()
+    assert source.open(named).identity != source.open(web).identity
+    signed = {source.open(f"{named}?sig={number}").identity for number in (1, 2)}
+    assert signed == {source.open(web).identity}
+
+
 def test_a_changed_image_is_noticed_after_a_while(make: Source, web: str, server: Server) -> None:
     before = make().load(web)
     server.replies["/a.png"] = Reply(body=png(seed=1))

@@ -119,5 +119,5 @@ def result_of(future: "Future[Result]", deadline: Deadline) -> Result:
     """
     wait([future], timeout=deadline.remaining())
     if not future.done():
-        raise BudgetError("the model was too busy to answer in time", "click again in a moment")
+        raise BudgetError("the model was too busy to answer in time", "ask again in a moment")
     return future.result()

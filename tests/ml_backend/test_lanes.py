@@ -6,7 +6,7 @@ import pytest
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import BudgetError
-from sam_backend.lanes import Lane
+from ml_backend.lanes import Lane
 from tests.sam_backend.scenes import soon
 
 
@@ -40,7 +40,7 @@ def test_who_waits_in_vain_is_told_and_their_work_is_not_begun() -> None:
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(lane.run, block, soon())
         assert begun.wait(30)
-        with pytest.raises(BudgetError, match="click again"):
+        with pytest.raises(BudgetError, match="ask again"):
             lane.run(lambda: done.append("late"), Deadline.after(0.05))
         go_on.set()
         assert first.result()
