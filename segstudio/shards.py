@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from segstudio.gcs import GoogleSettings
+from segstudio.stores import open_store
 from segstudio.tables import Row, TableError
 
 FOLDER = "shards"
@@ -23,30 +25,43 @@ class ShardFormat(StrEnum):
 SUFFIXES = frozenset(f".{each}" for each in ShardFormat)
 
 
-def is_shards(path: Path) -> bool:
-    """Whether a path is a shard or a folder, and no CSV file."""
-    return path.is_dir() or path.suffix in SUFFIXES
+def is_shards(place: str) -> bool:
+    """Whether a path or address is of a shard, a folder or a bucket, and no CSV file."""
+    return place.startswith("gs://") or Path(place).is_dir() or _is_shard(place)
+
+
+def _is_shard(name: str) -> bool:
+    return Path(name).suffix in SUFFIXES
 
 
 class ShardTable:
     """The tasks of shards, in the shards' order; one shard at a time is in memory.
 
     Args:
-        path: Of one shard, of a folder of shards, or of what holds that folder.
+        place: One shard, a folder of shards, or what holds that folder; on disk or ``gs://``.
+        google: Settings for buckets.
 
     Raises:
         TableError: There is no shard, or the first cannot be read.
+        BucketError: The bucket cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
-        folder = path / FOLDER if (path / FOLDER).is_dir() else path
-        files = sorted(folder.iterdir()) if folder.is_dir() else [path]
-        self._shards = [file for file in files if file.suffix in SUFFIXES]
+    def __init__(self, place: str, google: GoogleSettings) -> None:
+        self._place = place
+        if _is_shard(place):
+            place, _, name = place.rpartition("/")
+            self._store, self._shards = open_store(place, google), [name]
+        else:
+            self._store = open_store(place, google)
+            names = [f"{FOLDER}/{name}" for name in self._store.names(FOLDER)]
+            self._shards = sorted(filter(_is_shard, names or self._store.names("")))
         if not self._shards:
-            raise TableError(f"there are no shards in {path}", "they end in .jsonl or .parquet")
+            raise TableError(
+                f"there are no shards in {self._place}", "they end in .jsonl or .parquet"
+            )
         first = next(self._tasks(), None)
         if first is None:
-            raise TableError(f"{self._shards[0]} is empty")
+            raise TableError(f"{self._shards[0]} in {self._place} is empty")
         self.columns = tuple(first["data"])
 
     def __iter__(self) -> Iterator[Row]:
@@ -60,9 +75,14 @@ class ShardTable:
     def _tasks(self) -> Iterator[dict[str, Any]]:
         for shard in self._shards:
             try:
-                yield from tasks_in(shard.read_bytes(), ShardFormat(shard.suffix[1:]))
+                content = self._store.read(shard)
+                if content is None:
+                    raise TableError(f"{shard} is not in {self._place}")
+                yield from tasks_in(content, ShardFormat(shard.rpartition(".")[2]))
             except (OSError, ValueError, TypeError, KeyError) as error:
-                raise TableError(f"{shard} is not a shard of tasks: {error}") from None
+                raise TableError(
+                    f"{shard} in {self._place} is not a shard of tasks: {error}"
+                ) from None
 
 
 def tasks_in(content: bytes, kind: ShardFormat) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ _CORES = 2
 busy machine: 19 images/s with one, 11 with two), and a core for what is before and behind it."""
 
 _KNOCK_SECONDS = 10
-_INSTALL = "pip install 'segstudio[bulk]'"
+_INSTALL = "install it with `make bulk`"
 _START = (
     "a very busy machine is too slow for Ray: run it again when there is less to do, or start one "
     "with `ray start --head` and give its address with --ray-address"
@@ -39,7 +39,7 @@ class Pool:
     """
 
     size: int
-    cpus: int
+    cpus: float
     gpus: float
     threads: int
 
@@ -53,7 +53,7 @@ def joined(address: str) -> Iterator[None]:
 
     Raises:
         SettingsError: Ray is not installed.
-        StartError: The cluster does not answer, or cannot be started.
+        StartError: The cluster does not answer, cannot be started, or gave up on the work.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -69,6 +69,11 @@ def joined(address: str) -> Iterator[None]:
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
         yield
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise StartError(
+            f"Ray gave up: {reason}", "run it again: what is done is kept; its logs tell more"
+        ) from error
     finally:
         ray.shutdown()
 
@@ -115,10 +120,14 @@ def plan_pool(workers: int, models: int = 1) -> Pool:
     import ray
 
     has = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    cpus, gpus = int(has.get("CPU", 1)), int(has.get("GPU", 0))
+    return share(int(has.get("CPU", 1)), int(has.get("GPU", 0)), workers, models)
+
+
+def share(cpus: int, gpus: int, workers: int, models: int) -> Pool:
+    """As ``plan_pool``, of so many processors and GPUs."""
     size = workers or gpus or max(cpus // _CORES, 1)
-    if gpus >= size:
-        return Pool(size, 1, 1 / models, max(cpus // size, 1))
-    share = max(cpus // size, 1)
-    threads = max(share - 1, 1)
-    return Pool(size, threads, 0, threads)
+    each = max(cpus // size, 1)
+    threads = each if gpus else max(each - 1, 1)
+    # One processor is left to the other stages: models keep theirs as long as they live.
+    aside = min(1 if gpus else threads, (cpus - 1) / size)
+    return Pool(size, aside, min(gpus / size, 1) / models, threads)

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 
 from segstudio.bulk.items import Outcome
-from segstudio.bulk.stores import Store
 from segstudio.manifest import IDENTIFIER
+from segstudio.stores import Store
 
 _COLUMNS = ("identifier", "image", "reason", "key")
 

@@ -17,9 +17,9 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from segstudio.bulk.items import Outcome
-from segstudio.bulk.stores import Store
 from segstudio.manifest import IDENTIFIER
 from segstudio.shards import FOLDER, ShardFormat, tasks_in
+from segstudio.stores import Store
 from segstudio.tables import TableError
 
 _LEDGER = "ledger"

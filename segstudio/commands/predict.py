@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from segstudio.bulk.items import Item, Outcome
     from segstudio.bulk.pipeline import Pipeline
     from segstudio.bulk.run import Sink
-    from segstudio.bulk.stores import Store
     from segstudio.bulk.worker import Model, Settings
+    from segstudio.stores import Store
 
 
 def predict(
     source: Annotated[
-        str | None, typer.Argument(help="Images: gs://bucket/prefix, or a folder.")
+        str | None,
+        typer.Argument(help="Images: gs://bucket/prefix (all whose names begin so), or a folder."),
     ] = None,
     project: Annotated[
         int | None, typer.Option(min=1, help="Predict the tasks of a project, into the project.")
@@ -153,11 +154,11 @@ def _project_work(stack: ExitStack, project: int, retry_seconds: float) -> Work:
     from pydantic import SecretStr
 
     from segstudio.bulk.project import ProjectPredictions
-    from segstudio.bulk.stores import Folder
     from segstudio.bulk.worker import backend_settings
     from segstudio.label_studio import LabelStudio
     from segstudio.projects import find_access
     from segstudio.settings import ProjectSettings
+    from segstudio.stores import Folder
     from segstudio.templates import image_key
 
     access = find_access(read_settings(ProjectSettings))
@@ -176,9 +177,9 @@ def _project_work(stack: ExitStack, project: int, retry_seconds: float) -> Work:
 
 def _shard_work(order: Order) -> Work:
     from segstudio.bulk.shards import About, Shards
-    from segstudio.bulk.stores import open_store
     from segstudio.bulk.worker import backend_settings
     from segstudio.gcs import GoogleSettings
+    from segstudio.stores import open_store
     from segstudio.templates import read_template
 
     config = read_template(order.template)
@@ -196,8 +197,8 @@ def _shard_work(order: Order) -> Work:
 
 def _items(order: Order, config: str) -> "Iterator[Item]":
     from segstudio.bulk import sources
-    from segstudio.bulk.stores import split_address
     from segstudio.gcs import GoogleObjects, GoogleSettings, connect
+    from segstudio.stores import split_address
     from segstudio.tables import CsvTable
     from segstudio.tasks import TaskRule, survey
     from segstudio.templates import image_key

@@ -37,10 +37,10 @@ def create(
     ],
     title: Annotated[str, typer.Option(help="Of the project; copies get a number behind it.")],
     tasks: Annotated[
-        Path,
+        str,
         typer.Option(
             help="CSV with a row an image, as `segstudio images upload` writes it; or shards with "
-            "predictions, as `segstudio predict --out` does."
+            "predictions, in a folder or gs://, as `segstudio predict --out` does."
         ),
     ],
     image_column: Annotated[
@@ -91,7 +91,7 @@ def create(
     from segstudio.serving import check_served, known_classes
     from segstudio.settings import ProjectSettings
     from segstudio.shards import ShardTable, is_shards
-    from segstudio.tables import CsvTable
+    from segstudio.tables import CsvTable, Table
     from segstudio.tasks import survey
 
     if len(delimiter) != 1:
@@ -103,10 +103,14 @@ def create(
         pair = backend_pair(settings, segmentation, sam) if backends else None
         if pair:
             check_served(config, known_classes(pair))
-        table = ShardTable(tasks) if is_shards(tasks) else CsvTable(tasks, delimiter)
+        google = read_settings(GoogleSettings)
+        if is_shards(tasks):
+            table: Table = ShardTable(tasks, google)
+        else:
+            table = CsvTable(Path(tasks), delimiter)
         rule.check(table.columns)
         found = survey(table, rule)
-        key = service_account(read_settings(GoogleSettings)) if found.buckets else None
+        key = service_account(google) if found.buckets else None
         order = Order(title, config, rule, Share.parse(share), seed, copies)
         with open_label_studio(settings) as label_studio:
             creation = Creation(label_studio, order, table, found, pair, key, dry_run)

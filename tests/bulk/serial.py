@@ -17,8 +17,8 @@ from segstudio.bulk.pipeline import Pipeline
 from segstudio.bulk.run import Writer, left
 from segstudio.bulk.shards import About, Shards
 from segstudio.bulk.sources import folder_items
-from segstudio.bulk.stores import Folder
 from segstudio.shards import ShardFormat
+from segstudio.stores import Folder
 from tests.bulk import models
 from tests.bulk.pictures import CONFIG
 
@@ -28,7 +28,7 @@ SHARD = 50
 def pipeline(folder: Path, load: worker.Load = models.load, workers: int = 1) -> Pipeline:
     """Of the pictures in a folder."""
     settings = worker.backend_settings(local_files_document_root=folder)
-    return Pipeline(settings, CONFIG, cluster.Pool(workers, 0, 0, 1), load)
+    return Pipeline(settings, CONFIG, cluster.Pool(workers, 0, 0, 1), load, portion=1100)
 
 
 def items(folder: Path) -> list[Item]:

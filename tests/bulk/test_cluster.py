@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ray.exceptions import OutOfMemoryError
 
 from segstudio.bulk import cluster
 from segstudio.errors import StartError
@@ -42,7 +43,28 @@ def _too_slow(*_args: object, **_options: object) -> None:
     raise Exception("The current node timed out during startup.")  # noqa: TRY002
 
 
+@pytest.mark.parametrize("cpus", [1, 2, 4, 16])
+@pytest.mark.parametrize("gpus", [0, 1, 8])
+@pytest.mark.parametrize("workers", [0, 1, 2, 4])
+@pytest.mark.parametrize("models", [1, 2])
+def test_models_leave_a_processor_to_the_other_stages_and_share_the_gpus(
+    cpus: int, gpus: int, workers: int, models: int
+) -> None:
+    pool = cluster.share(cpus, gpus, workers, models)
+    assert pool.size >= 1
+    assert pool.size * pool.cpus <= cpus - 1
+    assert pool.threads * pool.size <= max(cpus, pool.size)
+    assert models * pool.size * pool.gpus <= gpus
+    assert (pool.gpus > 0) == (gpus > 0)
+
+
+def test_what_ray_gives_up_on_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.init", lambda *_args, **_options: None)
+    with pytest.raises(StartError, match="Ray gave up: out of memory"), cluster.joined(""):
+        raise OutOfMemoryError("out of memory\nand a story")  # type: ignore[no-untyped-call]
+
+
 def test_a_machine_without_ray_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(Exception, match=r"pip install 'segstudio\[bulk\]'"):
+    with pytest.raises(Exception, match="make bulk"):
         cluster.joined("").__enter__()

@@ -7,7 +7,7 @@ import pytest
 
 from segstudio.bulk.failures import Failures
 from segstudio.bulk.items import Item, Outcome
-from segstudio.bulk.stores import Folder
+from segstudio.stores import Folder
 
 
 def outcome(name: str, content: int = 1, reason: str = "") -> Outcome:

@@ -12,8 +12,8 @@ from segstudio.bulk.failures import Failures
 from segstudio.bulk.items import Item, Outcome
 from segstudio.bulk.project import ProjectPredictions
 from segstudio.bulk.run import Writer
-from segstudio.bulk.stores import Folder
 from segstudio.label_studio import LabelStudio
+from segstudio.stores import Folder
 from tests.bulk.project_server import ProjectServer
 
 VERSION = "model-2"

@@ -9,10 +9,10 @@ import pytest
 
 from segstudio.bulk.items import Item, Outcome
 from segstudio.bulk.shards import About, Shards
-from segstudio.bulk.stores import Folder, Store, open_store
 from segstudio.gcs import GoogleSettings
 from segstudio.objects import BucketError
-from segstudio.shards import ShardFormat, tasks_in
+from segstudio.shards import ShardFormat, ShardTable, is_shards, tasks_in
+from segstudio.stores import Folder, Store, open_store
 from segstudio.tables import TableError
 from tests.segstudio.gcs_server import GcsServer
 
@@ -61,6 +61,22 @@ def scores(store: Store) -> list[tuple[str, float]]:
 def opened(store: Store, kind: ShardFormat = ShardFormat.JSONL) -> Shards:
     """What another run finds."""
     return Shards(store, kind, ABOUT)
+
+
+@pytest.mark.parametrize("kind", ShardFormat)
+def test_shards_are_read_as_a_table_from_wherever_they_are(
+    bucket: str, tmp_path: Path, kind: ShardFormat
+) -> None:
+    google = GoogleSettings()
+    for place in (f"gs://{bucket}/run", str(tmp_path / "run")):
+        opened(open_store(place, google), kind).write([outcome("a"), outcome("b", 2)])
+        for given in (place, f"{place}/shards", f"{place}/shards/part-000000.{kind}"):
+            assert is_shards(given)
+            rows = list(ShardTable(given, google))
+            assert [row.values["identifier"] for row in rows] == ["a", "b"]
+            assert [row.predictions[0]["score"] for row in rows] == [0.125, 0.25]
+    with pytest.raises(TableError, match=f"no shards in gs://{bucket}/other"):
+        ShardTable(f"gs://{bucket}/other", google)
 
 
 @pytest.mark.parametrize("kind", ShardFormat)

@@ -14,7 +14,7 @@ class Store(Protocol):
     """Named files below one place."""
 
     def names(self, below: str) -> Iterator[str]:
-        """Names of the files in the folder ``below``, without it."""
+        """Names of the files in the folder ``below``, or in the place itself, without it."""
 
     def read(self, name: str) -> bytes | None:
         """One file, if it is there."""
@@ -65,7 +65,7 @@ class Bucket:
 
     def names(self, below: str) -> Iterator[str]:
         """See ``Store``."""
-        prefix = f"{self._prefix}{below}/"
+        prefix = f"{self._prefix}{below}/" if below else self._prefix
         with self._cloud.explained(self._bucket):
             found = self._cloud.client.list_blobs(
                 self._bucket, prefix=prefix, timeout=TIMEOUT, retry=self._cloud.retry
