@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -97,9 +98,12 @@ def loaded(load: Callable[[], Predictor], **settings: Any) -> FlaskClient:
 
 
 @pytest.fixture(scope="module")
-def logging_to_stderr() -> None:
+def logging_to_stderr() -> Iterator[None]:
     """As in a real process, where ``caplog`` listens too."""
     configure_logging("INFO")
+    structlog.configure(cache_logger_on_first_use=False)  # what follows has its own
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

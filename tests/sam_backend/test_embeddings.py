@@ -85,7 +85,7 @@ def test_who_cannot_wait_any_longer_is_told_and_the_embedding_is_there_the_next_
     model = FillModel()
     model.may_embed.clear()
     embeddings = Embeddings(model, Store(1 << 20))
-    with pytest.raises(BudgetError, match="click again"):
+    with pytest.raises(BudgetError, match="ask again"):
         embeddings.get(key("a"), lambda: SCENE, Deadline.after(0.05))
     model.may_embed.set()
     assert np.array_equal(embeddings.get(key("a"), lambda: SCENE, soon()).tensors["image"], SCENE)
