@@ -12,7 +12,6 @@ from ml_backend.downloads import obtain
 from ml_backend.weights import SAM2_WEIGHTS, SAM_WEIGHTS
 from sam_backend.models.base import Box, Point, PromptableModel, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
-from sam_backend.models.segment_anything import CHECKPOINTS, SegmentAnything
 from sam_backend.settings import SamSettings
 
 log = structlog.get_logger(__name__)
@@ -50,9 +49,8 @@ def _choose(settings: SamSettings) -> str:
     asked, models_dir = settings.sam_model, settings.models_dir
     if asked == "auto":
         # SAM 2.1 before SAM: more with fewer clicks, and faster (Ravi et al., 2024).
-        present = [weights.name for weights in SAM2_WEIGHTS if not weights.missing(models_dir)]
-        present += [c.name for c in CHECKPOINTS if (models_dir / c.file).exists()]
-        return next(iter(present), "embedded")
+        known = (*SAM2_WEIGHTS, *SAM_WEIGHTS)
+        return next((w.name for w in known if not w.missing(models_dir)), "embedded")
     for weights in (*SAM2_WEIGHTS, *SAM_WEIGHTS):
         if weights.name == asked and not obtain(weights, models_dir, settings.model_fallback):
             return "embedded"
@@ -60,12 +58,14 @@ def _choose(settings: SamSettings) -> str:
 
 
 def _load(name: str, models_dir: Path, device: str) -> PromptableModel:
-    for checkpoint in CHECKPOINTS:
-        if checkpoint.name == name:
-            return SegmentAnything.load(checkpoint, models_dir, device)
+    # Imported here: transformers takes seconds and torchvision 160 MB, which other models need not.
+    if name in {weights.name for weights in SAM_WEIGHTS}:
+        from sam_backend.models.segment_anything import CHECKPOINTS, SegmentAnything
+
+        (checkpoint,) = (each for each in CHECKPOINTS if each.name == name)
+        return SegmentAnything.load(checkpoint, models_dir, device)
     for weights in SAM2_WEIGHTS:
         if weights.name == name:
-            # Imported here, for transformers takes seconds that other models need not wait.
             from sam_backend.models.sam2 import SegmentAnything2
 
             return SegmentAnything2.load(weights, models_dir, device)

@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ml_backend.errors import ModelError
-from sam_backend.models import registry
+from sam_backend.models import segment_anything
 from sam_backend.models.registry import load_model
 from sam_backend.models.segment_anything import CHECKPOINTS, Checkpoint
 from sam_backend.settings import SamSettings
@@ -24,7 +24,7 @@ def small_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small = [replace(tiny, name=c.name, file=c.file) for c in CHECKPOINTS]
     for checkpoint in small[1:]:
         (tmp_path / checkpoint.file).write_bytes(data)
-    monkeypatch.setattr(registry, "CHECKPOINTS", tuple(small))
+    monkeypatch.setattr(segment_anything, "CHECKPOINTS", tuple(small))
     return tmp_path
 
 
