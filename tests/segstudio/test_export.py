@@ -485,12 +485,17 @@ def test_an_output_that_cannot_be_written_is_one_clear_line(run: Run, copies: st
     assert "cannot write nowhere/out.csv" in result.output
 
 
+def brush_config(count: int) -> str:
+    """A label config with so many labels: l0, l1, …"""
+    labels = "".join(f'<Label value="l{number}"/>' for number in range(count))
+    return f"""<View><Image name="image" value="$image"/>
+      <BrushLabels name="mask" toName="image">{labels}</BrushLabels></View>"""
+
+
 def test_more_labels_than_a_png_has_indices_are_refused_by_name(
     run: Run, label_studio: LabelStudioServer
 ) -> None:
-    labels = "".join(f'<Label value="l{number}"/>' for number in range(256))
-    config = f"""<View><Image name="image" value="$image"/>
-      <BrushLabels name="mask" toName="image">{labels}</BrushLabels></View>"""
+    config = brush_config(256)
     project = str(label_studio.add(config, [task("1.jpg", annotation(1, brush("r", "l255", HAT)))]))
     result = export(run, project, "masks")
     assert result.exit_code == 1
@@ -504,9 +509,7 @@ def test_more_labels_than_a_png_has_indices_are_refused_by_name(
 def test_a_label_that_nobody_expected_has_no_index_either_where_all_are_taken(
     run: Run, label_studio: LabelStudioServer
 ) -> None:
-    labels = "".join(f'<Label value="l{number}"/>' for number in range(255))
-    config = f"""<View><Image name="image" value="$image"/>
-      <BrushLabels name="mask" toName="image">{labels}</BrushLabels></View>"""
+    config = brush_config(255)
     project = label_studio.add(config, [task("1.jpg", annotation(1, brush("r", "gone", HAT)))])
     result = export(run, str(project), "masks")
     assert result.exit_code == 1
