@@ -68,7 +68,11 @@ def routes(app: Flask) -> dict[str, set[str]]:
     ("app", "server"),
     [(segmentation_backend.app, "segmentation backend"), (sam_backend.app, "sam backend")],
 )
-def test_the_description_has_all_routes_and_no_others(app: Any, server: str) -> None:
+def test_the_description_has_all_routes_and_no_others(
+    app: Any, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "configure_logging", lambda level: None)  # this process has its own
+    monkeypatch.setattr(app, "load_predictor", lambda *_: None)
     description = yaml.safe_load(DESCRIPTION.read_text())
     described = {
         path: set(item) - {"servers"}

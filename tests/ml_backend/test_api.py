@@ -101,7 +101,6 @@ def loaded(load: Callable[[], Predictor], **settings: Any) -> FlaskClient:
 def logging_to_stderr() -> Iterator[None]:
     """As in a real process, where ``caplog`` listens too."""
     configure_logging("INFO")
-    structlog.configure(cache_logger_on_first_use=False)  # what follows has its own
     yield
     structlog.reset_defaults()
 
