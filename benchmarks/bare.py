@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import torch
 
-from benchmarks.processes import rss
+from benchmarks.processes import taken
 from sam_backend.models.base import Point, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
@@ -26,4 +26,4 @@ def _answer(package: str) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     _answer(sys.argv[1])
-    sys.stdout.write(f"{rss(os.getpid())}\n")
+    sys.stdout.write(f"{taken([os.getpid()])}\n")

@@ -10,7 +10,7 @@ import httpx
 
 from benchmarks.bare import HEIGHT, WIDTH
 from benchmarks.measure import Figure, Spread
-from benchmarks.processes import MB, all_rss
+from benchmarks.processes import MB, taken_by
 from benchmarks.studio import PATIENCE, Json, Studio, clicked, jpeg, open_studio, opened
 from tests.asking import lines
 from tests.processes import Backend, running_backend
@@ -28,7 +28,7 @@ def measure(folder: Path) -> Iterator[Figure]:
         for workers in WORKERS:
             place = folder / f"{package}-{workers}"
             place.mkdir()
-            yield _figure(package, workers, model, _resident(package, place, workers))
+            yield _figure(package, workers, model, _taken(package, place, workers))
 
 
 def _bare(package: str) -> int:
@@ -36,7 +36,7 @@ def _bare(package: str) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def _resident(package: str, folder: Path, workers: int) -> int:
+def _taken(package: str, folder: Path, workers: int) -> int:
     variables = {"WORKERS": str(workers), "THREADS": "1"}
     with (
         open_studio() as studio,
@@ -44,7 +44,7 @@ def _resident(package: str, folder: Path, workers: int) -> int:
     ):
         eventually(lambda: _loaded(backend) == workers, 120)
         _let_answer(backend, studio, workers)
-        return all_rss(backend)
+        return taken_by(backend)
 
 
 def _loaded(backend: Backend) -> int:
@@ -67,15 +67,15 @@ def _let_answer(backend: Backend, studio: Studio, workers: int) -> None:
         list(pool.map(ask, bodies))
 
 
-def _figure(package: str, workers: int, model: int, resident: int) -> Figure:
+def _figure(package: str, workers: int, model: int, together: int) -> Figure:
     most = workers * (model / MB + BESIDE_MB)
     return Figure(
         f"{package.split('_')[0]}: {workers} worker{'s' * (workers > 1)}",
         "MB",
-        Spread.of([resident / MB]),
+        Spread.of([together / MB]),
         f"{workers} x the model alone",
         Spread.of([workers * model / MB]),
-        Spread.of([resident / model / workers]),
+        Spread.of([together / model / workers]),
         f"≤ {workers} x (model + {BESIDE_MB}): {most:.0f}",
-        resident / MB <= most,
+        together / MB <= most,
     )

@@ -1,5 +1,6 @@
-"""How much memory processes take."""
+"""How much memory processes take of the machine."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.processes import Backend
@@ -8,13 +9,25 @@ from tests.waiting import descendants
 MB = 1 << 20
 
 
-def rss(pid: int) -> int:
-    """Resident bytes; what several processes share counts in each."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
+def taken(pids: Iterable[int]) -> int:
+    """Bytes that processes of one program take together, each page counted once.
+
+    What a fork still shares with its parent is split among them by the kernel (``Pss_Anon``).
+    Files that are mapped, the libraries' code, are the same in all: the process that has the most
+    of them stands for all.
+    """
+    forks = list(pids)
+    own = sum(_field(pid, "smaps_rollup", "Pss_Anon") for pid in forks)
+    return own + max(_field(pid, "status", "RssFile") for pid in forks)
 
 
-def all_rss(backend: Backend) -> int:
-    """Of a backend's workers and of the process that watches them, in bytes."""
+def _field(pid: int, file: str, name: str) -> int:
+    """A line of a file below /proc, of kilobytes, in bytes."""
+    lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{name}:"))
+
+
+def taken_by(backend: Backend) -> int:
+    """By a backend's workers and the process that watches them, in bytes."""
     pid = backend.process.pid
-    return rss(pid) + sum(rss(worker) for worker in descendants(pid))
+    return taken((pid, *descendants(pid)))

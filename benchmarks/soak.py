@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.labelers import CLICKS, Labelers, Notes, Picture, make_pictures
 from benchmarks.measure import Figure, Spread
-from benchmarks.processes import MB, all_rss
+from benchmarks.processes import MB, taken_by
 from benchmarks.studio import PATIENCE, Json, Studio, clicked, open_studio
 from tests.processes import Backend, running_backend
 
@@ -44,7 +44,7 @@ class Stand:
 
 @dataclass(frozen=True)
 class Sample:
-    """Resident memory of both backends, in MB, some seconds after the beginning."""
+    """Memory of both backends, in MB, some seconds after the beginning."""
 
     seconds: float
     segmentation: float
@@ -130,7 +130,7 @@ def watched(both: Stand) -> Iterator[list[Sample]]:
     def look() -> None:
         while not end.wait(_BETWEEN_SAMPLES):
             since = time.monotonic() - started
-            samples.append(Sample(since, all_rss(both.segmentation) / MB, all_rss(both.sam) / MB))
+            samples.append(Sample(since, taken_by(both.segmentation) / MB, taken_by(both.sam) / MB))
 
     thread = threading.Thread(target=look)
     thread.start()

@@ -22,6 +22,7 @@ from benchmarks.measure import Figure, in_turns
 from benchmarks.plain import OneImage, plain_app, serving
 from benchmarks.studio import Studio, clicked, jpeg, open_studio
 from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.layers import fast_dtype
 from sam_backend.models.base import Point, PromptableModel, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.segment_anything import SegmentAnything
@@ -44,7 +45,7 @@ def measure(folder: Path, turns: int) -> Iterator[Figure]:
     """
     torch.manual_seed(0)
     sam = build_sam_vit_b()
-    model = SegmentAnything(sam, "vit_b-random")
+    model = SegmentAnything(sam, "vit_b-random", fast_dtype("cpu"))
     yield from _network(model, MetaPredictor(sam), turns)
     yield _two_labelers("vit_b", model, folder / "vit_b")
     yield _two_labelers("embedded", EmbeddedPromptableModel.load(), folder / "embedded")

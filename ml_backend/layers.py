@@ -194,6 +194,11 @@ def fast_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
 
 
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """While it is entered, a network in float32 computes in ``dtype`` what bears it."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
 def as_batch(pictures: Tensor, dtype: torch.dtype) -> Tensor:
     """(B, H, W, 3) uint8 RGB to the networks' input, (B, 3, H, W) about -2..2."""
     scaled = pictures.permute(0, 3, 1, 2).to(torch.float32).sub(118.0).div(62.0)

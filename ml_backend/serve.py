@@ -28,6 +28,9 @@ _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _GRACEFUL_SECONDS = 30
 """From SIGTERM to the end, whatever is at work; ``Service.stop`` leaves it some of them."""
 
+_IDLE_SECONDS = 75
+"""That a connection is kept open between requests: longer than those who ask keep theirs (nginx 60,
+httpx 5), else a request may be on its way while we close, and is lost."""
 
 _M_ARENA_MAX = -8
 """Of glibc's malloc.h."""
@@ -90,6 +93,7 @@ class _Server(BaseApplication):
             "threads": self._settings.max_queue + _SPARE_THREADS,
             "timeout": int(self._settings.predict_seconds) + 30,
             "graceful_timeout": _GRACEFUL_SECONDS,
+            "keepalive": _IDLE_SECONDS,
             "logger_class": _Logger,
             "post_worker_init": _heed_sigterm,
             "child_exit": _forget_worker,

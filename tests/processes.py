@@ -5,13 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,16 @@ def started_backend(package: str, folder: Path, **variables: str) -> Iterator[Ba
 def running_backend(package: str, folder: Path, **variables: str) -> Iterator[Backend]:
     """Start a backend, wait until it is ready, end it afterwards."""
     with started_backend(package, folder, **variables) as backend:
-        _wait_until_ready(backend)
+        eventually(lambda: _is_ready(backend), 240)
         yield backend
 
 
-def _wait_until_ready(backend: Backend) -> None:
-    give_up = time.monotonic() + 240
-    while backend.process.poll() is None and time.monotonic() < give_up:
-        try:
-            answer = httpx.get(f"{backend.url}/readyz", timeout=120)
-        except httpx.ConnectError:
-            continue  # gunicorn does not listen yet
-        if answer.status_code == 200:
-            return
-        if answer.json()["error"]["type"] != "busy":
-            break
-    raise AssertionError(backend.log.read_text()[-2000:])
+def _is_ready(backend: Backend) -> bool:
+    said = backend.log.read_text()[-2000:]
+    assert backend.process.poll() is None, said
+    try:
+        answer = httpx.get(f"{backend.url}/readyz", timeout=120)
+    except httpx.ConnectError:
+        return False  # gunicorn does not listen yet
+    assert answer.status_code == 200 or answer.json()["error"]["type"] == "busy", said
+    return answer.status_code == 200

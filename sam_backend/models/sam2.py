@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import Sam2Config, Sam2Model, Sam2Processor
 
-from ml_backend.layers import fast_dtype
+from ml_backend.layers import autocast, fast_dtype
 from ml_backend.pretrained import read_pretrained
 from ml_backend.weights import KnownWeights
 from sam_backend.models.base import Embedding, Layout, Mask, Prompts
@@ -89,7 +89,7 @@ class SegmentAnything2:
             return_tensors="pt",
         )
         device = self._network.device
-        with torch.autocast(device.type, self._dtype, enabled=self._dtype != torch.float32):
+        with autocast(device, self._dtype):
             features = self._network.get_image_embeddings(inputs["pixel_values"].to(device))
         levels = {f"features_{i}": level[0].float() for i, level in enumerate(features)}
         return Embedding(image.shape[0], image.shape[1], levels)

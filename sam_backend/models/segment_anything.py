@@ -24,6 +24,7 @@ from torchvision.transforms.functional import (  # type: ignore[import-untyped]
     to_pil_image,
 )
 
+from ml_backend.layers import autocast, fast_dtype
 from ml_backend.weights import SAM_WEIGHTS, check_sha256
 from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
@@ -74,17 +75,31 @@ class SegmentAnything:
     Args:
         sam: The network, on its device, in float32.
         version: Names its weights.
+        dtype: That images are encoded in; clicks are always answered in float32.
     """
 
-    def __init__(self, sam: Sam, version: str) -> None:
+    def __init__(self, sam: Sam, version: str, dtype: torch.dtype) -> None:
         self._sam = sam.eval()
         self._version = version
+        self._dtype = dtype
         with torch.inference_mode():
             self._positions: Tensor = sam.prompt_encoder.get_dense_pe()
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint, models_dir: Path, device: str) -> Self:
+    def load(
+        cls,
+        checkpoint: Checkpoint,
+        models_dir: Path,
+        device: str,
+        dtype: torch.dtype | None = None,
+    ) -> Self:
         """Load published weights.
+
+        Args:
+            checkpoint: Which.
+            models_dir: Where they are.
+            device: ``cpu`` or ``cuda``.
+            dtype: To encode images in; None: bfloat16 where the device computes in it.
 
         Raises:
             ModelError: The file is missing or not what its name says.
@@ -92,7 +107,8 @@ class SegmentAnything:
         weights = checkpoint.read(models_dir)
         sam = checkpoint.build()
         sam.load_state_dict(weights)
-        return cls(sam.to(device), f"sam-{checkpoint.name}-{checkpoint.sha256[:8]}")
+        version = f"sam-{checkpoint.name}-{checkpoint.sha256[:8]}"
+        return cls(sam.to(device), version, dtype or fast_dtype(device))
 
     @property
     def version(self) -> str:
@@ -110,8 +126,9 @@ class SegmentAnything:
         height, width = image.shape[:2]
         resized = np.asarray(resize(to_pil_image(image), list(self._input_size(height, width))))
         pixels = torch.tensor(resized, device=self._sam.device).permute(2, 0, 1)
-        features = self._sam.image_encoder(self._sam.preprocess(pixels)[None])
-        return Embedding(height, width, {"features": features[0]})
+        with autocast(self._sam.device, self._dtype):
+            features = self._sam.image_encoder(self._sam.preprocess(pixels)[None])
+        return Embedding(height, width, {"features": features[0].float()})
 
     def layout(self, height: int, width: int) -> Layout:  # noqa: ARG002 - padded to one square
         """See ``PromptableModel.layout``."""

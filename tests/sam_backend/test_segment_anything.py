@@ -16,6 +16,7 @@ from sam_backend.models.segment_anything import CHECKPOINTS, Checkpoint, Segment
 from tests.sam_backend import tiny_sam
 from tests.sam_backend.upstream import (
     PROMPTS,
+    assert_bfloat16_changes_little,
     assert_equal,
     assert_kept_is_as_good,
     at_size,
@@ -37,7 +38,7 @@ def checkpoint(folder: Path) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def ours(checkpoint: Checkpoint, folder: Path) -> SegmentAnything:
-    return SegmentAnything.load(checkpoint, folder, "cpu")
+    return SegmentAnything.load(checkpoint, folder, "cpu", torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,13 @@ def test_an_embedding_can_be_sent_elsewhere_and_is_not_changed_by_clicks(
 def test_images_of_extreme_shape_are_answered(ours: SegmentAnything, size: tuple[int, int]) -> None:
     mask = ours.segment(ours.embed(photograph(*size)), Prompts(points=(Point(0.5, 0.5),)))
     assert mask.pixels.shape == size
+
+
+def test_bfloat16_changes_little(
+    checkpoint: Checkpoint, folder: Path, ours: SegmentAnything
+) -> None:
+    fast = SegmentAnything.load(checkpoint, folder, "cpu", torch.bfloat16)
+    assert_bfloat16_changes_little(ours, fast)
 
 
 def test_the_version_tells_architecture_and_weights(folder: Path, ours: SegmentAnything) -> None:

@@ -1,7 +1,9 @@
 """The segmentation backend as a real process, with the shipped network."""
 
 import base64
+import http.client
 import io
+import select
 import statistics
 import subprocess
 import sys
@@ -19,6 +21,9 @@ from PIL import Image
 from ml_backend.brush import decode_rle
 from segstudio.figures import draw_figure
 from tests.processes import Backend, running_backend
+
+HTTPX_KEEPS = 5.5
+"""Seconds after which httpx, unless told otherwise, no longer uses a connection."""
 
 CONFIG = (Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml").read_text()
 
@@ -73,6 +78,15 @@ def test_health_and_setup_answer_within_50_ms_while_predictions_run(backend: Bac
     work.join()
     assert len(waits) > 20
     assert statistics.quantiles(waits, n=20)[-1] < 0.05
+
+
+def test_a_connection_stays_open_for_longer_than_clients_keep_theirs(backend: Backend) -> None:
+    connection = http.client.HTTPConnection(*backend.address)
+    connection.request("GET", "/livez")
+    assert connection.getresponse().read()
+    closed, _, _ = select.select([connection.sock], [], [], HTTPX_KEEPS)
+    assert not closed
+    connection.close()
 
 
 def test_the_time_for_a_call_holds_and_the_late_tasks_are_asked_again(tmp_path: Path) -> None:
