@@ -1,0 +1,127 @@
+"""Objects of Google Cloud Storage, read with google-cloud-storage.
+
+The library takes 20 MB of a process: ``gcs`` imports this when an object is first asked for.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from functools import partial
+
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
+from google.cloud import storage  # type: ignore[import-untyped]
+from google.cloud.storage.exceptions import (  # type: ignore[import-untyped]
+    DataCorruption,
+    InvalidResponse,
+)
+from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-untyped]
+
+from ml_backend.deadline import Deadline
+from ml_backend.errors import BudgetError, ImageFetchError
+from ml_backend.images.base import Download
+from ml_backend.images.credentials import VARIABLE, decode_service_account, make_credentials
+from ml_backend.images.references import describe
+from ml_backend.images.settings import ImageSettings
+
+HINTS = {
+    401: f"the credentials are not accepted; check {VARIABLE}",
+    403: "give the service account the role Storage Object Viewer on the bucket",
+    404: "check the names of bucket and object in the task",
+    429: "the bucket is asked too often; try again later",
+}
+SERVER_ERROR_HINT = "Google Cloud Storage has a problem; try again later"
+UNREACHABLE_HINT = "check that storage.googleapis.com is reachable from here, or try again"
+FAILURES = (
+    GoogleAPICallError,
+    RetryError,
+    InvalidResponse,
+    DataCorruption,
+    GoogleAuthError,
+    OSError,
+    ValueError,
+)
+"""What a download raises. The errors of requests are OSErrors; credentials that are not for
+googleapis.com are a ValueError."""
+
+
+class Objects:
+    """Reads objects with the service account given, else application default credentials.
+
+    The client is made on first use: without credentials, each object that is asked for says so.
+    """
+
+    def __init__(self, settings: ImageSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: storage.Client | None = None
+
+    def read(self, bucket: str, name: str, generation: int | None, deadline: Deadline) -> bytes:
+        """Read one object, of one generation or as it is now.
+
+        Raises:
+            BudgetError: It did not come by the deadline.
+            ImageFetchError: Not found, no access, no credentials, trouble.
+        """
+        # The library's time-outs begin anew with each byte: one that drips is left at the deadline.
+        download = _begin(partial(self._download, bucket, name, generation, deadline))
+        wait([download], deadline.remaining())
+        if not download.done():
+            raise BudgetError(f"{describe(f'gs://{bucket}/{name}')} came too slowly")
+        return download.result()
+
+    def _download(
+        self, bucket: str, name: str, generation: int | None, deadline: Deadline
+    ) -> bytes:
+        settings = self._settings
+        download = Download(settings.max_image_bytes, deadline)
+        timeout = deadline.cap(settings.connect_seconds), deadline.cap(settings.read_seconds)
+        retry = DEFAULT_RETRY.with_timeout(deadline.cap(settings.retry_seconds))
+        try:
+            blob = self._connected().bucket(bucket).blob(name, generation=generation)
+            blob.download_to_file(download, timeout=timeout, retry=retry)
+        except FAILURES as error:
+            raise _explain(describe(f"gs://{bucket}/{name}"), error) from error
+        return download.getvalue()
+
+    def _connected(self) -> storage.Client:
+        with self._lock:
+            if self._client is None:
+                key = self._settings.credentials_base64
+                credentials = make_credentials(decode_service_account(key)) if key else None
+                self._client = storage.Client(project=None, credentials=credentials)
+            return self._client
+
+
+def _begin(work: Callable[[], bytes]) -> Future[bytes]:
+    """Work in a thread that nobody waits for at the process's end, unlike an executor's."""
+    future: Future[bytes] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 - raised in the thread that asked
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="gcs", daemon=True).start()
+    return future
+
+
+def _explain(shown: str, error: Exception) -> ImageFetchError:
+    """Say what happened to an object, in words that hold nothing of the credentials."""
+    cause = error.cause if isinstance(error, RetryError) else error
+    if isinstance(cause, DefaultCredentialsError):
+        return ImageFetchError(f"{shown}: there are no Google credentials", f"set {VARIABLE}")
+    if isinstance(cause, RefreshError):
+        return ImageFetchError(f"{shown}: Google refused the service account", HINTS[401])
+    status = _status(cause)
+    if status is None:
+        return ImageFetchError(f"{shown}: {type(cause).__name__}", UNREACHABLE_HINT)
+    hint = SERVER_ERROR_HINT if status >= 500 else HINTS.get(status, "")
+    return ImageFetchError(f"{shown}: HTTP {status}", hint)
+
+
+def _status(error: Exception | None) -> int | None:
+    if isinstance(error, InvalidResponse):
+        return int(error.response.status_code)
+    return error.code if isinstance(error, GoogleAPICallError) else None
