@@ -49,7 +49,7 @@ def measure(folder: Path, turns: int) -> Iterator[Figure]:
 
 def _pipeline(folder: Path, config: str, load: worker.Load, workers: int) -> Pipeline:
     settings = worker.backend_settings(local_files_document_root=folder)
-    pool = cluster.Pool(workers, 0, 0, cluster.plan_pool(1).threads)
+    pool = cluster.Pool(workers, 0, cluster.plan_pool(1).threads)
     return Pipeline(settings, config, pool, load)
 
 

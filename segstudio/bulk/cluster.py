@@ -22,7 +22,10 @@ _START = (
     "a very busy machine is too slow for Ray: run it again when there is less to do, or start one "
     "with `ray start --head` and give its address with --ray-address"
 )
-_REACH = "give host:port as `ray start --head` shows it, usually port 6379; leave it out for here"
+_REACH = (
+    "give host:port as `ray start --head` shows it, usually port 6379, on a machine of the cluster "
+    "(`ray start --address=host:port` makes this one such); leave it out for here"
+)
 _REFUSALS = (OSError, RuntimeError, ValueError)
 """What Ray raises, by its code, where it cannot start or cannot be reached."""
 
@@ -33,13 +36,11 @@ class Pool:
 
     Attributes:
         size: How many.
-        cpus: That Ray sets aside for each.
-        gpus: Likewise.
+        gpus: That Ray sets aside for each.
         threads: Compute threads of each.
     """
 
     size: int
-    cpus: float
     gpus: float
     threads: int
 
@@ -128,6 +129,4 @@ def share(cpus: int, gpus: int, workers: int, models: int) -> Pool:
     size = workers or gpus or max(cpus // _CORES, 1)
     each = max(cpus // size, 1)
     threads = each if gpus else max(each - 1, 1)
-    # One processor is left to the other stages: models keep theirs as long as they live.
-    aside = min(1 if gpus else threads, (cpus - 1) / size)
-    return Pool(size, aside, min(gpus / size, 1) / models, threads)
+    return Pool(size, min(gpus / size, 1) / models, threads)

@@ -24,7 +24,11 @@ _PORTION = 5000
 """Images that Ray is given at a time: it keeps what it is given, so an archive of any size costs
 the memory of these. Models are loaded anew for each portion, 1 % of its time on two cores."""
 
-_LOADER_CPUS = 0.5
+_STAGE_CPUS = 1
+_MODEL_CPUS = 0.01
+"""That Ray sets aside: for models no more than keeps them off a head without processors. They stay
+as long as they live, and where a node is lost all move to the others: with whole processors there,
+they would leave none to the stages before and behind them, and wait for these for ever."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +87,16 @@ class Pipeline:
         images = ray.data.from_arrow(list(_tables(items, self.block))).map_batches(
             partial(worker.load_images, settings=settings),
             batch_size=None,
-            num_cpus=_LOADER_CPUS,
+            num_cpus=_STAGE_CPUS,
         )
         if self.sam is not None:
-            images = self._on_models(images, worker.Embedder, (self.sam,), 0)
-        segmented = self._on_models(images, worker.Segmenter, (self.load, settings), self.pool.cpus)
-        predicted = segmented.map_batches(predict, batch_size=None, num_cpus=_LOADER_CPUS)
+            images = self._on_models(images, worker.Embedder, (self.sam,))
+        segmented = self._on_models(images, worker.Segmenter, (self.load, settings))
+        predicted = segmented.map_batches(predict, batch_size=None, num_cpus=_STAGE_CPUS)
         for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
             yield from map(_outcome, cast(pa.Table, table).to_pylist())
 
-    def _on_models(
-        self, images: "Dataset", stage: type, arguments: tuple[Any, ...], cpus: float
-    ) -> "Dataset":
+    def _on_models(self, images: "Dataset", stage: type, arguments: tuple[Any, ...]) -> "Dataset":
         """Give images to a pool of processes that hold a model each."""
         from ray.data import ActorPoolStrategy
 
@@ -103,7 +105,7 @@ class Pipeline:
             batch_size=None,
             fn_constructor_args=arguments,
             compute=ActorPoolStrategy(size=self.pool.size),
-            num_cpus=cpus,
+            num_cpus=_MODEL_CPUS,
             num_gpus=self.pool.gpus,
         )
 

@@ -61,7 +61,11 @@ def predict(
         int, typer.Option(min=0, help="Processes with the model; 0: one a GPU, else one a 2 cores.")
     ] = 0,
     ray_address: Annotated[
-        str, typer.Option(envvar="RAY_ADDRESS", help="Of a Ray cluster; without: this machine.")
+        str,
+        typer.Option(
+            envvar="RAY_ADDRESS",
+            help="Of a Ray cluster that this machine is of; without: this machine alone.",
+        ),
     ] = "",
     retry_seconds: Annotated[
         float, typer.Option(min=0, help="How long a Label Studio that fails is asked again.")

@@ -28,7 +28,7 @@ SHARD = 50
 def pipeline(folder: Path, load: worker.Load = models.load, workers: int = 1) -> Pipeline:
     """Of the pictures in a folder."""
     settings = worker.backend_settings(local_files_document_root=folder)
-    return Pipeline(settings, CONFIG, cluster.Pool(workers, 0, 0, 1), load, portion=1100)
+    return Pipeline(settings, CONFIG, cluster.Pool(workers, 0, 1), load, portion=1100)
 
 
 def items(folder: Path) -> list[Item]:
