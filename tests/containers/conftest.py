@@ -49,7 +49,7 @@ def images() -> Iterator[None]:
     """Images under tags of their own, gone afterwards; their layers stay in the build cache."""
     yield
     for tag in (VERSION, f"{VERSION}-later"):
-        for name in ("segmentation", "sam"):
+        for name in ("segmentation", "sam", "ray"):
             docker("image", "rm", f"segstudio-{name}:{tag}", check=False)
 
 
