@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +48,10 @@ class EmbeddingStore(Protocol):
         """Whether ``get`` would most likely give something; reads little."""
         ...
 
+    def making(self, key: EmbeddingKey) -> AbstractContextManager[None]:
+        """Entered to make what ``get`` may still give: waits while another process makes it."""
+        ...
+
 
 Decode = Callable[[], npt.NDArray[np.uint8]]
 """Gives an image, (H, W, 3) uint8 RGB; raises ImageError."""
@@ -63,8 +68,8 @@ class _Flight:
 class Embeddings:
     """Gives embeddings from the store, or makes them, one at a time so that clicks stay quick.
 
-    An image is worked on once in this process, however many ask for it. Processes learn of each
-    other's embeddings by the store alone: two that begin at the same moment do the work twice.
+    An image is worked on once, however many ask for it: in this process, and in all that share the
+    store.
 
     Args:
         model: Makes them.
@@ -146,12 +151,13 @@ class Embeddings:
 
     def _make(self, key: EmbeddingKey, decode: Decode) -> Embedding:
         try:
-            # It may have come between the look-up of the one who asked and now.
-            embedding = self._store.get(key)
-            if embedding is None:
-                embedding = self._model.embed(decode()).halved()
-                self._store.put(key, embedding)
-            return embedding
+            with self._store.making(key):
+                # It may have come between the look-up of the one who asked and now.
+                embedding = self._store.get(key)
+                if embedding is None:
+                    embedding = self._model.embed(decode()).halved()
+                    self._store.put(key, embedding)
+                return embedding
         finally:
             with self._lock:
                 del self._flights[key]

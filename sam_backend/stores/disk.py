@@ -1,12 +1,16 @@
 """Embeddings on disk: they survive a restart, and the workers of a machine share them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from fcntl import LOCK_EX, flock
 from pathlib import Path
+from zlib import crc32
 
 from ml_backend.images.cache import DiskCache
 
 _SUFFIX = ".embedding"
 _FOREVER = float("inf")
+_LOCKS = 64
 
 
 class DiskTier:
@@ -21,6 +25,7 @@ class DiskTier:
     name = "disk"
 
     def __init__(self, folder: Path, max_bytes: int, tell: Callable[[str], None]) -> None:
+        self._folder = folder
         self._files = DiskCache(folder, max_bytes, _SUFFIX, tell)
 
     def get(self, key: str) -> bytes | None:
@@ -38,3 +43,13 @@ class DiskTier:
     def drop(self, key: str) -> None:
         """See ``Tier``."""
         self._files.drop(key)
+
+    @contextmanager
+    def making(self, key: str) -> Iterator[None]:
+        """See ``Tier``. Some keys share a lock; that of a process that dies is free again."""
+        with ExitStack() as stack:
+            with suppress(OSError):  # a disk that takes nothing holds nothing to wait for
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path = self._folder / f"{crc32(key.encode()) % _LOCKS}.lock"
+                flock(stack.enter_context(path.open("ab")), LOCK_EX)
+            yield

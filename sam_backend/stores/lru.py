@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
 
@@ -60,6 +61,10 @@ class LruCache(Generic[Key, Value]):
             self._nbytes += value.nbytes
             while self._nbytes > self._max_bytes:
                 self._forget(next(iter(self._values)))
+
+    def making(self, key: Key) -> AbstractContextManager[None]:  # noqa: ARG002
+        """As of stores that processes share: nobody beside this one can make a value."""
+        return nullcontext()
 
     def _forget(self, key: Key) -> None:
         value = self._values.pop(key, None)

@@ -1,15 +1,18 @@
 """Embeddings in Redis, shared by replicas."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 import structlog
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as GoneError
-from redis.exceptions import RedisError
+from redis.exceptions import LockNotOwnedError, RedisError
 from redis.exceptions import TimeoutError as LateError
+from redis.lock import Lock
 from redis.retry import Retry
 
 log = structlog.get_logger(__name__)
@@ -21,6 +24,9 @@ LARGEST = 64 << 20
 
 KEPT_SECONDS = 7 * 24 * 3600
 """Since the last use. A Redis with ``maxmemory`` and ``allkeys-lru`` makes room before."""
+
+_MAKING_SECONDS = 20
+"""That others wait for one who makes an embedding, or died of it: as long as big models take."""
 
 _CONNECT_SECONDS = 0.5
 _ANSWER_SECONDS = 1.0
@@ -76,6 +82,17 @@ class RedisTier:
         """See ``Tier``."""
         self._try(lambda: self._client.delete(_name(key)), None)
 
+    @contextmanager
+    def making(self, key: str) -> Iterator[None]:
+        """See ``Tier``."""
+        lock = self._client.lock(f"{_name(key)}:making", _MAKING_SECONDS, sleep=0.05)
+        held = self._try(lambda: lock.acquire(blocking_timeout=_MAKING_SECONDS), False)
+        try:
+            yield
+        finally:
+            if held:
+                self._try(partial(_release, lock), None)
+
     def _try(self, ask: Callable[[], Answer], otherwise: Answer) -> Answer:
         if self._rests_until is not None and time.monotonic() < self._rests_until:
             return otherwise
@@ -98,6 +115,11 @@ class RedisTier:
             log.warning("redis_gone", reason=type(error).__name__, hint="clicks go on without it")
         self._rests_until = time.monotonic() + self._rest_seconds
         self._tell("gone")
+
+
+def _release(lock: Lock) -> None:
+    with suppress(LockNotOwnedError):  # it took longer, and somebody else began
+        lock.release()
 
 
 def _name(key: str) -> str:

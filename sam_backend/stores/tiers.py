@@ -1,6 +1,7 @@
 """The store that the backend uses: each tier is asked in turn, the fastest first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 
 import structlog
@@ -33,6 +34,9 @@ class Tier(Protocol):
 
     def drop(self, key: str) -> None:
         """Forget bytes."""
+
+    def making(self, key: str) -> AbstractContextManager[None]:
+        """See ``EmbeddingStore.making``; one that died is not waited for, or not for long."""
 
 
 class Tiers:
@@ -88,6 +92,14 @@ class Tiers:
     def has(self, key: EmbeddingKey) -> bool:
         """See ``EmbeddingStore``."""
         return self._memory.has(key) or any(tier.has(key.name) for tier in self._slower)
+
+    @contextmanager
+    def making(self, key: EmbeddingKey) -> Iterator[None]:
+        """See ``EmbeddingStore``."""
+        with ExitStack() as stack:
+            for tier in self._slower:
+                stack.enter_context(tier.making(key.name))
+            yield
 
     def _unpack(self, tier: Tier, key: EmbeddingKey, data: bytes) -> Embedding | None:
         try:

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from ml_backend.metrics import Metrics
-from sam_backend.embeddings import EmbeddingKey, EmbeddingStore
+from sam_backend.embeddings import EmbeddingKey, Embeddings, EmbeddingStore
 from sam_backend.metrics import SamMetrics
 from sam_backend.models.base import Embedding
 from sam_backend.settings import SamSettings
@@ -21,7 +22,7 @@ from sam_backend.stores.codec import Codec, DamagedError
 from sam_backend.stores.redis_tier import KEPT_SECONDS, LARGEST, RedisTier
 from sam_backend.stores.tiers import open_store
 from tests.redis_server import RedisServer, running_redis
-from tests.sam_backend.scenes import FillModel, draw
+from tests.sam_backend.scenes import FillModel, draw, soon, wait_until
 from tests.waiting import eventually
 
 KEY = EmbeddingKey("a" * 64, FillModel.version)
@@ -33,9 +34,16 @@ Open = Callable[..., tuple[EmbeddingStore, Metrics]]
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with running_redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture
+def redis(running: RedisServer) -> RedisServer:
+    """Holds nothing."""
+    running.client.flushdb()
+    return running
 
 
 @pytest.fixture
@@ -158,6 +166,35 @@ def test_replicas_share_through_redis_and_keep_what_they_got_on_their_own_disk(
     assert source(metrics, "redis") == 1
     alone, _ = opened(embedding_disk_dir=tmp_path / "other")
     assert shown(alone.get(KEY)) == shown(embedding(9))
+
+
+@pytest.mark.parametrize("shared", ["disk", "redis"])
+def test_of_two_processes_that_begin_at_once_one_makes_it_and_the_other_waits(
+    shared: str, opened: Open, redis: RedisServer
+) -> None:
+    where = {"disk": {}, "redis": {"embedding_disk_mb": 0, "redis_url": redis.url}}[shared]
+    slow, idle = FillModel(), FillModel()
+    slow.may_embed.clear()
+    first, second = (Embeddings(model, opened(**where)[0]) for model in (slow, idle))
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(first.get, KEY, lambda: SCENE, soon())
+        wait_until(lambda: bool(slow.embedded))
+        other = pool.submit(second.get, KEY, lambda: SCENE, soon())
+        assert not wait([other], timeout=0.5).done
+        slow.may_embed.set()
+        assert shown(one.result()) == shown(other.result())
+    assert not idle.embedded
+
+
+def test_one_that_died_at_it_is_not_waited_for_long(
+    opened: Open, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sam_backend.stores.redis_tier._MAKING_SECONDS", 0.5)
+    dead, alive = (opened(embedding_disk_mb=0, redis_url=redis.url)[0] for _ in range(2))
+    key = EmbeddingKey("b" * 64, FillModel.version)
+    dead.making(key).__enter__()  # and never leaves
+    made = Embeddings(FillModel(), alive).get(key, lambda: SCENE, soon())
+    assert shown(made) == shown(FillModel().embed(SCENE).halved())
 
 
 def test_what_lies_in_redis_unused_for_a_week_is_gone(opened: Open, redis: RedisServer) -> None:
