@@ -58,18 +58,18 @@ def _choose(settings: SamSettings) -> str:
 
 
 def _load(name: str, models_dir: Path, device: str) -> PromptableModel:
+    known = {weights.name: weights for weights in (*SAM2_WEIGHTS, *SAM_WEIGHTS)}
+    weights = known.get(name)
+    if weights is None:
+        return EmbeddedPromptableModel.load(device=device)
     # Imported here: transformers takes seconds and torchvision 160 MB, which other models need not.
-    if name in {weights.name for weights in SAM_WEIGHTS}:
-        from sam_backend.models.segment_anything import CHECKPOINTS, SegmentAnything
+    if weights in SAM2_WEIGHTS:
+        from sam_backend.models.sam2 import SegmentAnything2
 
-        (checkpoint,) = (each for each in CHECKPOINTS if each.name == name)
-        return SegmentAnything.load(checkpoint, models_dir, device)
-    for weights in SAM2_WEIGHTS:
-        if weights.name == name:
-            from sam_backend.models.sam2 import SegmentAnything2
+        return SegmentAnything2.load(weights, models_dir, device)
+    from sam_backend.models.segment_anything import SegmentAnything
 
-            return SegmentAnything2.load(weights, models_dir, device)
-    return EmbeddedPromptableModel.load(device=device)
+    return SegmentAnything.load(weights, models_dir, device)
 
 
 def _warm_up(model: PromptableModel) -> None:

@@ -3,19 +3,13 @@
 Checkpoints: https://github.com/facebookresearch/segment-anything#model-checkpoints (Apache-2.0).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from segment_anything import (  # type: ignore[import-untyped]
-    build_sam_vit_b,
-    build_sam_vit_h,
-    build_sam_vit_l,
-)
+from segment_anything import sam_model_registry  # type: ignore[import-untyped]
 from segment_anything.modeling import Sam  # type: ignore[import-untyped]
 from segment_anything.utils.transforms import ResizeLongestSide  # type: ignore[import-untyped]
 from torch import Tensor
@@ -25,48 +19,8 @@ from torchvision.transforms.functional import (  # type: ignore[import-untyped]
 )
 
 from ml_backend.layers import autocast, fast_dtype
-from ml_backend.weights import SAM_WEIGHTS, check_sha256
+from ml_backend.weights import KnownWeights
 from sam_backend.models.base import Embedding, Layout, Mask, Prompts
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Published weights.
-
-    Attributes:
-        name: Of the architecture, as in ``SAM_MODEL``.
-        file: Name of the file in ``MODELS_DIR``.
-        sha256: Of that file, as hex.
-        build: Makes the network, with any weights.
-    """
-
-    name: str
-    file: str
-    sha256: str
-    build: Callable[[], Sam]
-
-    def read(self, models_dir: Path) -> dict[str, Tensor]:
-        """Read the weights, once the file is known to be what it claims; runs no code in it.
-
-        Raises:
-            ModelError: It is missing, or another.
-        """
-        path = models_dir / self.file
-        by_hand = f"place {self.file} (sha256 {self.sha256}) there"
-        hint = f'run "segstudio models pull {self.name}", or {by_hand}'
-        check_sha256(path, self.sha256, hint)
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return weights
-
-
-_BUILDERS = {"vit_h": build_sam_vit_h, "vit_l": build_sam_vit_l, "vit_b": build_sam_vit_b}
-
-CHECKPOINTS = tuple(
-    Checkpoint(weights.name, file.path, file.sha256, _BUILDERS[weights.name])
-    for weights in SAM_WEIGHTS
-    for file in weights.files
-)
-"""The published ones, the best first."""
 
 
 class SegmentAnything:
@@ -88,15 +42,15 @@ class SegmentAnything:
     @classmethod
     def load(
         cls,
-        checkpoint: Checkpoint,
+        weights: KnownWeights,
         models_dir: Path,
         device: str,
         dtype: torch.dtype | None = None,
     ) -> Self:
-        """Load published weights.
+        """Load published weights, once they are known to be what they claim; runs no code in them.
 
         Args:
-            checkpoint: Which.
+            weights: Which; the package knows the architecture by their name.
             models_dir: Where they are.
             device: ``cpu`` or ``cuda``.
             dtype: To encode images in; None: bfloat16 where the device computes in it.
@@ -104,11 +58,12 @@ class SegmentAnything:
         Raises:
             ModelError: The file is missing or not what its name says.
         """
-        weights = checkpoint.read(models_dir)
-        sam = checkpoint.build()
-        sam.load_state_dict(weights)
-        version = f"sam-{checkpoint.name}-{checkpoint.sha256[:8]}"
-        return cls(sam.to(device), version, dtype or fast_dtype(device))
+        (file,) = weights.files
+        weights.check(models_dir)
+        tensors = torch.load(models_dir / file.path, map_location="cpu", weights_only=True)
+        sam = sam_model_registry[weights.name]()
+        sam.load_state_dict(tensors)
+        return cls(sam.to(device), f"sam-{weights.version}", dtype or fast_dtype(device))
 
     @property
     def version(self) -> str:

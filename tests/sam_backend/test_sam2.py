@@ -18,8 +18,8 @@ from PIL import Image, ImageOps
 from transformers import Sam2Model, Sam2Processor
 
 from ml_backend.errors import ModelError
-from ml_backend.weights import SAM2_WEIGHTS, SAM_WEIGHTS, KnownWeights
-from sam_backend.models import registry, segment_anything
+from ml_backend.weights import SAM2_WEIGHTS, KnownWeights
+from sam_backend.models import registry
 from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
 from sam_backend.models.sam2 import SegmentAnything2
 from sam_backend.settings import SamSettings
@@ -240,20 +240,16 @@ def test_the_files_beside_the_weights_are_read_as_they_are_published() -> None:
 def test_auto_is_sam_2_before_sam_and_only_where_all_its_files_are_there(
     weights: KnownWeights, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = replace(tiny_sam.save(models_dir), name="vit_b")
     named = replace(weights, name="sam2.1_tiny")
     monkeypatch.setattr(registry, "SAM2_WEIGHTS", (named,))
-    vit_b = next(known for known in SAM_WEIGHTS if known.name == "vit_b")
-    there = replace(vit_b, files=(replace(vit_b.files[0], path=first.file),))
-    monkeypatch.setattr(registry, "SAM_WEIGHTS", (there,))
-    monkeypatch.setattr(segment_anything, "CHECKPOINTS", (first,))
+    monkeypatch.setattr(registry, "SAM_WEIGHTS", (tiny_sam.save(models_dir),))
     settings = SamSettings(models_dir=models_dir, device="cpu")
     assert registry.load_model(settings).version == named.version
     config = models_dir / weights.files[0].path
     content = config.read_bytes()
     config.unlink()
     try:
-        assert registry.load_model(settings).version.startswith("sam-vit_b-")
+        assert registry.load_model(settings).version.startswith("sam-tiny-")
     finally:
         config.write_bytes(content)
 

@@ -1,6 +1,5 @@
 """What Meta's own predictor answers, given the same weights, image and prompts."""
 
-import hashlib
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,9 @@ import torch
 from segment_anything import SamPredictor  # type: ignore[import-untyped]
 
 from ml_backend.errors import ModelError
+from ml_backend.weights import SAM_WEIGHTS, KnownWeights
 from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
-from sam_backend.models.segment_anything import CHECKPOINTS, Checkpoint, SegmentAnything
+from sam_backend.models.segment_anything import SegmentAnything
 from tests.sam_backend import tiny_sam
 from tests.sam_backend.upstream import (
     PROMPTS,
@@ -32,19 +32,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(folder: Path) -> Checkpoint:
+def weights(folder: Path) -> KnownWeights:
     return tiny_sam.save(folder)
 
 
 @pytest.fixture(scope="module")
-def ours(checkpoint: Checkpoint, folder: Path) -> SegmentAnything:
-    return SegmentAnything.load(checkpoint, folder, "cpu", torch.float32)
+def ours(weights: KnownWeights, folder: Path) -> SegmentAnything:
+    return SegmentAnything.load(weights, folder, "cpu", torch.float32)
 
 
 @pytest.fixture(scope="module")
-def upstream(checkpoint: Checkpoint, folder: Path) -> SamPredictor:
-    sam = checkpoint.build().eval()
-    sam.load_state_dict(torch.load(folder / checkpoint.file, weights_only=True))
+def upstream(weights: KnownWeights, folder: Path) -> SamPredictor:
+    sam = tiny_sam.build().eval()
+    sam.load_state_dict(torch.load(folder / weights.files[0].path, weights_only=True))
     return SamPredictor(sam)
 
 
@@ -127,9 +127,9 @@ def test_images_of_extreme_shape_are_answered(ours: SegmentAnything, size: tuple
 
 
 def test_bfloat16_changes_little(
-    checkpoint: Checkpoint, folder: Path, ours: SegmentAnything
+    weights: KnownWeights, folder: Path, ours: SegmentAnything
 ) -> None:
-    fast = SegmentAnything.load(checkpoint, folder, "cpu", torch.bfloat16)
+    fast = SegmentAnything.load(weights, folder, "cpu", torch.bfloat16)
     assert_bfloat16_changes_little(ours, fast)
 
 
@@ -141,22 +141,23 @@ def test_the_version_tells_architecture_and_weights(folder: Path, ours: SegmentA
 
 def test_a_missing_file_is_named_with_its_place_and_hash(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
-        SegmentAnything.load(CHECKPOINTS[-1], tmp_path, "cpu")
+        SegmentAnything.load(SAM_WEIGHTS[-1], tmp_path, "cpu")
     assert str(tmp_path / "sam_vit_b_01ec64.pth") in error.value.message
     assert "place sam_vit_b_01ec64.pth (sha256 ec2df62732614e57" in error.value.hint
 
 
 @pytest.mark.parametrize("damage", ["truncated", "one bit"])
 def test_a_damaged_file_is_refused(folder: Path, tmp_path: Path, damage: str) -> None:
-    checkpoint = tiny_sam.save(tmp_path)
-    data = bytearray((tmp_path / checkpoint.file).read_bytes())
+    weights = tiny_sam.save(tmp_path)
+    path = tmp_path / weights.files[0].path
+    data = bytearray(path.read_bytes())
     if damage == "truncated":
         del data[-100:]
     else:
         data[len(data) // 2] ^= 1
-    (tmp_path / checkpoint.file).write_bytes(data)
+    path.write_bytes(data)
     with pytest.raises(ModelError, match=r"tiny.pth is damaged or another file"):
-        SegmentAnything.load(checkpoint, tmp_path, "cpu")
+        SegmentAnything.load(weights, tmp_path, "cpu")
 
 
 def test_code_in_a_file_is_not_run_even_where_the_hash_is_right(tmp_path: Path) -> None:
@@ -166,9 +167,8 @@ def test_code_in_a_file_is_not_run_even_where_the_hash_is_right(tmp_path: Path) 
 
     path = tmp_path / "trap.pth"
     torch.save({"weights": Trap()}, path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(pickle.UnpicklingError):
-        Checkpoint("trap", path.name, sha256, tiny_sam.build).read(tmp_path)
+        SegmentAnything.load(tiny_sam.known("tiny", path), tmp_path, "cpu")
     assert not (tmp_path / "sprung").exists()
 
 

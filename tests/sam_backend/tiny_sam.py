@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from segment_anything import sam_model_registry  # type: ignore[import-untyped]
 from segment_anything.modeling import (  # type: ignore[import-untyped]
     ImageEncoderViT,
     MaskDecoder,
@@ -13,7 +14,7 @@ from segment_anything.modeling import (  # type: ignore[import-untyped]
     TwoWayTransformer,
 )
 
-from sam_backend.models.segment_anything import Checkpoint
+from ml_backend.weights import KnownWeights, WeightsFile
 
 SIDE, PATCH, CHANNELS = 128, 16, 64
 GRID = (SIDE // PATCH, SIDE // PATCH)
@@ -44,12 +45,24 @@ def build() -> Sam:
     )
 
 
-def save(folder: Path, seed: int = 0) -> Checkpoint:
-    """Write random weights in the upstream file format."""
+sam_model_registry["tiny"] = build
+
+
+def save(folder: Path, seed: int = 0, name: str = "tiny") -> KnownWeights:
+    """Write random weights in the upstream file format, for an architecture of this size."""
     torch.manual_seed(seed)
     sam = build()
     # Expected IoUs in the middle of 0..1, as those of trained weights.
     torch.nn.init.constant_(sam.mask_decoder.iou_prediction_head.layers[-1].bias, 0.5)
-    path = folder / "tiny.pth"
+    path = folder / f"{name}.pth"
     torch.save(sam.state_dict(), path)
-    return Checkpoint("tiny", path.name, hashlib.sha256(path.read_bytes()).hexdigest(), build)
+    return known(name, path)
+
+
+def known(name: str, path: Path) -> KnownWeights:
+    """A file that is there, as if it were published."""
+    data = path.read_bytes()
+    url = f"https://weights.example/{path.name}"
+    sha256 = hashlib.sha256(data).hexdigest()
+    file = WeightsFile(name, path.name, len(data), sha256, url)
+    return KnownWeights(name, "SAM_MODEL", "Apache-2.0", (file,))
