@@ -35,6 +35,8 @@ class JsonServer(ABC):
         server = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -42,13 +44,13 @@ class JsonServer(ABC):
                 body = json.loads(sent) if sent else None
                 access = self.headers["Authorization"] or ""
                 status, answer = server.reply(Asked(self.command, parts.path, query, access, body))
-                encoded = json.dumps(answer).encode()
+                encoded = b"" if answer is None else json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(encoded)))
                 self.end_headers()
                 self.wfile.write(encoded)
 
-            do_POST = do_GET  # noqa: N815
+            do_POST = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, *args: Any) -> None:
                 """Say nothing."""
@@ -58,7 +60,7 @@ class JsonServer(ABC):
 
     @abstractmethod
     def reply(self, asked: Asked) -> tuple[int, Any]:
-        """Status and answer."""
+        """Status and answer; None: an empty one."""
 
     @property
     def url(self) -> str:

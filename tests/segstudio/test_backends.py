@@ -1,10 +1,7 @@
 """Connections of a project that no longer serve, against a Label Studio over HTTP."""
 
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 
 import pytest
@@ -14,13 +11,13 @@ from segstudio.doctor import Doctor
 from segstudio.gcs import GoogleSettings
 from segstudio.label_studio import LabelStudio
 from segstudio.projects import Access
+from tests.json_server import Asked, JsonServer
 
 SEGMENTATION, SAM = "http://127.0.0.1:7070", "http://127.0.0.1:9090"
 THIRD = {"title": "Faces", "url": "http://faces:1", "is_interactive": False}
 
 
-@dataclass
-class Project:
+class Project(JsonServer):
     """A project's backends, as Label Studio 1.23.2 keeps them.
 
     Attributes:
@@ -28,14 +25,35 @@ class Project:
         backends: As they were connected, by id.
     """
 
-    password: str = "old"
-    backends: dict[int, dict[str, Any]] = field(default_factory=dict)
-    url: str = ""
-    ids: Iterator[int] = field(default_factory=lambda: iter(range(1, 100)))
+    def __init__(self) -> None:
+        super().__init__()
+        self.password = "old"
+        self.backends: dict[int, dict[str, Any]] = {}
+        self._ids = count(1)
+
+    def reply(self, asked: Asked) -> tuple[int, Any]:
+        if asked.method == "DELETE":
+            del self.backends[int(asked.path.rpartition("/")[2])]
+            return 204, None
+        if asked.method == "POST":
+            if "project" not in asked.body:
+                return 400, {"detail": "project: This field is required."}
+            return 201, self.connect(asked.body)
+        backends = [self.told(each) for each in self.backends.values()]
+        shown = {"show_collab_predictions": True, "model_version": "Garments"}
+        texts = {"id": 3, "title": "", "description": "", "label_config": ""}
+        counts = {"task_number": 0, "total_annotations_number": 0}
+        answers: dict[str, Any] = {
+            "/api/ml": backends,
+            "/api/projects/3": {**texts, **counts, **shown},
+            "/api/version": {"release": "1.23.2"},
+            "/api/current-user/whoami": {"email": "anna@example.org"},
+        }
+        return 200, answers.get(asked.path, [])
 
     def connect(self, body: dict[str, Any]) -> dict[str, Any]:
         """Take a backend, as ``POST /api/ml`` does."""
-        id_ = next(self.ids)
+        id_ = next(self._ids)
         self.backends[id_] = {"id": id_, **body}
         return self.told(self.backends[id_])
 
@@ -53,48 +71,9 @@ class Project:
 
 @pytest.fixture
 def project() -> Iterator[Project]:
-    state = Project()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            backends = [state.told(each) for each in state.backends.values()]
-            shown = {"show_collab_predictions": True, "model_version": "Garments"}
-            texts = {"id": 3, "title": "", "description": "", "label_config": ""}
-            counts = {"task_number": 0, "total_annotations_number": 0}
-            answers: dict[str, Any] = {
-                "/api/ml": backends,
-                "/api/projects/3": {**texts, **counts, **shown},
-                "/api/version": {"release": "1.23.2"},
-                "/api/current-user/whoami": {"email": "anna@example.org"},
-            }
-            self.reply(200, answers.get(path, []))
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if "project" not in body:
-                return self.reply(400, {"detail": "project: This field is required."})
-            return self.reply(201, state.connect(body))
-
-        def do_DELETE(self) -> None:
-            del state.backends[int(self.path.rpartition("/")[2])]
-            self.send_response(204)
-            self.end_headers()
-
-        def reply(self, status: int, answer: Any) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    yield state
-    server.shutdown()
-    server.server_close()
+    project = Project()
+    yield project
+    project.stop()
 
 
 @pytest.fixture

@@ -1,45 +1,33 @@
 """The doctor where nothing is well; where all is, ``tests/e2e`` shows."""
 
-import json
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.json_server import Asked, JsonServer
 from tests.segstudio.conftest import Run, records
 from tests.segstudio.gcs_server import ALL_PERMISSIONS, GcsServer, Key
 
 NOBODY = "http://127.0.0.1:9"
 
 
-@pytest.fixture
-def walled() -> Iterator[str]:
+class Walled(JsonServer):
     """A Label Studio that refuses private addresses, in the words of 1.23.2."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.reply(200, {"release": "1.23.2", "email": "anna@example.org"})
+    def reply(self, asked: Asked) -> tuple[int, Any]:
+        if asked.method == "POST":
+            return 403, {"detail": "URL resolves to a reserved network address"}
+        return 200, {"release": "1.23.2", "email": "anna@example.org"}
 
-        def do_POST(self) -> None:
-            self.reply(403, {"detail": "URL resolves to a reserved network address"})
 
-        def reply(self, status: int, value: dict[str, Any]) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(value).encode())
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+@pytest.fixture
+def walled() -> Iterator[str]:
+    server = Walled()
+    yield server.url
+    server.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,6 @@
 """Synchronisations that a Label Studio with a queue of jobs gets done, or not."""
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -12,6 +9,7 @@ from ml_backend.errors import LabelStudioError
 from segstudio import storages
 from segstudio.label_studio import LabelStudio
 from segstudio.storages import Storage, synchronise
+from tests.json_server import Asked, JsonServer
 
 TARGET = {
     "id": 7,
@@ -22,15 +20,23 @@ TARGET = {
 }
 
 
-class Queue:
+class Queue(JsonServer):
     """What a job of Label Studio 1.23.2 goes through, one status each time it is asked.
 
     Attributes:
         states: Status and traceback, the last for ever; none: the storage is gone.
     """
 
-    def __init__(self, *states: tuple[str, str | None]) -> None:
-        self.states = list(states)
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[tuple[str, str | None]] = []
+
+    def reply(self, asked: Asked) -> tuple[int, Any]:
+        if asked.method == "POST":
+            return 200, {**TARGET, "status": "queued"}
+        # One storage alone stays as it was: only the listing looks for jobs that died.
+        alone = asked.path.endswith("/7")
+        return 200, {**TARGET, "status": "in_progress"} if alone else self.next()
 
     def next(self) -> list[dict[str, Any]]:
         if not self.states:
@@ -41,36 +47,17 @@ class Queue:
 
 
 @pytest.fixture
-def queue() -> Queue:
-    return Queue()
+def queue() -> Iterator[Queue]:
+    queue = Queue()
+    yield queue
+    queue.stop()
 
 
 @pytest.fixture
 def label_studio(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[LabelStudio]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.reply({**TARGET, "status": "queued"})
-
-        def do_GET(self) -> None:
-            # One storage alone stays as it was: only the listing looks for jobs that died.
-            alone = self.path.partition("?")[0].endswith("/7")
-            self.reply({**TARGET, "status": "in_progress"} if alone else queue.next())
-
-        def reply(self, answer: Any) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
     monkeypatch.setattr(storages, "_ASK_AGAIN_SECONDS", 0.01)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    with LabelStudio(f"http://127.0.0.1:{server.server_port}", "0" * 40) as client:
+    with LabelStudio(queue.url, "0" * 40) as client:
         yield client
-    server.shutdown()
-    server.server_close()
 
 
 def sync(label_studio: LabelStudio) -> Storage:

@@ -3,13 +3,10 @@
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -18,6 +15,7 @@ from segstudio.label_studio import LabelStudio
 from segstudio.sampling import Share
 from segstudio.tables import CsvTable, TableError
 from segstudio.tasks import TaskRule, survey
+from tests.json_server import Asked, JsonServer
 
 RULE = TaskRule("ID", "Image", "image", ("Name",))
 
@@ -68,7 +66,7 @@ def test_a_column_may_not_hide_the_image() -> None:
     assert "--" not in caught.value.hint, "not every command with such a table has the same options"
 
 
-class _Sink:
+class _Sink(JsonServer):
     """Takes tasks as Label Studio 1.23.2 does, and keeps their identifiers alone.
 
     Attributes:
@@ -77,59 +75,37 @@ class _Sink:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.identifiers: list[str] = []
         self.portions: list[int] = []
         self.deleted = 0
         self.fails_after: int | None = None
-        sink = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def reply(self, asked: Asked) -> tuple[int, Any]:
+        if asked.method == "GET":
+            page = self.page(asked.query)
+            if self.deleted:
+                self.identifiers[self.deleted - 1] = ""
+            return 200, {"tasks": page}
+        if self.fails_after == len(self.portions):
+            return 500, {"detail": "the disk is full"}
+        self.portions.append(len(asked.body))
+        self.identifiers += [task["meta"]["identifier"] for task in asked.body]
+        return 201, {}
 
-            def do_GET(self) -> None:
-                query = parse_qs(urlsplit(self.path).query)
-                page = sink.page(query)
-                if sink.deleted:
-                    sink.identifiers[sink.deleted - 1] = ""
-                return self.reply(200, {"tasks": page})
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if sink.fails_after == len(sink.portions):
-                    return self.reply(500, {"detail": "the disk is full"})
-                tasks = json.loads(body)
-                sink.portions.append(len(tasks))
-                sink.identifiers += [task["meta"]["identifier"] for task in tasks]
-                return self.reply(201, {})
-
-            def reply(self, status: int, value: dict[str, Any]) -> None:
-                body = json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Nobody reads it."""
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def page(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-        (later,) = json.loads(query["query"][0])["filters"]["items"]
+    def page(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        (later,) = json.loads(query["query"])["filters"]["items"]
         assert (later["filter"], later["operator"]) == ("filter:tasks:id", "greater")
         named = enumerate(self.identifiers[later["value"] :], later["value"] + 1)
         there = ({"id": n, "meta": {"identifier": name}} for n, name in named if name)
-        return list(islice(there, int(query["page_size"][0])))
+        return list(islice(there, int(query["page_size"])))
 
 
 @pytest.fixture
 def sink() -> Iterator[_Sink]:
     sink = _Sink()
     yield sink
-    sink.http.shutdown()
-    sink.http.server_close()
+    sink.stop()
 
 
 def creation(label_studio: LabelStudio, rows: CsvTable) -> Creation:
