@@ -1,4 +1,8 @@
-"""The two kinds of Label Studio token, behind one Authorization header."""
+"""The two kinds of Label Studio token, behind one Authorization header.
+
+As ``label_studio_auth`` does it for whole clients; here a request's deadline holds for the exchange
+too, and the header goes to media paths alone.
+"""
 
 import threading
 import time
@@ -8,9 +12,7 @@ from pydantic import SecretStr
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError
-
-ACCESS_TOKEN_SECONDS = 240
-"""Access tokens live 300 s; the rest is left for slow downloads."""
+from ml_backend.label_studio_auth import RENEW_SECONDS, is_personal
 
 
 class ApiKey:
@@ -34,14 +36,14 @@ class ApiKey:
             deadline: When an exchange must be over.
             rejected: A value given before, which Label Studio has answered with 401.
         """
-        if self._key.count(".") != 2:
+        if not is_personal(self._key):
             return f"Token {self._key}" if self._key else ""
         if not self._lock.acquire(timeout=deadline.remaining()):
             raise ImageFetchError("Label Studio took too long to renew the access token")
         try:
             if time.monotonic() >= self._renew_at or rejected == f"Bearer {self._access_token}":
                 self._access_token = self._exchange(self._key, deadline)
-                self._renew_at = time.monotonic() + ACCESS_TOKEN_SECONDS
+                self._renew_at = time.monotonic() + RENEW_SECONDS
             return f"Bearer {self._access_token}"
         finally:
             self._lock.release()
