@@ -1,7 +1,8 @@
 """Weights that are missing, truncated, or others than their name says."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -17,9 +18,37 @@ VIT_B = next(weights for weights in SAM_WEIGHTS if weights.name == "vit_b")
 OFFLINE = {"HTTPS_PROXY": "http://127.0.0.1:9"}
 
 
-def place(weights: KnownWeights, models_dir: Path, less: int = 0) -> list[Path]:
+@dataclass(frozen=True)
+class Case:
+    """A backend, and what is wrong with its weights.
+
+    Attributes:
+        package: Of the backend.
+        setting: Its variables.
+        weights: That are wrong.
+        less: Bytes that each file lacks; None: there are none.
+        said: Of the problem.
+    """
+
+    package: str
+    setting: dict[str, str]
+    weights: KnownWeights
+    less: int | None
+    said: str = ""
+
+
+CASES = {
+    "missing": Case("segmentation_backend", {"SEGMENTATION_MODEL": "segformer"}, SEGFORMER, None),
+    "truncated": Case(
+        "segmentation_backend", {"SEGMENTATION_MODEL": "auto"}, SEGFORMER, 1, "bytes, not"
+    ),
+    "others": Case("sam_backend", {"SAM_MODEL": "auto"}, VIT_B, 0, "its sha256 is"),
+}
+
+
+def place(weights: KnownWeights, models_dir: Path, less: int) -> list[Path]:
     """Files of the right names and sizes, or shorter, that hold zeros."""
-    paths = [models_dir / file.path for file in weights.files]
+    paths = files(weights, models_dir)
     for file, path in zip(weights.files, paths, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as out:
@@ -27,13 +56,24 @@ def place(weights: KnownWeights, models_dir: Path, less: int = 0) -> list[Path]:
     return paths
 
 
-@contextmanager
-def failing(package: str, folder: Path, **variables: str) -> Iterator[Backend]:
-    """A backend whose model does not load."""
-    settings = {"MODELS_DIR": str(folder / "models"), **OFFLINE, **variables}
-    with started_backend(package, folder, **settings) as backend:
-        eventually(lambda: refusal(backend)["type"] == "model", seconds=100)
-        yield backend
+def files(weights: KnownWeights, models_dir: Path) -> list[Path]:
+    return [models_dir / file.path for file in weights.files]
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Backend]]:
+    """A backend for each case, whose model does not load; all start at once."""
+    with ExitStack() as stack:
+        backends = {}
+        for name, case in CASES.items():
+            folder = tmp_path_factory.mktemp(name)
+            if case.less is not None:
+                place(case.weights, folder / "models", case.less)
+            variables = {"MODELS_DIR": str(folder / "models"), **OFFLINE, **case.setting}
+            backends[name] = stack.enter_context(started_backend(case.package, folder, **variables))
+        for backend in backends.values():
+            eventually(lambda each=backend: refusal(each)["type"] == "model", seconds=100)
+        yield backends
 
 
 def refusal(backend: Backend) -> Json:
@@ -46,35 +86,32 @@ def refusal(backend: Backend) -> Json:
     return error
 
 
-def test_missing_weights_are_named_and_the_process_stays(tmp_path: Path) -> None:
-    with failing("segmentation_backend", tmp_path, SEGMENTATION_MODEL="segformer") as backend:
-        error = refusal(backend)
-        for file in SEGFORMER.files:
-            assert file.sha256 in error["hint"]
-        assert httpx.get(f"{backend.url}/livez").status_code == 200
-        answer = httpx.post(f"{backend.url}/predict", json={"tasks": [], "label_config": ""})
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+def test_missing_weights_are_named_and_the_process_stays(failing: dict[str, Backend]) -> None:
+    backend = failing["missing"]
+    error = refusal(backend)
+    for file in SEGFORMER.files:
+        assert file.sha256 in error["hint"]
+    assert httpx.get(f"{backend.url}/livez").status_code == 200
+    answer = httpx.post(f"{backend.url}/predict", json={"tasks": [], "label_config": ""})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
 
-@pytest.mark.parametrize(
-    ("package", "setting", "weights", "less", "said"),
-    [
-        ("segmentation_backend", "SEGMENTATION_MODEL", SEGFORMER, 1, "bytes, not"),
-        ("sam_backend", "SAM_MODEL", VIT_B, 0, "its sha256 is"),
-    ],
-)
-def test_damaged_weights_are_refused_and_putting_it_right_needs_no_restart(
-    package: str, setting: str, weights: KnownWeights, less: int, said: str, tmp_path: Path
-) -> None:
-    damaged = place(weights, tmp_path / "models", less)
-    with failing(package, tmp_path, **{setting: "auto"}) as backend:
-        error = refusal(backend)
-        assert said in error["message"]
-        assert str(damaged[0].parent) in error["message"]
-        (reason,) = {line["reason"] for line in lines(backend) if line["event"] == "model_failed"}
-        assert said in reason
-        before = workers(backend)
-        for path in damaged:
+@pytest.mark.parametrize("name", ["truncated", "others"])
+def test_damaged_weights_are_refused(failing: dict[str, Backend], name: str) -> None:
+    backend, said = failing[name], CASES[name].said
+    error = refusal(backend)
+    assert said in error["message"]
+    assert str(backend.log.parent / "models") in error["message"]
+    (reason,) = {line["reason"] for line in lines(backend) if line["event"] == "model_failed"}
+    assert said in reason
+
+
+def test_putting_it_right_needs_no_restart(failing: dict[str, Backend]) -> None:
+    damaged = {name: failing[name] for name in ("truncated", "others")}
+    before = {name: workers(backend) for name, backend in damaged.items()}
+    for name, backend in damaged.items():
+        for path in files(CASES[name].weights, backend.log.parent / "models"):
             path.unlink()
-        eventually(lambda: refusal(backend)["type"] == "", seconds=100)
-        assert workers(backend) == before
+    for name, backend in damaged.items():
+        eventually(lambda each=backend: refusal(each)["type"] == "", seconds=100)
+        assert workers(backend) == before[name]

@@ -50,9 +50,10 @@ def sam(folder: Path, server: FileServer, **variables: str) -> Iterator[Backend]
         yield backend
 
 
-def ask(backend: Backend, number: int) -> Any:
+def ask(backend: Backend, number: int, x: float = 50) -> Any:
+    """The mask that a click on an upload gets."""
     answer = httpx.post(
-        f"{backend.url}/predict", json=body(upload(number), click(50, 50)), timeout=100
+        f"{backend.url}/predict", json=body(upload(number), click(x, 50)), timeout=100
     )
     (region,) = answer.raise_for_status().json()["results"][0]["result"]
     return mask_of(region)
@@ -116,12 +117,11 @@ def test_after_a_restart_the_first_click_needs_neither_image_nor_model(
     with sam(tmp_path / "sam", server) as before:
         mask = ask(before, 1)
     fetches = fetched(server, 1)
-    with sam(tmp_path / "sam", server) as after:
+    with sam(tmp_path / "sam", server, EMBEDDING_CACHE_MB="0") as after:
         assert np.array_equal(ask(after, 1), mask)
         assert (source(after, "disk"), source(after, "model")) == (1, 0)
-    assert fetched(server, 1) == fetches
-    for file in (tmp_path / "sam" / "images" / "embeddings").iterdir():
-        file.write_bytes(b"damaged" * 1000)
-    with sam(tmp_path / "sam", server) as again:
-        assert np.array_equal(ask(again, 1), mask)
-        assert count(again, "segstudio_embedding_store_trouble_total", "damaged") == 1
+        assert fetched(server, 1) == fetches
+        for file in (tmp_path / "sam" / "images" / "embeddings").iterdir():
+            file.write_bytes(b"damaged" * 1000)
+        assert ask(after, 1, x=51).any()
+        assert count(after, "segstudio_embedding_store_trouble_total", "damaged") == 1
