@@ -1,6 +1,7 @@
 """Objects of Google Cloud Storage, read with google-cloud-storage.
 
-The library takes 20 MB of a process: ``gcs`` imports this when an object is first asked for.
+``gcs`` imports this when an object is first asked for: the library takes 20 MB, which a process
+that only watches others, or has no buckets, need not hold.
 """
 
 import threading
