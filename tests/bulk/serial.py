@@ -25,10 +25,10 @@ from tests.bulk.pictures import CONFIG
 SHARD = 50
 
 
-def pipeline(folder: Path, load: worker.Load = models.load, workers: int = 1) -> Pipeline:
+def pipeline(folder: Path, load: worker.Load = models.load, block: int = 16) -> Pipeline:
     """Of the pictures in a folder."""
     settings = worker.backend_settings(local_files_document_root=folder)
-    return Pipeline(settings, CONFIG, cluster.Pool(workers, 0, 1), load, portion=1100)
+    return Pipeline(settings, CONFIG, cluster.Pool(1, 0, 1), load, block, portion=1100)
 
 
 def items(folder: Path) -> list[Item]:

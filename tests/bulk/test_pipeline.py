@@ -30,7 +30,7 @@ def test_two_thousand_images_get_what_a_plain_loop_gives_broken_ones_in_between(
     folder = tmp_path / "pictures"
     names = fill(folder, 2000, BROKEN)
     items = serial.items(folder)
-    work = serial.pipeline(folder)
+    work = serial.pipeline(folder, block=50)
     outcomes = list(work.predict(items, work.model()))
     assert len(outcomes) == len(names)
     assert serial.by_key(outcomes) == serial.plain_loop(folder, items)

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -115,8 +116,10 @@ def test_a_plain_wall_wears_nothing(model: EmbeddedGarmentModel) -> None:
 
 def test_edges_are_smooth_at_full_size(model: EmbeddedGarmentModel) -> None:
     """A staircase of blocks would hold still for several rows and then jump."""
-    figure = draw_figure(9000, 3000, 2000)
-    garments = model.segment([figure.image])[0].indices >= model.classes.index("jacket")
+    image = cv2.resize(
+        draw_figure(9000, 1000, 667).image, (2000, 3000), interpolation=cv2.INTER_CUBIC
+    )
+    garments = model.segment([image])[0].indices >= model.classes.index("jacket")
     edges = np.argmax(garments, axis=1)[garments.any(1)]
     steps = np.abs(np.diff(edges))
     assert np.median(steps[steps > 0]) <= 4
