@@ -190,13 +190,18 @@ def speed_up(network: nn.Module, device: str) -> torch.dtype:
 def fast_dtype(device: str) -> torch.dtype:
     """bfloat16 where ``device`` computes in it natively, else float32."""
     if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float32
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """While it is entered, a network in float32 computes in ``dtype`` what bears it."""
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    """While it is entered, a network in float32 computes in ``dtype`` what bears it.
+
+    Weights that were cast are not kept: each is used once, and they would take half the network.
+    """
+    enabled = dtype != torch.float32
+    return torch.autocast(device.type, dtype, enabled=enabled, cache_enabled=False)
 
 
 def as_batch(pictures: Tensor, dtype: torch.dtype) -> Tensor:

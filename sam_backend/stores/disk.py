@@ -1,9 +1,12 @@
 """Embeddings on disk: they survive a restart, and the workers of a machine share them."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from fcntl import LOCK_EX, flock
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from threading import Event
+from typing import IO
 from zlib import crc32
 
 from ml_backend.images.cache import DiskCache
@@ -11,6 +14,8 @@ from ml_backend.images.cache import DiskCache
 _SUFFIX = ".embedding"
 _FOREVER = float("inf")
 _LOCKS = 64
+_MAKING_SECONDS = 90
+"""That one who makes an embedding is waited for: as long as a labeler's click may take."""
 
 
 class DiskTier:
@@ -51,5 +56,17 @@ class DiskTier:
             with suppress(OSError):  # a disk that takes nothing holds nothing to wait for
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 path = self._folder / f"{crc32(key.encode()) % _LOCKS}.lock"
-                flock(stack.enter_context(path.open("ab")), LOCK_EX)
+                _lock(stack.enter_context(path.open("ab")))
             yield
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Have the lock of a file, or have waited long enough for whoever hangs with it."""
+    again, give_up = Event(), time.monotonic() + _MAKING_SECONDS
+    while time.monotonic() < give_up:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            again.wait(0.05)
+        else:
+            return

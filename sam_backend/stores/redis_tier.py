@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from threading import Event, Thread
 from typing import TypeVar
 
 import structlog
@@ -25,8 +26,11 @@ LARGEST = 64 << 20
 KEPT_SECONDS = 7 * 24 * 3600
 """Since the last use. A Redis with ``maxmemory`` and ``allkeys-lru`` makes room before."""
 
-_MAKING_SECONDS = 20
-"""That others wait for one who makes an embedding, or died of it: as long as big models take."""
+_ALIVE_SECONDS = 5
+"""After which one who made an embedding and says nothing more is not waited for."""
+
+_MAKING_SECONDS = 90
+"""After which nobody is: as long as a labeler's click may take."""
 
 _CONNECT_SECONDS = 0.5
 _ANSWER_SECONDS = 1.0
@@ -85,16 +89,34 @@ class RedisTier:
     @contextmanager
     def making(self, key: str) -> Iterator[None]:
         """See ``Tier``."""
-        lock = self._client.lock(f"{_name(key)}:making", _MAKING_SECONDS, sleep=0.05)
-        held = self._try(lambda: lock.acquire(blocking_timeout=_MAKING_SECONDS), False)
+        name = f"{_name(key)}:making"
+        lock = self._client.lock(name, _ALIVE_SECONDS, sleep=0.05, thread_local=False)
+        with ExitStack() as stack:
+            if self._try(lambda: lock.acquire(blocking_timeout=_MAKING_SECONDS), False):
+                stack.enter_context(self._held(lock))
+            yield
+
+    @contextmanager
+    def _held(self, lock: Lock) -> Iterator[None]:
+        """Say again and again that whoever has the lock is alive, and give it back."""
+        done = Event()
+
+        def keep() -> None:
+            while not done.wait(_ALIVE_SECONDS / 4):
+                self._try(partial(_own, lock.reacquire), None)
+
+        keeper = Thread(target=keep, name="making", daemon=True)
+        keeper.start()
         try:
             yield
         finally:
-            if held:
-                self._try(partial(_release, lock), None)
+            done.set()
+            keeper.join()
+            self._try(partial(_own, lock.release), None)
 
     def _try(self, ask: Callable[[], Answer], otherwise: Answer) -> Answer:
-        if self._rests_until is not None and time.monotonic() < self._rests_until:
+        rests_until = self._rests_until
+        if rests_until is not None and time.monotonic() < rests_until:
             return otherwise
         try:
             answer = ask()
@@ -117,9 +139,9 @@ class RedisTier:
         self._tell("gone")
 
 
-def _release(lock: Lock) -> None:
-    with suppress(LockNotOwnedError):  # it took longer, and somebody else began
-        lock.release()
+def _own(ask: Callable[[], object]) -> None:
+    with suppress(LockNotOwnedError):  # Redis was gone for a while, and somebody else began
+        ask()
 
 
 def _name(key: str) -> str:

@@ -112,8 +112,6 @@ def _knock(address: str) -> None:
 def plan_pool(workers: int, models: int = 1) -> Pool:
     """Share the cluster among models: one a GPU, else one a group of cores.
 
-    Some processors stay free for fetching and decoding.
-
     Args:
         workers: How many processes are wanted; 0: as many as fit.
         models: That share a GPU, each in a process of its own.

@@ -24,7 +24,7 @@ _PORTION = 5000
 """Images that Ray is given at a time: it keeps what it is given, so an archive of any size costs
 the memory of these. Models are loaded anew for each portion, 1 % of its time on two cores."""
 
-_STAGE_CPUS = 1
+_STAGE_CPUS = 0.5
 _MODEL_CPUS = 0.01
 """That Ray sets aside: for models no more than keeps them off a head without processors. They stay
 as long as they live, and where a node is lost all move to the others: with whole processors there,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ray.exceptions import OutOfMemoryError
 
-from segstudio.bulk import cluster
+from segstudio.bulk import cluster, pipeline
 from segstudio.errors import StartError
 from tests.bulk.pictures import fill
 from tests.processes import free_port
@@ -55,6 +55,10 @@ def test_models_share_the_processors_and_the_gpus(
     assert pool.threads * pool.size <= max(cpus, pool.size)
     assert models * pool.size * pool.gpus <= gpus
     assert (pool.gpus > 0) == (gpus > 0)
+
+
+def test_models_that_all_live_on_one_processor_leave_room_for_the_other_stages() -> None:
+    assert 10 * pipeline._MODEL_CPUS + pipeline._STAGE_CPUS <= 1
 
 
 def test_what_ray_gives_up_on_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

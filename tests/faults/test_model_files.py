@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -72,7 +73,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Back
             variables = {"MODELS_DIR": str(folder / "models"), **OFFLINE, **case.setting}
             backends[name] = stack.enter_context(started_backend(case.package, folder, **variables))
         for backend in backends.values():
-            eventually(lambda each=backend: refusal(each)["type"] == "model", seconds=100)
+            eventually(partial(refused_as, backend, "model"), seconds=100)
         yield backends
 
 
@@ -84,6 +85,10 @@ def refusal(backend: Backend) -> Json:
         return {"type": "not there yet"}
     error: Json = answer.get("error", {"type": ""})
     return error
+
+
+def refused_as(backend: Backend, kind: str) -> bool:
+    return bool(refusal(backend)["type"] == kind)
 
 
 def test_missing_weights_are_named_and_the_process_stays(failing: dict[str, Backend]) -> None:
@@ -113,5 +118,5 @@ def test_putting_it_right_needs_no_restart(failing: dict[str, Backend]) -> None:
         for path in files(CASES[name].weights, backend.log.parent / "models"):
             path.unlink()
     for name, backend in damaged.items():
-        eventually(lambda each=backend: refusal(each)["type"] == "", seconds=100)
+        eventually(partial(refused_as, backend, ""), seconds=100)
         assert workers(backend) == before[name]

@@ -116,9 +116,8 @@ def test_a_plain_wall_wears_nothing(model: EmbeddedGarmentModel) -> None:
 
 def test_edges_are_smooth_at_full_size(model: EmbeddedGarmentModel) -> None:
     """A staircase of blocks would hold still for several rows and then jump."""
-    image = cv2.resize(
-        draw_figure(9000, 1000, 667).image, (2000, 3000), interpolation=cv2.INTER_CUBIC
-    )
+    small = draw_figure(9000, 1000, 667).image
+    image = cv2.resize(small, (2000, 3000), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     garments = model.segment([image])[0].indices >= model.classes.index("jacket")
     edges = np.argmax(garments, axis=1)[garments.any(1)]
     steps = np.abs(np.diff(edges))

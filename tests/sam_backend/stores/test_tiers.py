@@ -1,8 +1,9 @@
 """Memory before disk before Redis: what is kept comes back, and what is damaged does not."""
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -186,15 +187,26 @@ def test_of_two_processes_that_begin_at_once_one_makes_it_and_the_other_waits(
     assert not idle.embedded
 
 
-def test_one_that_died_at_it_is_not_waited_for_long(
+def test_one_that_died_at_it_is_not_waited_for_long(opened: Open, redis: RedisServer) -> None:
+    redis.client.set(f"segstudio:embedding:{KEY.name}:making", "of the dead", px=500)
+    store, _ = opened(embedding_disk_mb=0, redis_url=redis.url)
+    begun = time.monotonic()
+    assert Embeddings(FillModel(), store).get(KEY, lambda: SCENE, soon())
+    assert 0.3 < time.monotonic() - begun < 5
+
+
+def test_one_that_takes_long_is_waited_for_as_long_as_it_is_alive(
     opened: Open, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sam_backend.stores.redis_tier._MAKING_SECONDS", 0.5)
-    dead, alive = (opened(embedding_disk_mb=0, redis_url=redis.url)[0] for _ in range(2))
-    key = EmbeddingKey("b" * 64, FillModel.version)
-    dead.making(key).__enter__()  # and never leaves
-    made = Embeddings(FillModel(), alive).get(key, lambda: SCENE, soon())
-    assert shown(made) == shown(FillModel().embed(SCENE).halved())
+    monkeypatch.setattr("sam_backend.stores.redis_tier._ALIVE_SECONDS", 0.4)
+    store, _ = opened(embedding_disk_mb=0, redis_url=redis.url)
+    name = f"segstudio:embedding:{KEY.name}:making"
+    with store.making(KEY):
+        token = redis.client.get(name)
+        assert token
+        wait([Future[None]()], timeout=1.5)
+        assert redis.client.get(name) == token
+    assert not redis.client.exists(name)
 
 
 def test_what_lies_in_redis_unused_for_a_week_is_gone(opened: Open, redis: RedisServer) -> None:
