@@ -43,17 +43,17 @@ def test_workers_that_are_killed_at_random_lose_and_double_nothing(
     joined: Ray, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pictures"
-    fill(folder, 240)
+    fill(folder, 400)
     items = serial.items(folder)
     work = serial.pipeline(folder, models.load_slow)
     outcomes, killed = [], 0
     chance = random.Random(7)
     for outcome in work.predict(items, work.model()):
         outcomes.append(outcome)
-        if killed < 3 and len(outcomes) > 60 * killed and (pids := joined.workers()):
+        if killed < 4 and len(outcomes) > 60 * killed and (pids := joined.workers()):
             os.kill(chance.choice(pids), signal.SIGKILL)
             killed += 1
-    assert killed == 3
+    assert killed == 4
     assert len(outcomes) == len(items)
     assert serial.by_key(outcomes) == serial.plain_loop(folder, items)
 
@@ -62,7 +62,7 @@ def test_a_driver_that_is_killed_and_run_again_loses_and_doubles_nothing(
     joined: Ray, tmp_path: Path
 ) -> None:
     folder, out = tmp_path / "pictures", tmp_path / "out"
-    names = fill(folder, 200, broken=(7,))
+    names = fill(folder, 300, broken=(7,))
     words = [sys.executable, "-m", "tests.bulk.serial", str(folder), str(out), joined.address]
     driver = subprocess.Popen(words, cwd=ROOT)
     eventually(lambda: list(out.glob("shards/*.jsonl")) or driver.poll() is not None, seconds=120)

@@ -65,7 +65,7 @@ def test_the_garments_of_a_drawn_figure_come_masked_and_named(backend: Backend) 
 
 
 def test_health_and_setup_answer_within_50_ms_while_predictions_run(backend: Backend) -> None:
-    busy = [reference(draw_figure(seed, 825, 550).image) for seed in range(6)]
+    busy = [reference(draw_figure(seed, 825, 550).image) for seed in range(12)]
     work = threading.Thread(target=predict, args=(backend.url, busy))
     work.start()
     waits = []
