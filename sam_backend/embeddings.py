@@ -14,6 +14,9 @@ from ml_backend.deadline import Deadline
 from ml_backend.lanes import Lane, result_of
 from sam_backend.models.base import Embedding, PromptableModel
 
+MAKING_SECONDS = 90
+"""That another process is waited for, which makes an embedding: as long as a click may take."""
+
 
 @dataclass(frozen=True)
 class EmbeddingKey:

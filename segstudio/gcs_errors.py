@@ -3,27 +3,17 @@
 import re
 from typing import Any
 
-from google.api_core.exceptions import GoogleAPICallError, RetryError
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
-from google.cloud.storage.exceptions import (  # type: ignore[import-untyped]
-    DataCorruption,
-    InvalidResponse,
-)
+from google.auth.exceptions import DefaultCredentialsError, RefreshError
+from google.cloud.storage.exceptions import DataCorruption  # type: ignore[import-untyped]
 from requests import RequestException
 
 from ml_backend.images.credentials import VARIABLE
+from ml_backend.images.gcs_objects import STORAGE_ERRORS, cause_of, status_of
 from segstudio.access import Member, grant
 from segstudio.objects import BucketError
 
-FAILURES = (
-    GoogleAPICallError,
-    RetryError,
-    InvalidResponse,
-    DataCorruption,
-    GoogleAuthError,
-    RequestException,
-)
-"""What google-cloud-storage raises, its own retries included."""
+FAILURES = (*STORAGE_ERRORS, RequestException)
+"""What google-cloud-storage raises, and the library below it."""
 
 NO_CREDENTIALS = f"set {VARIABLE}: segstudio credentials encode key.json makes its value"
 
@@ -36,12 +26,12 @@ _PERMISSION = re.compile(r"storage\.(?:buckets|objects)\.\w+")
 
 def explain(error: Exception, bucket: str, member: Member) -> BucketError:
     """Say what happened to a bucket; the words hold nothing of the credentials."""
-    cause = error.cause if isinstance(error, RetryError) else error
+    cause = cause_of(error)
     if isinstance(cause, DefaultCredentialsError):
         return BucketError("there are no Google credentials", NO_CREDENTIALS)
     if isinstance(cause, RefreshError):
         return refused(cause, member)
-    if (status := _status(cause)) is not None:
+    if (status := status_of(cause)) is not None:
         what, hint = _say(status, _reason(cause), bucket, member)
         return BucketError(f"gs://{bucket}: {what}", hint, status)
     if isinstance(cause, DataCorruption):
@@ -77,12 +67,6 @@ def _say(status: int, reason: str, bucket: str, member: Member) -> tuple[str, st
             "run the command again later, or with fewer --workers",
         ),
     }.get(status, (shown, ""))
-
-
-def _status(error: Exception | None) -> int | None:
-    if isinstance(error, InvalidResponse):
-        return int(error.response.status_code)
-    return error.code if isinstance(error, GoogleAPICallError) else None
 
 
 def _reason(error: Any) -> str:

@@ -33,15 +33,16 @@ HINTS = {
 }
 SERVER_ERROR_HINT = "Google Cloud Storage has a problem; try again later"
 UNREACHABLE_HINT = "check that storage.googleapis.com is reachable from here, or try again"
-FAILURES = (
+STORAGE_ERRORS = (
     GoogleAPICallError,
     RetryError,
     InvalidResponse,
     DataCorruption,
     GoogleAuthError,
-    OSError,
-    ValueError,
 )
+"""What google-cloud-storage raises of its own, its retries included."""
+
+FAILURES = (*STORAGE_ERRORS, OSError, ValueError)
 """What a download raises. The errors of requests are OSErrors; credentials that are not for
 googleapis.com are a ValueError."""
 
@@ -110,19 +111,25 @@ def _begin(work: Callable[[], bytes]) -> Future[bytes]:
 
 def _explain(shown: str, error: Exception) -> ImageFetchError:
     """Say what happened to an object, in words that hold nothing of the credentials."""
-    cause = error.cause if isinstance(error, RetryError) else error
+    cause = cause_of(error)
     if isinstance(cause, DefaultCredentialsError):
         return ImageFetchError(f"{shown}: there are no Google credentials", f"set {VARIABLE}")
     if isinstance(cause, RefreshError):
         return ImageFetchError(f"{shown}: Google refused the service account", HINTS[401])
-    status = _status(cause)
+    status = status_of(cause)
     if status is None:
         return ImageFetchError(f"{shown}: {type(cause).__name__}", UNREACHABLE_HINT)
     hint = SERVER_ERROR_HINT if status >= 500 else HINTS.get(status, "")
     return ImageFetchError(f"{shown}: HTTP {status}", hint)
 
 
-def _status(error: Exception | None) -> int | None:
+def cause_of(error: Exception) -> Exception | None:
+    """What the last of several tries ended with; the error itself where nothing was tried again."""
+    return error.cause if isinstance(error, RetryError) else error
+
+
+def status_of(error: Exception | None) -> int | None:
+    """The HTTP status of an answer; None where there was none."""
     if isinstance(error, InvalidResponse):
         return int(error.response.status_code)
     return error.code if isinstance(error, GoogleAPICallError) else None

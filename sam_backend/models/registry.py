@@ -9,7 +9,7 @@ import torch
 
 from ml_backend.compute import prepare_torch
 from ml_backend.downloads import obtain
-from ml_backend.weights import SAM2_WEIGHTS, SAM_WEIGHTS
+from ml_backend.weights import SAM2_WEIGHTS, SAM_WEIGHTS, KnownWeights
 from sam_backend.models.base import Box, Point, PromptableModel, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.settings import SamSettings
@@ -48,18 +48,24 @@ def load_model(settings: SamSettings) -> PromptableModel:
 def _choose(settings: SamSettings) -> str:
     asked, models_dir = settings.sam_model, settings.models_dir
     if asked == "auto":
-        # SAM 2.1 before SAM: more with fewer clicks, and faster (Ravi et al., 2024).
-        known = (*SAM2_WEIGHTS, *SAM_WEIGHTS)
-        return next((w.name for w in known if not w.missing(models_dir)), "embedded")
-    for weights in (*SAM2_WEIGHTS, *SAM_WEIGHTS):
-        if weights.name == asked and not obtain(weights, models_dir, settings.model_fallback):
-            return "embedded"
+        present = (name for name, each in _known().items() if not each.missing(models_dir))
+        return next(present, "embedded")
+    weights = _known().get(asked)
+    if weights is not None and not obtain(weights, models_dir, settings.model_fallback):
+        return "embedded"
     return asked
 
 
+def _known() -> dict[str, KnownWeights]:
+    """By name, the best first.
+
+    SAM 2.1 before SAM: more with fewer clicks, and faster (Ravi et al., 2024).
+    """
+    return {weights.name: weights for weights in (*SAM2_WEIGHTS, *SAM_WEIGHTS)}
+
+
 def _load(name: str, models_dir: Path, device: str) -> PromptableModel:
-    known = {weights.name: weights for weights in (*SAM2_WEIGHTS, *SAM_WEIGHTS)}
-    weights = known.get(name)
+    weights = _known().get(name)
     if weights is None:
         return EmbeddedPromptableModel.load(device=device)
     # Imported here: transformers takes seconds and torchvision 160 MB, which other models need not.

@@ -10,12 +10,11 @@ from typing import IO
 from zlib import crc32
 
 from ml_backend.images.cache import DiskCache
+from sam_backend.embeddings import MAKING_SECONDS
 
 _SUFFIX = ".embedding"
 _FOREVER = float("inf")
 _LOCKS = 64
-_MAKING_SECONDS = 90
-"""That one who makes an embedding is waited for: as long as a labeler's click may take."""
 
 
 class DiskTier:
@@ -62,7 +61,7 @@ class DiskTier:
 
 def _lock(file: IO[bytes]) -> None:
     """Have the lock of a file, or have waited long enough for whoever hangs with it."""
-    again, give_up = Event(), time.monotonic() + _MAKING_SECONDS
+    again, give_up = Event(), time.monotonic() + MAKING_SECONDS
     while time.monotonic() < give_up:
         try:
             flock(file, LOCK_EX | LOCK_NB)

@@ -16,6 +16,8 @@ from redis.exceptions import TimeoutError as LateError
 from redis.lock import Lock
 from redis.retry import Retry
 
+from sam_backend.embeddings import MAKING_SECONDS
+
 log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
@@ -28,9 +30,6 @@ KEPT_SECONDS = 7 * 24 * 3600
 
 _ALIVE_SECONDS = 5
 """After which one who made an embedding and says nothing more is not waited for."""
-
-_MAKING_SECONDS = 90
-"""After which nobody is: as long as a labeler's click may take."""
 
 _CONNECT_SECONDS = 0.5
 _ANSWER_SECONDS = 1.0
@@ -92,7 +91,7 @@ class RedisTier:
         name = f"{_name(key)}:making"
         lock = self._client.lock(name, _ALIVE_SECONDS, sleep=0.05, thread_local=False)
         with ExitStack() as stack:
-            if self._try(lambda: lock.acquire(blocking_timeout=_MAKING_SECONDS), False):
+            if self._try(lambda: lock.acquire(blocking_timeout=MAKING_SECONDS), False):
                 stack.enter_context(self._held(lock))
             yield
 
