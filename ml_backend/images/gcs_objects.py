@@ -46,6 +46,9 @@ FAILURES = (*STORAGE_ERRORS, OSError, ValueError)
 """What a download raises. The errors of requests are OSErrors; credentials that are not for
 googleapis.com are a ValueError."""
 
+_FOR_TRIES = 0.8
+"""Of the time left, by when the last try begins: so its end is what is told, and not the hour."""
+
 
 class Objects:
     """Reads objects with the service account given, else application default credentials.
@@ -78,7 +81,8 @@ class Objects:
         settings = self._settings
         download = Download(settings.max_image_bytes, deadline)
         timeout = deadline.cap(settings.connect_seconds), deadline.cap(settings.read_seconds)
-        retry = DEFAULT_RETRY.with_timeout(deadline.cap(settings.retry_seconds))
+        tries = min(settings.retry_seconds, _FOR_TRIES * deadline.remaining())
+        retry = DEFAULT_RETRY.with_timeout(tries)
         try:
             blob = self._connected().bucket(bucket).blob(name, generation=generation)
             blob.download_to_file(download, timeout=timeout, retry=retry)
