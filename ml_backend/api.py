@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import structlog
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ml_backend.contract import (
@@ -41,6 +41,7 @@ blueprint = Blueprint("ml", __name__)
 
 _EXTENSION = "segstudio"
 _MOST_REFERENCES = 5
+_CHUNK = 1 << 16
 _Body = TypeVar("_Body")
 
 
@@ -157,11 +158,19 @@ def read_body(kind: type[_Body]) -> _Body:
         RequestError: It is something else.
     """
     try:
-        return msgspec.json.decode(request.get_data(cache=False), type=kind)
+        return msgspec.json.decode(_read(request), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(
             f"the body cannot be read: {error}", "send what docs/openapi.yaml describes"
         ) from None
+
+
+def _read(sent: Request) -> bytearray:
+    """The body, held once: ``sent.get_data()`` holds it twice, and cuts what is too long."""
+    body = bytearray()
+    while len(body) != sent.content_length and (chunk := sent.stream.read(_CHUNK)):
+        body += chunk
+    return body
 
 
 def _entry(outcome: Outcome, version: str, interactive: bool) -> Prediction | list[Any]:

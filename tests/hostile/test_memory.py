@@ -73,7 +73,7 @@ def filled(before: str, item: str, after: str) -> Callable[[int], bytes]:
 
 BODIES: dict[str, tuple[Callable[[int], bytes], int, int]] = {  # the least hungry first:
     # a worker keeps some of what it once took
-    "old masks": (masks, 200, 60),
+    "old masks": (masks, 200, 40),
     "an endless name": (lambda n: b'{"label_config":"' + b"<" * n + b'","tasks":[]}', 422, 200),
     "an image of numbers": (
         filled('{"label_config":"","tasks":[{"data":{"image":[', "1", "]}}]}"),

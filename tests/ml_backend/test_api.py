@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -408,6 +409,23 @@ def test_a_body_above_the_limit_is_refused(predictor: OneBox) -> None:
     response = client.post("/predict", data=b" " * (2 << 20), content_type="application/json")
     assert response.status_code == 413
     assert response.get_json()["error"]["type"] == "http"
+
+
+@pytest.mark.parametrize(
+    ("told", "surplus", "status"),
+    [(True, 0, 200), (True, 1, 413), (False, -1, 200), (False, 1, 413)],
+)
+def test_a_body_may_be_as_long_as_the_limit(
+    predictor: OneBox, told: bool, surplus: int, status: int
+) -> None:
+    body = json.dumps(recorded("fashion_predict_1_task")).encode().ljust((1 << 20) + surplus)
+    response = ready_client(predictor, max_request_mb=1).post(
+        "/predict",
+        input_stream=BytesIO(body),
+        headers={} if told else {"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},  # as gunicorn says of all
+    )
+    assert response.status_code == status
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/predict"])
