@@ -14,6 +14,10 @@ from segstudio.label_studio import LabelStudio
 _PAGE = 500
 _VERSIONS = "predictions_model_versions"
 
+_WHOLE = 250
+"""Of versions in this many characters Label Studio cut none off: it cuts at 500, of which it then
+takes quotes away, half at most."""
+
 
 def _passes(error: Exception) -> bool:
     """Whether Label Studio may well answer if it is asked again."""
@@ -97,7 +101,13 @@ class ProjectPredictions:
             raise (error.cause or error) from None
 
     def _predicted(self, task: dict[str, Any]) -> bool:
-        return self._version in str(task.get(_VERSIONS) or "").split(",")
+        listed = str(task.get(_VERSIONS) or "")
+        if len(listed) < _WHOLE:
+            # On SQLite "a,b", on PostgreSQL "a, b".
+            return self._version in map(str.strip, listed.split(","))
+        params = {"task": task["id"]}
+        found = self._patiently(self._label_studio.call, "GET", "/api/predictions", params=params)
+        return any(each["model_version"] == self._version for each in found)
 
     def _page(self, ids: tuple[str, Any], include: str) -> list[dict[str, Any]]:
         operator, value = ids

@@ -21,6 +21,7 @@ class ProjectServer(JsonServer):
         predictions: Task and model version of each, in the order they came.
         fault: Asked before each request; what it refuses is not done.
         lost_answer: Asked likewise; what it refuses is done all the same.
+        postgresql: Whether its database is that, and not SQLite.
     """
 
     def __init__(self, tasks: dict[int, dict[str, str]]) -> None:
@@ -28,15 +29,22 @@ class ProjectServer(JsonServer):
         self.predictions: list[tuple[int, str]] = []
         self.fault: Fault = lambda _method: None
         self.lost_answer: Fault = lambda _method: None
+        self.postgresql = False
         super().__init__()
 
     def reply(self, asked: Asked) -> tuple[int, Any]:
         if status := self.fault(asked.method):
             return status, OUT_OF_ORDER
-        answer = self.page(asked.query) if asked.method == "GET" else self.add(asked.body)
+        answer = self.read(asked) if asked.method == "GET" else self.add(asked.body)
         if status := self.lost_answer(asked.method):
             return status, OUT_OF_ORDER
         return 200, answer
+
+    def read(self, asked: Asked) -> Any:
+        if asked.path == "/api/tasks":
+            return self.page(asked.query)
+        assert asked.path == "/api/predictions"
+        return [{"model_version": version} for version in self._versions(int(asked.query["task"]))]
 
     def page(self, query: dict[str, str]) -> Any:
         asked = json.loads(query["query"])
@@ -50,12 +58,20 @@ class ProjectServer(JsonServer):
         return {"tasks": [self._task(id_) for id_ in ids]}
 
     def _task(self, id_: int) -> dict[str, Any]:
-        versions = dict.fromkeys(version for task, version in self.predictions if task == id_)
         return {
             "id": id_,
             "data": self.tasks[id_],
-            "predictions_model_versions": ",".join(versions),
+            "predictions_model_versions": self._listed(self._versions(id_)),
         }
+
+    def _versions(self, id_: int) -> list[str]:
+        return [version for task, version in self.predictions if task == id_]
+
+    def _listed(self, versions: list[str]) -> str:
+        """As ``_pretty_results`` in its data_manager/serializers.py; it has them in any order."""
+        unique = list(dict.fromkeys(versions))
+        text = json.dumps(unique, ensure_ascii=False)[1:-1] if self.postgresql else ",".join(unique)
+        return text[:500].replace('"', "")
 
     def add(self, body: list[dict[str, Any]]) -> Any:
         assert all(each["task"] in self.tasks for each in body)

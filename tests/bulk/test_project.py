@@ -41,13 +41,29 @@ def predicted(item: Item) -> Outcome:
     return Outcome(item, {"result": [], "score": 0.5, "model_version": VERSION})
 
 
+@pytest.mark.parametrize("postgresql", [False, True])
 def test_tasks_come_page_by_page_less_those_that_have_this_version(
-    server: ProjectServer, label_studio: LabelStudio
+    server: ProjectServer, label_studio: LabelStudio, postgresql: bool
 ) -> None:
+    server.postgresql = postgresql
     server.predictions = [(5, VERSION), (6, "model-1"), (7, "model-1"), (7, VERSION)]
     items = list(target(label_studio).items())
     assert [item.task for item in items] == [n for n in range(1, TASKS + 1) if n not in (5, 7)]
     assert items[0].reference == "gs://looks/1.jpg"
+
+
+@pytest.mark.parametrize("postgresql", [False, True])
+@pytest.mark.parametrize("length", [8, 16])
+def test_a_task_of_so_many_versions_that_label_studio_cuts_them_off_gets_this_one_once(
+    server: ProjectServer, label_studio: LabelStudio, postgresql: bool, length: int
+) -> None:
+    server.postgresql = postgresql
+    server.tasks = {n: {"image": ""} for n in range(1, 61)}
+    for task in server.tasks:
+        server.predictions += [(task, chr(0x4E00 + n) * length) for n in range(task)]
+        # Cut at its end, as it is of tasks 29 and 41, the last one reads like this version.
+        server.predictions.append((task, f"{VERSION}-large" if task % 2 else VERSION))
+    assert [item.task for item in target(label_studio).items()] == list(range(1, 61, 2))
 
 
 def test_label_studio_that_answers_500_for_a_while_loses_and_doubles_nothing(
