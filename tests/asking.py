@@ -3,12 +3,12 @@
 import base64
 import io
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
 from segstudio.figures import draw_figure
 from tests.processes import Backend
@@ -76,9 +76,16 @@ def last_failure(backend: Backend) -> str:
 
 def counted(backend: Backend, outcome: str) -> float:
     """How many tasks had this outcome, as the metrics tell."""
-    text = httpx.get(f"{backend.url}/metrics", timeout=30).text
-    found = re.search(rf'segstudio_tasks_total\{{outcome="{outcome}"\}} (\S+)', text)
-    return float(found[1]) if found else 0.0
+    return total(backend.url, "segstudio_tasks_total", outcome=outcome)
+
+
+def total(url: str, name: str, **labels: str) -> float:
+    """The sum of a counter's values with these labels, as the backend at ``url`` tells them."""
+    text = httpx.get(f"{url}/metrics", timeout=30).raise_for_status().text
+    families = text_string_to_metric_families(text)
+    samples = [sample for family in families for sample in family.samples]
+    found = [s for s in samples if s.name == name and labels.items() <= s.labels.items()]
+    return sum(sample.value for sample in found)
 
 
 def workers(backend: Backend) -> list[int]:
