@@ -108,6 +108,16 @@ def test_label_studio_is_set_up_as_make_up_does_it() -> None:
     assert programs._LABEL_STUDIO.items() <= environment.items()
 
 
+def test_opened_tasks_are_passed_on_to_sam_or_to_what_stands_before_many_of_it() -> None:
+    scale = read(ROOT / "docker-compose.scale.yml")["services"]
+    for url, server in (
+        (base()["segmentation"]["environment"]["SAM_PREWARM_URL"], "sam"),
+        (scale["segmentation"]["environment"]["SAM_PREWARM_URL"], "sam-balancer"),
+    ):
+        assert url == f"http://{server}:{SamSettings.model_fields['port'].default}/prewarm"
+    assert "listen 9090;" in put_in_place("docker-compose.scale.yml", "sam-balancer")[0]
+
+
 @pytest.mark.parametrize(("file", "name", "service"), services())
 def test_every_container_is_confined(file: str, name: str, service: dict[str, Any]) -> None:
     assert service["image"].startswith(IMAGES)
