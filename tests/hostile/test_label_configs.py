@@ -87,7 +87,6 @@ def elements(draw: st.DrawFn, depth: int = 3) -> str:
     return f"<{tag}{given}>{''.join(inner)}</{tag}>"
 
 
-@settings(deadline=None)
 @given(st.one_of(elements(), st.text(), st.binary().map(lambda b: b.decode("latin-1"))))
 def test_any_text_is_a_label_config_or_the_promised_error(text: str) -> None:
     try:
@@ -97,7 +96,7 @@ def test_any_text_is_a_label_config_or_the_promised_error(text: str) -> None:
     assert config.image_keys
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_config_with_any_part_changed_is_one_or_the_promised_error(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(CONFIG)))

@@ -46,7 +46,7 @@ def url(scene: Scene, request: pytest.FixtureRequest) -> str:
 
 
 @schema.parametrize()
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_any_request_gets_an_answer_as_described(
     case: schemathesis.Case[Any], scene: Scene
 ) -> None:

@@ -124,7 +124,7 @@ def test_the_next_pull_goes_on_where_the_last_one_gave_up(
     assert server.sent == weights.size
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(breaks=st.lists(st.integers(1, SIZE), max_size=6), ranges=st.booleans())
 def test_wherever_connections_break_the_file_is_right_in_the_end(
     breaks: list[int], ranges: bool

@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import SettingsError
@@ -34,7 +34,6 @@ def test_the_rule_is_the_one_of_label_studios_documentation() -> None:
     }
 
 
-@settings(deadline=None)
 @given(RULES, ORIGINS)
 def test_setting_the_rule_twice_is_setting_it_once(rules: Rules, origins: list[str]) -> None:
     wanted = label_studio_rule(origins)
@@ -43,7 +42,6 @@ def test_setting_the_rule_twice_is_setting_it_once(rules: Rules, origins: list[s
     assert with_rule(once, wanted) == once
 
 
-@settings(deadline=None)
 @given(RULES, ORIGINS)
 def test_rules_for_other_origins_stay(rules: Rules, origins: list[str]) -> None:
     def others(some: Rules) -> Rules:

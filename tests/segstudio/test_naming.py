@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segstudio.naming import NamingError, NamingRule
@@ -63,7 +63,6 @@ def test_values_that_make_no_safe_name_are_refused(value: str, problem: str) -> 
         NamingRule.parse("{ID}", ("ID",)).name({"ID": value})
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_every_name_survives_in_a_path_and_in_an_address(user: str, identifier: str) -> None:
     try:

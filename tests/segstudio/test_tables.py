@@ -3,7 +3,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segstudio.manifest import ManifestWriter, manifest_columns
@@ -71,7 +71,6 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         FolderTable(tmp_path / "missing")
 
 
-@settings(deadline=None)
 @given(ROWS)
 def test_a_manifest_keeps_every_cell_and_adds_name_and_reference(
     rows: list[tuple[str, str]],

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.images.cache import DIGEST_BYTES, DiskCache
@@ -94,7 +94,6 @@ def test_files_are_not_counted_anew_for_each_image(
     assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= 640_000
 
 
-@settings(deadline=None)  # it writes files
 @given(sizes=st.lists(st.integers(0, 1200), max_size=12))
 def test_it_never_grows_over_its_bound(
     sizes: list[int], tmp_path_factory: pytest.TempPathFactory

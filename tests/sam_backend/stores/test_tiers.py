@@ -11,7 +11,7 @@ from threading import Event
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
@@ -277,7 +277,6 @@ def test_a_redis_that_refuses_writes_is_still_read(redis: RedisServer) -> None:
         redis.client.config_set("maxmemory", "0")
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_bytes_of_any_kind_are_an_embedding_or_are_damaged(data: st.DataObject) -> None:
     position = data.draw(st.integers(0, 400))
