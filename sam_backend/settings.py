@@ -4,8 +4,14 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
+from redis import ConnectionPool, RedisError
 
 from ml_backend.settings import BackendSettings
+
+_NO_REDIS = (
+    "it must be like redis://:password@host:6379/0, rediss:// or unix:// likewise; "
+    "/ ? # @ : and % in a password are written %2F %3F %23 %40 %3A %25"
+)
 
 
 class SamSettings(BackendSettings):
@@ -45,9 +51,11 @@ class SamSettings(BackendSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        known = ("redis://", "rediss://", "unix://")
-        if url is not None and not url.get_secret_value().startswith(known):
-            raise ValueError(f"it must begin with {', '.join(known)}")
+        if url is not None:
+            try:
+                ConnectionPool.from_url(url.get_secret_value()).make_connection()  # connects later
+            except (ValueError, TypeError, RedisError):  # whose texts quote parts of the password
+                raise ValueError(_NO_REDIS) from None
         return url
 
     @property
