@@ -38,8 +38,8 @@ _ANSWER_SECONDS = 1.0
 class RedisTier:
     """Never raises and never waits for long: without Redis, it simply holds nothing.
 
-    After an error it rests, so that a Redis that is gone costs one click a second and no more,
-    and then tries again by itself.
+    After an error it rests, so that of a Redis that is gone or hangs a click waits for one answer
+    at most, and most clicks for none; then it tries again by itself.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
@@ -54,8 +54,9 @@ class RedisTier:
             url,
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
-            # Once more at once: a connection that waited unused may have been closed meanwhile.
-            retry=Retry(NoBackoff(), 1),
+            # Not once more: that would cost a click twice the time, and a connection that was closed
+            # while nobody used it is opened anew in any case.
+            retry=Retry(NoBackoff(), 0),
         )
         self._tell = tell
         self._rest_seconds = rest_seconds

@@ -1,5 +1,6 @@
 """Memory before disk before Redis: what is kept comes back, and what is damaged does not."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -262,6 +263,30 @@ def test_without_redis_clicks_go_on_and_with_it_back_it_is_used_again(
             return tier.get("b") == b"3"
 
         eventually(works)
+
+
+def test_a_redis_that_hangs_costs_the_time_of_one_answer_and_then_nothing() -> None:
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        tier = RedisTier(f"redis://127.0.0.1:{silent.getsockname()[1]}", told.append, 60)
+        assert tier.get("a") is None
+        tier.put("a", b"1")
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert told == ["gone"]
+
+
+def test_a_connection_that_was_closed_while_nobody_used_it_costs_nothing(
+    redis: RedisServer,
+) -> None:
+    told: list[str] = []
+    tier = RedisTier(redis.url, told.append)
+    tier.put("a", b"1")
+    assert redis.client.client_kill_filter(_type="normal", skipme=True) >= 1
+    assert tier.get("a") == b"1"
+    assert told == []
 
 
 def test_a_redis_that_refuses_writes_is_still_read(redis: RedisServer) -> None:
