@@ -54,8 +54,8 @@ class RedisTier:
             url,
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
-            # Not once more: that would cost a click twice the time, and a connection that was closed
-            # while nobody used it is opened anew in any case.
+            # Not once more: that would cost a click twice the time, and a connection that was
+            # closed while nobody used it is opened anew in any case.
             retry=Retry(NoBackoff(), 0),
         )
         self._tell = tell
