@@ -1,17 +1,17 @@
 """Simulated labelers at work on both backends, and the proof that each got the masks of its image.
 
-All pictures are of one size and all labelers click at the same places, so that an answer is
-decided by nothing but the picture it is for. What the models say of each picture alone is found
-out beforehand; no two pictures have the same answer.
+All pictures are of one size and all labelers click in one of a few ways, so that an answer is
+decided by nothing but the way and the picture it is for. What the models say of each picture alone
+is found out beforehand; no two pictures, and no two ways, have the same answer.
 """
 
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import count, cycle, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,19 @@ from segmentation_backend.app import load_predictor as load_segmentation
 from segmentation_backend.settings import SegmentationSettings
 
 HEIGHT, WIDTH = 300, 200
-CLICKS: tuple[Point, ...] = ((50, 40, True), (50, 60, True), (4, 4, False))
+
+Clicks = tuple[Point, ...]
+
+WAYS: tuple[Clicks, ...] = (
+    ((50, 40, True), (50, 60, True), (4, 4, False)),
+    ((50, 30, True), (50, 70, True), (96, 4, False)),
+    ((50, 55, True), (50, 35, True), (4, 96, False)),
+    ((46, 48, True), (54, 62, True), (96, 96, False)),
+)
+"""Each picture is labeled in all of them before it is in the same again: a backend that remembers
+what it answered would else have nothing to do."""
+
+_STEPS: tuple[Clicks, ...] = ((), *(way[: n + 1] for way in WAYS for n in range(len(way))))
 SAME = 0.98
 """IoU of an answer with the one beforehand, should another number of threads have rounded it."""
 
@@ -51,10 +63,10 @@ Answer = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True)
 class Picture:
-    """An image, and what the models alone say of it: on opening, then after each click."""
+    """An image, and what the models alone say of it: by the clicks until then; none: on opening."""
 
     reference: str
-    answers: tuple[Answer, ...]
+    answers: Mapping[Clicks, Answer]
 
 
 @dataclass
@@ -86,12 +98,13 @@ def make_pictures(studio: Studio, folder: Path, number: int) -> list[Picture]:
     def usable() -> Any:
         for seed in count():
             reference = studio.upload(jpeg(seed, HEIGHT, WIDTH))
-            answers = (
-                _alone(segmentation, reference, ()),
-                *(_alone(sam, reference, CLICKS[: n + 1]) for n in range(len(CLICKS))),
-            )
-            if all(answers) and not seen & set(answers):
-                seen.update(answers)
+            answers = {
+                clicks: _alone(sam if clicks else segmentation, reference, clicks)
+                for clicks in _STEPS
+            }
+            different = set(answers.values())
+            if all(different) and len(different) == len(answers) and not seen & different:
+                seen.update(different)
                 yield Picture(reference, answers)
 
     return list(islice(usable(), number))
@@ -114,7 +127,7 @@ class Labelers:
     """People who open a task, click three times and submit, again and again.
 
     Args:
-        pictures: They take them in an order of their own.
+        pictures: They take them as they come, in each of the ways once, then all again.
         segmentation_url: Of the segmentation backend.
         sam_url: Of the sam backend.
         pause: Seconds between two deeds, at least and at most.
@@ -128,6 +141,9 @@ class Labelers:
         pause: tuple[float, float],
     ) -> None:
         self._pictures = pictures
+        work = list(product(pictures, WAYS))
+        random.Random(0).shuffle(work)
+        self._work: Iterator[tuple[Picture, Clicks]] = cycle(work)
         self._segmentation = f"{segmentation_url}/predict"
         self._sam = f"{sam_url}/predict"
         self._webhooks = [f"{segmentation_url}/webhook", f"{sam_url}/webhook"]
@@ -156,28 +172,34 @@ class Labelers:
                 notes.wrong.append(repr(error))
 
     def _one_task(self, client: httpx.Client, chance: random.Random, notes: Notes) -> None:
-        picture = chance.choice(self._pictures)
-        bodies = [clicked(picture.reference, CLICKS[: n + 1]) for n in range(len(CLICKS))]
-        steps = [("open", self._segmentation, opened(picture.reference))]
-        steps += [("first click", self._sam, bodies[0])]
-        steps += [("later click", self._sam, body) for body in bodies[1:]]
+        picture, way = next(self._work)
         regions: list[Any] = []
-        for number, (deed, url, body) in enumerate(steps):
-            prediction = _timed(client, deed, url, body, notes)["results"][0]
+        for number in range(len(way) + 1):
+            prediction = self._step(client, picture.reference, way[:number], notes)
             regions += prediction["result"]
-            self._check(picture, number, _answer(prediction), notes)
+            self._check(picture, way[:number], _answer(prediction), notes)
             self._end.wait(chance.uniform(*self._pause))
         for url in self._webhooks:
             _timed(client, "submit", url, submitted(picture.reference, regions), notes)
 
-    def _check(self, picture: Picture, step: int, answer: Answer, notes: Notes) -> None:
-        if answer == picture.answers[step]:
+    def _step(self, client: httpx.Client, reference: str, clicks: Clicks, notes: Notes) -> Json:
+        """The prediction on opening, or on the last of the clicks."""
+        if clicks:
+            deed = "later click" if clicks[1:] else "first click"
+            answer = _timed(client, deed, self._sam, clicked(reference, clicks), notes)
+        else:
+            answer = _timed(client, "open", self._segmentation, opened(reference), notes)
+        prediction: Json = answer["results"][0]
+        return prediction
+
+    def _check(self, picture: Picture, clicks: Clicks, answer: Answer, notes: Notes) -> None:
+        if answer == picture.answers[clicks]:
             return
-        likeness = [_likeness(answer, other.answers[step]) for other in self._pictures]
-        own = _likeness(answer, picture.answers[step])
+        likeness = [_likeness(answer, other.answers[clicks]) for other in self._pictures]
+        own = _likeness(answer, picture.answers[clicks])
         if own < SAME or own < max(likeness):
             notes.wrong.append(
-                f"{picture.reference} step {step}: IoU {own:.3f} with what the model says of it,"
+                f"{picture.reference} after {clicks}: IoU {own:.3f} with what the model says of it,"
                 f" {max(likeness):.3f} with what it says of another"
             )
 

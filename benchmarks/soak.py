@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from benchmarks.labelers import CLICKS, Labelers, Notes, Picture, make_pictures
+from benchmarks.labelers import WAYS, Labelers, Notes, Picture, make_pictures
 from benchmarks.measure import Figure, Spread
 from benchmarks.processes import MB, taken_by
 from benchmarks.studio import PATIENCE, Json, Studio, clicked, open_studio
@@ -81,7 +81,7 @@ def measure(folder: Path, minutes: float, results: Path) -> Iterator[Figure]:
         minutes: That the labelers work.
         results: Folder.
     """
-    with stand(folder) as both:
+    with stand(folder, CACHE_MB) as both:
         pictures = make_pictures(both.studio, folder / "alone", PICTURES)
         with watched(both) as samples:
             labelers = Labelers(pictures, both.segmentation.url, both.sam.url, PAUSE)
@@ -94,8 +94,13 @@ def measure(folder: Path, minutes: float, results: Path) -> Iterator[Figure]:
 
 
 @contextmanager
-def stand(folder: Path) -> Iterator[Stand]:
-    """Start both backends, wait until they are ready, end them afterwards."""
+def stand(folder: Path, cache_mb: int) -> Iterator[Stand]:
+    """Start both backends, wait until they are ready, end them afterwards.
+
+    Args:
+        folder: For their files.
+        cache_mb: The sam backend's memory for embeddings.
+    """
     places = [folder / "sam", folder / "segmentation"]
     for place in places:
         place.mkdir()
@@ -106,7 +111,7 @@ def stand(folder: Path) -> Iterator[Stand]:
                 "sam_backend",
                 places[0],
                 LABEL_STUDIO_URL=studio.url,
-                EMBEDDING_CACHE_MB=str(CACHE_MB),
+                EMBEDDING_CACHE_MB=str(cache_mb),
             )
         )
         segmentation = stack.enter_context(
@@ -143,7 +148,7 @@ def watched(both: Stand) -> Iterator[list[Sample]]:
 
 def burst(backend: Backend, pictures: Sequence[Picture]) -> Burst:
     """Click 200 times at the same moment."""
-    bodies = [clicked(pictures[n % len(pictures)].reference, CLICKS[:1]) for n in range(BURST)]
+    bodies = [clicked(pictures[n % len(pictures)].reference, WAYS[0][:1]) for n in range(BURST)]
     gate = threading.Barrier(BURST)
     limits = httpx.Limits(max_connections=BURST)
     started = time.monotonic()

@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import soak
 from benchmarks.labelers import Labelers, make_pictures
+from tests.asking import total
+from tests.waiting import eventually
 
-PICTURES = 24
-SECONDS = 25
+pytestmark = pytest.mark.timeout(600)
+
+PICTURES = 16
+CACHE_MB = 1
+"""For embeddings: a third of them, so that they come and go."""
+
+SECONDS = 60
 GROWTH_MB = 150
 """That is, caches and threads of the first seconds; a leak of a picture each would be above."""
 
@@ -14,13 +23,19 @@ GROWTH_MB = 150
 def test_nine_labelers_get_the_masks_of_their_own_images_and_a_burst_gets_503(
     tmp_path: Path,
 ) -> None:
-    with soak.stand(tmp_path) as both:
+    with soak.stand(tmp_path, CACHE_MB) as both:
         pictures = make_pictures(both.studio, tmp_path / "alone", PICTURES)
         labelers = Labelers(pictures, both.segmentation.url, both.sam.url, pause=(0, 0))
         with soak.watched(both) as samples:
             notes = labelers.work(soak.PEOPLE, SECONDS)
         assert notes.wrong == []
         assert notes.tasks >= soak.PEOPLE
+        assert total(both.sam.url, "segstudio_embeddings_total", source="disk") > 0
+        opened = len(notes.seconds["open"])
+        relayed = "segstudio_relayed_tasks_total"
+        eventually(lambda: total(both.segmentation.url, relayed) == opened, 60)
+        assert total(both.segmentation.url, relayed, outcome="sent") == opened
+        eventually(lambda: total(both.sam.url, "segstudio_prewarm_tasks_total") == opened, 60)
 
         found = soak.burst(both.sam, pictures)
         assert found.other == ()
