@@ -162,7 +162,10 @@ def _addresses(label_studio: LabelStudio, pair: Pair) -> Check:
             label_studio.call("POST", "/api/ml", json={"url": url})
         except LabelStudioError as error:
             if error.status == httpx.codes.FORBIDDEN:
-                fix = "start Label Studio with ML_BLOCK_LOCAL_IP=false"
+                fix = (
+                    "start Label Studio with USE_DEFAULT_BANNED_SUBNETS=false "
+                    "USER_ADDITIONAL_BANNED_SUBNETS=169.254.0.0/16"
+                )
                 return Check(what, "bad", f"Label Studio refuses {url}", fix)
             if error.status != httpx.codes.BAD_REQUEST:
                 return _bad(what, error)

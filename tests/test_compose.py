@@ -1,6 +1,8 @@
 """The compose files and Dockerfiles, as far as they tell without Docker; see tests/containers."""
 
+import ast
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,11 @@ SETTINGS: dict[str, type[BackendSettings]] = {
     "segmentation": SegmentationSettings,
     "sam": SamSettings,
 }
+BANNED_SUBNETS = ("USE_DEFAULT_BANNED_SUBNETS", "USER_ADDITIONAL_BANNED_SUBNETS")
+PRIVATE = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
+    *("127.0.0.0/8", "::1/128"),  # in a container nobody but Label Studio itself
+)
 
 # Fixed by the image, or not for containers.
 FIXED = {
@@ -106,6 +113,31 @@ def test_what_a_backend_can_be_told_reaches_its_container(name: str) -> None:
 def test_label_studio_is_set_up_as_make_up_does_it() -> None:
     environment = base()["label-studio"]["environment"]
     assert programs._LABEL_STUDIO.items() <= environment.items()
+
+
+def test_label_studio_asks_no_reserved_address_but_those_where_backends_are() -> None:
+    environment = base()["label-studio"]["environment"]
+    switched = {name for name in environment if re.search("SSRF|BLOCK_LOCAL|BANNED", name)}
+    assert switched == {f"LABEL_STUDIO_{name}" for name in BANNED_SUBNETS}, "the guard is on"
+    own = [ip_network(each) for each in label_studios_own_banned_subnets()]
+    ours = [ip_network(each) for each in programs._BANNED_SUBNETS]
+    let_through = {each for each in own if not any(is_in(each, other) for other in ours)}
+    assert let_through == {ip_network(each) for each in PRIVATE}
+
+
+def is_in(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    return network.version == other.version and (
+        network.network_address in other and network.prefixlen >= other.prefixlen
+    )
+
+
+def label_studios_own_banned_subnets() -> list[str]:
+    (path,) = (ROOT / ".venv-label-studio").glob(
+        "lib/*/site-packages/label_studio/core/utils/io.py"
+    )
+    (listed,) = re.findall(r"default_banned_subnets = (\[.+?\n    \])", path.read_text(), re.DOTALL)
+    found: list[str] = ast.literal_eval(listed)
+    return found
 
 
 def test_opened_tasks_are_passed_on_to_sam_or_to_what_stands_before_many_of_it() -> None:

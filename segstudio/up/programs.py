@@ -13,10 +13,19 @@ ADDRESS = "127.0.0.1"
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "STORAGE_EMULATOR_HOST")
 
+# Label Studio's own list of addresses that it asks nothing of, less loopback and private networks:
+# there are the backends, and it refuses to connect one whose webhook would be refused. Clouds'
+# metadata servers stay out of reach.
+_BANNED_SUBNETS = (
+    *("0.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24"),
+    *("192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+    *("::/128", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/32", "100::/64", "2001::/23"),
+    *("2001:db8::/32", "2002::/16", "fd00:ec2::/32", "fe80::/10", "ff00::/8"),
+)
+
 _LABEL_STUDIO = {
-    # Without these two it refuses to talk to backends on this machine.
-    "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false",
-    "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",
+    "LABEL_STUDIO_USE_DEFAULT_BANNED_SUBNETS": "false",
+    "LABEL_STUDIO_USER_ADDITIONAL_BANNED_SUBNETS": ",".join(_BANNED_SUBNETS),
     # The token that is made here is a legacy one; it needs no exchange and does not expire.
     "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
     "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",

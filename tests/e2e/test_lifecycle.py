@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml_backend.errors import LabelStudioError
 from tests.e2e.studio import Studio
 from tests.processes import free_port
 from tests.waiting import alive, descendants
@@ -67,6 +68,12 @@ def test_a_start_on_other_ports_with_a_new_photograph_adds_that_one_alone(studio
     assert [connection.url for connection in connections] == backend_urls(studio)
     assert [connection.interactive for connection in connections] == [False, True]
     assert webhook_urls(studio) == sorted(f"{url}/webhook" for url in backend_urls(studio))
+
+
+def test_nobody_has_label_studio_fetch_from_a_clouds_metadata_server(studio: Studio) -> None:
+    url = {"url": "http://169.254.169.254/latest/meta-data/tasks.json"}
+    with studio.api() as api, pytest.raises(LabelStudioError, match="reserved network address"):
+        api.call("POST", f"/api/projects/{studio.project}/import", data=url)
 
 
 def test_no_secret_is_in_a_log_or_readable_by_others(studio: Studio) -> None:

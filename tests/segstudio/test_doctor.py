@@ -78,7 +78,7 @@ def test_a_refused_private_address_is_told_with_the_variable_that_allows_it(
     found = checks(run)
     assert found["token"][:2] == ("ok", "legacy token of anna@example.org")
     assert found["private addresses"][0] == "bad"
-    assert "ML_BLOCK_LOCAL_IP=false" in found["private addresses"][2]
+    assert "USE_DEFAULT_BANNED_SUBNETS=false" in found["private addresses"][2]
 
 
 def test_the_table_shows_green_and_red(
