@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,6 @@ PRIVATE = (
 FIXED = {
     "host",
     "port",
-    "models_dir",
     "image_cache_dir",
     "local_files_document_root",
     "embedding_disk_dir",
@@ -220,6 +220,33 @@ def test_an_image_is_small_in_rights_and_says_what_it_is(path: Path) -> None:
         re.findall(r"org\.opencontainers\.image\.(\w+)=", text)
     )
     assert "apt-get" not in text, "nothing but Python's own base and wheels"
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_a_build_ends_where_weights_to_bake_in_cannot_be_had(path: Path, tmp_path: Path) -> None:
+    (command,) = re.findall(r"^RUN (.*\$BAKE_WEIGHTS.*)$", path.read_text(), re.MULTILINE)
+    (tmp_path / "python").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\ntest "$5" != bad\n')
+    (tmp_path / "python").chmod(0o755)
+
+    def build(names: str) -> bool:
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "BAKE_WEIGHTS": names}
+        return subprocess.run(["sh", "-c", command], env=environment).returncode == 0
+
+    assert build("")
+    assert build("good better")
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        f"-m segstudio models pull {name}" for name in ("good", "better")
+    ]
+    assert not build("bad good")
+
+
+def test_no_volume_hides_the_weights_that_are_baked_in() -> None:
+    (baked,) = re.findall(r"\bMODELS_DIR=(\S+)", DOCKERFILES[0].read_text())
+    for name in ("models", *SETTINGS):
+        targets = [volume.split(":")[1] for volume in base()[name]["volumes"]]
+        assert base()[name]["environment"]["MODELS_DIR"] in targets
+        assert not any(Path(baked).is_relative_to(target) for target in targets)
+    assert f'Path("{baked}")' in (ROOT / "segstudio" / "commands" / "stack.py").read_text()
 
 
 def test_images_with_another_torch_lack_torch_and_cuda_and_nothing_else() -> None:

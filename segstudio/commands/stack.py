@@ -47,11 +47,15 @@ def make(
 def models(
     named: Annotated[list[str], typer.Argument(help="As in SEGMENTATION_MODEL and SAM_MODEL.")],
     models_dir: Annotated[Path, typer.Option(envvar="MODELS_DIR", help="Where weights go.")],
+    baked: Annotated[
+        Path, typer.Option(help="Where BAKE_WEIGHTS put them when the image was built.")
+    ] = Path("/opt/models"),
 ) -> None:
-    """Pull the weights of the models that are named, or say why that cannot be."""
-    from segstudio.stack.weights import pull_named
+    """Link the weights that the image has, pull those that are named, or say why that cannot be."""
+    from segstudio.stack.weights import link_baked, pull_named
 
     with reporting(as_json=False) as report:
+        link_baked(baked, models_dir, report.say)
         pull_named(set(named), models_dir, report.say)
 
 

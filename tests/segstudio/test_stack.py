@@ -1,5 +1,6 @@
 """What docker-compose.yml runs once on each start; tests/containers has it in containers."""
 
+import shutil
 import ssl
 import stat
 import threading
@@ -127,6 +128,34 @@ def test_weights_that_cannot_be_had_are_told_and_no_error(
     pull_named({"vit_b", "auto"}, tmp_path, told.append)
     assert told[-1].startswith("vit_b cannot be had, the embedded network serves instead")
     assert gone.sha256 in told[-1], "how to place it by hand"
+
+
+def test_weights_of_the_image_are_linked_where_the_volume_lacks_them(tmp_path: Path) -> None:
+    old, image, volume = (tmp_path / name for name in ("old", "image", "volume"))
+    (small,) = (each for each in KNOWN_WEIGHTS if each.name == "sam2.1_tiny")
+    for folder in (old, image):
+        for file in small.files:
+            (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file.path).write_text(f"of the {folder.name} image")
+    own = volume / small.files[0].path
+    own.parent.mkdir(parents=True)
+    own.write_text("of the volume")
+    (volume / small.files[1].path).symlink_to(tmp_path / "gone" / "since")
+
+    def start(baked: Path) -> str:
+        words = ["stack", "models", "auto", "--models-dir", str(volume), "--baked", str(baked)]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert start(image) == "sam2.1_tiny is in the image; licence: Apache-2.0\n"
+    assert own.read_text() == "of the volume"
+    assert {(volume / file.path).read_text() for file in small.files[1:]} == {"of the image image"}
+    assert start(image) == start(tmp_path / "none") == ""
+    shutil.rmtree(image)
+    assert set(small.missing(volume)) == set(small.files[1:]), "an image without them came"
+    start(old)
+    assert not small.missing(volume)
 
 
 def test_models_that_need_no_weights_ask_nobody(tmp_path: Path) -> None:
