@@ -85,8 +85,14 @@ def test_who_cannot_wait_any_longer_is_told_and_the_embedding_is_there_the_next_
     model = FillModel()
     model.may_embed.clear()
     embeddings = Embeddings(model, Store(1 << 20))
+
+    class OnceBegun(Deadline):
+        def remaining(self) -> float:
+            wait_until(lambda: bool(model.embedded))
+            return 0.01
+
     with pytest.raises(BudgetError, match="ask again"):
-        embeddings.get(key("a"), lambda: SCENE, Deadline.after(0.05))
+        embeddings.get(key("a"), lambda: SCENE, OnceBegun(0))
     model.may_embed.set()
     assert np.array_equal(embeddings.get(key("a"), lambda: SCENE, soon()).tensors["image"], SCENE)
     assert len(model.embedded) == 1
