@@ -28,14 +28,18 @@ class BackendSettings(BaseSettings):
         7070, ge=1, le=65535, description="Port to listen on; the sam backend's is 9090"
     )
     workers: int = Field(1, ge=1, description="Processes; each loads the model")
-    threads: int = Field(0, ge=0, description="Compute threads of a process; 0: the CPU quota")
+    threads: int = Field(
+        0, ge=0, description="Compute threads of a process; 0: its part of the CPU quota, the most"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level that is logged"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs")
     models_dir: Path = Field(Path("models"), description="Folder with the big models' weights")
     model_fallback: bool = Field(
-        False, description="Serve the embedded model where the named one cannot be had"
+        False,
+        description="Serve the embedded model where the named one cannot be had; "
+        "docker compose: True unless this says otherwise",
     )
 
     label_studio_url: str | None = Field(
@@ -98,9 +102,9 @@ class BackendSettings(BaseSettings):
 
     @property
     def compute_threads(self) -> int:
-        """``threads``, or what the CPU quota leaves each worker; never more than the quota."""
-        cpus = available_cpus()
-        return min(self.threads, cpus) if self.threads else max(cpus // self.workers, 1)
+        """``threads``, at most what the CPU quota leaves each worker; 0: all of that."""
+        most = max(available_cpus() // self.workers, 1)
+        return min(self.threads, most) if self.threads else most
 
     @property
     def image_settings(self) -> ImageSettings:

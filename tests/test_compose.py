@@ -49,6 +49,9 @@ FIXED = {
     "embedding_disk_dir",
     "redis_url",
 }
+# Of the stack's own parts to each other.
+CONSTANT = {"MODELS_DIR", "LABEL_STUDIO_URL", "SECRETS_DIR", "SAM_PREWARM_URL"}
+OTHER_DEFAULT = {"MODEL_FALLBACK": "true"}
 FROM_SECRETS = {"label_studio_api_key"}
 
 
@@ -88,8 +91,21 @@ def test_every_variable_is_documented_with_the_default_that_it_has() -> None:
     fields = {name: field for kind in kinds for name, field in kind.model_fields.items()}
     for path in FILES:
         for name, default in re.findall(r"\$\{([A-Z_]+):-([^${}]*)", path.read_text()):
-            documented = fields[name.lower()].default
+            documented = OTHER_DEFAULT.get(name, fields[name.lower()].default)
             assert documented is None or str(documented) == default, f"{path.name}: {name}"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_each_setting_of_a_backend_can_be_changed_but_those_that_tie_the_stack_together(
+    name: str,
+) -> None:
+    environment: dict[str, str | None] = base()[name]["environment"]
+    constant = {
+        variable
+        for variable, value in environment.items()
+        if value is not None and not value.startswith(f"${{{variable}:-")
+    }
+    assert constant == CONSTANT & set(environment)
 
 
 def test_every_documented_variable_of_docker_is_used() -> None:

@@ -26,6 +26,9 @@ SECTIONS: dict[str, type[BaseSettings]] = {
     "sam backend": SamSettings,
 }
 
+VARYING = {"PORT", "MODEL_FALLBACK"}
+"""Whose default depends on what reads it: a copy of the example must not set it."""
+
 
 def settings() -> list[tuple[str, str, str, str]]:
     """Section, variable, default and help; what several sections share stands once."""
@@ -62,7 +65,7 @@ def env_example() -> str:
         if row_section != section:
             section = row_section
             lines += ["", f"# --- {section} ---"]
-        lines += [f"# {text}", f"{name}={default}" if name != "PORT" else f"# {name}={default}"]
+        lines += [f"# {text}", f"# {name}={default}" if name in VARYING else f"{name}={default}"]
     return "\n".join(lines) + "\n"
 
 
