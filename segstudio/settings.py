@@ -52,7 +52,9 @@ class ComposeSettings(PlaceSettings):
     )
     segstudio_version: str = Field("latest", description="Tag of the two images that are built")
     torch_index_url: str | None = Field(
-        None, description="Index to take torch from when building; unset: PyPI's, with CUDA"
+        None,
+        description="Index of CPU wheels to take torch from when building, such as "
+        "https://download.pytorch.org/whl/cpu; unset: PyPI's, with CUDA",
     )
     bake_weights: str | None = Field(
         None, description="Big models to put into the images when building, with spaces between"
