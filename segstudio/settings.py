@@ -85,7 +85,11 @@ class ComposeSettings(PlaceSettings):
         description="docker-compose.team.yml: folder (./…) with fullchain.pem and privkey.pem; "
         "unset: a self-signed certificate",
     )
-    sam_replicas: int = Field(3, description="docker-compose.scale.yml: how many sam backends")
+    sam_replicas: int = Field(
+        3,
+        description="docker-compose.scale.yml: how many sam backends; "
+        "with docker-compose.gpu.yml all are on SAM_GPU, each with a model in its memory",
+    )
     redis_memory: str = Field(
         "1gb", description="docker-compose.scale.yml: room for shared embeddings"
     )
