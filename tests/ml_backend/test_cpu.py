@@ -67,8 +67,11 @@ def test_without_control_groups_the_processors_of_the_machine_count(tmp_path: Pa
     assert available_cpus(tmp_path, tmp_path / "none") == 16
 
 
-@pytest.mark.parametrize(("threads", "workers", "expected"), [(0, 2, 2), (3, 2, 3), (99, 1, 4)])
-def test_threads_are_never_more_than_the_quota(
+@pytest.mark.parametrize(
+    ("threads", "workers", "expected"),
+    [(0, 1, 4), (0, 2, 2), (1, 2, 1), (3, 2, 2), (0, 3, 1), (99, 1, 4), (99, 8, 1)],
+)
+def test_the_workers_threads_are_together_never_more_than_the_quota(
     monkeypatch: pytest.MonkeyPatch, threads: int, workers: int, expected: int
 ) -> None:
     monkeypatch.setattr("ml_backend.settings.available_cpus", lambda: 4)
