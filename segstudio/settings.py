@@ -82,8 +82,8 @@ class ComposeSettings(PlaceSettings):
     )
     tls_dir: str | None = Field(
         None,
-        description="docker-compose.team.yml: folder (./…) with fullchain.pem and privkey.pem; "
-        "unset: a self-signed certificate",
+        description="docker-compose.team.yml: folder with fullchain.pem and privkey.pem, "
+        "beginning with / or ./; unset: a self-signed certificate",
     )
     sam_replicas: int = Field(
         3,

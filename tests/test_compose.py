@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,14 @@ def test_no_volume_hides_the_weights_that_are_baked_in() -> None:
         assert base()[name]["environment"]["MODELS_DIR"] in targets
         assert not any(Path(baked).is_relative_to(target) for target in targets)
     assert f'Path("{baked}")' in (ROOT / "segstudio" / "commands" / "stack.py").read_text()
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_an_image_without_a_tag_of_its_own_says_the_version_of_the_package(path: Path) -> None:
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"org.opencontainers.image.version=${{VERSION:-{package}}} " in path.read_text()
+    arguments = read(ROOT / "docker-compose.yml")["x-build"]["args"]
+    assert arguments["VERSION"] == "${SEGSTUDIO_VERSION-}", "empty, where it is not set"
 
 
 def test_images_with_another_torch_lack_torch_and_cuda_and_nothing_else() -> None:
