@@ -1,12 +1,13 @@
 """Which Label Studio the commands work on: the one that is named, else that of ``make up``."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ml_backend.errors import SettingsError
 from segstudio.backends import Login, Pair
 from segstudio.label_studio import LabelStudio
 from segstudio.settings import ProjectSettings
-from segstudio.up.programs import ADDRESS, label_studio_url
+from segstudio.up.programs import ADDRESS, image_cache, label_studio_url
 from segstudio.up.state import has_state, read_state
 
 _HINT = (
@@ -47,6 +48,15 @@ def find_access(settings: ProjectSettings) -> Access:
         raise SettingsError("no Label Studio is known", _HINT)
     state = read_state(settings.state_dir)
     return Access(label_studio_url(settings), state.token, state.project)
+
+
+def settings_of_its_backends(settings: ProjectSettings) -> dict[str, Path]:
+    """Settings of the backends beside that Label Studio, as far as ``make up`` makes them."""
+    if settings.label_studio_url or settings.label_studio_api_key:
+        return {}
+    if not has_state(settings.state_dir):
+        return {}
+    return {"image_cache_dir": image_cache(settings.state_dir.absolute())}
 
 
 def open_label_studio(settings: ProjectSettings) -> LabelStudio:

@@ -63,8 +63,9 @@ class LabelStudio(Source):
                 f"{describe(reference)} is in Label Studio, whose address is not known",
                 "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
             )
-        if UPLOAD.fullmatch(path):  # each upload gets a name of its own
-            return Location(str(url), math.inf, partial(self._fetch, url), str(url))
+        if UPLOAD.fullmatch(path):
+            # Each upload gets a name of its own, the same at all addresses of Label Studio.
+            return Location(str(url), math.inf, partial(self._fetch, url), f"label-studio:{path}")
         lifetime = self._settings.mutable_cache_seconds
         return Location(str(url), lifetime, partial(self._fetch, url))
 

@@ -69,7 +69,7 @@ def backend_settings(**changes: object) -> "SegmentationSettings":
     return settings.model_copy(update={"image_cache_mb": 0, **changes})
 
 
-def sam_settings() -> "SamSettings":
+def sam_settings(**changes: object) -> "SamSettings":
     """The sam backend's settings, as this machine's environment has them.
 
     Raises:
@@ -77,7 +77,7 @@ def sam_settings() -> "SamSettings":
     """
     from sam_backend.settings import SamSettings
 
-    return read_settings(SamSettings)
+    return read_settings(SamSettings).model_copy(update=changes)
 
 
 def load_model(settings: "SegmentationSettings") -> "GarmentModel":

@@ -87,14 +87,17 @@ def predict(
         from segstudio.bulk import cluster
         from segstudio.bulk.pipeline import Pipeline
         from segstudio.bulk.worker import sam_settings
+        from segstudio.projects import settings_of_its_backends
+        from segstudio.settings import ProjectSettings
 
+        joined = settings_of_its_backends(read_settings(ProjectSettings))
         work = order.open(stack, retry_seconds)
         stack.enter_context(cluster.joined(ray_address))
         pipeline = Pipeline(
             work.settings,
             work.label_config,
             cluster.plan_pool(workers, models=2 if embed else 1),
-            sam=sam_settings() if embed else None,
+            sam=sam_settings(**joined) if embed else None,
         )
         run = _Run.plan(report, pipeline, work, retry_failed, limit)
         if dry_run:

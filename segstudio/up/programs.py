@@ -91,10 +91,15 @@ def joined_to(settings: UpSettings, folder: Path, state: State) -> dict[str, str
     return {
         "LABEL_STUDIO_URL": label_studio_url(settings),
         "LABEL_STUDIO_API_KEY": state.token,
-        "IMAGE_CACHE_DIR": str(folder / "image-cache"),
+        "IMAGE_CACHE_DIR": str(image_cache(folder)),
         "BASIC_AUTH_USER": "",
         "BASIC_AUTH_PASS": "",
     }
+
+
+def image_cache(folder: Path) -> Path:
+    """Where the backends of ``segstudio up`` keep fetched images, below its folder."""
+    return folder / "image-cache"
 
 
 def _backend(name: str, port: int, variables: Mapping[str, str]) -> Program:

@@ -56,6 +56,15 @@ def test_an_upload_is_kept_for_ever_and_a_web_image_for_a_while(
         assert len(server.requests) == requests
 
 
+def test_an_upload_is_the_same_image_at_every_address_of_label_studio(make: Source) -> None:
+    bases = ("http://localhost:8080", "http://127.0.0.1:8080/", "http://label-studio:8080/ls")
+    known = [make(label_studio_url=base).identify(UPLOAD) for base in bases]
+    known.append(make(label_studio_url=bases[0]).identify(bases[0] + UPLOAD))
+    assert len(set(known)) == 1
+    others = {make(label_studio_url=bases[0]).identify(f"{UPLOAD}{n}") for n in range(3)}
+    assert len(others | {known[0], None}) == 5
+
+
 def test_a_name_with_a_hash_stands_for_the_content_unless_a_query_may_change_it(
     make: Source, web: str, server: Server
 ) -> None:
