@@ -15,8 +15,8 @@ import pytest
 from ml_backend.errors import LabelConfigError
 from segstudio.bulk.pipeline import Pipeline
 from tests.bulk import models, serial
-from tests.bulk.conftest import ROOT, Ray
 from tests.bulk.pictures import fill
+from tests.ray_cluster import Ray
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(900)
@@ -64,7 +64,7 @@ def test_a_driver_that_is_killed_and_run_again_loses_and_doubles_nothing(
     folder, out = tmp_path / "pictures", tmp_path / "out"
     names = fill(folder, 300, broken=(7,))
     words = [sys.executable, "-m", "tests.bulk.serial", str(folder), str(out), joined.address]
-    driver = subprocess.Popen(words, cwd=ROOT)
+    driver = subprocess.Popen(words)
     eventually(lambda: list(out.glob("shards/*.jsonl")) or driver.poll() is not None, seconds=120)
     driver.kill()
     assert driver.wait(10) == -signal.SIGKILL

@@ -13,7 +13,7 @@ import pytest
 
 from segstudio.figures import draw_figure
 from segstudio.gcs import GoogleSettings, connect
-from tests.bulk.conftest import Ray
+from tests.ray_cluster import Ray
 from tests.segstudio.conftest import Run, records
 from tests.segstudio.gcs_server import GcsServer
 

@@ -1,19 +1,24 @@
-"""``segstudio predict`` with a real Label Studio, and a Ray that it starts and ends itself."""
+"""``segstudio predict`` with a real Label Studio and a real Ray."""
 
 import csv
 import hashlib
 import json
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import google_crc32c
+import httpx
 import pytest
 
 from segstudio.figures import Figure
-from segstudio.label_studio import LabelStudio
+from segstudio.label_studio import LabelStudio, NewProject, NewTask
+from segstudio.templates import read_template
+from tests.asking import click, jpeg, total
 from tests.e2e.studio import Studio
+from tests.ray_cluster import ENVIRONMENT, Ray, running_ray
 from tests.segstudio.conftest import Run, records
 from tests.segstudio.gcs_server import GcsServer
 
@@ -22,10 +27,16 @@ pytestmark = pytest.mark.timeout(900)
 TITLE = "Predicted beforehand"
 
 
+@pytest.fixture(scope="module")
+def ray(studio: Studio) -> Iterator[Ray]:
+    with running_ray(**studio.variables) as ray:
+        yield ray
+
+
 @pytest.fixture(autouse=True)
-def quiet_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+def on_ray(ray: Ray, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENVIRONMENT, "RAY_ADDRESS": ray.address}.items():
+        monkeypatch.setenv(name, value)
 
 
 def predictions(api: LabelStudio, project: int) -> Counter[tuple[int, str]]:
@@ -87,3 +98,28 @@ def _results(api: LabelStudio, project: int) -> list[str]:
     found = api.call("GET", "/api/predictions", params={"project": project})
     regions = [[{**region, "id": ""} for region in each["result"]] for each in found]
     return sorted(json.dumps(each, sort_keys=True) for each in regions)
+
+
+def test_an_embedding_made_beforehand_answers_the_first_click_of_a_running_backend(
+    run: Run, studio: Studio, tmp_path: Path
+) -> None:
+    (tmp_path / "new.jpg").write_bytes(jpeg(seed=77, height=240, width=160))
+    with studio.api() as api:
+        project = api.create_project(NewProject(f"{TITLE} 3", read_template("runway_fashion")))
+        (upload,) = api.upload(project, [("new.jpg", tmp_path / "new.jpg")])
+        api.create_tasks(project, [NewTask({"image": upload}, {})])
+    told = records(run("predict", "--project", project, "--embed", "--json"))[-1]
+    assert (told["predicted"], told["failed"]) == (1, 0)
+
+    sam = f"http://127.0.0.1:{studio.ports['SAM_PORT']}"
+    before = _embeddings(sam)
+    answer = httpx.post(f"{sam}/predict", json=click(upload), timeout=100).raise_for_status()
+    assert answer.json()["results"][0]["result"]
+    assert _embeddings(sam) == before + Counter(disk=1)
+
+
+def _embeddings(sam: str) -> Counter[str]:
+    """Where the backend has had embeddings from, so far."""
+    sources = ("memory", "disk", "model")
+    found = {name: total(sam, "segstudio_embeddings_total", source=name) for name in sources}
+    return Counter({name: int(value) for name, value in found.items()})
