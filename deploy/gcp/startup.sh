@@ -34,14 +34,16 @@ authorization() {
 
 google() { get --header @<(authorization) "$@"; }
 
-# Prints the newest version of a secret; nothing where there is none yet.
+# Prints the newest version of a secret; nothing where there is none yet. Of an answer that is an error, curl gives the
+# status alone: the body of a failed try would else stand before the secret that the next try brings.
 read_secret() { # projects/…/secrets/…
   local answer status
-  answer=$(google --no-fail --write-out '\n%{http_code}' "$SECRETS/$1/versions/latest:access")
+  answer=$(google --no-show-error --write-out '\n%{http_code}' "$SECRETS/$1/versions/latest:access") || true
   status=${answer##*$'\n'}
   case $status in
     200) jq -r .payload.data <<<"${answer%$'\n'*}" | base64 --decode ;;
     404) ;;
+    000) fail "Secret Manager does not answer" "is there a way to the internet?" ;;
     *) fail "Secret Manager answers $status for $1" "may the machine's service account read it?" ;;
   esac
 }

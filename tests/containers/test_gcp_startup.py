@@ -270,6 +270,16 @@ def test_a_key_reaches_the_containers_at_the_next_boot_and_nothing_else(machine:
         assert machine.run(f"grep -rlF -- '{secret}' /opt /root /tmp /var/log || true") == ""
 
 
+def test_a_secret_manager_that_is_busy_is_asked_again_and_the_key_is_whole(
+    machine: Machine,
+) -> None:
+    before = machine.environment("segmentation")
+    machine.cloud.write("busy/credentials", b"")
+    assert machine.boot().returncode == 0
+    assert not (machine.cloud.folder / "busy" / "credentials").exists(), "it was asked"
+    assert machine.environment("segmentation") == before
+
+
 def test_a_new_release_takes_the_place_of_the_old_one(machine: Machine) -> None:
     sha256 = machine.cloud.release("second")
     assert machine.boot().returncode == 0

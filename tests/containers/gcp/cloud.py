@@ -1,7 +1,8 @@
 """As much of Google Cloud as the startup script asks for, from a folder; runs inside the machine.
 
 The folder: ``attributes/NAME`` are the machine's metadata, ``objects/BUCKET/NAME`` what lies in
-buckets, ``secrets/NAME/VERSION`` the secrets, ``refused/NAME`` names those not to be read.
+buckets, ``secrets/NAME/VERSION`` the secrets, ``refused/NAME`` names those not to be read,
+``busy/NAME`` those that cannot be read the next time.
 """
 
 import base64
@@ -55,6 +56,9 @@ class Google(Metadata):
         folder = FOLDER / "secrets" / Path(name).name
         if (FOLDER / "refused" / folder.name).exists():
             return self.answer(403, b"{}")
+        if (busy := FOLDER / "busy" / folder.name).exists():
+            busy.unlink()
+            return self.answer(503, b'{"error": {"status": "UNAVAILABLE"}}')
         if not (versions := sorted(folder.iterdir())):
             return self.answer(404, b"{}")
         data = base64.b64encode(versions[-1].read_bytes()).decode()
