@@ -163,7 +163,7 @@ def test_who_is_told_to_stop_answers_the_request_at_work_first(
         held.release.set()
         (result,) = waiting.result(timeout=60).raise_for_status().json()["results"]
         stopping.result(timeout=60)
-        assert time.monotonic() - started < 40
+        assert time.monotonic() - started < 32
     assert result["result"]
     (state,) = (each["State"] for each in stack.inspect("segmentation", "--all"))
     assert state["ExitCode"] == 0
@@ -190,7 +190,14 @@ def test_stopped_and_started_again_nothing_is_lost_and_nothing_comes_twice(stack
         assert work(api, stack) == before
 
 
-def test_an_upgrade_replaces_every_container_and_keeps_the_data(stack: Stack) -> None:
+def test_images_of_another_tag_replace_every_container_and_find_all_data_in_the_volumes(
+    stack: Stack,
+) -> None:
+    """What an upgrade does to containers, with the same code in both images.
+
+    So nothing that matters lives outside of the volumes. That a release reads what an older one
+    wrote is for the release to test that changes it.
+    """
     login = stack.login
     with stack.client() as api:
         before = work(api, stack)
