@@ -14,9 +14,9 @@ from ml_backend.predictor import image_reference
 from ml_backend.prompts import Context
 from ml_backend.regions import mask_regions
 from sam_backend.embeddings import EmbeddingKey, Embeddings, EmbeddingStore
-from sam_backend.models.base import Embedding, PromptableModel
+from sam_backend.models.base import Embedding, Mask, PromptableModel
 from sam_backend.objects import prompted_objects
-from sam_backend.refinement import Found, Refiner
+from sam_backend.refinement import Refiner
 from sam_backend.targets import check_tools, find_target, prompted_images
 
 Prewarmed = Literal["made", "kept"]
@@ -132,7 +132,7 @@ class SamPredictor:
             model_version=self._version,
         )
 
-    def _segment(self, reference: str, context: Context, deadline: Deadline) -> Found:
+    def _segment(self, reference: str, context: Context, deadline: Deadline) -> Mask:
         """All that the labeler showed."""
         key, embedding = self._embedding(reference, deadline)
         objects = prompted_objects(context, embedding.height, embedding.width)

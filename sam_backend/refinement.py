@@ -1,7 +1,10 @@
 """Clicks build on each other: a mask is refined from the mask of the clicks before."""
 
+import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,25 +21,40 @@ So the work is bounded, however many clicks. On drawn figures with the embedded 
 clicks ended at IoU 0.884 this way, and at 0.891 when each built on the one before.
 """
 
-_MASK_BYTES = 64 << 20
+_KEPT_BYTES = 128 << 20
+_NO_LOGITS = np.zeros((0, 0), np.float16)
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What all prompts of a labeler show together.
+class _Kept:
+    """A mask in little: those of many labelers fit, however large their photographs.
 
     Attributes:
-        pixels: (H, W) bool at the original image's size.
-        score: The least of the objects'.
+        bits: The pixels, a bit each and deflated: some 100 kB of 12 megapixels.
+        shape: Of the pixels.
+        score: As of ``Mask``.
+        logits: As of ``Mask``.
     """
 
-    pixels: npt.NDArray[np.bool_]
+    bits: bytes
+    shape: tuple[int, ...]
     score: float
+    logits: npt.NDArray[np.float16 | np.float32]
+
+    @classmethod
+    def of(cls, mask: Mask) -> Self:
+        bits = zlib.compress(np.packbits(mask.pixels).tobytes(), level=1)
+        # Copied, for what a model gives may be a view of something larger.
+        return cls(bits, mask.pixels.shape, mask.score, mask.logits.copy())
 
     @property
     def nbytes(self) -> int:
-        """Size in bytes."""
-        return self.pixels.nbytes
+        return len(self.bits) + self.logits.nbytes
+
+    def mask(self) -> Mask:
+        packed = np.frombuffer(zlib.decompress(self.bits), np.uint8)
+        pixels = np.unpackbits(packed, count=math.prod(self.shape)).view(np.bool_)
+        return Mask(pixels.reshape(self.shape), self.score, self.logits)
 
 
 class Refiner:
@@ -48,9 +66,8 @@ class Refiner:
 
     def __init__(self, model: PromptableModel) -> None:
         self._model = model
-        self._masks: LruCache[tuple[EmbeddingKey, Prompts], Mask] = LruCache(_MASK_BYTES)
-        self._found: LruCache[tuple[EmbeddingKey, tuple[Prompts, ...]], Found] = LruCache(
-            _MASK_BYTES
+        self._kept: LruCache[tuple[EmbeddingKey, tuple[Prompts, ...]], _Kept] = LruCache(
+            _KEPT_BYTES
         )
 
     def find(
@@ -59,24 +76,25 @@ class Refiner:
         embedding: Embedding,
         objects: Sequence[Prompts],
         deadline: Deadline,
-    ) -> Found:
-        """One mask of all objects; arguments and errors as of ``segment``.
+    ) -> Mask:
+        """One mask of all objects, with the least of their scores; arguments as of ``segment``.
 
         Boxes come one by one, all earlier ones with each: what these show together is kept, so that
         the hundredth takes no longer than the first.
+
+        Returns:
+            Of several objects it has no logits: a click refines one object.
+
+        Raises:
+            BudgetError: It cannot be given by then.
+            ValueError: There is no object.
         """
         wanted = tuple(objects)
-        count = len(wanted)
-        while count and not self._found.has((key, wanted[:count])):
-            count -= 1
-        found = self._found.get((key, wanted[:count]))
-        for done in range(count if found else 0, len(wanted)):
-            mask = self.segment(key, embedding, wanted[done], deadline)
-            found = Found(
-                mask.pixels | found.pixels if found else mask.pixels,
-                min(mask.score, found.score) if found else mask.score,
-            )
-            self._found.put((key, wanted[: done + 1]), found)
+        count, found = self._longest(key, wanted)
+        for prompts in wanted[count:]:
+            mask = self.segment(key, embedding, prompts, deadline)
+            count += 1
+            found = mask if found is None else self._keep(key, wanted[:count], _both(found, mask))
         if found is None:
             raise ValueError("no object")
         return found
@@ -95,14 +113,29 @@ class Refiner:
         Raises:
             BudgetError: It cannot be given by then.
         """
-        mask = self._masks.get((key, prompts))
-        if mask is None:
-            before = earlier(prompts)
-            previous = self.segment(key, embedding, before, deadline) if before else None
-            deadline.remaining()
-            mask = self._model.segment(embedding, prompts, previous)
-            self._masks.put((key, prompts), mask)
+        kept = self._kept.get((key, (prompts,)))
+        if kept is not None:
+            return kept.mask()
+        before = earlier(prompts)
+        previous = self.segment(key, embedding, before, deadline) if before else None
+        deadline.remaining()
+        return self._keep(key, (prompts,), self._model.segment(embedding, prompts, previous))
+
+    def _longest(self, key: EmbeddingKey, wanted: tuple[Prompts, ...]) -> tuple[int, Mask | None]:
+        """How many of the objects, in their order, are in one mask that is kept, and that mask."""
+        for count in range(len(wanted), 0, -1):
+            kept = self._kept.get((key, wanted[:count]))
+            if kept is not None:
+                return count, kept.mask()
+        return 0, None
+
+    def _keep(self, key: EmbeddingKey, objects: tuple[Prompts, ...], mask: Mask) -> Mask:
+        self._kept.put((key, objects), _Kept.of(mask))
         return mask
+
+
+def _both(one: Mask, other: Mask) -> Mask:
+    return Mask(one.pixels | other.pixels, min(one.score, other.score), _NO_LOGITS)
 
 
 def earlier(prompts: Prompts) -> Prompts | None:

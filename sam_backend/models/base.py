@@ -83,11 +83,6 @@ class Mask:
     score: float
     logits: npt.NDArray[np.float16 | np.float32]
 
-    @property
-    def nbytes(self) -> int:
-        """Size of the arrays in bytes."""
-        return self.pixels.nbytes + self.logits.nbytes
-
 
 class PromptableModel(Protocol):
     """A network that finds the object a prompt points at.

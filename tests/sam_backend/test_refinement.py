@@ -1,3 +1,5 @@
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -6,9 +8,9 @@ from hypothesis import strategies as st
 from ml_backend.deadline import Deadline
 from ml_backend.errors import BudgetError
 from sam_backend.embeddings import EmbeddingKey
-from sam_backend.models.base import Box, Point, Prompts
+from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
 from sam_backend.refinement import STEPS, Refiner, earlier
-from tests.sam_backend.scenes import FillModel, draw, soon
+from tests.sam_backend.scenes import FillModel, disc_mask, draw, soon
 
 KEY = EmbeddingKey("digest", "fill-1")
 SCENE = draw([(30, 30, 15), (90, 30, 15), (60, 70, 20)])
@@ -73,7 +75,10 @@ def test_the_same_prompts_again_cost_nothing() -> None:
     refiner = Refiner(model)
     first = refiner.segment(KEY, embedding, clicks(2), soon())
     calls = len(model.segmented)
-    assert refiner.segment(KEY, embedding, clicks(2), soon()) is first
+    again = refiner.segment(KEY, embedding, clicks(2), soon())
+    assert np.array_equal(again.pixels, first.pixels)
+    assert np.array_equal(again.logits, first.logits)
+    assert again.score == first.score
     assert len(model.segmented) == calls
 
 
@@ -110,6 +115,42 @@ def test_the_hundredth_box_is_one_call_more_like_the_first() -> None:
         before = len(model.segmented)
         refiner.find(KEY, embedding, boxes[:count], soon())
         assert len(model.segmented) == before + 1
+
+
+class Camera(FillModel):
+    """One garment on 12 megapixels, with logits as large as the embedded model's."""
+
+    garment = disc_mask((2000, 1500, 900), 3000, 4000)
+    logits = np.zeros((768, 1024), np.float16)
+
+    def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
+        self.segmented.append((prompts, previous is not None))
+        return Mask(self.garment, 0.9, self.logits)
+
+
+def boxes(count: int) -> list[Prompts]:
+    return [Prompts(Box(x, 1, x + 20, 20)) for x in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("turn", "counts"),
+    [(lambda count: [clicks(count)], [*range(1, 21), 100]), (boxes, range(1, 11))],
+    ids=["clicks", "boxes"],
+)
+def test_of_nine_labelers_in_turns_on_photographs_each_pays_for_the_new_prompt_alone(
+    turn: Callable[[int], list[Prompts]], counts: Sequence[int]
+) -> None:
+    model = Camera()
+    embedding, refiner = Embedding(3000, 4000, {}), Refiner(model)
+    for count in counts:
+        for labeler in range(9):
+            before = len(model.segmented)
+            key = EmbeddingKey(f"photograph {labeler}", model.version)
+            refiner.find(key, embedding, turn(count), soon())
+            assert len(model.segmented) == before + 1
+    again = refiner.find(key, embedding, turn(counts[-1]), soon())
+    assert np.array_equal(again.pixels, model.garment)
+    assert len(model.segmented) == 9 * len(counts)
 
 
 def test_all_objects_are_in_the_mask_whichever_were_found_before() -> None:
