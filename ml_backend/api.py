@@ -66,7 +66,8 @@ def create_app(
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
-    app.extensions[_EXTENSION] = _App(Service(load, settings), settings, metrics or Metrics())
+    metrics = metrics or Metrics()
+    app.extensions[_EXTENSION] = _App(Service(load, settings, metrics), settings, metrics)
     app.register_blueprint(blueprint)
     app.before_request(_begin)
     app.after_request(_finish)

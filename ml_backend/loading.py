@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import structlog
 
 from ml_backend.errors import BusyError, ModelError, SegstudioError
+from ml_backend.metrics import Metrics
 from ml_backend.predictor import Predictor
 
 RETRY_SECONDS = 10.0
@@ -22,10 +23,12 @@ class Loading:
 
     Args:
         load: Makes the predictor, model warmed.
+        metrics: Count failures.
     """
 
-    def __init__(self, load: Callable[[], Predictor]) -> None:
+    def __init__(self, load: Callable[[], Predictor], metrics: Metrics) -> None:
         self._load = load
+        self._metrics = metrics
         self._lock = threading.Lock()
         self._failure: SegstudioError | None = None
         self._begin()
@@ -63,9 +66,11 @@ class Loading:
         if error is None:
             log.info("ready", model_version=attempt.result().model_version)
             return
+        kind = error.kind if isinstance(error, SegstudioError) else "unexpected"
+        self._metrics.model_failed(kind)
+        trace = error if kind == "unexpected" else None
+        log.error("model_failed", reason=str(error), exc_info=trace)
         self._retry_at = time.monotonic() + RETRY_SECONDS
-        unexpected = not isinstance(error, SegstudioError)
-        log.error("model_failed", reason=str(error), exc_info=error if unexpected else None)
 
 
 def _explain(attempt: "Future[Predictor]") -> SegstudioError | None:

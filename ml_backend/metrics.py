@@ -36,6 +36,24 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._model_failures = self.counter(
+            "segstudio_model_failures_total",
+            "Times that the model could not be loaded, by the kind of error",
+            "kind",
+        )
+        self._image_cache_trouble = self.counter(
+            "segstudio_image_cache_trouble_total",
+            "Files of the cache of images dropped because damaged, writes that failed (full)",
+            "kind",
+        )
+
+    def model_failed(self, kind: str) -> None:
+        """The model could not be loaded."""
+        self._model_failures.labels(kind).inc()
+
+    def image_cache_trouble(self, kind: str) -> None:
+        """The cache of images failed in some way; the images came all the same."""
+        self._image_cache_trouble.labels(kind).inc()
 
     def counter(self, name: str, meaning: str, *labels: str) -> Counter:
         """One more counter, of a backend's own."""

@@ -17,6 +17,7 @@ from ml_backend.errors import (
 )
 from ml_backend.label_config import LabelConfig, parse_label_config
 from ml_backend.loading import Loading
+from ml_backend.metrics import Metrics
 from ml_backend.predictor import Predictor
 from ml_backend.prompts import Context, parse_context
 from ml_backend.settings import BackendSettings
@@ -35,13 +36,16 @@ class Service:
     Args:
         load: Makes the predictor, model warmed.
         settings: Limits on queue, tasks and time.
+        metrics: Count loads that fail.
     """
 
-    def __init__(self, load: Callable[[], Predictor], settings: BackendSettings) -> None:
+    def __init__(
+        self, load: Callable[[], Predictor], settings: BackendSettings, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._places = threading.BoundedSemaphore(settings.max_queue)
         self._end = math.inf
-        self._loading = Loading(load)
+        self._loading = Loading(load, metrics)
 
     @property
     def predictor(self) -> Predictor:

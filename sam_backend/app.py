@@ -48,5 +48,6 @@ def load_predictor(settings: SamSettings, metrics: SamMetrics | None = None) -> 
         SettingsError: Images cannot be had with these settings.
     """
     model = load_model(settings)
-    store = open_store(settings, model, metrics)
-    return SamPredictor(model, ImageSource(settings.image_settings), store)
+    metrics = metrics or SamMetrics()
+    images = ImageSource(settings.image_settings, tell=metrics.shared.image_cache_trouble)
+    return SamPredictor(model, images, open_store(settings, model, metrics))

@@ -8,10 +8,13 @@ class SamMetrics:
 
     Args:
         metrics: Where they are shown; None: nowhere.
+
+    Attributes:
+        shared: What both backends count.
     """
 
     def __init__(self, metrics: Metrics | None = None) -> None:
-        metrics = metrics or Metrics()
+        self.shared = metrics = metrics or Metrics()
         self._embeddings = metrics.counter(
             "segstudio_embeddings_total",
             "Embeddings by where they came from: memory, disk, redis or the model",

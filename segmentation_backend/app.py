@@ -21,21 +21,26 @@ def create_app() -> Flask:
     url = settings.sam_prewarm_url
     relay = Relay(url, settings.login, metrics) if url else None
 
-    return ml_backend.api.create_app(lambda: load_predictor(settings, relay), settings, metrics)
+    def load() -> SegmentationPredictor:
+        return load_predictor(settings, relay, metrics)
+
+    return ml_backend.api.create_app(load, settings, metrics)
 
 
 def load_predictor(
-    settings: SegmentationSettings, relay: Relay | None = None
+    settings: SegmentationSettings, relay: Relay | None = None, metrics: Metrics | None = None
 ) -> SegmentationPredictor:
     """Load and warm the model that the settings ask for.
 
     Args:
         settings: The backend's.
         relay: Is told of each batch's tasks.
+        metrics: Count; None: nobody looks.
 
     Raises:
         ModelError: Its weights cannot be used.
     """
     model = load_model(settings)
-    images = ImageSource(settings.image_settings)
+    trouble = (metrics or Metrics()).image_cache_trouble
+    images = ImageSource(settings.image_settings, tell=trouble)
     return SegmentationPredictor(model, images, settings.min_region_fraction, relay)

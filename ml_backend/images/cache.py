@@ -22,8 +22,12 @@ DIGEST_BYTES = 32
 _STEP = 1 / 64
 
 
-def _ignore(_trouble: str) -> None:
-    pass
+Tell = Callable[[str], None]
+"""Is told of a cache's trouble: ``damaged`` (a file was dropped), ``full`` (or not writable)."""
+
+
+def ignore(_trouble: str) -> None:
+    """A ``Tell`` for those whom nobody asks about it."""
 
 
 class DiskCache:
@@ -36,7 +40,7 @@ class DiskCache:
         folder: Made when it is needed.
         max_bytes: The most that it may hold.
         suffix: Of the names of files.
-        tell: Is told of trouble: ``damaged`` (a file was dropped), ``full`` (or not writable).
+        tell: Is told of trouble.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class DiskCache:
         folder: Path,
         max_bytes: int,
         suffix: str = SUFFIX,
-        tell: Callable[[str], None] = _ignore,
+        tell: Tell = ignore,
     ) -> None:
         self._folder = folder
         self._max_bytes = max_bytes

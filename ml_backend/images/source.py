@@ -17,7 +17,7 @@ from ml_backend.errors import (
 )
 from ml_backend.images.addresses import AddressPolicy, Resolver, parse_host, resolve_name
 from ml_backend.images.base import Location
-from ml_backend.images.cache import DiskCache
+from ml_backend.images.cache import DiskCache, Tell, ignore
 from ml_backend.images.data_uri import DataUri
 from ml_backend.images.decode import decode
 from ml_backend.images.gcs import CloudStorage
@@ -69,12 +69,20 @@ class EncodedImage:
 
 
 class ImageSource:
-    """Loads images from everywhere that tasks point to. Made once a process; safe for threads."""
+    """Loads images from everywhere that tasks point to. Made once a process; safe for threads.
 
-    def __init__(self, settings: ImageSettings, resolver: Resolver = resolve_name) -> None:
+    Args:
+        settings: Limits, addresses and credentials.
+        resolver: Finds the addresses of a name.
+        tell: Is told of trouble with the cache on disk.
+    """
+
+    def __init__(
+        self, settings: ImageSettings, resolver: Resolver = resolve_name, tell: Tell = ignore
+    ) -> None:
         self._settings = settings
         self._room = Room(settings.max_image_pixels, settings.total_seconds)
-        self._cache = DiskCache(settings.cache_dir, settings.cache_bytes)
+        self._cache = DiskCache(settings.cache_dir, settings.cache_bytes, tell=tell)
         client = HttpClient(settings)
         policy = AddressPolicy(map(parse_host, settings.allowed_image_hosts), resolver)
         self._sources = (

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.asking import counted, jpeg, lines, predicted, workers
+from tests.asking import ask, click, counted, jpeg, lines, predicted, total, workers
 from tests.faults.conftest import Scene
 from tests.ml_backend.images.conftest import Reply
+from tests.processes import Backend, running_backend
 
 
 @pytest.fixture
@@ -35,9 +36,14 @@ def warnings(scene: Scene) -> int:
     return sum("cached on disk for now" in line["event"] for line in lines(scene.backend))
 
 
+def told(backend: Backend, kind: str) -> float:
+    """How often the metrics have counted such trouble."""
+    return total(backend.url, "segstudio_image_cache_trouble_total", kind=kind)
+
+
 def test_a_full_disk_costs_the_cache_only_and_passes(scene: Scene, folder: Path) -> None:
     (worker,) = workers(scene.backend)
-    before = warnings(scene)
+    before, counts = warnings(scene), told(scene.backend, "full")
     soft, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
     scene.studio.replies[big := scene.upload()] = Reply(body=jpeg(1, 2000, 1500) + bytes(10**6))
     resource.prlimit(worker, resource.RLIMIT_FSIZE, (10**6, hard))
@@ -47,17 +53,19 @@ def test_a_full_disk_costs_the_cache_only_and_passes(scene: Scene, folder: Path)
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (soft, hard))
     assert scene.studio.paths.count(big) == 2
     assert warnings(scene) == before + 1
+    assert told(scene.backend, "full") == counts + 2
     assert fetched(scene, scene.upload()) == 1
 
 
 def test_a_folder_that_cannot_be_written_costs_the_cache_only_and_passes(
     scene: Scene, folder: Path
 ) -> None:
-    before = warnings(scene)
+    before, counts = warnings(scene), told(scene.backend, "full")
     aside = folder.rename(folder.with_name("aside"))
     folder.write_bytes(b"a file where the folder should be")
     assert fetched(scene, scene.upload()) == 2
     assert warnings(scene) == before + 1
+    assert told(scene.backend, "full") == counts + 2
     folder.unlink()
     aside.rename(folder)
     assert fetched(scene, scene.upload()) == 1
@@ -71,7 +79,7 @@ def test_a_folder_that_somebody_deleted_is_made_again(scene: Scene, folder: Path
 
 
 def test_damaged_files_are_dropped_and_fetched_anew(scene: Scene, folder: Path) -> None:
-    upload = scene.upload()
+    upload, counts = scene.upload(), told(scene.backend, "damaged")
     fetched(scene, upload)
     for damage in (b"", b"x", bytes(5000)):
         for file in folder.iterdir():
@@ -79,4 +87,16 @@ def test_damaged_files_are_dropped_and_fetched_anew(scene: Scene, folder: Path) 
         count = scene.studio.paths.count(upload)
         assert fetched(scene, upload) == count + 1
     assert any("damaged file" in line["event"] for line in lines(scene.backend))
+    assert told(scene.backend, "damaged") == counts + 3
     assert counted(scene.backend, "image_decode") == 0
+
+
+def test_the_sam_backend_counts_the_same(scene: Scene, tmp_path: Path) -> None:
+    nowhere = tmp_path / "file"
+    nowhere.touch()
+    variables = {"LABEL_STUDIO_URL": scene.studio.url, "IMAGE_CACHE_DIR": str(nowhere / "cache")}
+    scene.studio.replies[upload := scene.upload()] = Reply(body=jpeg())
+    with running_backend("sam_backend", tmp_path, EMBEDDING_DISK_MB="0", **variables) as sam:
+        (answer,) = ask(sam, click(upload))
+        assert answer["result"]
+        assert told(sam, "full") == 1

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ml_backend.weights import SAM_WEIGHTS, SEGMENTATION_WEIGHTS, KnownWeights
-from tests.asking import Json, lines, workers
+from tests.asking import Json, lines, total, workers
 from tests.processes import Backend, started_backend
 from tests.waiting import eventually
 
@@ -109,6 +109,7 @@ def test_damaged_weights_are_refused(failing: dict[str, Backend], name: str) -> 
     assert str(backend.log.parent / "models") in error["message"]
     (reason,) = {line["reason"] for line in lines(backend) if line["event"] == "model_failed"}
     assert said in reason
+    assert total(backend.url, "segstudio_model_failures_total", kind="model") >= 1
 
 
 def test_putting_it_right_needs_no_restart(failing: dict[str, Backend]) -> None:

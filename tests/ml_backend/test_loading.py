@@ -8,6 +8,7 @@ import pytest
 from ml_backend import loading
 from ml_backend.errors import BusyError, ModelError, SegstudioError
 from ml_backend.loading import Loading
+from ml_backend.metrics import Metrics
 from ml_backend.predictor import Predictor
 from tests.ml_backend.test_api import OneBox
 from tests.waiting import eventually
@@ -47,11 +48,13 @@ def test_a_model_that_failed_is_tried_again_and_the_reason_told_meanwhile(
     weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "RETRY_SECONDS", 0)
-    attempt = Loading(weights.load)
+    metrics = Metrics()
+    attempt = Loading(weights.load, metrics)
     with pytest.raises(BusyError):
         attempt.predictor()
     weights.go.release()
     eventually(lambda: said(attempt) != "the model is loading" and weights.tries == 2, 60)
+    assert 'segstudio_model_failures_total{kind="model"} 1.0' in metrics.render().decode()
     assert said(attempt) == "damaged, seen in try 1"
     weights.right = True
     weights.go.release()
@@ -60,7 +63,7 @@ def test_a_model_that_failed_is_tried_again_and_the_reason_told_meanwhile(
 
 
 def test_it_is_not_tried_again_at_once(weights: Weights) -> None:
-    attempt = Loading(weights.load)
+    attempt = Loading(weights.load, Metrics())
     weights.go.release(9)
     eventually(lambda: said(attempt) == "damaged, seen in try 1", 60)
     assert {said(attempt) for _ in range(100)} == {"damaged, seen in try 1"}
