@@ -3,6 +3,7 @@
 Checkpoints: https://github.com/facebookresearch/segment-anything#model-checkpoints (Apache-2.0).
 """
 
+import zipfile
 from pathlib import Path
 from typing import Self
 
@@ -60,7 +61,11 @@ class SegmentAnything:
         """
         (file,) = weights.files
         weights.check(models_dir)
-        tensors = torch.load(models_dir / file.path, map_location="cpu", weights_only=True)
+        path = models_dir / file.path
+        # Mapped, for the network copies them: read, they would be in memory twice meanwhile. The
+        # format of torch before 1.6, which is no zip archive, cannot be mapped.
+        mapped = zipfile.is_zipfile(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         sam = sam_model_registry[weights.name]()
         sam.load_state_dict(tensors)
         return cls(sam.to(device), f"sam-{weights.version}", dtype or fast_dtype(device))

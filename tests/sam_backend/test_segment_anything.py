@@ -1,6 +1,7 @@
 """What Meta's own predictor answers, given the same weights, image and prompts."""
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from segment_anything import SamPredictor  # type: ignore[import-untyped]
+from segment_anything.modeling import Sam  # type: ignore[import-untyped]
 
 from ml_backend.errors import ModelError
 from ml_backend.weights import SAM_WEIGHTS, KnownWeights
@@ -131,6 +133,38 @@ def test_bfloat16_changes_little(
 ) -> None:
     fast = SegmentAnything.load(weights, folder, "cpu", torch.bfloat16)
     assert_bfloat16_changes_little(ours, fast)
+
+
+def test_a_checkpoint_is_mapped_while_the_network_copies_it_and_not_read_into_memory(
+    weights: KnownWeights, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_mapped() -> bool:
+        return str(folder / weights.files[0].path) in Path("/proc/self/maps").read_text()
+
+    seen: list[bool] = []
+    copy = Sam.load_state_dict
+
+    def watched(sam: Sam, tensors: Mapping[str, torch.Tensor]) -> object:
+        seen.append(is_mapped())
+        return copy(sam, tensors)
+
+    monkeypatch.setattr(Sam, "load_state_dict", watched)
+    loaded = SegmentAnything.load(weights, folder, "cpu")
+    assert seen == [True]
+    assert not is_mapped(), "the file may be replaced while it serves"
+    assert loaded.device == "cpu"
+
+
+def test_a_checkpoint_in_the_format_of_older_versions_of_torch_is_read(
+    weights: KnownWeights, folder: Path, ours: SegmentAnything, tmp_path: Path
+) -> None:
+    tensors = torch.load(folder / weights.files[0].path, weights_only=True)
+    torch.save(tensors, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    old = SegmentAnything.load(
+        tiny_sam.known("tiny", tmp_path / "old.pth"), tmp_path, "cpu", torch.float32
+    )
+    image, prompts = photograph(96, 128), Prompts(Box(10, 10, 90, 80))
+    assert_equal(old.segment(old.embed(image), prompts), ours.segment(ours.embed(image), prompts))
 
 
 def test_the_version_tells_architecture_and_weights(folder: Path, ours: SegmentAnything) -> None:
