@@ -16,6 +16,7 @@ from ml_backend.api import create_app
 from ml_backend.errors import ModelError
 from ml_backend.predictor import Predictor
 from ml_backend.settings import BackendSettings
+from ml_backend.weights import KNOWN_WEIGHTS
 from sam_backend.settings import SamSettings
 from segmentation_backend.settings import SegmentationSettings
 from tests.deploy.manifests import (
@@ -144,7 +145,7 @@ def test_requests_at_work_are_finished_before_a_pod_ends(manifests: Manifests, n
 def containers(manifests: Manifests) -> Iterator[tuple[Any, Any]]:
     for deployment in manifests.of("Deployment"):
         pod = deployment["spec"]["template"]["spec"]
-        for container in pod["containers"]:
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
             yield pod, container
 
 
@@ -174,12 +175,48 @@ def test_what_a_backend_writes_lies_on_its_volume_and_fits(
     manifests: Manifests, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(manifests, name, monkeypatch)
-    [mount] = manifests.container(name)["volumeMounts"]
-    [volume] = manifests.pod(name)["spec"]["volumes"]
-    assert settings.image_cache_dir.is_relative_to(mount["mountPath"])
-    assert volume == {"name": mount["name"], "emptyDir": {"sizeLimit": "2Gi"}}
+    room = rooms(manifests, name)
+    assert set(room) == {"/tmp", "/models"}
+    assert settings.image_cache_dir.is_relative_to("/tmp")
     caches = settings.image_cache_mb + getattr(settings, "embedding_disk_mb", 0)
-    assert caches + 512 <= 2048, "the pod is evicted once they fill; bodies and downloads need room"
+    assert caches + 512 <= room["/tmp"] >> 20, (
+        "the pod is evicted once they fill; bodies and downloads need room"
+    )
+    assert settings.models_dir == Path("/models")
+    assert max(weights.size for weights in KNOWN_WEIGHTS) < room["/models"]
+    limit = size(manifests.container(name)["resources"]["limits"]["ephemeral-storage"])
+    assert sum(room.values()) < limit
+
+
+def rooms(manifests: Manifests, name: str) -> dict[str, int]:
+    """Bytes that the volumes of a backend hold, by where they are mounted."""
+    volumes = {each["name"]: each["emptyDir"] for each in manifests.pod(name)["spec"]["volumes"]}
+    mounts = manifests.container(name)["volumeMounts"]
+    return {each["mountPath"]: size(volumes[each["name"]]["sizeLimit"]) for each in mounts}
+
+
+def size(quantity: str) -> int:
+    """Bytes of a quantity such as ``3Gi``."""
+    units = {"Mi": 20, "Gi": 30}
+    return int(quantity[:-2]) << units[quantity[-2:]]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_weights_of_the_image_are_linked_where_the_backend_looks(
+    manifests: Manifests, name: str
+) -> None:
+    [first] = manifests.pod(name)["spec"]["initContainers"]
+    own = manifests.container(name)
+    assert first["image"] == own["image"]
+    assert first["command"] == ["python", "-m", "segstudio", "stack", "models", "auto"]
+    assert first["envFrom"][0] == own["envFrom"][0], "MODELS_DIR"
+    assert all(mount in own["volumeMounts"] for mount in first["volumeMounts"])
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_with_a_gpu_the_biggest_model_fits_into_memory_with_its_file_and_cuda(name: str) -> None:
+    limit = size(overlay("gpu").container(name)["resources"]["limits"]["memory"])
+    assert 2 * max(weights.size for weights in KNOWN_WEIGHTS) + (2 << 30) < limit
 
 
 @pytest.mark.parametrize("name", [*BACKENDS, "redis"])
