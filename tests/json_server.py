@@ -28,6 +28,10 @@ class Asked:
     body: Any
 
 
+HANG_UP = -1
+"""In place of a status: the connection ends without an answer."""
+
+
 class JsonServer(ABC):
     """Listens from its making on until ``stop``."""
 
@@ -44,6 +48,9 @@ class JsonServer(ABC):
                 body = json.loads(sent) if sent else None
                 access = self.headers["Authorization"] or ""
                 status, answer = server.reply(Asked(self.command, parts.path, query, access, body))
+                if status == HANG_UP:
+                    self.close_connection = True
+                    return
                 encoded = b"" if answer is None else json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(encoded)))

@@ -1,7 +1,9 @@
 """A project of Label Studio: its tasks that lack a prediction, and where predictions go."""
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Event
 from typing import Any
 
 from google.api_core.exceptions import RetryError
@@ -19,6 +21,11 @@ _WHOLE = 250
 takes quotes away, half at most."""
 
 
+_LOOK_SECONDS = 2
+_UNANSWERED = (None, 502, 504)
+"""Of a call, or of a proxy before Label Studio, which may still be at work on what it was asked."""
+
+
 def _passes(error: Exception) -> bool:
     """Whether Label Studio may well answer if it is asked again."""
     return isinstance(error, LabelStudioError) and (
@@ -29,6 +36,11 @@ def _passes(error: Exception) -> bool:
 class ProjectPredictions:
     """Reads tasks and writes predictions; whatever is written twice is there once.
 
+    Label Studio takes no number by which it would know a call again, but makes a call's predictions
+    in one transaction. So where a call got no answer, its predictions are waited for, and it is
+    repeated only where they have not come within ``settle_seconds``; a Label Studio that takes
+    still longer for them has them twice.
+
     Args:
         label_studio: That the project is in.
         project: Its id.
@@ -38,6 +50,7 @@ class ProjectPredictions:
     """
 
     size = 50
+    settle_seconds = 60.0
 
     def __init__(
         self,
@@ -80,19 +93,38 @@ class ProjectPredictions:
 
     def _write(self, by_task: dict[int, Any]) -> None:
         # Asked each time: an answer that got lost may have left the predictions behind.
-        there = self._page(("in_list", sorted(by_task)), "id")
-        lacking = [int(task["id"]) for task in there if not self._predicted(task)]
+        lacking = self._lacking(by_task)
         if not lacking:
             return
         body = [{"task": id_, **by_task[id_]} for id_ in lacking]
         path = f"/api/projects/{self._project}/import/predictions"
-        created = self._label_studio.call("POST", path, json=body)["created"]
+        try:
+            created = self._label_studio.call("POST", path, json=body)["created"]
+        except LabelStudioError as error:
+            if error.status in _UNANSWERED and self._came_late(lacking):
+                return
+            raise
         if created != len(body):
             raise LabelStudioError(
                 f"Label Studio took {created} of {len(body)} predictions",
                 "was the label config of the project changed meanwhile? run it again",
                 400,
             )
+
+    def _came_late(self, tasks: Iterable[int]) -> bool:
+        """Wait for predictions of these tasks, of which Label Studio may be making all or none."""
+        waiting = Event()
+        until = time.monotonic() + self.settle_seconds
+        while self._lacking(tasks):
+            if time.monotonic() >= until:
+                return False
+            waiting.wait(_LOOK_SECONDS)
+        return True
+
+    def _lacking(self, tasks: Iterable[int]) -> list[int]:
+        """Which of the tasks are there, without a prediction of this version."""
+        there = self._page(("in_list", sorted(tasks)), "id")
+        return [int(task["id"]) for task in there if not self._predicted(task)]
 
     def _patiently(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
         try:

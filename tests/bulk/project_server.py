@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from threading import Timer
 from typing import Any
 
 from tests.json_server import Asked, JsonServer
@@ -20,7 +21,7 @@ class ProjectServer(JsonServer):
         tasks: Data by id.
         predictions: Task and model version of each, in the order they came.
         fault: Asked before each request; what it refuses is not done.
-        lost_answer: Asked likewise; what it refuses is done all the same.
+        lost_answer: Asked likewise; what it refuses is done all the same, ``late`` seconds later.
         postgresql: Whether its database is that, and not SQLite.
     """
 
@@ -29,16 +30,27 @@ class ProjectServer(JsonServer):
         self.predictions: list[tuple[int, str]] = []
         self.fault: Fault = lambda _method: None
         self.lost_answer: Fault = lambda _method: None
+        self.late = 0.0
+        self._at_work: list[Timer] = []
         self.postgresql = False
         super().__init__()
 
     def reply(self, asked: Asked) -> tuple[int, Any]:
         if status := self.fault(asked.method):
             return status, OUT_OF_ORDER
-        answer = self.read(asked) if asked.method == "GET" else self.add(asked.body)
         if status := self.lost_answer(asked.method):
+            self._at_work.append(Timer(self.late, self.answer, [asked]))
+            self._at_work[-1].start()
             return status, OUT_OF_ORDER
-        return 200, answer
+        return 200, self.answer(asked)
+
+    def finish(self) -> None:
+        """Wait until all that was asked is done."""
+        for each in self._at_work:
+            each.join()
+
+    def answer(self, asked: Asked) -> Any:
+        return self.read(asked) if asked.method == "GET" else self.add(asked.body)
 
     def read(self, asked: Asked) -> Any:
         if asked.path == "/api/tasks":

@@ -15,6 +15,7 @@ from segstudio.bulk.run import Writer
 from segstudio.label_studio import LabelStudio
 from segstudio.stores import Folder
 from tests.bulk.project_server import ProjectServer
+from tests.json_server import HANG_UP
 
 VERSION = "model-2"
 TASKS = 1200
@@ -66,20 +67,36 @@ def test_a_task_of_so_many_versions_that_label_studio_cuts_them_off_gets_this_on
     assert [item.task for item in target(label_studio).items()] == list(range(1, 61, 2))
 
 
-def test_label_studio_that_answers_500_for_a_while_loses_and_doubles_nothing(
-    server: ProjectServer, label_studio: LabelStudio, tmp_path: Path
+@pytest.mark.parametrize("lost", [502, HANG_UP])
+def test_label_studio_that_is_out_of_order_for_a_while_loses_and_doubles_nothing(
+    server: ProjectServer, label_studio: LabelStudio, tmp_path: Path, lost: int
 ) -> None:
+    """Of some calls nothing is done, and of others all, some time after they got no answer."""
     calls = count()
     server.fault = lambda _method: 500 if next(calls) % 7 == 3 else None
     posts = count()
-    server.lost_answer = lambda method: 502 if method == "POST" and next(posts) % 5 == 2 else None
+    server.lost_answer = lambda method: lost if method == "POST" and next(posts) % 5 == 2 else None
+    server.late = 4
     sink = target(label_studio)
     failures = Failures(Folder(tmp_path), "failed.csv", retry=False)
     tally: Counter[str] = Counter()
     items = list(sink.items())[:500]
     Writer(sink, failures, tally).write(map(predicted, items), lambda _outcome: None)
+    server.finish()
     assert tally["predicted"] == 500
     assert Counter(server.predictions) == {(item.task, VERSION): 1 for item in items}
+
+
+@pytest.mark.parametrize("lost", [504, HANG_UP])
+def test_a_call_that_never_came_through_is_repeated(
+    server: ProjectServer, label_studio: LabelStudio, lost: int
+) -> None:
+    posts = count()
+    server.fault = lambda method: lost if method == "POST" and not next(posts) else None
+    sink = target(label_studio)
+    sink.settle_seconds = 0.1
+    sink.write([predicted(Item("task 1", "", task=1))])
+    assert server.predictions == [(1, VERSION)]
 
 
 def test_a_task_that_was_deleted_meanwhile_is_left_out(
@@ -99,6 +116,6 @@ def test_what_does_not_pass_is_told(
     seen: list[str] = []
     server.fault = lambda method: seen.append(method) or status  # type: ignore[func-returns-value]
     with pytest.raises(LabelStudioError, match=str(status)):
-        target(label_studio, seconds=1.5).write([predicted(Item("task 1", "", task=1))])
+        target(label_studio, seconds=5).write([predicted(Item("task 1", "", task=1))])
     assert len(seen) >= requests
     assert server.predictions == []
