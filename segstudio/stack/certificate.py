@@ -1,6 +1,7 @@
 """A certificate to begin with: signed by itself, so that browsers warn until it is replaced."""
 
 import ipaddress
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from segstudio.errors import StartError
 from segstudio.stack.secrets import write_for_group
 
 CHAIN, KEY = "fullchain.pem", "privkey.pem"
@@ -18,7 +20,7 @@ _LIFE = timedelta(days=3650)
 
 
 def make_certificate(folder: Path, host: str) -> bool:
-    """Make a certificate and its key, unless there is one.
+    """Make a certificate and its key, unless they are there: then see that nginx can read them.
 
     Args:
         folder: Where both go.
@@ -26,9 +28,38 @@ def make_certificate(folder: Path, host: str) -> bool:
 
     Returns:
         Whether one was made.
+
+    Raises:
+        StartError: One is there without the other, or cannot be read, or nothing can be written.
     """
-    if (folder / CHAIN).exists():
-        return False
+    try:
+        there = [name for name in (CHAIN, KEY) if os.path.lexists(folder / name)]
+        if there:
+            _check_pair(folder, there)
+            return False
+        _make_pair(folder, host)
+    except OSError as error:
+        raise StartError(
+            f"cannot use {error.filename or folder}: {error.strerror}",
+            f"TLS_DIR must hold {CHAIN} and {KEY}, no links out of the folder, which the group 0 "
+            "may read: chgrp 0, chmod 640",
+        ) from None
+    return True
+
+
+def _check_pair(folder: Path, there: list[str]) -> None:
+    """See that nobody works with half a pair; nginx and this have the same group, and no rights."""
+    if len(there) == 1:
+        (lacking,) = {CHAIN, KEY} - set(there)
+        raise StartError(
+            f"{folder} has {there[0]} and no {lacking}",
+            f"put {lacking} beside it, or remove it: then both are made",
+        )
+    for name in there:
+        (folder / name).read_bytes()
+
+
+def _make_pair(folder: Path, host: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -38,7 +69,6 @@ def make_certificate(folder: Path, host: str) -> bool:
     write_for_group(folder / KEY, private)
     chain = _self_signed(key, host).public_bytes(serialization.Encoding.PEM)
     write_for_group(folder / CHAIN, chain)
-    return True
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey, host: str) -> x509.Certificate:

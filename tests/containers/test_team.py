@@ -1,6 +1,7 @@
 """The team's stack at scale: PostgreSQL, TLS, three sam backends of which two are killed."""
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -53,6 +54,24 @@ def test_the_certificate_is_that_of_the_host_and_plain_http_leads_to_it(
     plain = httpx.get(f"http://localhost:{stack.variables['HTTP_PORT']}/projects/1/data?task=1")
     assert plain.status_code == httpx.codes.MOVED_PERMANENTLY
     assert plain.headers["Location"] == f"{stack.url}/projects/1/data?task=1"
+
+
+@pytest.mark.usefixtures("stack")  # its images
+def test_a_key_that_nginx_could_not_read_is_told_before_anything_starts(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for name, mode in (("fullchain.pem", 0o644), ("privkey.pem", 0o600)):
+        (tmp_path / name).write_text("mine")
+        (tmp_path / name).chmod(mode)
+    other = make_stack("team", TLS_DIR=str(tmp_path))
+    try:
+        with pytest.raises(AssertionError, match=r"/tls/privkey\.pem: Permission denied"):
+            other.compose("run", "--rm", "secrets")
+        (tmp_path / "privkey.pem").chmod(0o640)
+        os.chown(tmp_path / "privkey.pem", -1, 0)
+        other.compose("run", "--rm", "secrets")
+    finally:
+        other.down("--volumes")
+    assert (tmp_path / "privkey.pem").read_text() == "mine"
 
 
 def test_a_session_is_for_tls_alone(page: Page) -> None:

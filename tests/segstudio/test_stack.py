@@ -112,9 +112,32 @@ def test_who_trusts_the_certificate_reaches_its_host_and_no_other(
 
 
 def test_a_certificate_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / CHAIN).write_text("of a real authority")
+    pair = {CHAIN: "of a real authority", KEY: "its key"}
+    for name, content in pair.items():
+        (tmp_path / name).write_text(content)
     assert not make_certificate(tmp_path, "localhost")
-    assert contents(tmp_path) == {CHAIN: "of a real authority"}
+    assert contents(tmp_path) == pair
+
+
+@pytest.mark.parametrize(("name", "lacking"), [(CHAIN, KEY), (KEY, CHAIN)])
+def test_half_a_pair_is_an_error_and_is_left_alone(tmp_path: Path, name: str, lacking: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(StartError, match=f"has {name} and no {lacking}"):
+        make_certificate(tmp_path, "localhost")
+    assert contents(tmp_path) == {name: "mine"}
+
+
+def test_a_certificate_that_nginx_could_not_read_or_a_folder_not_written_is_told(
+    tmp_path: Path,
+) -> None:
+    for name in (CHAIN, KEY):
+        (tmp_path / name).symlink_to(tmp_path / "archive" / name)
+    with pytest.raises(StartError, match=f"{CHAIN}: No such file") as told:
+        make_certificate(tmp_path, "localhost")
+    assert "no links out of the folder" in told.value.hint
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StartError, match="Not a directory"):
+        make_certificate(tmp_path / "file", "localhost")
 
 
 def test_weights_that_cannot_be_had_are_told_and_no_error(
