@@ -29,7 +29,7 @@ test: lint $(LABEL_STUDIO_VENV)/.installed chromium redis-server  ## Run every c
 
 .PHONY: test-containers
 test-containers: docker $(VENV)/.dev chromium  ## Build the images, try docker compose in all its ways, take everything down (ARGS=)
-	$(BIN)/pytest -v -o log_cli=true -o log_cli_level=INFO tests/containers $(ARGS)
+	$(BIN)/pytest -v -o log_cli=true -o log_cli_level=INFO $(if $(filter tests/%,$(ARGS)),,tests/containers) $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev audit  ## Check style, format, types and security
