@@ -12,7 +12,7 @@ _COLUMNS = ("identifier", "image", "reason", "key")
 
 
 class Failures:
-    """The table of failures, a row an image; it is rewritten whole, and there are few.
+    """The table of failures, a row an identifier or task; it is rewritten whole, and there are few.
 
     Args:
         store: Where it is.
@@ -26,7 +26,7 @@ class Failures:
         content = store.read(name)
         text = "" if retry or content is None else content.decode()
         rows = csv.DictReader(io.StringIO(text, newline=""))
-        self._rows = {(row["identifier"], row["image"]): row for row in rows}
+        self._rows = {row["identifier"]: row for row in rows}
         self._stale = retry and content is not None
 
     @property
@@ -40,10 +40,10 @@ class Failures:
             item = outcome.item
             name = str(item.meta.get(IDENTIFIER, "") or item.task or "")
             image = item.reference[:200]
-            self._stale |= self._rows.pop((name, image), None) is not None
+            self._stale |= self._rows.pop(name, None) is not None
             if outcome.prediction is None:
                 values = (name, image, outcome.reason, item.key)
-                self._rows[name, image] = dict(zip(_COLUMNS, values, strict=True))
+                self._rows[name] = dict(zip(_COLUMNS, values, strict=True))
                 self._stale = True
         if self._stale:
             self._write()

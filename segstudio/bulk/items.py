@@ -11,8 +11,8 @@ class Item:
     """An image on its way.
 
     Attributes:
-        key: Names the image and its content (a generation, or size and time of a file), or the
-            task; what is done under a key stays done.
+        key: Names the image and its content (a generation, or size and time of a file), or a
+            task with its image and the model; what is done under a key stays done.
         reference: As ``task.data`` holds it.
         data: Of the task, the image among it.
         meta: Of the task.

@@ -1,5 +1,6 @@
 """A project of Label Studio: its tasks that lack a prediction, and where predictions go."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,8 +80,13 @@ class ProjectPredictions:
             for task in page:
                 if not self._predicted(task):
                     reference = str(task["data"].get(self._image_key, ""))
-                    yield Item(f"task {task['id']}", reference, task=task["id"])
+                    yield Item(self._key(task["id"], reference), reference, task=task["id"])
             last = int(page[-1]["id"])
+
+    def _key(self, task: int, reference: str) -> str:
+        # What failed is left out the next time only where all of this is as it was.
+        digest = hashlib.sha256(reference.encode()).hexdigest()
+        return json.dumps([self._label_studio.url, task, digest, self._version])
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write predictions of tasks that are still there and have none of this version.

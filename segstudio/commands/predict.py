@@ -285,7 +285,7 @@ class _Run:
             def each(outcome: "Outcome") -> None:
                 advance()
                 if outcome.reason:
-                    shown = outcome.item.meta.get(IDENTIFIER) or outcome.item.key
+                    shown = outcome.item.meta.get(IDENTIFIER) or f"task {outcome.item.task}"
                     record = {"failed": outcome.reason, "image": outcome.item.reference[:200]}
                     self.report.problem(f"{shown}: {outcome.reason}", record)
 

@@ -11,7 +11,7 @@ from segstudio.stores import Folder
 
 
 def outcome(name: str, content: int = 1, reason: str = "") -> Outcome:
-    item = Item(f"{name} {content}", f"gs://looks/{name}", meta={"identifier": name})
+    item = Item(f"{name} {content}", f"gs://looks/{name}-{content}", meta={"identifier": name})
     return Outcome(item, None if reason else {"result": []}, reason)
 
 

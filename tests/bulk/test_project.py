@@ -11,7 +11,7 @@ from ml_backend.errors import LabelStudioError
 from segstudio.bulk.failures import Failures
 from segstudio.bulk.items import Item, Outcome
 from segstudio.bulk.project import ProjectPredictions
-from segstudio.bulk.run import Writer
+from segstudio.bulk.run import Writer, left
 from segstudio.label_studio import LabelStudio
 from segstudio.stores import Folder
 from tests.bulk.project_server import ProjectServer
@@ -97,6 +97,26 @@ def test_a_call_that_never_came_through_is_repeated(
     sink.settle_seconds = 0.1
     sink.write([predicted(Item("task 1", "", task=1))])
     assert server.predictions == [(1, VERSION)]
+
+
+def test_what_failed_is_tried_again_as_soon_as_anything_about_it_is_another(
+    server: ProjectServer, label_studio: LabelStudio, tmp_path: Path
+) -> None:
+    server.tasks = {1: {"image": "gs://looks/1.jpg"}, 2: {"image": "gs://looks/2.jpg"}}
+    failures = Failures(Folder(tmp_path), "failed.csv", retry=False)
+    failures.note([Outcome(item, None, "gone") for item in target(label_studio).items()])
+
+    def tasks(label_studio: LabelStudio, version: str = VERSION) -> list[int | None]:
+        known = Failures(Folder(tmp_path), "failed.csv", retry=False)
+        items = ProjectPredictions(label_studio, 3, "image", version, 30).items()
+        return [item.task for item in left(items, (), known, Counter())]
+
+    assert tasks(label_studio) == []
+    assert tasks(label_studio, "model-3") == [1, 2]
+    with LabelStudio(server.url.replace("127.0.0.1", "localhost"), "token") as other:
+        assert tasks(other) == [1, 2]
+    server.tasks[2] = {"image": "gs://looks/mended.jpg"}
+    assert tasks(label_studio) == [2]
 
 
 def test_a_task_that_was_deleted_meanwhile_is_left_out(
