@@ -56,14 +56,14 @@ screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the R
 	README_SCREENSHOT=docs/images/labeling.png $(BIN)/pytest tests/e2e/test_labeling.py -k readme
 
 .PHONY: train-segmentation train-interactive evaluate
-train-segmentation: $(VENV)/.dev  ## Train the embedded garment network (DATA=folder of photographs with masks)
-	$(BIN)/python -m training.segmentation $(DATA:%=--data %)
+train-segmentation: $(VENV)/.dev  ## Train the embedded garment network (DATA=folder of photographs with masks; ARGS=)
+	$(BIN)/python -m training.segmentation $(if $(DATA),--data '$(DATA)') $(ARGS)
 
-train-interactive: $(VENV)/.dev  ## Train the embedded promptable network (DATA=folder)
-	$(BIN)/python -m training.interactive $(DATA:%=--data %)
+train-interactive: $(VENV)/.dev  ## Train the embedded promptable network (DATA=folder; ARGS=)
+	$(BIN)/python -m training.interactive $(if $(DATA),--data '$(DATA)') $(ARGS)
 
-evaluate: $(VENV)/.dev  ## Measure the shipped networks (DATA=folder)
-	$(BIN)/python -m training.evaluate $(DATA:%=--data %)
+evaluate: $(VENV)/.dev  ## Measure the shipped networks (DATA=folder; ARGS=)
+	$(BIN)/python -m training.evaluate $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.dev  ## Resolve the requirements again, keeping versions that still fit

@@ -14,9 +14,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ml_backend.errors import SegstudioError
 from training.taxonomy import CLASSES, class_of_name
 
 Picture = npt.NDArray[np.uint8]
+LAYOUT = "a data set is photos/NNNN.jpg, masks/NNNN.png and labels.json: docs/models/README.md"
+
+
+class DataError(SegstudioError):
+    """A data set, or a run to go on with, is not there or not what it should be."""
+
+    kind = "data"
 
 
 @dataclass(frozen=True)
@@ -36,13 +44,13 @@ class Folder:
         """Find ``labels.json`` in ``path`` or one above it.
 
         Raises:
-            FileNotFoundError: There is none, or no photographs.
+            DataError: There is none, or no photographs.
         """
-        if not (path / "photos").is_dir():
-            raise FileNotFoundError(f"{path} has no folder photos/: give a data set with --data")
+        if not any((path / "photos").glob("*.jpg")):
+            raise DataError(f"{path} has no photographs", LAYOUT)
         found = [p for p in (path / "labels.json", path.parent / "labels.json") if p.is_file()]
         if not found:
-            raise FileNotFoundError(f"no labels.json in {path} or above it: see training/data.py")
+            raise DataError(f"there is no labels.json in {path} or above it", LAYOUT)
         return cls(path, tuple(json.loads(found[0].read_text())))
 
     def photographs(self) -> list[Path]:
@@ -50,8 +58,17 @@ class Folder:
         return sorted((self.path / "photos").glob("*.jpg"))
 
     def mask_of(self, photograph: Path) -> Picture:
-        """(H, W) uint8 indices into ``names``."""
-        return read_grey(self.path / "masks" / f"{photograph.stem}.png")
+        """(H, W) uint8 indices into ``names``.
+
+        Raises:
+            DataError: It is missing, damaged, or has indices beyond the names.
+        """
+        path = self.path / "masks" / f"{photograph.stem}.png"
+        mask = _read(path, cv2.IMREAD_GRAYSCALE)
+        if mask.max() >= len(self.names):
+            names = f"labels.json has {len(self.names)} names"
+            raise DataError(f"{path} holds the index {mask.max()}, and {names}", LAYOUT)
+        return mask
 
     def tags(self) -> dict[str, npt.NDArray[np.float32]]:
         """Photograph's stem to (C,) float32, 1 where the class appears in it."""
@@ -82,10 +99,16 @@ def presence(classes: Iterable[int]) -> npt.NDArray[np.float32]:
 
 
 def read_photo(path: Path) -> Picture:
-    """(H, W, 3) uint8 RGB."""
-    return np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR), np.uint8)[..., ::-1].copy()
+    """(H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+    return _read(path, cv2.IMREAD_COLOR)[..., ::-1].copy()
 
 
-def read_grey(path: Path) -> Picture:
-    """(H, W) uint8, as stored."""
-    return np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
+def _read(path: Path, how: int) -> Picture:
+    picture = cv2.imread(str(path), how)
+    if picture is None:
+        raise DataError(f"{path} is missing or damaged", LAYOUT)
+    return np.asarray(picture, np.uint8)

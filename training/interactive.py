@@ -29,7 +29,15 @@ from segstudio.fabrics import smooth_noise
 from training import augment
 from training.clicks import Bools, centre_of, iou, next_click, random_inside
 from training.data import Folder, Picture, read_photo, split
-from training.loop import BATCH, Options, Run, options_from, parser_for, save_network
+from training.loop import (
+    BATCH,
+    Options,
+    Run,
+    options_from,
+    parser_for,
+    run_program,
+    save_network,
+)
 from training.shapes import draw_scene
 
 # Until which share of the samples, side of the input, share of drawn scenes.
@@ -298,7 +306,7 @@ def _train_chapter(
 
 def main() -> None:
     """Train, validate, export."""
-    parser = parser_for(__doc__, Path("runs/interactive"), 90_000)
+    parser = parser_for(__doc__, Path("runs/interactive"), 122_000)
     parser.add_argument(
         "--start",
         type=Path,
@@ -315,4 +323,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

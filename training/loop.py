@@ -4,7 +4,8 @@ import argparse
 import copy
 import csv
 import math
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,6 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+
+from ml_backend.errors import SegstudioError
+from training.data import DataError
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -70,7 +74,7 @@ class Run(Generic[Net]):
         if self._checkpoint.exists():
             self._resume()
         elif options.only_export:
-            raise FileNotFoundError(f"{self._checkpoint} is not there: nothing to export")
+            raise DataError(f"{self._checkpoint} is not there: nothing to export")
 
     @property
     def _checkpoint(self) -> Path:
@@ -188,7 +192,7 @@ def parser_for(description: str | None, run: Path, samples: int) -> argparse.Arg
     parser.add_argument("--samples", type=int, default=samples, help="training samples in all")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=2, help="of the processor, for the network")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare samples")
     parser.add_argument(
@@ -200,11 +204,22 @@ def parser_for(description: str | None, run: Path, samples: int) -> argparse.Arg
 def options_from(arguments: argparse.Namespace) -> Options:
     """The parsed options; sets the number of threads."""
     torch.set_num_threads(arguments.threads)
+    device = arguments.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     return Options(
         arguments.run,
         arguments.samples,
         arguments.seed,
-        arguments.device,
+        device,
         arguments.rate,
         arguments.export,
     )
+
+
+def run_program(main: Callable[[], None]) -> None:
+    """Run a program of this package; what can go wrong on purpose ends it with one line."""
+    try:
+        main()
+    except SegstudioError as error:
+        sys.exit(f"error: {error}")

@@ -26,7 +26,16 @@ from segstudio.figures import draw_figure
 from training import augment, metrics
 from training.calibration import fit, score_pairs
 from training.data import Folder, Picture, presence, read_photo, split
-from training.loop import BATCH, DATA, Options, Run, options_from, parser_for, save_network
+from training.loop import (
+    BATCH,
+    DATA,
+    Options,
+    Run,
+    options_from,
+    parser_for,
+    run_program,
+    save_network,
+)
 from training.taxonomy import CLASSES, GROUP_OF_CLASS, GROUPS
 
 UNKNOWN = 255
@@ -233,7 +242,9 @@ def pseudo_label(
     """Label tagged photographs, each among its tags; from ``kept`` if that was done before."""
     if not kept.exists():
         found = [_sure_labels(model, example) for example in tqdm(tagged, "labelling", leave=False)]
-        np.save(kept, np.stack(found))
+        partial = kept.with_suffix(".partial.npy")  # numpy adds .npy where it is missing
+        np.save(partial, np.stack(found))
+        partial.replace(kept)
     return [
         Example(example.photo, labels, example.tags)
         for example, labels in zip(tagged, np.load(kept), strict=True)
@@ -338,7 +349,7 @@ def export_calibrated(run: Run[GarmentNetwork], folder: Folder) -> Path:
 
 def main() -> None:
     """Train, validate, calibrate, export."""
-    parser = parser_for(__doc__, Path("runs/segmentation"), 80_000)
+    parser = parser_for(__doc__, Path("runs/segmentation"), 110_000)
     parser.add_argument(
         "--tagged",
         type=Path,
@@ -355,4 +366,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

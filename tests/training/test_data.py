@@ -1,11 +1,15 @@
 """What is read from a folder of photographs and masks, and what it means."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from training.data import Folder, read_photo, split
+from training import evaluate, interactive, segmentation
+from training.data import DataError, Folder, read_photo, split
+from training.loop import run_program
 from training.taxonomy import (
     CLASSES,
     GARMENT_GROUPS,
@@ -79,11 +83,33 @@ def test_validation_photographs_are_never_trained_on() -> None:
 
 
 def test_a_folder_without_photographs_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="photos"):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError, match=r"has no photographs .*photos/NNNN\.jpg"):
         Folder.open(tmp_path)
 
 
 def test_a_folder_without_names_is_named(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"labels\.json"):
+    (tmp_path / "photos" / "0001.jpg").touch()
+    with pytest.raises(DataError, match=r"no labels\.json"):
         Folder.open(tmp_path)
+
+
+def test_pictures_that_cannot_be_read_are_named(drawn_folder: Folder, tmp_path: Path) -> None:
+    photograph = drawn_folder.photographs()[0]
+    with pytest.raises(DataError, match=r"9999\.png is missing or damaged"):
+        drawn_folder.mask_of(photograph.with_stem("9999"))
+    (tmp_path / "0001.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"0001\.jpg is missing or damaged"):
+        read_photo(tmp_path / "0001.jpg")
+    with pytest.raises(DataError, match=r"holds the index \d+, and labels\.json has 2 names"):
+        Folder(drawn_folder.path, drawn_folder.names[:2]).mask_of(photograph)
+
+
+@pytest.mark.parametrize("program", [segmentation, interactive, evaluate])
+def test_a_wrong_folder_ends_a_program_with_one_line(
+    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["program", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit, match=f"^error: {tmp_path} has no photographs"):
+        run_program(program.main)

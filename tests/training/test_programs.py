@@ -1,6 +1,8 @@
 """The three programs, run for a few steps on drawn people."""
 
 import csv
+import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from sam_backend.models.network import PromptNetwork
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.models.network import GarmentNetwork
 from training import calibration, evaluate, interactive, metrics, segmentation
-from training.data import Folder
+from training.data import DataError, Folder
 from training.loop import Options, Run
 from training.taxonomy import CLASSES
 
@@ -22,6 +24,18 @@ from training.taxonomy import CLASSES
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
     return Options(tmp_path / "run", samples=48, seed=1, device="cpu", rate=1e-3)
+
+
+def part_of(folder: Folder, path: Path, count: int) -> Path:
+    """The first photographs of a folder, in one of their own."""
+    (path / "photos").mkdir(parents=True)
+    (path / "masks").mkdir()
+    for photograph in folder.photographs()[:count]:
+        mask = folder.path / "masks" / f"{photograph.stem}.png"
+        shutil.copy(photograph, path / "photos")
+        shutil.copy(mask, path / "masks")
+    (path / "labels.json").write_text(json.dumps(folder.names))
+    return path
 
 
 def test_segmentation_trains_labels_the_tagged_and_exports(
@@ -58,8 +72,38 @@ def test_interactive_trains_from_the_other_encoder_and_is_resumed(
     assert torch.equal(again.average.head.weight, resumed.average.head.weight)
 
 
+def test_a_stopped_segmentation_goes_on_with_what_it_had(
+    drawn_folder: Folder, options: Options
+) -> None:
+    tagged = drawn_folder.path.parent / "unlabelled"
+    options = replace(options, samples=32)
+    first = segmentation.train(options, drawn_folder, tagged, workers=1)
+    labelled = {path: path.read_bytes() for path in options.run.glob("pseudo-labels-*.npy")}
+    again = Run(GarmentNetwork(len(CLASSES)), options)
+    for name in ("network", "average"):
+        states = [getattr(run, name).state_dict() for run in (first, again)]
+        assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+    moments = [run.optimizer.state_dict()["state"] for run in (first, again)]
+    assert moments[0]
+    assert all(
+        torch.equal(moments[0][key]["exp_avg"], moments[1][key]["exp_avg"]) for key in moments[0]
+    )
+    further = segmentation.train(replace(options, samples=64), drawn_folder, tagged, workers=1)
+    assert (first.seen, further.seen) == (32, 64)
+    assert labelled
+    assert all(path.read_bytes() == before for path, before in labelled.items())
+
+
+def test_labelling_that_was_killed_is_done_again(drawn_folder: Folder, options: Options) -> None:
+    options.run.mkdir()
+    (options.run / "pseudo-labels-1.partial.npy").write_bytes(b"half of")
+    tagged = drawn_folder.path.parent / "unlabelled"
+    segmentation.train(replace(options, samples=32), drawn_folder, tagged, workers=1)
+    assert np.load(options.run / "pseudo-labels-1.npy").shape[0] == 3
+
+
 def test_a_run_that_is_not_there_cannot_be_exported(options: Options) -> None:
-    with pytest.raises(FileNotFoundError, match="nothing to export"):
+    with pytest.raises(DataError, match="nothing to export"):
         Run(PromptNetwork(), replace(options, only_export=True))
 
 
@@ -69,14 +113,29 @@ def test_evaluate_prints_and_saves_tables_and_contact_sheets(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = ["evaluate", "--data", str(drawn_folder.path), "--out", str(tmp_path / "out")]
+    few = part_of(drawn_folder, tmp_path / "few", 3)
+    monkeypatch.setattr(evaluate, "UNSEEN_SCENES", range(9000, 9002))
+    command = ["evaluate", "--data", str(few), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", command)
     evaluate.main()
     printed = capsys.readouterr().out
     assert "clothes_iou" in printed
-    assert "GrabCut" in printed
+    assert printed.count("GrabCut") == 2
     saved = {path.name for path in (tmp_path / "out").iterdir()}
     assert saved == {"tables.txt", "segmentation.png", "interactive.png"}
+
+
+def test_every_photograph_counts_unless_it_was_trained_on(
+    drawn_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs = drawn_folder.photographs()
+    assert evaluate.choose(drawn_folder, held_out=False) == photographs
+    assert evaluate.choose(drawn_folder, held_out=True) == [photographs[9]]
+    few = Folder.open(part_of(drawn_folder, tmp_path / "few", 3))
+    with pytest.raises(DataError, match="fewer than ten"):
+        evaluate.choose(few, held_out=True)
+    monkeypatch.setattr(evaluate, "DATA", drawn_folder.path)
+    assert evaluate.choose(drawn_folder, held_out=False) == [photographs[9]]
 
 
 def test_embedded_weights_load_through_the_public_names() -> None:
