@@ -31,7 +31,7 @@ def soon() -> Deadline:
     return Deadline.after(60)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait on an event that nobody sets, in small steps, until the condition holds."""
     never = threading.Event()
     deadline = soon()
@@ -80,7 +80,7 @@ class FillModel:
 
     def embed(self, image: Pixels) -> Embedding:
         self.embedded.append(image)
-        assert self.may_embed.wait(30)
+        assert self.may_embed.wait(60)
         return Embedding(image.shape[0], image.shape[1], {"image": torch.tensor(image)})
 
     def layout(self, height: int, width: int) -> Layout:

@@ -28,8 +28,15 @@ from sam_backend.settings import SamSettings
 from sam_backend.stores.lru import LruCache
 from tests.ml_backend.file_server import serving
 from tests.sam_backend.calls import body, click
-from tests.sam_backend.scenes import LABEL_CONFIG, FillModel, Pixels, data_uri, draw, soon
-from tests.waiting import eventually
+from tests.sam_backend.scenes import (
+    LABEL_CONFIG,
+    FillModel,
+    Pixels,
+    data_uri,
+    draw,
+    soon,
+    wait_until,
+)
 
 CONFIG = parse_label_config(LABEL_CONFIG)
 
@@ -111,7 +118,7 @@ def test_a_known_image_of_an_unchanging_reference_is_not_fetched_again(tmp_path:
             path.unlink()
         _prewarm(predictor, reference, "kept")
         app = create_app(lambda: predictor, SamSettings())
-        eventually(lambda: app.test_client().get("/readyz").status_code == 200)
+        wait_until(lambda: app.test_client().get("/readyz").status_code == 200)
         answer = app.test_client().post("/predict", json=body(reference, click(50, 50)))
         assert answer.json
         assert answer.json["results"][0]["result"]
@@ -150,16 +157,16 @@ def test_a_click_goes_before_all_that_is_only_prepared(
     warmer, metrics = prewarmer()
     warmer.offer([task(number) for number in (1, 2, 3)], CONFIG)
     warmer.start(predictor)
-    eventually(lambda: model.embedded)
+    wait_until(lambda: model.embedded)
     app = create_app(lambda: predictor, SamSettings())
-    eventually(lambda: app.test_client().get("/readyz").status_code == 200)
+    wait_until(lambda: app.test_client().get("/readyz").status_code == 200)
     cold = body(str(task(9).data["image"]), click(50, 50))
     labeler = threading.Thread(target=lambda: app.test_client().post("/predict", json=cold))
     labeler.start()
-    eventually(lambda: predictor._labelers._served)
+    wait_until(lambda: predictor._labelers._served)
     model.may_embed.set()
     labeler.join()
-    eventually(lambda: count(metrics, "made") == 3)
+    wait_until(lambda: count(metrics, "made") == 3)
     assert list(map(number_of, model.embedded)) == [1, 9, 2, 3]
 
 
@@ -170,21 +177,21 @@ def test_a_labeler_who_clicks_on_what_is_being_prepared_waits_for_that_one_work(
     warmer, metrics = prewarmer()
     warmer.start(predictor)
     warmer.offer([task(1)], CONFIG)
-    eventually(lambda: model.embedded)
+    wait_until(lambda: model.embedded)
     app = create_app(lambda: predictor, SamSettings())
-    eventually(lambda: app.test_client().get("/readyz").status_code == 200)
+    wait_until(lambda: app.test_client().get("/readyz").status_code == 200)
     answers: list[Any] = []
     same = body(str(task(1).data["image"]), click(50, 50))
     labeler = threading.Thread(
         target=lambda: answers.append(app.test_client().post("/predict", json=same).json)
     )
     labeler.start()
-    eventually(lambda: predictor._labelers._served)
+    wait_until(lambda: predictor._labelers._served)
     model.may_embed.set()
     labeler.join()
     assert answers[0]["results"][0]["result"]
     assert len(model.embedded) == 1
-    eventually(lambda: count(metrics, "made") == 1)
+    wait_until(lambda: count(metrics, "made") == 1)
 
 
 def test_of_too_many_tasks_those_that_wait_longest_are_dropped_and_counted(
@@ -195,7 +202,7 @@ def test_of_too_many_tasks_those_that_wait_longest_are_dropped_and_counted(
         warmer.offer([task(number % 256, f"/missing/{number}")], CONFIG)
     assert count(metrics, "dropped") == 10
     warmer.start(predictor)
-    eventually(lambda: count(metrics, "image_reference") == WAITING)
+    wait_until(lambda: count(metrics, "image_reference") == WAITING)
 
 
 def test_the_tasks_ahead_are_prepared_after_those_that_were_opened(
@@ -207,7 +214,7 @@ def test_the_tasks_ahead_are_prepared_after_those_that_were_opened(
     warmer, metrics = prewarmer(ahead)
     warmer.offer([task(1), task(2)], CONFIG)
     warmer.start(predictor)
-    eventually(lambda: count(metrics, "made") == 4)
+    wait_until(lambda: count(metrics, "made") == 4)
     assert list(map(number_of, model.embedded)) == [1, 2, 11, 12]
 
 
@@ -283,7 +290,7 @@ def test_over_http_tasks_are_taken_at_once_and_with_wait_told_of(
     assert "MAX_TASKS" in third["reason"]
     model.may_embed.clear()
     assert client.post("/prewarm", json=wanted).status_code == 202
-    eventually(lambda: count(metrics, "kept") == 1)
+    wait_until(lambda: count(metrics, "kept") == 1)
     model.may_embed.set()
     assert client.post("/prewarm", json={"tasks": 5}).status_code == 400
     assert client.post("/prewarm", json=wanted | {"label_config": "<View/>"}).status_code == 422
@@ -296,11 +303,11 @@ def test_over_http_waiting_takes_a_place_in_the_queue_and_tells_why_there_is_no_
     app.register_blueprint(routes.blueprint)
     wanted = {"tasks": [task(1)], "label_config": LABEL_CONFIG, "wait": True}
     body = msgspec.json.encode(wanted)
-    eventually(lambda: app.test_client().get("/readyz").status_code == 200)
+    wait_until(lambda: app.test_client().get("/readyz").status_code == 200)
     model.may_embed.clear()
     first = threading.Thread(target=lambda: app.test_client().post("/prewarm", data=body))
     first.start()
-    eventually(lambda: model.embedded)
+    wait_until(lambda: model.embedded)
     assert app.test_client().post("/prewarm", data=body).status_code == 503
     model.may_embed.set()
     first.join()
@@ -310,5 +317,5 @@ def test_over_http_waiting_takes_a_place_in_the_queue_and_tells_why_there_is_no_
 
     broken = create_app(fail, SamSettings())
     broken.register_blueprint(routes.blueprint)
-    eventually(lambda: "gone" in broken.test_client().get("/readyz").text)
+    wait_until(lambda: "gone" in broken.test_client().get("/readyz").text)
     assert "gone" in broken.test_client().post("/prewarm", data=body).text

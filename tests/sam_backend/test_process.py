@@ -76,7 +76,7 @@ def test_a_batch_is_answered_with_nothing_for_each_task(backend: Backend) -> Non
     tasks = [{"id": i, "data": {"image": "gs://nowhere/x.jpg"}} for i in range(7)]
     request = {"tasks": tasks, "label_config": LABEL_CONFIG, "params": {"context": None}}
     answer = httpx.post(f"{backend.url}/predict", json=request, timeout=100).json()
-    setup = httpx.post(f"{backend.url}/setup", json={"schema": LABEL_CONFIG}, timeout=10).json()
+    setup = httpx.post(f"{backend.url}/setup", json={"schema": LABEL_CONFIG}, timeout=100).json()
     assert answer == {"results": [[]] * 7, "model_version": setup["model_version"]}
     assert setup["model_version"].startswith("embedded-")
 

@@ -44,7 +44,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.fixture
 def redis(running: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
     """Holds nothing, and is waited for on a busy machine."""
-    for limit in ("_CONNECT_SECONDS", "_ANSWER_SECONDS"):
+    for limit in ("_CONNECT_SECONDS", "_ANSWER_SECONDS", "_ALIVE_SECONDS"):
         monkeypatch.setattr(f"sam_backend.stores.redis_tier.{limit}", 30)
     running.client.flushdb()
     return running
@@ -208,10 +208,10 @@ def test_one_that_died_at_it_is_not_waited_for_long(opened: Open, redis: RedisSe
 def test_one_that_takes_long_is_waited_for_as_long_as_it_is_alive(
     opened: Open, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sam_backend.stores.redis_tier._ALIVE_SECONDS", 3)
+    monkeypatch.setattr("sam_backend.stores.redis_tier._ALIVE_SECONDS", 6)
     store, _ = opened(embedding_disk_mb=0, redis_url=redis.url)
     name = f"segstudio:embedding:{KEY.name}:making"
-    left = [3000]
+    left = [6000]
 
     def renewed() -> bool:
         left.append(redis.client.pttl(name))
@@ -221,7 +221,7 @@ def test_one_that_takes_long_is_waited_for_as_long_as_it_is_alive(
         token = redis.client.get(name)
         assert token
         for _ in range(2):
-            eventually(renewed)
+            eventually(renewed, 30)
         assert redis.client.get(name) == token
     assert not redis.client.exists(name)
 
