@@ -1,13 +1,16 @@
 """Shards hold each image once, in a folder and in a bucket, whatever happens on the way."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from segstudio.bulk.failures import Failures
 from segstudio.bulk.items import Item, Outcome
+from segstudio.bulk.run import left
 from segstudio.bulk.shards import About, Shards
 from segstudio.gcs import GoogleSettings
 from segstudio.objects import BucketError
@@ -92,14 +95,24 @@ def test_an_image_that_has_changed_takes_its_own_place(store: Store, kind: Shard
     assert done == [outcome(*each).item.key for each in (("a", 2), ("b",), ("c", 2), ("d", 2))]
 
 
-def test_a_shard_that_was_taken_away_is_made_anew_beside_the_others(store: Store) -> None:
+@pytest.mark.parametrize("taken", range(3))
+def test_a_shard_that_was_taken_away_is_made_anew_beside_the_others(
+    tmp_path: Path, taken: int
+) -> None:
+    everything = [outcome(name) for name in "abc"]
+    store = Folder(tmp_path / "run")
     shards = opened(store)
-    for name in "abc":
-        shards.write([outcome(name)])
-    store.write("shards/part-000000.jsonl", b"")
-    assert [name for name, _ in scores(store)] == ["b", "c"]
-    opened(store).write([outcome("a")])
+    for each in everything:
+        shards.write([each])
+    (tmp_path / "run" / "shards" / f"part-00000{taken}.jsonl").unlink()
+
+    shards = opened(store)
+    failures = Failures(store, "failed.csv", retry=False)
+    todo = list(left([each.item for each in everything], shards.done(), failures, Counter()))
+    assert [item.key for item in todo] == [everything[taken].item.key]
+    shards.write([everything[taken]])
     assert [name for name, _ in scores(store)] == ["a", "b", "c"]
+    assert len(set(opened(store).done())) == 3
 
 
 def test_shards_of_another_model_are_left_alone(store: Store) -> None:
