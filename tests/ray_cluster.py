@@ -23,10 +23,10 @@ ENVIRONMENT = {
 """For Ray and whoever joins it."""
 
 _RAY = Path(sys.executable).with_name("ray")
-_TOO_BUSY = "timed out during startup"
+TOO_BUSY = "timed out during startup"
 """What Ray says where a machine is too busy for it (the README tells of it); it may come then."""
 
-_STARTS = 3
+STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def running_ray(**variables: str) -> Iterator[Ray]:
     folder = Path(tempfile.mkdtemp(prefix="ray"))  # a short path: Ray's sockets are below
     started: list[subprocess.Popen[bytes]] = []
     try:
-        for _ in range(_STARTS):
+        for _ in range(STARTS):
             address = f"127.0.0.1:{free_port()}"
             started.append(_start(address, folder, variables))
             if _is_up(started[-1], folder):
@@ -99,7 +99,7 @@ def _is_up(process: subprocess.Popen[bytes], folder: Path) -> bool:
         lambda: "ray.init" in _said(folder) or process.poll() is not None,
         seconds=150,
     )
-    assert process.poll() is None or _TOO_BUSY in _said(folder), _said(folder)[-2000:]
+    assert process.poll() is None or TOO_BUSY in _said(folder), _said(folder)[-2000:]
     return process.poll() is None
 
 

@@ -1,16 +1,21 @@
 """Ray that is not there, or does not come, is told in words."""
 
+import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import ray
 from ray.exceptions import OutOfMemoryError
 
 from segstudio.bulk import cluster, pipeline
 from segstudio.errors import StartError
 from tests.bulk.pictures import fill
 from tests.processes import free_port
+from tests.ray_cluster import STARTS, TOO_BUSY
 from tests.segstudio.conftest import Run, records
+from tests.waiting import alive, descendants, eventually
 
 
 def test_an_address_where_nobody_listens_is_told_with_what_to_do(run: Run, tmp_path: Path) -> None:
@@ -29,6 +34,31 @@ def test_an_address_where_nobody_listens_is_told_with_what_to_do(run: Run, tmp_p
 def test_what_is_no_address_is_told(address: str) -> None:
     with pytest.raises(StartError, match=f"no Ray at {address}"), cluster.joined(address):
         pass
+
+
+def test_without_an_address_a_ray_is_started_for_the_run_and_ended_with_it(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    with ExitStack() as stack:
+        _join_own(stack)
+        there = ray.get(ray.remote(lambda: os.getpid()).remote())
+        assert there in descendants(os.getpid())
+        assert cluster.plan_pool(0).size >= 1
+    eventually(lambda: not alive(there), seconds=30)
+    assert not ray.is_initialized()
+
+
+def _join_own(stack: ExitStack) -> None:
+    """Start one; again where the machine was too busy for it."""
+    for _ in range(STARTS):
+        try:
+            stack.enter_context(cluster.joined(""))
+        except StartError as error:
+            told = str(error)
+            assert TOO_BUSY in told
+        else:
+            return
+    raise AssertionError(told)
 
 
 def test_a_machine_that_is_too_busy_for_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
