@@ -50,7 +50,7 @@ def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> N
     """Show the models that are known, and which are here; with --json, all about their files."""
     with reporting(as_json) as report:
         report.table(
-            ("name", "setting", "size", "here", "sha256", "licence"),
+            ("name", "setting", "size", "here", "sha256 begins", "licence"),
             (
                 (
                     weights.name,

@@ -1,8 +1,6 @@
 """What transformers' own SAM 2.1 answers, given the same folder, image and prompts."""
 
-import base64
 import hashlib
-import io
 import json
 import pickle
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from transformers import Sam2Model, Sam2Processor
 
 from ml_backend.errors import ModelError
@@ -24,9 +22,11 @@ from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
 from sam_backend.models.sam2 import SegmentAnything2
 from sam_backend.settings import SamSettings
 from tests.sam_backend import tiny_sam, tiny_sam2
-from tests.sam_backend.calls import body, box, click, make_app, make_predictor, mask_of
+from tests.sam_backend.calls import mask_of
 from tests.sam_backend.upstream import (
     PROMPTS,
+    TURNED,
+    ask_about_a_turned_photograph,
     assert_bfloat16_changes_little,
     assert_equal,
     assert_kept_is_as_good,
@@ -133,20 +133,9 @@ def test_of_the_three_masks_for_one_click_the_best_rated_is_given(
 def test_a_turned_photograph_is_answered_in_the_frame_that_the_labeler_sees(
     ours: SegmentAnything2, upstream: Upstream, tmp_path: Path
 ) -> None:
-    file = io.BytesIO()
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(photograph(128, 96)).save(file, "PNG", exif=exif)
-    turned = ImageOps.exif_transpose(Image.open(file))
-    client = make_app(make_predictor(ours, tmp_path)).test_client()
-    reference = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    answer = client.post("/predict", json=body(reference, box(25, 25, 50, 50), click(40, 60)))
-    assert answer.json
-    (region,) = answer.json["results"][0]["result"]
-    around = Prompts(Box(32, 24, 96, 72))
-    before = upstream.best(turned, around)
-    expected = upstream.best(turned, replace(around, points=(Point(51.2, 57.6),)), before)
-    assert (region["original_width"], region["original_height"]) == turned.size == (128, 96)
+    seen, region = ask_about_a_turned_photograph(ours, tmp_path)
+    before = upstream.best(seen, replace(TURNED, points=()))
+    expected = upstream.best(seen, TURNED, before)
     assert np.array_equal(mask_of(region), expected.pixels)
 
 

@@ -16,8 +16,11 @@ from ml_backend.weights import SAM_WEIGHTS, KnownWeights
 from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
 from sam_backend.models.segment_anything import SegmentAnything
 from tests.sam_backend import tiny_sam
+from tests.sam_backend.calls import mask_of
 from tests.sam_backend.upstream import (
     PROMPTS,
+    TURNED,
+    ask_about_a_turned_photograph,
     assert_bfloat16_changes_little,
     assert_equal,
     assert_kept_is_as_good,
@@ -107,6 +110,16 @@ def test_of_the_three_masks_for_one_click_the_best_rated_is_given(
     assert len(set(scores)) == 3
     mask = ours.segment(ours.embed(image), Prompts(points=(Point(50, 50),)))
     assert mask.score == pytest.approx(max(scores), abs=1e-4)
+
+
+def test_a_turned_photograph_is_answered_in_the_frame_that_the_labeler_sees(
+    ours: SegmentAnything, upstream: SamPredictor, tmp_path: Path
+) -> None:
+    seen, region = ask_about_a_turned_photograph(ours, tmp_path)
+    upstream.set_image(np.asarray(seen))
+    before, _ = ask_upstream(upstream, replace(TURNED, points=()))
+    expected, _ = ask_upstream(upstream, TURNED, before)
+    assert np.array_equal(mask_of(region), expected.pixels)
 
 
 def test_an_embedding_can_be_sent_elsewhere_and_is_not_changed_by_clicks(

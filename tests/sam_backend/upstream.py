@@ -1,10 +1,17 @@
 """Prompts for any image, and when two masks count as the same: for the networks of others."""
 
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image, ImageOps
 
 from sam_backend.models.base import Box, Mask, Point, PromptableModel, Prompts
+from tests.sam_backend.calls import body, box, click, make_app, make_predictor
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -31,6 +38,28 @@ def at_size(prompts: Prompts, height: int, width: int) -> Prompts:
         box and Box(box.left * width, box.top * height, box.right * width, box.bottom * height),
         tuple(Point(p.x * width, p.y * height, p.positive) for p in prompts.points),
     )
+
+
+TURNED = Prompts(Box(32, 24, 96, 72), (Point(51.2, 57.6),))
+"""In pixels of the photograph that ``ask_about_a_turned_photograph`` asks about."""
+
+
+def ask_about_a_turned_photograph(
+    model: PromptableModel, folder: Path
+) -> tuple[Image.Image, dict[str, Any]]:
+    """What a labeler sees of a photograph that lies, 128 x 96, and what ``TURNED`` finds in it."""
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying, shown turned by 90 degrees clockwise
+    Image.fromarray(photograph(128, 96)).save(file, "PNG", exif=exif)
+    seen = ImageOps.exif_transpose(Image.open(file))
+    client = make_app(make_predictor(model, folder)).test_client()
+    reference = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    answer = client.post("/predict", json=body(reference, box(25, 25, 50, 50), click(40, 60)))
+    assert answer.json
+    (region,) = answer.json["results"][0]["result"]
+    assert (region["original_width"], region["original_height"]) == seen.size == (128, 96)
+    return seen, region
 
 
 def assert_equal(ours: Mask, theirs: Mask) -> None:

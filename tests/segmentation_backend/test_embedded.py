@@ -1,5 +1,6 @@
 """The garment network that ships: what a labeler finds on the photographs of a task."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ml_backend.errors import ModelError
@@ -85,6 +87,23 @@ def test_a_score_tells_how_much_of_a_region_is_right(
             if model.classes[number] in LABELS:
                 (right if iou > 0.6 else wrong).append(answer.scores[number])
     assert np.mean(right) > 2 * np.mean(wrong)
+
+
+def test_scores_are_calibrated(
+    model: EmbeddedGarmentModel, figures: list[Figure], tmp_path: Path
+) -> None:
+    with safe_open(WEIGHTS, "pt") as file:
+        metadata = file.metadata()
+    slope, offset = json.loads(metadata["calibration"])
+    plain = tmp_path / "plain.safetensors"
+    save_file(load_file(WEIGHTS), plain, {**metadata, "calibration": "[1, 0]"})
+    shown, raw = (
+        m.segment([figures[0].image])[0].scores for m in (model, EmbeddedGarmentModel.load(plain))
+    )
+    present = raw > 0
+    expected = slope * np.log(raw[present] / (1 - raw[present])) + offset
+    assert shown[present] == pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-4)
+    assert np.abs(shown - raw)[present].max() > 0.05
 
 
 def test_the_same_photograph_gets_the_same_answer(

@@ -110,6 +110,25 @@ def test_each_garment_is_one_brush_region_with_its_label_and_score(
     assert np.array_equal(decode_rle(found["dress"].value["rle"], 120, 80), expected)
 
 
+def test_classes_of_one_label_are_one_region_with_the_mean_of_their_scores(
+    predictor: SegmentationPredictor,
+) -> None:
+    label = '<Label value="clothes" predicted_values="dress,hat"/>'
+    brush = f'<BrushLabels name="c" toName="photo">{label}</BrushLabels>'
+    both = parse_label_config(f'<View><Image name="photo" value="$image"/>{brush}</View>')
+    pixels = picture()
+    (answer,) = predict(predictor, task(pixels), label_config=both)
+    (region,) = answer.result
+    apart = predict(predictor, task(pixels), label_config=config("BrushLabels"))[0].result
+    dress, hat = (
+        decode_rle(r.value["rle"], 120, 80)
+        for r in sorted(apart, key=lambda r: str(r.value["brushlabels"]))
+    )
+    assert np.array_equal(decode_rle(region.value["rle"], 120, 80), dress | hat)
+    areas = [dress.sum() + 1, hat.sum()]  # the speck that is dropped had its say in the score
+    assert region.score == pytest.approx(np.average([0.9, 0.6], weights=areas), abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("control", "kind"), [("PolygonLabels", "points"), ("RectangleLabels", "width")]
 )
