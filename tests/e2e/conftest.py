@@ -13,7 +13,7 @@ from segstudio.figures import Figure, draw_figure
 from tests.e2e.labeling_page import log_in
 from tests.e2e.photographs import save_plain, save_rotated
 from tests.e2e.studio import Studio
-from tests.processes import free_port
+from tests.processes import free_ports
 from tests.segstudio.conftest import Run
 from tests.segstudio.gcs_server import GcsServer, Key
 
@@ -41,7 +41,7 @@ def studio(
     tmp_path_factory: pytest.TempPathFactory, figure: Figure, cloud: GcsServer
 ) -> Iterator[Studio]:
     names = ("LABEL_STUDIO_PORT", "SEGMENTATION_PORT", "SAM_PORT")
-    ports = {name: free_port() for name in names}
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     studio = Studio(tmp_path_factory.mktemp("studio"), ports, cloud.variables)
     studio.images.mkdir()
     save_plain(studio.images / "plain.jpg", figure)

@@ -10,17 +10,21 @@ import httpx
 import pytest
 
 from tests.e2e.studio import ROOT, SEGSTUDIO
-from tests.processes import free_port
+from tests.processes import free_ports
 from tests.waiting import alive, descendants, eventually
 
 pytestmark = pytest.mark.timeout(600)
 
 LOGIN = ("studio", "secret")
-PORTS = {"SEGMENTATION_PORT": free_port(), "SAM_PORT": free_port()}
 
 
 @pytest.fixture
-def backends(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def ports() -> dict[str, int]:
+    return dict(zip(("SEGMENTATION_PORT", "SAM_PORT"), free_ports(2), strict=True))
+
+
+@pytest.fixture
+def backends(tmp_path: Path, ports: dict[str, int]) -> Iterator[subprocess.Popen[bytes]]:
     output = tmp_path / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -33,7 +37,7 @@ def backends(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
                 "STATE_DIR": str(tmp_path),
                 "BASIC_AUTH_USER": LOGIN[0],
                 "BASIC_AUTH_PASS": LOGIN[1],
-                **{name: str(port) for name, port in PORTS.items()},
+                **{name: str(port) for name, port in ports.items()},
             },
         )
     try:
@@ -45,9 +49,9 @@ def backends(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_both_are_ready_and_when_one_dies_the_other_is_ended(
-    backends: subprocess.Popen[bytes], tmp_path: Path
+    backends: subprocess.Popen[bytes], ports: dict[str, int], tmp_path: Path
 ) -> None:
-    for port in PORTS.values():
+    for port in ports.values():
         health = f"http://127.0.0.1:{port}/health"
         assert httpx.get(health).status_code == 401
         assert httpx.get(health, auth=LOGIN).status_code == 200

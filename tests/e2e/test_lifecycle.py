@@ -9,7 +9,7 @@ from PIL import Image
 
 from ml_backend.errors import LabelStudioError
 from tests.e2e.studio import Studio
-from tests.processes import free_port
+from tests.processes import free_ports
 from tests.waiting import alive, descendants
 
 KINDS = ("predictions", "annotations")
@@ -52,7 +52,7 @@ def test_ctrl_c_ends_every_process_and_the_next_start_goes_on(studio: Studio) ->
 def test_a_start_on_other_ports_with_a_new_photograph_adds_that_one_alone(studio: Studio) -> None:
     before = {task["id"] for task in studio.tasks()}
     assert studio.stop(signal.SIGTERM) == 0
-    studio.ports |= {"SEGMENTATION_PORT": free_port(), "SAM_PORT": free_port()}
+    studio.ports |= zip(("SEGMENTATION_PORT", "SAM_PORT"), free_ports(2), strict=True)
     (studio.images / "autumn").mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (90, 60, 3), np.uint8)
     Image.fromarray(noise).save(studio.images / "autumn" / "look é 1.jpg")
