@@ -5,8 +5,10 @@ import math
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -190,12 +192,17 @@ def _hammer(folder: Path, seed: int) -> int:
     return wrong
 
 
-@pytest.mark.parametrize("pool", [ThreadPoolExecutor, ProcessPoolExecutor])
+def processes() -> ProcessPoolExecutor:
+    """Four that begin anew: forks would take over locks that other threads hold."""
+    return ProcessPoolExecutor(4, mp_context=get_context("spawn"))
+
+
+@pytest.mark.parametrize("pool", [partial(ThreadPoolExecutor, 4), processes])
 def test_many_at_once_get_whole_files_or_none(
-    pool: type[ThreadPoolExecutor | ProcessPoolExecutor],
+    pool: Callable[[], ThreadPoolExecutor | ProcessPoolExecutor],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with pool(4) as workers:
+    with pool() as workers:
         assert list(workers.map(_hammer, [tmp_path] * 4, range(4))) == [0] * 4
     assert "damaged" not in caplog.text
