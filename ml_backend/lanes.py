@@ -114,10 +114,14 @@ class Quiet:
 def result_of(future: "Future[Result]", deadline: Deadline) -> Result:
     """Wait for work that is queued; what it raises is raised here.
 
+    What is done is given even after the deadline: who was late in asking may have waited for other
+    work, which was not in time.
+
     Raises:
         BudgetError: It is not done by the deadline.
     """
-    wait([future], timeout=deadline.remaining())
+    if not future.done():
+        wait([future], timeout=deadline.remaining())
     if not future.done():
         raise BudgetError("the model was too busy to answer in time", "ask again in a moment")
     return future.result()

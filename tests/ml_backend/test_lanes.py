@@ -6,7 +6,7 @@ import pytest
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import BudgetError
-from ml_backend.lanes import Lane
+from ml_backend.lanes import Lane, result_of
 from tests.sam_backend.scenes import soon
 
 
@@ -40,9 +40,16 @@ def test_who_waits_in_vain_is_told_and_their_work_is_not_begun() -> None:
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(lane.run, block, soon())
         assert begun.wait(30)
-        with pytest.raises(BudgetError, match="ask again"):
-            lane.run(lambda: done.append("late"), Deadline.after(0.05))
+        with pytest.raises(BudgetError, match="too busy"):
+            lane.run(lambda: done.append("late"), Deadline.after(1))
         go_on.set()
         assert first.result()
     lane.run(lambda: None, soon())
     assert done == []
+
+
+def test_what_was_done_in_time_is_given_to_who_asks_late() -> None:
+    lane = Lane("test")
+    done = lane.submit(lambda: 1)
+    assert done.result(30) == 1
+    assert result_of(done, Deadline.after(-1)) == 1

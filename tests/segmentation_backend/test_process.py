@@ -20,10 +20,15 @@ from PIL import Image
 
 from ml_backend.brush import decode_rle
 from segstudio.figures import draw_figure
+from tests.asking import jpeg
+from tests.ml_backend.images.conftest import Reply, Server
 from tests.processes import Backend, running_backend
 
 HTTPX_KEEPS = 5.5
 """Seconds after which httpx, unless told otherwise, no longer uses a connection."""
+
+PREDICT_SECONDS = 8
+"""Enough for one image, however much else this machine does."""
 
 CONFIG = (Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml").read_text()
 
@@ -64,20 +69,22 @@ def test_the_garments_of_a_drawn_figure_come_masked_and_named(backend: Backend) 
     assert (found[largest] & mask).sum() / (found[largest] | mask).sum() > 0.7
 
 
-def test_health_and_setup_answer_within_50_ms_while_predictions_run(backend: Backend) -> None:
+def test_health_and_setup_answer_while_predictions_run_and_wait_for_none(backend: Backend) -> None:
     busy = [reference(draw_figure(seed, 825, 550).image) for seed in range(12)]
     work = threading.Thread(target=predict, args=(backend.url, busy))
-    work.start()
     waits = []
+    started = time.monotonic()
+    work.start()
     setup = {"schema": CONFIG, "project": "1.1"}
     with httpx.Client(base_url=backend.url) as client:
         while work.is_alive():
             for answer in (client.get("/health"), client.post("/setup", json=setup)):
                 assert answer.status_code == 200
                 waits.append(answer.elapsed.total_seconds())
-    work.join()
+    one_image = (time.monotonic() - started) / len(busy)
     assert len(waits) > 20
-    assert statistics.quantiles(waits, n=20)[-1] < 0.05
+    assert statistics.median(waits) < one_image / 4
+    assert statistics.quantiles(waits, n=20)[-1] < one_image
 
 
 def test_a_connection_stays_open_for_longer_than_clients_keep_theirs(backend: Backend) -> None:
@@ -90,15 +97,21 @@ def test_a_connection_stays_open_for_longer_than_clients_keep_theirs(backend: Ba
 
 
 def test_the_time_for_a_call_holds_and_the_late_tasks_are_asked_again(tmp_path: Path) -> None:
-    with running_backend("segmentation_backend", tmp_path, PREDICT_SECONDS="1") as backend:
-        pictures = [reference(draw_figure(seed, 825, 550).image) for seed in range(4)] * 10
+    server, picture = Server(), draw_figure(0, 825, 550).image
+    server.raw["/late.jpg"] = server.hang
+    pictures = [reference(picture), f"{server.url}/late.jpg", *[reference(picture)] * 5]
+    variables = {"PREDICT_SECONDS": f"{PREDICT_SECONDS}", "ALLOWED_IMAGE_HOSTS": server.host}
+    with running_backend("segmentation_backend", tmp_path, **variables) as backend:
         started = time.monotonic()
-        results = predict(backend.url, pictures)
+        first, *late = predict(backend.url, pictures)
         took = time.monotonic() - started
-    assert len(results) == 40
-    assert results[0] != []
-    assert results[-1] == []
-    assert took < 5
+        assert first != []
+        assert late == [[]] * 6
+        assert PREDICT_SECONDS <= took < 3 * PREDICT_SECONDS
+        server.replies["/late.jpg"] = Reply(body=jpeg())
+        del server.raw["/late.jpg"]
+        assert [] not in predict(backend.url, pictures[1:2])
+    server.stop()
 
 
 @pytest.mark.parametrize(
