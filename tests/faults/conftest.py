@@ -12,7 +12,8 @@ from tests.processes import Backend, running_backend
 TOKEN = "s3cretHead.s3cretBody.s3cretSign"
 """A personal access token, as far as anybody can see."""
 
-IMAGE_SECONDS = 3
+IMAGE_SECONDS = 5
+"""A fifth of it is for the end of the last try at a bucket, which is what shall be told."""
 
 
 @dataclass

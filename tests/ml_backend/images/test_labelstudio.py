@@ -171,21 +171,23 @@ def test_threads_that_wait_for_a_slow_refresh_keep_their_deadline(
     label_studio: LabelStudio, with_key: With
 ) -> None:
     server = label_studio.server
-    asked = threading.Event()
+    asked, go_on = threading.Event(), threading.Event()
 
     def hang(request: Request) -> Reply:
         asked.set()
-        server.stopping.wait(2)
+        assert go_on.wait(60)
         return Reply(503)
 
     server.replies["/api/token/refresh/"] = hang
-    source = with_key(PERSONAL)
+    source = with_key(PERSONAL, total_seconds=60, read_seconds=60)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(source.load, UPLOAD, 1.0)
-        assert asked.wait(5)
+        first = pool.submit(source.load, UPLOAD)
+        assert asked.wait(60)
         with pytest.raises(ImageFetchError, match="too long to renew"):
-            source.load(UPLOAD, 0.1)
-        assert isinstance(first.exception(), ImageFetchError)
+            source.load(UPLOAD, 1)
+        assert not first.done()
+        go_on.set()
+        assert isinstance(first.exception(60), ImageFetchError)
 
 
 def test_the_token_stays_behind_when_label_studio_redirects_to_a_bucket(
