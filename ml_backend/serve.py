@@ -37,7 +37,7 @@ _M_ARENA_MAX = -8
 
 
 def serve(app: str, kind: type[BackendSettings]) -> None:
-    """Serve until SIGTERM or SIGINT; requests at work are finished, new ones refused.
+    """Serve until SIGTERM, which lets requests at work be finished, or SIGINT, which does not.
 
     Args:
         app: As for gunicorn, ``"package.module:create_app()"``; imported in each worker after the
