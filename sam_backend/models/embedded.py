@@ -1,7 +1,8 @@
 """The promptable network that ships with the project: no download, runs on a CPU.
 
-The embedding is the picture itself, reduced. A click looks at the part of it that the prompt is
-about; clicks without a box look at the whole picture first.
+The embedding is the picture itself, reduced. A prompt is looked at twice: first the box, or for
+clicks the whole picture, then the part that the first answer is about, with that answer in view. A
+further click has the last mask for a first answer.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import torch
 from ml_backend.errors import ModelError
 from ml_backend.layers import Weights, as_batch, fast_dtype, prepare, read_weights
 from sam_backend.models.base import Box, Embedding, Layout, Mask, Point, Prompts
+from sam_backend.models.colours import colour_logits
 from sam_backend.models.frames import Floats, Frame, Picture, bounds
 from sam_backend.models.network import PromptNetwork
 
@@ -26,6 +28,7 @@ MARGIN: Final = 1.4  # frame to box
 WIDE_MARGIN: Final = 3.4  # frame to last mask: clicks say little of how far the object goes on
 MARGINS: Final = (WIDE_MARGIN, WIDE_MARGIN, WIDE_MARGIN, 2.4, 1.8)  # after 0, 1, … 4 clicks
 SPILL: Final = 0.06  # how far beyond a box its mask may reach, in sides of the box
+COLOURS: Final = 0.4  # what the colours' say weighs beside the network's
 NOTHING: Final = -12.0  # logit where the network did not look
 
 
@@ -58,7 +61,7 @@ class EmbeddedPromptableModel:
         weights = read_weights(path or WEIGHTS)
         network = PromptNetwork()
         prepare(network, weights, device)
-        return cls(network, f"embedded-1-{weights.digest}", _side(weights), device)
+        return cls(network, f"embedded-2-{weights.digest}", _side(weights), device)
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Reduce an (H, W, 3) uint8 RGB image to at most 1024 pixels a side."""
@@ -82,23 +85,21 @@ class EmbeddedPromptableModel:
         picture = _picture(embedding)
         scale = (picture.shape[1] / embedding.width, picture.shape[0] / embedding.height)
         box, points = _scaled(prompts, scale)
-        prior = None if previous is None else _prior(previous, picture)
-        if prior is None and box is None:
-            prior = self._look_at_everything(picture, points)
+        last = None if previous is None else _prior(previous, picture)
+        prior = self._first_look(picture, box, points) if last is None else last
         frame = _frame(picture, box, points, prior)
         answer, score = self._answer(picture, frame, box, points, prior)
-        if box is not None:
-            answer = _without_spill(answer, frame, box, points)
         size = (embedding.height, embedding.width)
         full = frame.scaled(1 / scale[0], 1 / scale[1]).paste(answer, size, NOTHING)
         logits = frame.paste(answer, (picture.shape[0], picture.shape[1]), NOTHING)
+        if box is not None and last is None:
+            logits = prior  # clicks correct the first look at a box better than the second
         return Mask(full > 0, score, logits.astype(np.float16))
 
-    def _look_at_everything(self, picture: Picture, points: Sequence[Point]) -> Floats:
-        height, width = picture.shape[:2]
-        frame = Frame.around(Box(0, 0, width, height), 1.0)
-        answer, _ = self._answer(picture, frame, None, points, None)
-        return frame.paste(answer, (height, width), NOTHING)
+    def _first_look(self, picture: Picture, box: Box | None, points: Sequence[Point]) -> Floats:
+        frame = _frame(picture, box, points if box is not None else (), None)
+        answer, _ = self._answer(picture, frame, box, points, None)
+        return frame.paste(answer, (picture.shape[0], picture.shape[1]), NOTHING)
 
     @torch.inference_mode()
     def _answer(
@@ -120,7 +121,10 @@ class EmbeddedPromptableModel:
         batch = torch.from_numpy(prompts).to(self.device, self._dtype)
         logits, quality = self._network(as_batch(views, self._dtype), batch)
         mean = (logits[0, 0].float() + logits[1, 0].float().flip(-1)) / 2
-        return mean.cpu().numpy(), float(quality.float().sigmoid().mean())
+        answer = mean.cpu().numpy()
+        answer += COLOURS * colour_logits(cut, answer)
+        answer = _without_spill(answer, frame, box, points)
+        return answer, float(quality.float().sigmoid().mean())
 
 
 def _side(weights: Weights) -> int:
@@ -184,8 +188,12 @@ def _frame(
     return Frame.around(whole, MARGINS[min(len(points), len(MARGINS) - 1)])
 
 
-def _without_spill(answer: Floats, frame: Frame, box: Box, points: Sequence[Point]) -> Floats:
+def _without_spill(
+    answer: Floats, frame: Frame, box: Box | None, points: Sequence[Point]
+) -> Floats:
     """Forget what lies clearly outside the box, unless a positive click is there."""
+    if box is None:
+        return answer
     across, down = SPILL * (box.right - box.left), SPILL * (box.bottom - box.top)
     wider = Box(box.left - across, box.top - down, box.right + across, box.bottom + down)
     reached = [p for p in points if p.positive]

@@ -22,7 +22,7 @@ WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LONGEST: Final = 1024  # sides of the reduced photograph, however slim it is
 SCALES: Final = (1.0, 1.4)  # of the recipe's area: a photograph is looked at in two sizes
 SHARPNESS: Final = 8.0  # how clearly the best class of a group takes the whole group
-SMOOTHNESS: Final = 0.06  # of the width: how far around a pixel the best class of a group is sought
+SMOOTHNESS: Final = 0.09  # of the width: how far around a pixel the best class of a group is sought
 
 Floats = npt.NDArray[np.float32]
 
@@ -108,7 +108,7 @@ class EmbeddedGarmentModel:
         recipe = Recipe.read(weights)
         network = GarmentNetwork(len(recipe.classes))
         dtype = prepare(network, weights, device)
-        return cls(network, recipe, f"embedded-1-{weights.digest}", dtype, device)
+        return cls(network, recipe, f"embedded-2-{weights.digest}", dtype, device)
 
     @property
     def classes(self) -> tuple[str, ...]:
