@@ -142,7 +142,7 @@ def test_a_server_that_drips_is_left_at_the_deadline(
     started = time.monotonic()
     with pytest.raises(ImageFetchError, match=r"did not arrive within|not answer in time"):
         source.load(f"{server.url}/a.png", timeout=0.3)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
 
 
 def test_a_server_that_hangs_is_left_at_the_read_timeout(settings: Make, server: Server) -> None:
