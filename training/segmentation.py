@@ -252,7 +252,7 @@ def pseudo_label(
 
 
 def _sure_labels(model: EmbeddedGarmentModel, example: Example) -> Picture:
-    found = model.chances(example.photo) * example.tags[:, None, None]
+    found = model.chances([example.photo])[0] * example.tags[:, None, None]
     sure = found.max(0) > 0.6 * found.sum(0)
     return np.where(sure, found.argmax(0), UNKNOWN).astype(np.uint8)
 

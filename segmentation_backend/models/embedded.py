@@ -1,8 +1,9 @@
 """The garment network that ships with the project: no download, runs on a CPU."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,8 @@ LONGEST: Final = 1024  # sides of the reduced photograph, however slim it is
 SCALES: Final = (1.0, 1.4)  # of the recipe's area: a photograph is looked at in two sizes
 SHARPNESS: Final = 8.0  # how clearly the best class of a group takes the whole group
 SMOOTHNESS: Final = 0.09  # of the width: how far around a pixel the best class of a group is sought
+
+TOGETHER: Final = 4  # images that go through at once: 9 % quicker than alone, more are no quicker
 
 Floats = npt.NDArray[np.float32]
 
@@ -117,37 +120,61 @@ class EmbeddedGarmentModel:
 
     def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
         """Classify every pixel of (H, W, 3) uint8 RGB images of any sizes."""
-        return [self._segment_one(image) for image in images]
+        maps: dict[int, ClassMap] = {}
+        for numbers in _alike([image.shape for image in images]):
+            found = self.chances([images[number] for number in numbers])
+            for number, chances in zip(numbers, found, strict=True):
+                maps[number] = self._class_map(chances, images[number].shape)
+        return [maps[number] for number in range(len(images))]
 
-    def _segment_one(self, image: npt.NDArray[np.uint8]) -> ClassMap:
-        chances = by_group(self.chances(image), self._recipe.members)
-        scores = self._calibrated(expected_ious(chances))
-        return ClassMap(decide(chances, (image.shape[0], image.shape[1])), scores)
+    def _class_map(self, chances: Floats, shape: tuple[int, ...]) -> ClassMap:
+        grouped = by_group(chances, self._recipe.members)
+        return ClassMap(
+            decide(grouped, (shape[0], shape[1])), self._calibrated(expected_ious(grouped))
+        )
 
     @torch.inference_mode()
-    def chances(self, image: npt.NDArray[np.uint8]) -> Floats:
-        """(C, h, w) probabilities at a reduced size: the mean of the photograph in two sizes."""
-        small, large = (self._look(image, round(scale * self._recipe.area)) for scale in SCALES)
+    def chances(self, images: Sequence[npt.NDArray[np.uint8]]) -> Floats:
+        """Look at photographs in two sizes each.
+
+        Args:
+            images: (H, W, 3) uint8 RGB, all of one size.
+
+        Returns:
+            (B, C, h, w) probabilities at a reduced size: the mean of both looks.
+        """
+        small, large = (self._look(images, round(scale * self._recipe.area)) for scale in SCALES)
         enlarged = functional.interpolate(small, size=large.shape[-2:], mode="bilinear")
-        mean = (enlarged + large)[0] / 2
+        mean = (enlarged + large) / 2
         smooth = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
         weighed = smooth * torch.tensor(self._recipe.priors, device=smooth.device)[:, None, None]
-        return np.asarray((weighed / weighed.sum(0)).cpu().numpy(), np.float32)
+        return np.asarray((weighed / weighed.sum(1, keepdim=True)).cpu().numpy(), np.float32)
 
-    def _look(self, image: npt.NDArray[np.uint8], area: int) -> Tensor:
-        """(1, C, h, w) probabilities: the mean of the photograph and its mirror."""
-        size = reduced_size(image.shape[0], image.shape[1], area)
-        small = np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        pair = torch.from_numpy(np.stack([small, small[:, ::-1]])).to(self._device)
-        logits, _ = self._network(as_batch(pair, self._dtype))
-        both = logits.float().softmax(1)
-        mean: Tensor = (both[:1] + both[1:].flip(-1)) / 2
+    def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> Tensor:
+        """(B, C, h, w) probabilities: the mean of each photograph and its mirror."""
+        size = reduced_size(images[0].shape[0], images[0].shape[1], area)
+        small = np.stack(
+            [cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA) for image in images]
+        ).astype(np.uint8, copy=False)
+        views = torch.from_numpy(np.concatenate([small, small[:, :, ::-1]])).to(self._device)
+        logits, _ = self._network(as_batch(views, self._dtype))
+        plain, mirrored = logits.float().softmax(1).chunk(2)
+        mean: Tensor = (plain + mirrored.flip(-1)) / 2
         return mean
 
     def _calibrated(self, scores: Floats) -> Floats:
         inner = np.clip(scores, 1e-4, 1 - 1e-4)
         stretched = self._recipe.slope * np.log(inner / (1 - inner)) + self._recipe.offset
         return np.where(scores > 0, 1 / (1 + np.exp(-stretched)), 0).astype(np.float32)
+
+
+def _alike(shapes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
+    """The numbers of images that can go through at once: of one shape, at most ``TOGETHER``."""
+    order = sorted(range(len(shapes)), key=shapes.__getitem__)
+    for _, same in groupby(order, shapes.__getitem__):
+        numbers = list(same)
+        for start in range(0, len(numbers), TOGETHER):
+            yield numbers[start : start + TOGETHER]
 
 
 def reduced_size(height: int, width: int, area: int) -> tuple[int, int]:

@@ -181,14 +181,16 @@ class Segmenter:
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
         """Class maps: ``indices`` (H, W) uint8 and ``scores`` (C,) float32 in place of pixels."""
-        scores = np.zeros(len(self._model.classes), np.float32)
-        for item, pixels, reason in zip(
-            batch["item"], batch["pixels"], batch["reason"], strict=True
-        ):
-            row: dict[str, Any] = {"indices": [_NO_MAP], "scores": [scores]}
-            if not reason:
-                (class_map,) = self._model.segment([pixels])
-                row = {"indices": [class_map.indices], "scores": [class_map.scores]}
+        from segmentation_backend.models.base import ClassMap
+
+        nothing = ClassMap(_NO_MAP, np.zeros(len(self._model.classes), np.float32))
+        readable = [
+            p for p, reason in zip(batch["pixels"], batch["reason"], strict=True) if not reason
+        ]
+        found = iter(self._model.segment(readable))
+        for item, reason in zip(batch["item"], batch["reason"], strict=True):
+            of_image = nothing if reason else next(found)
+            row = {"indices": [of_image.indices], "scores": [of_image.scores]}
             yield {"item": [item], "reason": [reason], **row}
 
 

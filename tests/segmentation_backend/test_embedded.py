@@ -106,12 +106,16 @@ def test_scores_are_calibrated(
     assert np.abs(shown - raw)[present].max() > 0.05
 
 
-def test_the_same_photograph_gets_the_same_answer(
+def test_a_photograph_gets_the_same_answer_alone_and_among_others(
     model: EmbeddedGarmentModel, figures: list[Figure]
 ) -> None:
-    first, again = model.segment([figures[0].image, figures[0].image])
-    assert np.array_equal(first.indices, again.indices)
-    assert np.array_equal(first.scores, again.scores)
+    wide = np.ascontiguousarray(figures[0].image[:200])
+    images = [figures[0].image, wide, *(figure.image for figure in figures[1:6]), wide]
+    for image, among in zip(images, model.segment(images), strict=True):
+        (alone,) = model.segment([image])
+        assert alone.indices.shape == image.shape[:2]
+        assert (alone.indices == among.indices).mean() > 0.999
+        assert among.scores == pytest.approx(alone.scores, abs=0.01)
 
 
 @pytest.mark.parametrize(
