@@ -24,12 +24,12 @@ bulk: $(VENV)/.runtime  ## Install what `segstudio predict` needs beside: Ray
 	@$(INSTALL) --python $(BIN)/python -r requirements/bulk.txt
 
 .PHONY: test
-test: lint $(LABEL_STUDIO_VENV)/.installed chromium redis-server  ## Run every check and test, with a real Label Studio and browser
+test: lint $(LABEL_STUDIO_VENV)/.installed chromium redis-server  ## Run the checks and tests, with a real Label Studio and browser
 	$(BIN)/pytest $(ARGS)
 
 .PHONY: test-bulk
 test-bulk: $(VENV)/.dev  ## Kill workers and the driver of `segstudio predict` on a real Ray, and the like (ARGS=)
-	$(BIN)/pytest tests/bulk $(ARGS)
+	$(BIN)/pytest -m ray tests/bulk $(ARGS)
 
 .PHONY: test-containers
 test-containers: docker $(VENV)/.dev chromium  ## Build the images, try docker compose in all its ways, take everything down (ARGS=)

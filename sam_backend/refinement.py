@@ -17,8 +17,8 @@ from sam_backend.stores.lru import LruCache
 STEPS = 8
 """Clicks that build on each other one by one; all later ones together build on the last of these.
 
-So the work is bounded, however many clicks. On drawn figures with the embedded model, 20 corrective
-clicks ended at IoU 0.884 this way, and at 0.891 when each built on the one before.
+So the work is bounded, however many clicks. With the first embedded model, on drawn figures, 20
+clicks ended 0.007 of IoU below those of which each built on the one before.
 """
 
 _KEPT_BYTES = 128 << 20

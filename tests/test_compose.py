@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings
 from ml_backend.settings import BackendSettings
 from sam_backend.settings import SamSettings
 from segmentation_backend.settings import SegmentationSettings
-from segstudio.settings import ComposeSettings
+from segstudio.settings import ComposeSettings, UpSettings
 from segstudio.up import programs
 
 ROOT = Path(__file__).parent.parent
@@ -149,7 +149,7 @@ def is_in(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) 
 
 
 def label_studios_own_banned_subnets() -> list[str]:
-    (path,) = (ROOT / ".venv-label-studio").glob(
+    (path,) = (ROOT / UpSettings().label_studio_venv).glob(
         "lib/*/site-packages/label_studio/core/utils/io.py"
     )
     (listed,) = re.findall(r"default_banned_subnets = (\[.+?\n    \])", path.read_text(), re.DOTALL)

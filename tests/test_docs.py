@@ -26,7 +26,7 @@ SECTIONS: dict[str, type[BaseSettings]] = {
     "sam backend": SamSettings,
 }
 
-VARYING = {"PORT", "MODEL_FALLBACK"}
+VARYING = {"PORT", "MODEL_FALLBACK", "SEGSTUDIO_VERSION"}
 """Whose default depends on what reads it: a copy of the example must not set it."""
 
 

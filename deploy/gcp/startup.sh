@@ -44,6 +44,7 @@ read_secret() { # projects/…/secrets/…
     200) jq -r .payload.data <<<"${answer%$'\n'*}" | base64 --decode ;;
     404) ;;
     000) fail "Secret Manager does not answer" "is there a way to the internet?" ;;
+    429 | 5??) fail "Secret Manager answers $status for $1" "start the machine again later" ;;
     *) fail "Secret Manager answers $status for $1" "may the machine's service account read it?" ;;
   esac
 }

@@ -78,7 +78,8 @@ class Pipeline:
     def _predict(self, items: Sequence[Item], model: worker.Model) -> Iterator[Outcome]:
         import ray.data
 
-        settings = self.settings.model_copy(update={"threads": self.pool.threads})
+        threads = {"threads": self.pool.threads}
+        settings = self.settings.model_copy(update=threads)
         predict = partial(
             worker.make_predictions,
             model=model,
@@ -91,7 +92,8 @@ class Pipeline:
             num_cpus=_STAGE_CPUS,
         )
         if self.sam is not None:
-            images = self._on_models(images, worker.Embedder, (self.sam,))
+            sam = self.sam.model_copy(update=threads)
+            images = self._on_models(images, worker.Embedder, (sam,))
         segmented = self._on_models(images, worker.Segmenter, (self.load, settings))
         predicted = segmented.map_batches(predict, batch_size=None, num_cpus=_STAGE_CPUS)
         for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):

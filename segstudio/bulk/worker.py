@@ -59,6 +59,7 @@ def backend_settings(**changes: object) -> "SegmentationSettings":
     """The segmentation backend's settings, as this machine's environment has them.
 
     Images are not kept on disk: each is needed once, and they would push the labelers' out.
+    ``WORKERS`` is of those who serve: here each model is in a process that is counted otherwise.
 
     Raises:
         SettingsError: A variable is wrong.
@@ -66,7 +67,7 @@ def backend_settings(**changes: object) -> "SegmentationSettings":
     from segmentation_backend.settings import SegmentationSettings
 
     settings = read_settings(SegmentationSettings)
-    return settings.model_copy(update={"image_cache_mb": 0, **changes})
+    return settings.model_copy(update={"image_cache_mb": 0, "workers": 1, **changes})
 
 
 def sam_settings(**changes: object) -> "SamSettings":
@@ -77,7 +78,7 @@ def sam_settings(**changes: object) -> "SamSettings":
     """
     from sam_backend.settings import SamSettings
 
-    return read_settings(SamSettings).model_copy(update=changes)
+    return read_settings(SamSettings).model_copy(update={"workers": 1, **changes})
 
 
 def load_model(settings: "SegmentationSettings") -> "GarmentModel":

@@ -68,7 +68,12 @@ def predict(
         ),
     ] = "",
     retry_seconds: Annotated[
-        float, typer.Option(min=0, help="How long a Label Studio that fails is asked again.")
+        float,
+        typer.Option(
+            min=0,
+            help="How long a Label Studio that fails is asked again. If a call gets no answer, the "
+            "first minute is spent on seeing whether it was done all the same.",
+        ),
     ] = 300,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,

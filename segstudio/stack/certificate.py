@@ -16,6 +16,9 @@ from segstudio.stack.secrets import write_for_group
 CHAIN, KEY = "fullchain.pem", "privkey.pem"
 """File names as Let's Encrypt's clients have them."""
 
+_BEGUN = ".segstudio-makes-both"
+"""There while both are made: what is interrupted is begun again."""
+
 _LIFE = timedelta(days=3650)
 
 
@@ -34,10 +37,13 @@ def make_certificate(folder: Path, host: str) -> bool:
     """
     try:
         there = [name for name in (CHAIN, KEY) if os.path.lexists(folder / name)]
-        if there:
+        begun = folder / _BEGUN
+        if there and not begun.exists():
             _check_pair(folder, there)
             return False
+        begun.touch()
         _make_pair(folder, host)
+        begun.unlink()
     except OSError as error:
         raise StartError(
             f"cannot use {error.filename or folder}: {error.strerror}",

@@ -36,6 +36,8 @@ def test_what_is_no_address_is_told(address: str) -> None:
         pass
 
 
+@pytest.mark.ray
+@pytest.mark.timeout(900)  # a busy machine is given several starts
 def test_without_an_address_a_ray_is_started_for_the_run_and_ended_with_it(
     environment: pytest.MonkeyPatch,
 ) -> None:

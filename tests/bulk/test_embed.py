@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from segstudio.bulk.worker import sam_settings
+from segstudio.bulk.worker import backend_settings, sam_settings
 from segstudio.projects import settings_of_its_backends
 from segstudio.settings import ProjectSettings, UpSettings
 from segstudio.up.programs import joined_to
@@ -19,6 +19,14 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     (tmp_path / ".segstudio").mkdir()
     state = read_state(tmp_path / ".segstudio")
     return joined_to(UpSettings(), tmp_path / ".segstudio", state)
+
+
+def test_models_of_a_run_have_the_processors_whatever_number_of_workers_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = [settings().compute_threads for settings in (backend_settings, sam_settings)]
+    monkeypatch.setenv("WORKERS", "4")
+    assert [s().compute_threads for s in (backend_settings, sam_settings)] == before
 
 
 def folder(settings: ProjectSettings) -> Path:

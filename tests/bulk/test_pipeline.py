@@ -24,7 +24,7 @@ from tests.bulk.pictures import fill
 from tests.ray_cluster import Ray
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 BROKEN = (3, 500, 1999)
 

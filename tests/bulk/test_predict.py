@@ -17,7 +17,7 @@ from tests.ray_cluster import Ray
 from tests.segstudio.conftest import Run, records
 from tests.segstudio.gcs_server import GcsServer
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 PREDICT = ("predict", "gs://photos/looks/", "--out", "gs://labels/run", "--workers", 1, "--json")
 PICTURES = count(7)

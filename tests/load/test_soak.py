@@ -34,8 +34,10 @@ def test_nine_labelers_get_the_masks_of_their_own_images_and_a_burst_gets_503(
         opened = len(notes.seconds["open"])
         relayed = "segstudio_relayed_tasks_total"
         eventually(lambda: total(both.segmentation.url, relayed) == opened, 60)
-        assert total(both.segmentation.url, relayed, outcome="sent") == opened
-        eventually(lambda: total(both.sam.url, "segstudio_prewarm_tasks_total") == opened, 60)
+        sent = total(both.segmentation.url, relayed, outcome="sent")
+        assert sent > 0.9 * opened  # a sam backend that is stalled for seconds is not asked again
+        prepared = "segstudio_prewarm_tasks_total"
+        eventually(lambda: sent <= total(both.sam.url, prepared) <= opened, 60)
 
         found = soak.burst(both.sam, pictures)
         assert found.other == ()

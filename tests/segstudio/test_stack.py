@@ -1,5 +1,6 @@
 """What docker-compose.yml runs once on each start; tests/containers has it in containers."""
 
+import errno
 import shutil
 import ssl
 import stat
@@ -7,6 +8,7 @@ import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -20,7 +22,7 @@ from segstudio.backends import Pair
 from segstudio.cli import app
 from segstudio.errors import StartError
 from segstudio.label_studio import LabelStudio
-from segstudio.stack import weights
+from segstudio.stack import certificate, weights
 from segstudio.stack.bootstrap import bootstrap
 from segstudio.stack.certificate import CHAIN, KEY, make_certificate
 from segstudio.stack.secrets import PASSWORD, TOKEN, make_secrets
@@ -125,6 +127,21 @@ def test_half_a_pair_is_an_error_and_is_left_alone(tmp_path: Path, name: str, la
     with pytest.raises(StartError, match=f"has {name} and no {lacking}"):
         make_certificate(tmp_path, "localhost")
     assert contents(tmp_path) == {name: "mine"}
+
+
+def test_a_certificate_whose_making_was_interrupted_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certificate, "_self_signed", full)
+        with pytest.raises(StartError, match="No space left"):
+            make_certificate(tmp_path, "localhost")
+    assert make_certificate(tmp_path, "localhost")
+    assert contents(tmp_path).keys() == {CHAIN, KEY}
+    assert not make_certificate(tmp_path, "localhost")
 
 
 def test_a_certificate_that_nginx_could_not_read_or_a_folder_not_written_is_told(
