@@ -35,7 +35,7 @@ from tests.waiting import descendants
 
 HEIGHT, WIDTH = 825, 550
 IMAGES = 96
-SLEEPING = 600
+SLEEPING = 2_000  # the second worker starts a second or two after the first
 FEW, MANY = 1_000, 10_000
 SLOWER, FASTER, GROWTH_MB = 0.9, 1.7, 300
 
@@ -111,7 +111,7 @@ def _beside_the_plain_loop(folder: Path, turns: int) -> Figure:
 
 
 def _two_workers(folder: Path, turns: int) -> Figure:
-    items = list(folder_items(folder, "image"))[:SLEEPING]
+    items = _repeated(folder, SLEEPING)
     one, two = (_pipeline(folder, pictures.CONFIG, models.load_slow, n) for n in (1, 2))
     pairs = [(_run(two, items), _run(one, items)) for _ in range(turns)]
     return _rates("bulk, two workers that mostly wait", "one worker", pairs, FASTER)
@@ -134,10 +134,9 @@ def _rates(name: str, beside: str, pairs: list[tuple[float, float]], least: floa
 
 def _memory(folder: Path) -> Iterator[Figure]:
     pipeline = _pipeline(folder, pictures.CONFIG, models.load, 1)
-    once = list(folder_items(folder, "image"))
     peaks = []
     for count in (FEW, MANY):
-        items = [Item(f"{n}", once[n % FEW].reference) for n in range(count)]
+        items = _repeated(folder, count)
         peaks.append(_peak(partial(_exhaust, pipeline, items)) / 1e6)
     grown = peaks[1] - peaks[0]
     yield Figure(
@@ -150,6 +149,12 @@ def _memory(folder: Path) -> Iterator[Figure]:
         f"≤ {GROWTH_MB} MB more: {grown:.0f}",
         grown <= GROWTH_MB,
     )
+
+
+def _repeated(folder: Path, count: int) -> list[Item]:
+    """So many images, of the few that there are."""
+    once = list(folder_items(folder, "image"))
+    return [Item(f"{n}", once[n % len(once)].reference) for n in range(count)]
 
 
 def _exhaust(pipeline: Pipeline, items: list[Item]) -> None:
