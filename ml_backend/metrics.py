@@ -17,11 +17,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "segstudio_requests_total",
-            "Requests answered",
-            ["endpoint", "status"],
-            registry=self._registry,
+        self.requests = self.counter(
+            "segstudio_requests_total", "Requests answered", "endpoint", "status"
         )
         self.seconds = Histogram(
             "segstudio_request_seconds",
@@ -30,11 +27,10 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self.tasks = Counter(
+        self.tasks = self.counter(
             "segstudio_tasks_total",
             "Tasks by outcome: predicted, none, or the kind of error",
-            ["outcome"],
-            registry=self._registry,
+            "outcome",
         )
         self._model_failures = self.counter(
             "segstudio_model_failures_total",
