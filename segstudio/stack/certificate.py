@@ -17,7 +17,7 @@ CHAIN, KEY = "fullchain.pem", "privkey.pem"
 """File names as Let's Encrypt's clients have them."""
 
 _BEGUN = ".segstudio-makes-both"
-"""There while both are made: what is interrupted is begun again."""
+"""There while both are made: half a pair beside it is ours, and is begun again."""
 
 _LIFE = timedelta(days=3650)
 
@@ -38,7 +38,7 @@ def make_certificate(folder: Path, host: str) -> bool:
     try:
         there = [name for name in (CHAIN, KEY) if os.path.lexists(folder / name)]
         begun = folder / _BEGUN
-        if there and not begun.exists():
+        if len(there) == 2 or (there and not begun.exists()):
             _check_pair(folder, there)
             return False
         begun.touch()

@@ -129,9 +129,10 @@ def test_half_a_pair_is_an_error_and_is_left_alone(tmp_path: Path, name: str, la
     assert contents(tmp_path) == {name: "mine"}
 
 
-def test_a_certificate_whose_making_was_interrupted_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where a disk was full between the key and the chain."""
+
     def full(*_args: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -139,9 +140,20 @@ def test_a_certificate_whose_making_was_interrupted_is_made_anew(
         patch.setattr(certificate, "_self_signed", full)
         with pytest.raises(StartError, match="No space left"):
             make_certificate(tmp_path, "localhost")
-    assert make_certificate(tmp_path, "localhost")
-    assert contents(tmp_path).keys() == {CHAIN, KEY}
-    assert not make_certificate(tmp_path, "localhost")
+    return tmp_path
+
+
+def test_a_certificate_whose_making_was_interrupted_is_made_anew(interrupted: Path) -> None:
+    assert make_certificate(interrupted, "localhost")
+    assert contents(interrupted).keys() == {CHAIN, KEY}
+    assert not make_certificate(interrupted, "localhost")
+
+
+def test_a_certificate_put_there_after_an_interruption_is_left_alone(interrupted: Path) -> None:
+    for name in (CHAIN, KEY):
+        (interrupted / name).write_text("mine")
+    assert not make_certificate(interrupted, "localhost")
+    assert all((interrupted / name).read_text() == "mine" for name in (CHAIN, KEY))
 
 
 def test_a_certificate_that_nginx_could_not_read_or_a_folder_not_written_is_told(
