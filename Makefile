@@ -29,7 +29,7 @@ test: lint $(LABEL_STUDIO_VENV)/.installed chromium redis-server  ## Run the che
 
 .PHONY: test-bulk
 test-bulk: $(VENV)/.dev  ## Kill workers and the driver of `segstudio predict` on a real Ray, and the like (ARGS=)
-	$(BIN)/pytest -m ray tests/bulk $(ARGS)
+	$(BIN)/pytest -m ray tests/integration/predict $(ARGS)
 
 .PHONY: test-containers
 test-containers: docker $(VENV)/.dev chromium  ## Build the images, try docker compose in all its ways, take everything down (ARGS=)
@@ -40,7 +40,7 @@ lint: $(VENV)/.dev audit  ## Check style, format, types and security
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio training
+	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio synthetic training
 
 .PHONY: bench
 bench: $(VENV)/.dev  ## Measure beside the models alone, the SDK and a plain design (MINUTES=10 of labelers; ARGS=)

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from benchmarks import batch, bulk, clicks, formats, memory, report, soak, vit_b
 from benchmarks.measure import Figure
-from ml_backend.logs import configure_logging
-from ml_backend.settings import BackendSettings
+from ml_backend.serving.logs import configure_logging
+from ml_backend.serving.settings import BackendSettings
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"

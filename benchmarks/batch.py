@@ -11,7 +11,7 @@ from PIL import Image
 from benchmarks.measure import Figure, Pairs, Spread, in_turns
 from benchmarks.studio import PATIENCE, jpeg, open_studio, opened
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
-from tests.processes import running_backend
+from tests.support.processes import running_backend
 
 HEIGHT, WIDTH = 1500, 1000
 TASKS = 12

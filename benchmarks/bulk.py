@@ -20,18 +20,18 @@ import numpy.typing as npt
 from benchmarks.measure import Figure, Spread
 from benchmarks.studio import jpeg
 from ml_backend.images import ImageSource
-from ml_backend.label_config import parse_label_config
+from ml_backend.labelstudio.label_config import parse_label_config
 from segmentation_backend.models.base import ClassMap, GarmentModel
 from segmentation_backend.models.registry import load_model
 from segmentation_backend.predictor import Garments
 from segmentation_backend.settings import SegmentationSettings
-from segstudio.bulk import cluster, worker
-from segstudio.bulk.items import Item
-from segstudio.bulk.pipeline import Pipeline
-from segstudio.bulk.sources import folder_items
-from segstudio.templates import read_template
-from tests.bulk import models, pictures
-from tests.waiting import descendants
+from segstudio.predict import cluster, stages
+from segstudio.predict.items import Item
+from segstudio.predict.pipeline import Pipeline
+from segstudio.predict.sources import folder_items
+from segstudio.projects.templates import read_template
+from tests.integration.predict import models, pictures
+from tests.support.waiting import descendants
 
 HEIGHT, WIDTH = 825, 550
 IMAGES = 96
@@ -53,8 +53,8 @@ def measure(folder: Path, turns: int) -> Iterator[Figure]:
         yield from _memory(small)
 
 
-def _pipeline(folder: Path, config: str, load: worker.Load, workers: int) -> Pipeline:
-    settings = worker.backend_settings(local_files_document_root=folder)
+def _pipeline(folder: Path, config: str, load: stages.Load, workers: int) -> Pipeline:
+    settings = stages.backend_settings(local_files_document_root=folder)
     pool = cluster.Pool(workers, 0, cluster.plan_pool(1).threads)
     return Pipeline(settings, config, pool, load)
 
@@ -69,7 +69,7 @@ def _run(pipeline: Pipeline, items: list[Item]) -> float:
     return (ended - begun) / len(items)
 
 
-def _noting(load: worker.Load, notes: Path, settings: SegmentationSettings) -> GarmentModel:
+def _noting(load: stages.Load, notes: Path, settings: SegmentationSettings) -> GarmentModel:
     return _Noting(load(settings), notes / f"{os.getpid()}")
 
 
@@ -93,7 +93,7 @@ class _Noting:
 
 def _beside_the_plain_loop(folder: Path, turns: int) -> Figure:
     config = read_template("runway_fashion")
-    pipeline = _pipeline(folder, config, worker.load_model, 1)
+    pipeline = _pipeline(folder, config, stages.load_model, 1)
     items = list(folder_items(folder, "image"))
     model, source = load_model(pipeline.settings), ImageSource(pipeline.settings.image_settings)
     garments = Garments("plain", model.classes, pipeline.settings.min_region_fraction)

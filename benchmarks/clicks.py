@@ -12,7 +12,7 @@ from benchmarks.measure import Figure, in_turns
 from benchmarks.studio import PATIENCE, Studio, clicked, jpeg, open_studio, opened
 from sam_backend.models.base import Mask, Point, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
-from tests.processes import running_backend
+from tests.support.processes import running_backend
 
 HEIGHT, WIDTH = 1500, 1000
 MODEL = "the model alone"

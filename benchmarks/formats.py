@@ -9,9 +9,9 @@ from PIL import Image
 
 from benchmarks.measure import Figure, in_turns
 from benchmarks.studio import jpeg
-from ml_backend.brush import decode_rle, encode_rle
 from ml_backend.images.decode import decode
-from segstudio.figures import draw_figure
+from ml_backend.labelstudio.brush_rle import decode_rle, encode_rle
+from synthetic.people import draw_figure
 
 SIZES = ((1500, 1000, 7), (4000, 3000, 3))
 """Height, width, turns."""

@@ -30,11 +30,11 @@ from benchmarks.studio import (
     submitted,
     task,
 )
-from ml_backend.brush import decode_rle
-from ml_backend.contract import Prediction
 from ml_backend.deadline import Deadline
-from ml_backend.predictor import Predictor
-from ml_backend.prompts import parse_context
+from ml_backend.labelstudio.brush_rle import decode_rle
+from ml_backend.labelstudio.predictor import Predictor
+from ml_backend.labelstudio.prompts import parse_context
+from ml_backend.labelstudio.schemas import Prediction
 from sam_backend.app import load_predictor as load_sam
 from sam_backend.settings import SamSettings
 from segmentation_backend.app import load_predictor as load_segmentation

@@ -12,9 +12,9 @@ from benchmarks.bare import HEIGHT, WIDTH
 from benchmarks.measure import Figure, Spread
 from benchmarks.processes import MB, taken_by
 from benchmarks.studio import PATIENCE, Json, Studio, clicked, jpeg, open_studio, opened
-from tests.asking import lines
-from tests.processes import Backend, running_backend
-from tests.waiting import eventually
+from tests.support.asking import lines
+from tests.support.processes import Backend, running_backend
+from tests.support.waiting import eventually
 
 WORKERS = (1, 2, 4)
 BESIDE_MB = 150

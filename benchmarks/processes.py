@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.processes import Backend
-from tests.waiting import descendants
+from tests.support.processes import Backend
+from tests.support.waiting import descendants
 
 MB = 1 << 20
 

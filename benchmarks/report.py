@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.measure import Figure, Spread
-from ml_backend.cpu import available_cpus
+from ml_backend.serving.cpu_quota import available_cpus
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

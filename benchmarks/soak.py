@@ -16,7 +16,7 @@ from benchmarks.labelers import WAYS, Labelers, Notes, Picture, make_pictures
 from benchmarks.measure import Figure, Spread
 from benchmarks.processes import MB, taken_by
 from benchmarks.studio import PATIENCE, Json, Studio, clicked, open_studio
-from tests.processes import Backend, running_backend
+from tests.support.processes import Backend, running_backend
 
 PEOPLE = 9
 PICTURES = 200

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from ml_backend.contract import Task
-from ml_backend.label_config import LabelConfig, parse_label_config
-from segstudio.figures import draw_figure
-from tests.asking import CONFIG
-from tests.ml_backend.file_server import FileServer, serving
+from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
+from ml_backend.labelstudio.schemas import Task
+from synthetic.people import draw_figure
+from tests.support.asking import CONFIG
+from tests.support.file_server import FileServer, serving
 
 Json = dict[str, Any]
 Point = tuple[float, float, bool]

@@ -17,20 +17,20 @@ from segment_anything import (  # type: ignore[import-untyped]
 )
 from segment_anything import build_sam_vit_b
 
-import ml_backend.api
+import ml_backend.serving.app
 from benchmarks.measure import Figure, in_turns
 from benchmarks.plain import OneImage, plain_app, serving
 from benchmarks.studio import Studio, clicked, jpeg, open_studio
 from ml_backend.images import ImageSettings, ImageSource
-from ml_backend.layers import fast_dtype
+from ml_backend.models.blocks import fast_dtype
+from sam_backend.embedding_store.lru import LruCache
 from sam_backend.models.base import Point, PromptableModel, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.segment_anything import SegmentAnything
 from sam_backend.predictor import SamPredictor
 from sam_backend.settings import SamSettings
-from sam_backend.stores.lru import LruCache
-from segstudio.figures import draw_figure
-from tests.waiting import eventually
+from synthetic.people import draw_figure
+from tests.support.waiting import eventually
 
 HEIGHT, WIDTH = 1500, 1000
 CLICKS_EACH = 3
@@ -86,7 +86,7 @@ def _two_labelers(name: str, model: PromptableModel, folder: Path) -> Figure:
 def _our_app(model: PromptableModel, studio_url: str, folder: Path) -> Flask:
     images = ImageSource(ImageSettings(cache_dir=folder, label_studio_url=studio_url))
     predictor = SamPredictor(model, images, LruCache(1 << 28))
-    return ml_backend.api.create_app(lambda: predictor, SamSettings())
+    return ml_backend.serving.app.create_app(lambda: predictor, SamSettings())
 
 
 def _images(studio: Studio) -> list[str]:

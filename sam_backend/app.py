@@ -2,19 +2,19 @@
 
 from flask import Flask
 
-import ml_backend.api
+import ml_backend.serving.app
 from ml_backend.images import ImageSource
-from ml_backend.logs import configure_logging
-from ml_backend.metrics import Metrics
-from ml_backend.settings import read_settings
+from ml_backend.serving.logs import configure_logging
+from ml_backend.serving.metrics import Metrics
+from ml_backend.serving.settings import read_settings
 from sam_backend import routes
-from sam_backend.ahead import tasks_ahead
+from sam_backend.embedding_store.tiers import open_store
 from sam_backend.metrics import SamMetrics
 from sam_backend.models.registry import load_model
 from sam_backend.predictor import SamPredictor
 from sam_backend.prewarming import Prewarmer
 from sam_backend.settings import SamSettings
-from sam_backend.stores.tiers import open_store
+from sam_backend.upcoming_tasks import tasks_ahead
 
 
 def create_app() -> Flask:
@@ -30,7 +30,7 @@ def create_app() -> Flask:
         prewarmer.start(predictor)
         return predictor
 
-    app = ml_backend.api.create_app(load, settings, metrics)
+    app = ml_backend.serving.app.create_app(load, settings, metrics)
     app.extensions[routes.EXTENSION] = prewarmer
     app.register_blueprint(routes.blueprint)
     return app

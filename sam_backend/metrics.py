@@ -1,6 +1,6 @@
 """What the sam backend counts beside requests and tasks."""
 
-from ml_backend.metrics import Metrics
+from ml_backend.serving.metrics import Metrics
 
 
 class SamMetrics:

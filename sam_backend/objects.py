@@ -1,6 +1,6 @@
 """The labeler's prompts as objects to find, in pixels."""
 
-from ml_backend.prompts import BoxPrompt, Context, PointPrompt
+from ml_backend.labelstudio.prompts import BoxPrompt, Context, PointPrompt
 from sam_backend.models.base import Box, Point, Prompts
 
 

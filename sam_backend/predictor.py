@@ -4,20 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-from ml_backend.contract import Prediction, Task
 from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
 from ml_backend.images import ImageSource
-from ml_backend.label_config import LabelConfig
-from ml_backend.lanes import Lane, Quiet
-from ml_backend.predictor import image_reference
-from ml_backend.prompts import Context
-from ml_backend.regions import mask_regions
-from sam_backend.embeddings import EmbeddingKey, Embeddings, EmbeddingStore
+from ml_backend.labelstudio.label_config import LabelConfig
+from ml_backend.labelstudio.mask_regions import mask_regions
+from ml_backend.labelstudio.predictor import image_reference
+from ml_backend.labelstudio.prompts import Context
+from ml_backend.labelstudio.schemas import Prediction, Task
+from ml_backend.serving.executor import Lane, Quiet
+from sam_backend.embedding_service import EmbeddingKey, Embeddings, EmbeddingStore
+from sam_backend.mask_refinement import Refiner
 from sam_backend.models.base import Embedding, Mask, PromptableModel
 from sam_backend.objects import prompted_objects
-from sam_backend.refinement import Refiner
-from sam_backend.targets import check_tools, find_target, prompted_images
+from sam_backend.region_target import check_tools, find_target, prompted_images
 
 Prewarmed = Literal["made", "kept"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from ml_backend.contract import Task
 from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
-from ml_backend.label_config import LabelConfig
-from ml_backend.lanes import Job
-from ml_backend.predictor import references_alone
+from ml_backend.labelstudio.label_config import LabelConfig
+from ml_backend.labelstudio.predictor import references_alone
+from ml_backend.labelstudio.schemas import Task
+from ml_backend.serving.executor import Job
 from sam_backend.metrics import SamMetrics
 from sam_backend.predictor import SamPredictor
 

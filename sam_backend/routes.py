@@ -6,11 +6,11 @@ from typing import Annotated, Any, cast
 import msgspec
 from flask import Blueprint, Response, current_app
 
-from ml_backend.api import read_body, service_of
-from ml_backend.contract import MOST_TASKS, Task
 from ml_backend.errors import TaskError
-from ml_backend.label_config import LabelConfig, parse_label_config
-from ml_backend.service import TOO_MANY
+from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
+from ml_backend.labelstudio.schemas import MOST_TASKS, Task
+from ml_backend.serving.app import read_body, service_of
+from ml_backend.serving.service import TOO_MANY
 from sam_backend.predictor import Prewarmed, SamPredictor
 from sam_backend.prewarming import Prewarmer
 

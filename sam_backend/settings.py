@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from redis import ConnectionPool, RedisError
 
-from ml_backend.settings import BackendSettings
+from ml_backend.serving.settings import BackendSettings
 
 _NO_REDIS = (
     "it must be like redis://:password@host:6379/0, rediss:// or unix:// likewise; "

@@ -2,14 +2,14 @@
 
 from flask import Flask
 
-import ml_backend.api
+import ml_backend.serving.app
 from ml_backend.images import ImageSource
-from ml_backend.logs import configure_logging
-from ml_backend.metrics import Metrics
-from ml_backend.settings import read_settings
+from ml_backend.serving.logs import configure_logging
+from ml_backend.serving.metrics import Metrics
+from ml_backend.serving.settings import read_settings
 from segmentation_backend.models.registry import load_model
 from segmentation_backend.predictor import SegmentationPredictor
-from segmentation_backend.relay import Relay
+from segmentation_backend.prewarm_client import Relay
 from segmentation_backend.settings import SegmentationSettings
 
 
@@ -24,7 +24,7 @@ def create_app() -> Flask:
     def load() -> SegmentationPredictor:
         return load_predictor(settings, relay, metrics)
 
-    return ml_backend.api.create_app(load, settings, metrics)
+    return ml_backend.serving.app.create_app(load, settings, metrics)
 
 
 def load_predictor(

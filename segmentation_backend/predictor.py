@@ -13,18 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from ml_backend.contract import Prediction, Region, Task
 from ml_backend.deadline import Deadline
 from ml_backend.errors import LabelConfigError, TaskError
 from ml_backend.images import EncodedImage, ImageSource
-from ml_backend.label_config import Control, LabelConfig
-from ml_backend.lanes import Lane, result_of
-from ml_backend.predictor import image_reference
-from ml_backend.prompts import Context
-from ml_backend.regions import drop_specks, mask_regions
-from ml_backend.taxonomy import assign_labels
+from ml_backend.labelstudio.label_config import Control, LabelConfig
+from ml_backend.labelstudio.label_matching import assign_labels
+from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
+from ml_backend.labelstudio.predictor import image_reference
+from ml_backend.labelstudio.prompts import Context
+from ml_backend.labelstudio.schemas import Prediction, Region, Task
+from ml_backend.serving.executor import Lane, result_of
 from segmentation_backend.models.base import ClassMap, GarmentModel
-from segmentation_backend.relay import Relay
+from segmentation_backend.prewarm_client import Relay
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +102,7 @@ class Garments:
 
 
 class SegmentationPredictor:
-    """One region a label and image (see ``ml_backend.predictor.Predictor``).
+    """One region a label and image (see ``ml_backend.labelstudio.predictor.Predictor``).
 
     A batch is three stages that overlap: fetch and decode, the model, regions. The model takes one
     image at a time: several at once, as in bulk, save 9 % of its time on a CPU and hold up answers.

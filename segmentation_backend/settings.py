@@ -5,7 +5,7 @@ from typing import Literal
 import httpx
 from pydantic import Field, field_validator
 
-from ml_backend.settings import BackendSettings
+from ml_backend.serving.settings import BackendSettings
 
 
 class SegmentationSettings(BackendSettings):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from segstudio.fabrics import draw_background
+from synthetic.textures import draw_background
 from training.data import Picture
 
 Matrix = npt.NDArray[np.float64]

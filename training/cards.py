@@ -13,7 +13,7 @@ from sam_backend.models.base import Point, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.frames import bounds
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
-from segstudio.figures import Figure, draw_figure
+from synthetic.people import Figure, draw_figure
 from training.clicks import Bools, centre_of
 from training.data import Picture
 from training.evaluate import PALETTE

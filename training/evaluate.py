@@ -19,14 +19,15 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from ml_backend.label_config import parse_label_config
+from ml_backend.labelstudio.label_config import parse_label_config
 from sam_backend.models.base import Mask, Point, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.frames import bounds
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.predictor import Garments
 from segmentation_backend.settings import SegmentationSettings
-from segstudio.up.project import TEMPLATE
+from segstudio.local.demo_project import TEMPLATE
+from synthetic.scenes import draw_scene
 from training import metrics
 from training.calibration import score_pairs
 from training.clicks import Bools, centre_of, iou, next_click
@@ -34,7 +35,6 @@ from training.data import DataError, Folder, Picture, read_photo, split
 from training.grabcut import grab_cut
 from training.interactive import LEAST_AREA, regions_of
 from training.loop import DATA, run_program
-from training.shapes import draw_scene
 from training.taxonomy import CLASSES
 
 CORRECTIONS = 5

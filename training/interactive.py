@@ -20,12 +20,13 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from ml_backend.layers import as_batch, speed_up
+from ml_backend.models.blocks import as_batch, speed_up
 from sam_backend.models.base import Box, Point, Prompts
 from sam_backend.models.embedded import MARGIN, WIDE_MARGIN, EmbeddedPromptableModel
 from sam_backend.models.frames import Frame, bounds, draw_click
 from sam_backend.models.network import PromptNetwork
-from segstudio.fabrics import smooth_noise
+from synthetic.scenes import draw_scene
+from synthetic.textures import smooth_noise
 from training import augment
 from training.clicks import Bools, centre_of, iou, next_click, random_inside
 from training.data import Folder, Picture, read_photo, split
@@ -38,7 +39,6 @@ from training.loop import (
     run_program,
     save_network,
 )
-from training.shapes import draw_scene
 
 # Until which share of the samples, side of the input, share of drawn scenes.
 CHAPTERS = ((0.45, 128, 0.2), (1.0, 192, 0.3))

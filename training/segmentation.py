@@ -19,10 +19,10 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from ml_backend.layers import as_batch, speed_up
+from ml_backend.models.blocks import as_batch, speed_up
 from segmentation_backend.models.embedded import EmbeddedGarmentModel, Recipe
 from segmentation_backend.models.network import GarmentNetwork
-from segstudio.figures import draw_figure
+from synthetic.people import draw_figure
 from training import augment, metrics
 from training.calibration import fit, score_pairs
 from training.data import Folder, Picture, presence, read_photo, split

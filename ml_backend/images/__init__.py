@@ -6,7 +6,7 @@ decoded, ``cache`` keeps copies on disk.
 """
 
 from ml_backend.images.credentials import decode_service_account
-from ml_backend.images.references import describe
+from ml_backend.images.redact import describe
 from ml_backend.images.settings import ImageSettings
 from ml_backend.images.source import EncodedImage, Image, ImageSource
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ml_backend.errors import ImageDecodeError
-from ml_backend.images.room import Room
+from ml_backend.images.pixel_budget import Room
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BROWSERS_TURN = {"JPEG", "MPO", "PNG"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageReferenceError
 from ml_backend.images.base import Location, Source
-from ml_backend.images.references import describe, names_hash
+from ml_backend.images.redact import describe, names_hash
 from ml_backend.images.settings import ImageSettings
 
 if TYPE_CHECKING:

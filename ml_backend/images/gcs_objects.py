@@ -22,7 +22,7 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import BudgetError, ImageFetchError
 from ml_backend.images.base import Download
 from ml_backend.images.credentials import VARIABLE, decode_service_account, make_credentials
-from ml_backend.images.references import describe
+from ml_backend.images.redact import describe
 from ml_backend.images.settings import ImageSettings
 
 HINTS = {

@@ -17,7 +17,7 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
 from ml_backend.images.addresses import AddressPolicy
 from ml_backend.images.base import Download, check_size
-from ml_backend.images.references import describe
+from ml_backend.images.redact import describe
 from ml_backend.images.settings import ImageSettings
 
 Headers = dict[str, str]

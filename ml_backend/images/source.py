@@ -22,9 +22,9 @@ from ml_backend.images.data_uri import DataUri
 from ml_backend.images.decode import decode
 from ml_backend.images.gcs import CloudStorage
 from ml_backend.images.http import HttpClient
-from ml_backend.images.labelstudio import LabelStudio
-from ml_backend.images.references import describe
-from ml_backend.images.room import Room
+from ml_backend.images.label_studio_media import LabelStudio
+from ml_backend.images.pixel_budget import Room
+from ml_backend.images.redact import describe
 from ml_backend.images.settings import ImageSettings
 from ml_backend.images.web import Web
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError
-from ml_backend.label_studio_auth import RENEW_SECONDS, is_personal
+from ml_backend.labelstudio.auth import RENEW_SECONDS, is_personal
 
 
 class ApiKey:

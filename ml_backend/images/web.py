@@ -6,7 +6,7 @@ from functools import partial
 from ml_backend.images.addresses import AddressPolicy
 from ml_backend.images.base import Location, Source
 from ml_backend.images.http import HttpClient, parse_url
-from ml_backend.images.references import names_hash
+from ml_backend.images.redact import names_hash
 
 
 class Web(Source):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from ml_backend.errors import ModelError
-from ml_backend.layers import Weights, as_batch, fast_dtype, prepare, read_weights
+from ml_backend.models.blocks import Weights, as_batch, fast_dtype, prepare, read_weights
 from sam_backend.models.base import Box, Embedding, Layout, Mask, Point, Prompts
 from sam_backend.models.colours import colour_logits
 from sam_backend.models.frames import Floats, Frame, Picture, bounds

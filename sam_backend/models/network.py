@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml_backend.layers import ConvNorm, Decoder, Encoder
+from ml_backend.models.blocks import ConvNorm, Decoder, Encoder
 
 WIDTHS = (24, 40, 80, 160, 288)
 DEPTHS = (2, 2, 3, 2)

@@ -7,9 +7,9 @@ import numpy as np
 import structlog
 import torch
 
-from ml_backend.compute import prepare_torch
-from ml_backend.downloads import obtain
-from ml_backend.weights import SAM2_WEIGHTS, SAM_WEIGHTS, KnownWeights
+from ml_backend.models.checkpoints import SAM2_WEIGHTS, SAM_WEIGHTS, KnownWeights
+from ml_backend.models.device import prepare_torch
+from ml_backend.models.downloads import obtain
 from sam_backend.models.base import Box, Point, PromptableModel, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.settings import SamSettings

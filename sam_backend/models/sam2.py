@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from transformers import Sam2Config, Sam2Model, Sam2Processor
 
-from ml_backend.layers import autocast, fast_dtype
-from ml_backend.pretrained import read_pretrained
-from ml_backend.weights import KnownWeights
+from ml_backend.models.blocks import autocast, fast_dtype
+from ml_backend.models.checkpoints import KnownWeights
+from ml_backend.models.pretrained import read_pretrained
 from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 _CONFIGS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")

@@ -19,8 +19,8 @@ from torchvision.transforms.functional import (  # type: ignore[import-untyped]
     to_pil_image,
 )
 
-from ml_backend.layers import autocast, fast_dtype
-from ml_backend.weights import KnownWeights
+from ml_backend.models.blocks import autocast, fast_dtype
+from ml_backend.models.checkpoints import KnownWeights
 from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 

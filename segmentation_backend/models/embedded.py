@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ml_backend.errors import ModelError
-from ml_backend.layers import STRIDE, Weights, as_batch, prepare, read_weights
+from ml_backend.models.blocks import STRIDE, Weights, as_batch, prepare, read_weights
 from segmentation_backend.models.base import ClassMap
 from segmentation_backend.models.network import GarmentNetwork
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml_backend.layers import Decoder, Encoder
+from ml_backend.models.blocks import Decoder, Encoder
 
 WIDTHS = (24, 40, 80, 160, 288)
 DEPTHS = (2, 2, 3, 2)

@@ -7,9 +7,9 @@ import numpy as np
 import structlog
 import torch
 
-from ml_backend.compute import prepare_torch
-from ml_backend.downloads import obtain
-from ml_backend.weights import SEGMENTATION_WEIGHTS
+from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS
+from ml_backend.models.device import prepare_torch
+from ml_backend.models.downloads import obtain
 from segmentation_backend.models.base import GarmentModel
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.settings import SegmentationSettings

@@ -19,9 +19,9 @@ from transformers import (
     SegformerImageProcessor,
 )
 
-from ml_backend.layers import fast_dtype
-from ml_backend.pretrained import read_pretrained
-from ml_backend.weights import KnownWeights
+from ml_backend.models.blocks import fast_dtype
+from ml_backend.models.checkpoints import KnownWeights
+from ml_backend.models.pretrained import read_pretrained
 from segmentation_backend.models.base import ClassMap
 
 

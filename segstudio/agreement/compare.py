@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.errors import SegstudioError
+from segstudio.agreement.annotation_store import Opinion, Spool
 from segstudio.agreement.measures import (
     MISSING,
     Codes,
@@ -18,9 +19,8 @@ from segstudio.agreement.measures import (
     cohen_kappa,
     krippendorff_alpha,
 )
-from segstudio.agreement.spool import Opinion, Spool
-from segstudio.annotations import Control
-from segstudio.coco_rle import Rle
+from segstudio.labelstudio.annotations import Control
+from segstudio.labelstudio.coco_rle import Rle
 
 Flags = npt.NDArray[np.bool_]
 

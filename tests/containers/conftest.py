@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from segstudio.figures import Figure, draw_figure
+from synthetic.people import Figure, draw_figure
 from tests.containers.held_image import HeldImage, held_image
 from tests.containers.stack import Stack, docker
 from tests.e2e.conftest import browser as browser
 from tests.e2e.labeling_page import log_in
 from tests.e2e.photographs import save_plain
-from tests.processes import free_port
+from tests.support.processes import free_port
 
 VERSION = "tested"
 PORTS = ("LABEL_STUDIO_PORT", "SEGMENTATION_PORT", "SAM_PORT", "HTTP_PORT", "HTTPS_PORT")

@@ -6,8 +6,8 @@ import httpx
 import numpy as np
 from playwright.sync_api import Page
 
-from ml_backend.brush import decode_rle
-from segstudio.figures import Figure
+from ml_backend.labelstudio.brush_rle import decode_rle
+from synthetic.people import Figure
 from tests.containers.stack import Stack
 from tests.e2e.labeling_page import LabelingPage
 from tests.e2e.photographs import Mask, box_around, iou

@@ -7,12 +7,12 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).parents[2]
+from tests.support.repository import ROOT
+
 _ENVIRONMENT = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT")
 _CLEAR_LINE = "\x1b[2K"  # which some versions of compose put before lines, terminal or not
 _PATIENCE = 1500  # the first call builds the images

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from tests.containers.stack import ROOT
+from tests.support.repository import ROOT
 
 OVERRIDES = ("gpu", "team", "scale")
 BESIDE = [chosen for size in range(4) for chosen in combinations(OVERRIDES, size)]

@@ -22,8 +22,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.repository import ROOT
+
 HERE = Path(__file__).parent / "gcp"
-SCRIPT = Path(__file__).parents[2] / "deploy" / "gcp" / "startup.sh"
+SCRIPT = ROOT / "deploy" / "gcp" / "startup.sh"
 HOSTS = ("metadata.google.internal", "secretmanager.googleapis.com", "storage.googleapis.com")
 IMAGE = "segstudio-gcp-test"
 TOKEN = "ya29.the-token-of-the-machine"

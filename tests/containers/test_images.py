@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.containers.conftest import VERSION, make_stack
-from tests.containers.stack import ROOT, docker
+from tests.containers.stack import docker
 from tests.deploy.manifests import overlay
+from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.timeout(1800)
 BACKENDS = ("segmentation", "sam")
@@ -49,7 +50,7 @@ def test_an_image_says_what_it_is_and_whether_it_is_ready(backend: str) -> None:
     assert config["User"] == "10001:0"
     assert config["Labels"]["org.opencontainers.image.title"] == f"segstudio-{backend}"
     assert config["Labels"]["org.opencontainers.image.version"] == VERSION
-    assert config["Healthcheck"]["Test"][-1] == "ml_backend.healthcheck"
+    assert config["Healthcheck"]["Test"][-1] == "ml_backend.serving.healthcheck"
 
 
 def look(backend: str, script: str) -> list[str]:
@@ -69,7 +70,14 @@ def test_an_image_has_no_compiler_and_its_environment_no_installer(backend: str)
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_image_has_nobody_elses_code(backend: str) -> None:
-    own = {"LICENSE", "frontend_templates", "ml_backend", "segstudio", f"{backend}_backend"}
+    own = {
+        "LICENSE",
+        "frontend_templates",
+        "ml_backend",
+        "segstudio",
+        "synthetic",
+        f"{backend}_backend",
+    }
     assert set(look(backend, "ls -A")) == own
 
 

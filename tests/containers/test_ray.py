@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from segstudio.figures import draw_figure
+from synthetic.people import draw_figure
 from tests.containers.conftest import VERSION, make_stack
 from tests.containers.stack import Stack, docker
 from tests.e2e.photographs import save_plain
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
-from segstudio.figures import Figure
+from synthetic.people import Figure
 from tests.containers.conftest import VERSION, make_stack, running
 from tests.containers.held_image import HOST, HeldImage
 from tests.containers.labeling import click, label_one_image, new_task, predict, stored, work
 from tests.containers.stack import Stack, docker
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(1800)
 

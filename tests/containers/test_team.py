@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
-from segstudio.figures import Figure
+from synthetic.people import Figure
 from tests.containers.conftest import make_stack, running
 from tests.containers.held_image import HOST, HeldImage
 from tests.containers.labeling import click, label_one_image, new_task, work

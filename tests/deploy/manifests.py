@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
-KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
+from tests.support.repository import ROOT
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("base", "site", "gpu")
 BACKENDS = ("segmentation", "sam")
 

@@ -14,11 +14,11 @@ import hcl2
 import yaml
 from hcl2 import SerializationOptions
 
-from segstudio.access import LOOK, READ, WRITE, roles_for
-from segstudio.cors import label_studio_rule
-from segstudio.stack.secrets import PASSWORD
+from segstudio.compose.make_secrets import PASSWORD
+from segstudio.gcs.cors import label_studio_rule
+from segstudio.gcs.iam import LOOK, READ, WRITE, roles_for
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 GCP = ROOT / "deploy" / "gcp"
 SCRIPT = (GCP / "startup.sh").read_text()
 README = (GCP / "README.md").read_text()

@@ -12,11 +12,11 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from ml_backend.api import create_app
 from ml_backend.errors import ModelError
-from ml_backend.predictor import Predictor
-from ml_backend.settings import BackendSettings
-from ml_backend.weights import KNOWN_WEIGHTS
+from ml_backend.labelstudio.predictor import Predictor
+from ml_backend.models.checkpoints import KNOWN_WEIGHTS
+from ml_backend.serving.app import create_app
+from ml_backend.serving.settings import BackendSettings
 from sam_backend.settings import SamSettings
 from segmentation_backend.settings import SegmentationSettings
 from tests.deploy.manifests import (
@@ -137,7 +137,7 @@ def test_a_pod_whose_model_does_not_load_is_alive_but_gets_no_requests(
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_requests_at_work_are_finished_before_a_pod_ends(manifests: Manifests, name: str) -> None:
-    graceful_stop = 30  # seconds, in ml_backend/serve.py
+    graceful_stop = 30  # seconds, in ml_backend/serving/gunicorn.py
     drained = manifests.container(name)["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert manifests.pod(name)["spec"]["terminationGracePeriodSeconds"] > drained + graceful_stop
 

@@ -117,7 +117,7 @@ def test_the_pods_are_held_by_the_restricted_standard(group: str) -> None:
 
 
 def test_the_image_has_each_package_that_a_worker_imports() -> None:
-    tree = ast.parse((ROOT / "segstudio" / "bulk" / "worker.py").read_text())
+    tree = ast.parse((ROOT / "segstudio" / "predict" / "stages.py").read_text())
     imported = {
         node.module.partition(".")[0]
         for node in ast.walk(tree)

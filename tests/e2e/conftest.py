@@ -8,14 +8,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from typer.testing import CliRunner
 
-from segstudio.cli import app
-from segstudio.figures import Figure, draw_figure
+from segstudio.cli.main import app
+from synthetic.people import Figure, draw_figure
 from tests.e2e.labeling_page import log_in
 from tests.e2e.photographs import save_plain, save_rotated
 from tests.e2e.studio import Studio
-from tests.processes import free_ports
-from tests.segstudio.conftest import Run
-from tests.segstudio.gcs_server import GcsServer, Key
+from tests.support.gcs_server import GcsServer, Key
+from tests.support.processes import free_ports
+from tests.unit.segstudio.conftest import Run
 
 SEED = 3_000_004
 HEIGHT, WIDTH = 900, 600

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segstudio.figures import Figure
+from synthetic.people import Figure
 from tests.e2e.labeling_page import Spot
 
 Mask = npt.NDArray[np.bool_]

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 
-from segstudio.label_studio import LabelStudio, NewTask
-from segstudio.up.state import State
-from tests.waiting import eventually
+from segstudio.labelstudio.client import LabelStudio, NewTask
+from segstudio.local.state import State
+from tests.support.repository import ROOT
+from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[2]
 SEGSTUDIO = Path(sys.executable).with_name("segstudio")
 
 _PATIENCE = 700  # the program itself gives up after ten minutes

@@ -11,10 +11,11 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from segstudio.figures import Figure
-from tests.e2e.studio import ROOT, SEGSTUDIO, Studio
-from tests.segstudio.conftest import Run
-from tests.segstudio.gcs_server import GcsServer
+from synthetic.people import Figure
+from tests.e2e.studio import SEGSTUDIO, Studio
+from tests.support.gcs_server import GcsServer
+from tests.support.repository import ROOT
+from tests.unit.segstudio.conftest import Run
 
 pytestmark = pytest.mark.timeout(900)
 

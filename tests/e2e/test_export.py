@@ -14,10 +14,10 @@ from PIL import Image
 from pyarrow import parquet  # type: ignore[import-untyped]
 from pycocotools.coco import COCO  # type: ignore[import-untyped]
 
-from ml_backend.brush import encode_rle
-from segstudio.label_studio import LabelStudio
+from ml_backend.labelstudio.brush_rle import encode_rle
+from segstudio.labelstudio.client import LabelStudio
 from tests.e2e.studio import Studio
-from tests.segstudio.conftest import Run, records
+from tests.unit.segstudio.conftest import Run, records
 
 pytestmark = pytest.mark.timeout(900)
 

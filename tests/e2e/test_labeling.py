@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from ml_backend.brush import decode_rle
-from segstudio.figures import Figure
+from ml_backend.labelstudio.brush_rle import decode_rle
+from synthetic.people import Figure
 from tests.e2e.labeling_page import LabelingPage, Spot
 from tests.e2e.photographs import Mask, box_around, iou, left_half, spots_inside
-from tests.e2e.studio import ROOT, Studio
+from tests.e2e.studio import Studio
+from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.timeout(1200)
 

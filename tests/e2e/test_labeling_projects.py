@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from segstudio.backends import Pair, join
-from segstudio.figures import Figure
-from segstudio.label_studio import LabelStudio
-from segstudio.storages import storages
+from segstudio.labelstudio.client import LabelStudio
+from segstudio.labelstudio.ml_backends import Pair, join
+from segstudio.labelstudio.storages import storages
+from synthetic.people import Figure
 from tests.e2e.studio import Studio
 from tests.e2e.test_lifecycle import backend_urls
-from tests.segstudio.conftest import Run, records
-from tests.segstudio.gcs_server import GcsServer
+from tests.support.gcs_server import GcsServer
+from tests.unit.segstudio.conftest import Run, records
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from ml_backend.errors import LabelStudioError
 from tests.e2e.studio import Studio
-from tests.processes import free_ports
-from tests.waiting import alive, descendants
+from tests.support.processes import free_ports
+from tests.support.waiting import alive, descendants
 
 KINDS = ("predictions", "annotations")
 

@@ -13,14 +13,14 @@ import google_crc32c
 import httpx
 import pytest
 
-from segstudio.figures import Figure
-from segstudio.label_studio import LabelStudio, NewProject, NewTask
-from segstudio.templates import read_template
-from tests.asking import click, jpeg, total
+from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
+from segstudio.projects.templates import read_template
+from synthetic.people import Figure
 from tests.e2e.studio import Studio
-from tests.ray_cluster import ENVIRONMENT, Ray, running_ray
-from tests.segstudio.conftest import Run, records
-from tests.segstudio.gcs_server import GcsServer
+from tests.support.asking import click, jpeg, total
+from tests.support.gcs_server import GcsServer
+from tests.support.ray_cluster import ENVIRONMENT, Ray, running_ray
+from tests.unit.segstudio.conftest import Run, records
 
 pytestmark = pytest.mark.timeout(900)
 

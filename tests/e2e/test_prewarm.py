@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segstudio.backends import NO_LOGIN, Pair, join
-from segstudio.figures import draw_figure
-from segstudio.label_studio import LabelStudio
-from segstudio.prewarm import Sam
-from segstudio.up.photographs import find_photographs
-from segstudio.up.project import TEMPLATE, add_photographs, find_or_create
-from tests.asking import total
+from segstudio.labelstudio.client import LabelStudio
+from segstudio.labelstudio.ml_backends import NO_LOGIN, Pair, join
+from segstudio.labelstudio.prewarm import Sam
+from segstudio.local.demo_project import TEMPLATE, add_photographs, find_or_create
+from segstudio.local.images import find_photographs
+from synthetic.people import draw_figure
 from tests.e2e.studio import Studio
 from tests.e2e.test_lifecycle import backend_urls
-from tests.waiting import eventually
+from tests.support.asking import total
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(1200)
 

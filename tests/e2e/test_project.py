@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from segstudio.backends import Pair, join
-from segstudio.label_studio import LabelStudio, NewProject
-from segstudio.up.photographs import find_photographs
-from segstudio.up.project import TEMPLATE, add_photographs, find_or_create, samples_for
+from segstudio.labelstudio.client import LabelStudio, NewProject
+from segstudio.labelstudio.ml_backends import Pair, join
+from segstudio.local.demo_project import TEMPLATE, add_photographs, find_or_create, samples_for
+from segstudio.local.images import find_photographs
 from tests.e2e.studio import Studio
 from tests.e2e.test_lifecycle import backend_urls
 

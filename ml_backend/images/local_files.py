@@ -1,0 +1,46 @@
+"""Files below ``LOCAL_FILES_DOCUMENT_ROOT``."""
+
+from pathlib import Path
+
+from ml_backend.deadline import Deadline
+from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
+from ml_backend.images.base import Download
+from ml_backend.images.redact import describe
+
+
+def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> bytes:
+    """Read one file below a folder.
+
+    Args:
+        root: The folder.
+        name: Path of the file relative to it.
+        max_bytes: The most that the file may have.
+        deadline: When reading must be over (network file systems).
+
+    Raises:
+        ImageReferenceError: The name cannot be a file name.
+        ImageRefusedError: It leads out of the folder, by ``..`` or by a symbolic link.
+        ImageFetchError: There is no such file, or it cannot be read.
+        ImageDecodeError: It is too large.
+    """
+    shown = describe(name)
+    try:
+        path = (root / name).resolve()
+        if not path.is_relative_to(root.resolve()):
+            raise ImageRefusedError(f"{shown} lies outside LOCAL_FILES_DOCUMENT_ROOT")
+        if not path.is_file():
+            raise ImageFetchError(
+                f"{shown} is not a file below LOCAL_FILES_DOCUMENT_ROOT",
+                "check the reference, and that this is the folder that Label Studio uses",
+            )
+        download = Download(max_bytes, deadline)
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                download.write(chunk)
+    except (ValueError, RuntimeError) as error:  # a zero byte; links in a circle
+        raise ImageReferenceError(f"{shown} is not a file name") from error
+    except OSError as error:
+        raise ImageFetchError(
+            f"{shown} cannot be read ({error.strerror})", "check the permissions of the file"
+        ) from error
+    return download.getvalue()

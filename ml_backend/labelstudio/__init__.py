@@ -1,0 +1,1 @@
+"""What Label Studio sends and must get back: label configs, prompts, regions, tokens."""

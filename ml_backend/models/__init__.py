@@ -1,0 +1,1 @@
+"""What the models of both backends share: checkpoints, downloads, devices, layers."""

@@ -1,0 +1,290 @@
+"""The Label Studio ML API over HTTP: parse, authorise, answer. Decides nothing about images."""
+
+import hmac
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from flask import Blueprint, Flask, Request, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from ml_backend.errors import (
+    BusyError,
+    RequestError,
+    SegstudioError,
+    TaskError,
+    UnauthorizedError,
+)
+from ml_backend.images import describe
+from ml_backend.labelstudio.label_config import parse_label_config
+from ml_backend.labelstudio.predictor import Predictor
+from ml_backend.labelstudio.schemas import (
+    Prediction,
+    PredictRequest,
+    PredictResponse,
+    SetupRequest,
+    Task,
+    WebhookRequest,
+)
+from ml_backend.serving.metrics import Metrics
+from ml_backend.serving.service import Outcome, Service
+from ml_backend.serving.settings import BackendSettings
+
+log = structlog.get_logger(__name__)
+blueprint = Blueprint("ml", __name__)
+
+_EXTENSION = "segstudio"
+_MOST_REFERENCES = 5
+_CHUNK = 1 << 16
+_Body = TypeVar("_Body")
+
+
+class _App:
+    """What the views share: kept in ``app.extensions``, one per app."""
+
+    def __init__(self, service: Service, settings: BackendSettings, metrics: Metrics) -> None:
+        self.service = service
+        self.settings = settings
+        self.metrics = metrics
+
+
+def create_app(
+    load: Callable[[], Predictor], settings: BackendSettings, metrics: Metrics | None = None
+) -> Flask:
+    """Make the WSGI app of a backend; the model starts to load at once, in the background.
+
+    Args:
+        load: Makes the predictor, model loaded and warmed.
+        settings: Of the backend.
+        metrics: Shown under ``/metrics``; where the backend counts more than this module does.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
+    metrics = metrics or Metrics()
+    app.extensions[_EXTENSION] = _App(Service(load, settings, metrics), settings, metrics)
+    app.register_blueprint(blueprint)
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.register_error_handler(SegstudioError, _segstudio_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected_error)
+    return app
+
+
+def service_of(app: Flask) -> Service:
+    """The service behind an app that ``create_app`` made."""
+    this: _App = app.extensions[_EXTENSION]
+    return this.service
+
+
+@blueprint.get("/")
+@blueprint.get("/health")
+def health() -> Response:
+    """What Label Studio asks before each batch: 200 only when predictions can be made."""
+    return _json({"status": "UP", "model_version": _this().service.predictor.model_version})
+
+
+@blueprint.get("/livez")
+def livez() -> Response:
+    """Whether the process answers at all."""
+    return _json({"status": "alive"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """Whether the model is loaded and warmed; 503 with the reason until then."""
+    return _json({"status": "ready", "model_version": _this().service.predictor.model_version})
+
+
+@blueprint.post("/setup")
+def setup() -> Response:
+    """Tell the model version, or refuse the label config in the status line."""
+    body = read_body(SetupRequest)
+    return _json({"model_version": _this().service.setup(body.label_config)})
+
+
+@blueprint.get("/versions")
+def versions() -> Response:
+    """The one version that is served, and what the model tells apart (an addition of ours)."""
+    predictor = _this().service.predictor
+    return _json({"versions": [predictor.model_version], "classes": predictor.classes})
+
+
+@blueprint.post("/webhook")
+def webhook() -> Response:
+    """Pass an event on; Label Studio waits for the answer, so nothing is done here."""
+    body = read_body(WebhookRequest)
+    action = body.pop("action", None)
+    _this().service.fit(action if isinstance(action, str) else "", body)
+    return _json({"status": "ok"})
+
+
+@blueprint.post("/predict")
+def predict() -> Response:
+    """Answer a batch of tasks, or one click."""
+    body = read_body(PredictRequest)
+    service = _this().service
+    outcomes = service.predict(body)
+    version = service.predictor.model_version
+    interactive = body.context is not None
+    _record(body, outcomes)
+    answer = PredictResponse(
+        results=[_entry(outcome, version, interactive) for outcome in outcomes],
+        model_version=version,
+    )
+    return Response(answer.model_dump_json(), content_type="application/json")
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Prometheus exposition."""
+    return Response(_this().metrics.render(), content_type="text/plain; version=0.0.4")
+
+
+def _this() -> _App:
+    app: _App = current_app.extensions[_EXTENSION]
+    return app
+
+
+def read_body(kind: type[_Body]) -> _Body:
+    """The body of the request at hand, as ``kind``.
+
+    Raises:
+        RequestError: It is something else.
+    """
+    try:
+        return msgspec.json.decode(_read(request), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(
+            f"the body cannot be read: {error}", "send what docs/openapi.yaml describes"
+        ) from None
+
+
+def _read(sent: Request) -> bytearray:
+    """The body, held once: ``sent.get_data()`` holds it twice, and cuts what is too long."""
+    body = bytearray()
+    while len(body) != sent.content_length and (chunk := sent.stream.read(_CHUNK)):
+        body += chunk
+    return body
+
+
+def _entry(outcome: Outcome, version: str, interactive: bool) -> Prediction | list[Any]:
+    if isinstance(outcome, Prediction):
+        return outcome
+    return Prediction(result=[], score=0, model_version=version) if interactive else []
+
+
+def _record(body: PredictRequest, outcomes: Sequence[Outcome]) -> None:
+    """Count all outcomes, and log the failures; those above MAX_TASKS are alike, so in one line."""
+    counter = _this().metrics.tasks
+    for outcome in outcomes:
+        counter.labels(_kind(outcome)).inc()
+    admitted = _this().settings.max_tasks
+    for task, outcome in islice(zip(body.tasks, outcomes, strict=True), admitted):
+        if isinstance(outcome, TaskError):
+            log.warning(
+                "task_failed",
+                task=task.id,
+                references=_references(task, body.label_config),
+                error=outcome.kind,
+                reason=str(outcome),
+            )
+    if len(outcomes) > admitted:
+        log.warning("tasks_above_limit", count=len(outcomes) - admitted, reason=str(outcomes[-1]))
+
+
+def _kind(outcome: Outcome) -> str:
+    if isinstance(outcome, TaskError):
+        return outcome.kind
+    return "none" if outcome is None else "predicted"
+
+
+def _references(task: Task, label_config: str) -> list[str]:
+    """What the task's image tags show, fit for a log: without signatures and embedded images."""
+    keys = islice(parse_label_config(label_config).image_keys.values(), _MOST_REFERENCES)
+    found = (task.data.get(key, "") for key in keys)
+    return [describe(value) if isinstance(value, str) else type(value).__name__ for value in found]
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if re.fullmatch(r"[\w.-]{1,64}", given) else uuid.uuid4().hex
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if request.endpoint != "ml.livez":
+        _authorise(_this().settings)
+
+
+def _authorise(settings: BackendSettings) -> None:
+    if not (settings.basic_auth_user and settings.basic_auth_pass):
+        return
+    given = request.authorization
+    user, password = (given.username, given.password) if given else (None, None)
+    # Both are compared whatever the first says, so that the time tells nothing.
+    right_user = _same(user, settings.basic_auth_user)
+    right_password = _same(password, settings.basic_auth_pass.get_secret_value())
+    if not (right_user and right_password):
+        raise UnauthorizedError(
+            "user name or password is missing or wrong",
+            "set basic auth on the model's connection in Label Studio",
+        )
+
+
+def _same(given: str | None, expected: str) -> bool:
+    return hmac.compare_digest((given or "").encode(), expected.encode())
+
+
+def _finish(response: Response) -> Response:
+    seconds = time.perf_counter() - g.started
+    endpoint = (request.endpoint or "unknown").removeprefix("ml.")
+    _this().metrics.requests.labels(endpoint, response.status_code).inc()
+    _this().metrics.seconds.labels(endpoint).observe(seconds)
+    level = "info" if endpoint in ("predict", "setup", "webhook") else "debug"
+    getattr(log, level)(
+        "request", endpoint=endpoint, status=response.status_code, ms=round(seconds * 1000, 1)
+    )
+    response.headers["X-Request-ID"] = g.request_id
+    return response
+
+
+def _json(body: dict[str, object], status: int = 200) -> Response:
+    return Response(json.dumps(body), status, content_type="application/json")
+
+
+def _error(status: int, kind: str, message: str, hint: str = "") -> Response:
+    body = {"id": g.request_id, "type": kind, "message": message, "hint": hint}
+    response = _json({"error": body}, status)
+    # Label Studio shows its user the status line and nothing else.
+    reason = re.sub(r"[^\x20-\x7e]+", " ", f"{message} ({hint})" if hint else message)
+    response.status = f"{status} {reason[:300]}"
+    return response
+
+
+def _segstudio_error(error: SegstudioError) -> Response:
+    status = error.status if isinstance(error, RequestError) else BusyError.status
+    log.warning("refused", error=error.kind, reason=str(error))
+    response = _error(status, error.kind, error.message, error.hint)
+    if status == BusyError.status:
+        response.headers["Retry-After"] = "1"
+    if status == UnauthorizedError.status:
+        response.headers["WWW-Authenticate"] = 'Basic realm="segstudio"'
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    response = _error(error.code or 500, "http", error.description or error.name)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
+
+
+def _unexpected_error(error: Exception) -> Response:
+    log.error("unexpected", exc_info=error)
+    return _error(500, "unexpected", "the backend failed", "its log has the details under this id")

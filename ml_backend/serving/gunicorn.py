@@ -1,0 +1,122 @@
+"""Runs a backend's app under gunicorn."""
+
+import atexit
+import ctypes
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from types import FrameType
+from typing import Any
+
+import gunicorn.glogging
+from gunicorn.app.base import BaseApplication
+from gunicorn.util import import_app
+
+from ml_backend.errors import SettingsError
+from ml_backend.serving.logs import configure_logging
+from ml_backend.serving.settings import BackendSettings, read_settings
+
+_SPARE_THREADS = 8
+"""Threads beyond the queue's, so that health checks are answered while it is full."""
+
+
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+_GRACEFUL_SECONDS = 30
+"""From SIGTERM to the end, whatever is at work; ``Service.stop`` leaves it some of them."""
+
+_IDLE_SECONDS = 75
+"""That a connection is kept open between requests: longer than those who ask keep theirs (nginx 60,
+httpx 5), else a request may be on its way while we close, and is lost."""
+
+_M_ARENA_MAX = -8
+"""Of glibc's malloc.h."""
+
+
+def serve(app: str, kind: type[BackendSettings]) -> None:
+    """Serve until SIGTERM, which lets requests at work be finished, or SIGINT, which does not.
+
+    Args:
+        app: As for gunicorn, ``"package.module:create_app()"``; imported in each worker after the
+            fork, so that each has a model of its own and its metrics see the variable set here:
+            prometheus_client reads it when it is first imported, which nothing here may do.
+        kind: The settings class: address, workers and queue length are read from it here, so that
+            a wrong variable ends the program with one line before anything is loaded.
+    """
+    try:
+        settings = read_settings(kind)
+        _ = settings.image_settings  # credentials and addresses are checked here, not per task
+    except SettingsError as error:
+        sys.exit(f"error: {error}")
+    _keep_few_arenas()
+    if settings.workers > 1 and _METRICS_FOLDER not in os.environ:
+        os.environ[_METRICS_FOLDER] = tempfile.mkdtemp(prefix="segstudio-metrics-")
+        atexit.register(_remove, os.environ[_METRICS_FOLDER], os.getpid())
+    configure_logging(settings.log_level)
+    _Server(app, settings).run()
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # workers are forks of it, and end too
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_few_arenas() -> None:
+    """Let threads share glibc's arenas: each of its own keeps what it freed, 250 MB of a worker."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 2)
+
+
+class _Logger(gunicorn.glogging.Logger):
+    """Leaves gunicorn's lines to the root logger, which writes them as all others."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ARG002
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.WARNING)
+
+
+class _Server(BaseApplication):
+    def __init__(self, app: str, settings: BackendSettings) -> None:
+        self._app = app
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        options = {
+            "bind": f"{self._settings.host}:{self._settings.port}",
+            "workers": self._settings.workers,
+            "worker_class": "gthread",
+            "threads": self._settings.max_queue + _SPARE_THREADS,
+            "timeout": int(self._settings.predict_seconds) + 30,
+            "graceful_timeout": _GRACEFUL_SECONDS,
+            "keepalive": _IDLE_SECONDS,
+            "logger_class": _Logger,
+            "post_worker_init": _heed_sigterm,
+            "child_exit": _forget_worker,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return import_app(self._app)
+
+
+def _heed_sigterm(worker: Any) -> None:
+    from ml_backend.serving.app import service_of
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        service_of(worker.wsgi).stop()
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _forget_worker(_server: Any, worker: Any) -> None:
+    if _METRICS_FOLDER in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)

@@ -1,0 +1,80 @@
+"""A predictor on its way: loaded in the background, once, or again where that failed."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import structlog
+
+from ml_backend.errors import BusyError, ModelError, SegstudioError
+from ml_backend.labelstudio.predictor import Predictor
+from ml_backend.serving.metrics import Metrics
+
+RETRY_SECONDS = 10.0
+"""From a failure to the next try, so that a file put in its place needs no restart."""
+
+log = structlog.get_logger(__name__)
+
+
+class Loading:
+    """Loads at once, in a thread of its own; after a failure again, when somebody asks.
+
+    Args:
+        load: Makes the predictor, model warmed.
+        metrics: Count failures.
+    """
+
+    def __init__(self, load: Callable[[], Predictor], metrics: Metrics) -> None:
+        self._load = load
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._failure: SegstudioError | None = None
+        self._begin()
+
+    def predictor(self) -> Predictor:
+        """The loaded predictor.
+
+        Raises:
+            BusyError: It is still loading.
+            SegstudioError: It could not be loaded, and why; also while that is tried again.
+        """
+        with self._lock:
+            if time.monotonic() >= self._retry_at:
+                self._failure = _explain(self._attempt)
+                self._begin()
+            attempt, failure = self._attempt, self._failure
+        if attempt.done():
+            failure = _explain(attempt)
+            if failure is None:
+                return attempt.result()
+        if failure is None:
+            raise BusyError("the model is loading", "ask again in a few seconds")
+        # Raised once per request: without this its traceback would grow each time.
+        raise failure.with_traceback(None)
+
+    def _begin(self) -> None:
+        self._retry_at = math.inf
+        thread = ThreadPoolExecutor(1, thread_name_prefix="load-model")
+        self._attempt = thread.submit(self._load)
+        self._attempt.add_done_callback(self._note)
+        thread.shutdown(wait=False)
+
+    def _note(self, attempt: "Future[Predictor]") -> None:
+        error = attempt.exception()
+        if error is None:
+            log.info("ready", model_version=attempt.result().model_version)
+            return
+        kind = error.kind if isinstance(error, SegstudioError) else "unexpected"
+        self._metrics.model_failed(kind)
+        trace = error if kind == "unexpected" else None
+        log.error("model_failed", reason=str(error), exc_info=trace)
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+
+
+def _explain(attempt: "Future[Predictor]") -> SegstudioError | None:
+    error = attempt.exception()
+    if error is None or isinstance(error, SegstudioError):
+        return error
+    return ModelError(f"the model failed to load: {error!r}", "the log has the details")

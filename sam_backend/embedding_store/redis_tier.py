@@ -1,0 +1,148 @@
+"""Embeddings in Redis, shared by replicas."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from threading import Event, Thread
+from typing import TypeVar
+
+import structlog
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as GoneError
+from redis.exceptions import LockNotOwnedError, RedisError
+from redis.exceptions import TimeoutError as LateError
+from redis.lock import Lock
+from redis.retry import Retry
+
+from sam_backend.embedding_service import MAKING_SECONDS
+
+log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer")
+
+LARGEST = 64 << 20
+"""Bytes of a value; what is larger is not an embedding, and is not read to its end."""
+
+KEPT_SECONDS = 7 * 24 * 3600
+"""Since the last use. A Redis with ``maxmemory`` and ``allkeys-lru`` makes room before."""
+
+_ALIVE_SECONDS = 5
+"""After which one who made an embedding and says nothing more is not waited for."""
+
+_CONNECT_SECONDS = 0.5
+_ANSWER_SECONDS = 1.0
+
+
+class RedisTier:
+    """Never raises and never waits for long: without Redis, it simply holds nothing.
+
+    After an error it rests, so that of a Redis that is gone or hangs a click waits for one answer
+    at most, and most clicks for none; then it tries again by itself.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        tell: Is told of trouble, in a word: ``gone`` or ``refused``.
+        rest_seconds: Between two tries of a Redis that is gone.
+    """
+
+    name = "redis"
+
+    def __init__(self, url: str, tell: Callable[[str], None], rest_seconds: float = 5) -> None:
+        self._client = Redis.from_url(
+            url,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
+            # Not once more: that would cost a click twice the time, and a connection that was
+            # closed while nobody used it is opened anew in any case.
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._tell = tell
+        self._rest_seconds = rest_seconds
+        self._rests_until: float | None = None
+
+    def get(self, key: str) -> bytes | None:
+        """See ``Tier``."""
+
+        def ask() -> bytes:
+            with self._client.pipeline(transaction=False) as pipe:
+                pipe.getrange(_name(key), 0, LARGEST)
+                pipe.expire(_name(key), KEPT_SECONDS)
+                return bytes(pipe.execute()[0])
+
+        return self._try(ask, b"") or None
+
+    def put(self, key: str, data: bytes) -> None:
+        """See ``Tier``."""
+        if len(data) <= LARGEST:
+            self._try(lambda: self._client.set(_name(key), data, ex=KEPT_SECONDS), None)
+
+    def has(self, key: str) -> bool:
+        """See ``Tier``."""
+        return bool(self._try(lambda: self._client.exists(_name(key)), 0))
+
+    def drop(self, key: str) -> None:
+        """See ``Tier``."""
+        self._try(lambda: self._client.delete(_name(key)), None)
+
+    @contextmanager
+    def making(self, key: str) -> Iterator[None]:
+        """See ``Tier``."""
+        name = f"{_name(key)}:making"
+        lock = self._client.lock(name, _ALIVE_SECONDS, sleep=0.05, thread_local=False)
+        with ExitStack() as stack:
+            if self._try(lambda: lock.acquire(blocking_timeout=MAKING_SECONDS), False):
+                stack.enter_context(self._held(lock))
+            yield
+
+    @contextmanager
+    def _held(self, lock: Lock) -> Iterator[None]:
+        """Say again and again that whoever has the lock is alive, and give it back."""
+        done = Event()
+
+        def keep() -> None:
+            while not done.wait(_ALIVE_SECONDS / 4):
+                self._try(partial(_own, lock.reacquire), None)
+
+        keeper = Thread(target=keep, name="making", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+            self._try(partial(_own, lock.release), None)
+
+    def _try(self, ask: Callable[[], Answer], otherwise: Answer) -> Answer:
+        rests_until = self._rests_until
+        if rests_until is not None and time.monotonic() < rests_until:
+            return otherwise
+        try:
+            answer = ask()
+        except (GoneError, LateError) as error:
+            self._rest(error)
+            return otherwise
+        except RedisError as error:  # it answers, but not so: memory full, read-only replica
+            self._tell("refused")
+            log.warning("redis_refused", reason=str(error))
+            return otherwise
+        if self._rests_until is not None:
+            self._rests_until = None
+            log.info("redis_back")
+        return answer
+
+    def _rest(self, error: RedisError) -> None:
+        if self._rests_until is None:
+            log.warning("redis_gone", reason=type(error).__name__, hint="clicks go on without it")
+        self._rests_until = time.monotonic() + self._rest_seconds
+        self._tell("gone")
+
+
+def _own(ask: Callable[[], object]) -> None:
+    with suppress(LockNotOwnedError):  # Redis was gone for a while, and somebody else began
+        ask()
+
+
+def _name(key: str) -> str:
+    return f"segstudio:embedding:{key}"

@@ -1,0 +1,138 @@
+"""The store that the backend uses: each tier is asked in turn, the fastest first."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Protocol
+
+import structlog
+
+from sam_backend.embedding_service import EmbeddingKey, EmbeddingStore
+from sam_backend.embedding_store.codec import Codec, DamagedError
+from sam_backend.embedding_store.disk import DiskTier
+from sam_backend.embedding_store.lru import LruCache
+from sam_backend.embedding_store.redis_tier import RedisTier
+from sam_backend.metrics import SamMetrics
+from sam_backend.models.base import Embedding, PromptableModel
+from sam_backend.settings import SamSettings
+
+log = structlog.get_logger(__name__)
+
+
+class Tier(Protocol):
+    """Holds bytes, as long as there is room. Used from any thread; never raises."""
+
+    name: str
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes; None when they are not, or no longer, here."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep bytes."""
+
+    def has(self, key: str) -> bool:
+        """Whether ``get`` would most likely give something; reads little."""
+
+    def drop(self, key: str) -> None:
+        """Forget bytes."""
+
+    def making(self, key: str) -> AbstractContextManager[None]:
+        """See ``EmbeddingStore.making``; one that died is not waited for, or not for long."""
+
+
+class Tiers:
+    """An ``EmbeddingStore``: memory before slower tiers of bytes.
+
+    What a slower tier holds is put into the faster ones when it is asked for. Bytes that are no
+    embedding of the model are dropped, counted, and as good as absent.
+
+    Args:
+        memory: Holds what was used last.
+        slower: The faster first.
+        codec: Of the model.
+        metrics: Count.
+    """
+
+    def __init__(
+        self,
+        memory: LruCache[EmbeddingKey, Embedding],
+        slower: Sequence[Tier],
+        codec: Codec,
+        metrics: SamMetrics,
+    ) -> None:
+        self._memory = memory
+        self._slower = slower
+        self._codec = codec
+        self._metrics = metrics
+
+    def get(self, key: EmbeddingKey) -> Embedding | None:
+        """See ``EmbeddingStore``."""
+        if (found := self._memory.get(key)) is not None:
+            self._metrics.came_from("memory")
+            return found
+        for index, tier in enumerate(self._slower):
+            data = tier.get(key.name)
+            embedding = None if data is None else self._unpack(tier, key, data)
+            if data is not None and embedding is not None:
+                self._metrics.came_from(tier.name)
+                self._memory.put(key, embedding)
+                for faster in self._slower[:index]:
+                    faster.put(key.name, data)
+                return embedding
+        return None
+
+    def put(self, key: EmbeddingKey, embedding: Embedding) -> None:
+        """See ``EmbeddingStore``."""
+        self._metrics.came_from("model")
+        self._memory.put(key, embedding)
+        if self._slower:
+            data = self._codec.pack(embedding)
+            for tier in self._slower:
+                tier.put(key.name, data)
+
+    def has(self, key: EmbeddingKey) -> bool:
+        """See ``EmbeddingStore``."""
+        return self._memory.has(key) or any(tier.has(key.name) for tier in self._slower)
+
+    @contextmanager
+    def making(self, key: EmbeddingKey) -> Iterator[None]:
+        """See ``EmbeddingStore``."""
+        with ExitStack() as stack:
+            for tier in self._slower:
+                stack.enter_context(tier.making(key.name))
+            yield
+
+    def _unpack(self, tier: Tier, key: EmbeddingKey, data: bytes) -> Embedding | None:
+        try:
+            return self._codec.unpack(data)
+        except DamagedError as error:
+            log.warning("embedding_dropped", tier=tier.name, key=key.name, reason=str(error))
+            self._metrics.trouble(tier.name, "damaged")
+            tier.drop(key.name)
+            return None
+
+
+def open_store(
+    settings: SamSettings, model: PromptableModel, metrics: SamMetrics | None = None
+) -> EmbeddingStore:
+    """The store that the settings ask for; a tier without room is left out.
+
+    Args:
+        settings: Say how large the tiers are, and where.
+        model: Whose embeddings it keeps.
+        metrics: Count; None: nobody looks.
+    """
+    metrics = metrics or SamMetrics()
+
+    def trouble(tier: str) -> Callable[[str], None]:
+        return lambda kind: metrics.trouble(tier, kind)
+
+    slower: list[Tier] = []
+    if settings.embedding_disk_mb:
+        size = settings.embedding_disk_mb << 20
+        slower.append(DiskTier(settings.embedding_folder, size, trouble(DiskTier.name)))
+    if settings.redis_url is not None:
+        url = settings.redis_url.get_secret_value()
+        slower.append(RedisTier(url, trouble(RedisTier.name)))
+    memory = LruCache[EmbeddingKey, Embedding](settings.embedding_cache_bytes)
+    codec = Codec(model, settings.max_image_megapixels * 1_000_000)
+    return Tiers(memory, slower, codec, metrics)

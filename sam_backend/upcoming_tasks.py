@@ -1,0 +1,103 @@
+"""Which tasks a labeler will open next, as far as Label Studio's list of them tells.
+
+A labeler's stream takes a project's tasks by their number; one that is shuffled
+(``Uniform sampling``) cannot be foreseen, and then this prepares images that are due some day.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import structlog
+
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.auth import authorization
+from ml_backend.labelstudio.schemas import Task
+from sam_backend.prewarming import Ahead
+from sam_backend.settings import SamSettings
+
+log = structlog.get_logger(__name__)
+
+REST_SECONDS = 5.0
+"""Between two questions to Label Studio about one project, whoever opens tasks of it."""
+
+TROUBLE_SECONDS = 60.0
+"""Likewise after it did not answer as it should."""
+
+_TIMEOUT = httpx.Timeout(10, connect=2)
+_MOST_PROJECTS = 1000
+
+
+def tasks_ahead(settings: SamSettings) -> Ahead:
+    """Ask Label Studio, where its address and a token are known and tasks are wanted."""
+    url, key = settings.label_studio_url, settings.label_studio_api_key
+    if url is None or key is None or not settings.prewarm_ahead:
+        return _unknown
+    client = httpx.Client(
+        base_url=url, auth=authorization(key.get_secret_value()), timeout=_TIMEOUT, trust_env=False
+    )
+    return TasksAhead(client, settings.prewarm_ahead)
+
+
+def _unknown(_task: Task) -> Sequence[Task]:
+    return ()
+
+
+class TasksAhead:
+    """The next tasks of a project that nobody has annotated, by their number; for one thread.
+
+    Args:
+        client: Of Label Studio.
+        count: How many.
+    """
+
+    def __init__(self, client: httpx.Client, count: int) -> None:
+        self._client = client
+        self._count = count
+        self._ask_again: dict[int, float] = {}
+
+    def __call__(self, task: Task) -> Sequence[Task]:
+        """The tasks after this one; none where it does not tell its project, or that was asked."""
+        if not isinstance(task.project, int) or not isinstance(task.id, int):
+            return ()
+        if not self._may_ask(task.project):
+            return ()
+        try:
+            return self._list(task.project, task.id)
+        except (httpx.HTTPError, LabelStudioError, ValueError, LookupError, TypeError) as error:
+            log.warning("tasks_ahead_unknown", project=task.project, reason=repr(error))
+            self._ask_again[task.project] = time.monotonic() + TROUBLE_SECONDS
+            return ()
+
+    def _may_ask(self, project: int) -> bool:
+        now = time.monotonic()
+        if now < self._ask_again.get(project, now):
+            return False
+        if len(self._ask_again) >= _MOST_PROJECTS:
+            self._ask_again.clear()
+        self._ask_again[project] = now + REST_SECONDS
+        return True
+
+    def _list(self, project: int, after: int) -> Sequence[Task]:
+        items = [_is("id", "greater", after), _is("total_annotations", "equal", 0)]
+        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+        params: dict[str, str | int] = {
+            "project": project,
+            "fields": "all",
+            "include": "id,data",
+            "resolve_uri": "false",
+            "page_size": self._count,
+            "query": json.dumps(query),
+        }
+        answer = self._client.get("/api/tasks", params=params).raise_for_status().json()
+        found = answer["tasks"][: self._count]
+        return [
+            Task(id=int(each["id"]), project=project, data=dict(each["data"])) for each in found
+        ]
+
+
+def _is(what: str, operator: str, value: int) -> dict[str, Any]:
+    name = f"filter:tasks:{what}"
+    return {"filter": name, "operator": operator, "type": "Number", "value": value}

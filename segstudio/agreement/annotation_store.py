@@ -1,0 +1,158 @@
+"""What each rater said of each image, in a temporary SQLite database: memory stays flat."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from types import TracebackType
+from typing import Self
+
+from segstudio.export.mask_regions import Drawing
+from segstudio.labelstudio.annotations import AnnotatedTask, Annotation
+from segstudio.labelstudio.coco_rle import Rle
+from segstudio.labelstudio.results import answers
+
+_SCHEMA = """
+    CREATE TABLE opinions (
+        id INTEGER PRIMARY KEY, identifier TEXT NOT NULL, rater TEXT NOT NULL,
+        said_at TEXT NOT NULL, answers TEXT NOT NULL, asked_masks INTEGER NOT NULL,
+        UNIQUE (identifier, rater)
+    );
+    CREATE TABLE masks (
+        opinion INTEGER NOT NULL, label TEXT NOT NULL,
+        height INTEGER NOT NULL, width INTEGER NOT NULL, counts TEXT NOT NULL
+    );
+    CREATE INDEX by_opinion ON masks (opinion);
+    CREATE VIEW shared AS
+        SELECT * FROM opinions WHERE identifier IN
+            (SELECT identifier FROM opinions GROUP BY identifier HAVING count(*) > 1);
+"""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What one rater said of one image.
+
+    Attributes:
+        rater: Who.
+        answers: Name of each choices control that was asked → what was chosen.
+        masks: By label; None where the rater's project does not ask for masks.
+    """
+
+    rater: str
+    answers: Mapping[str, Sequence[str]]
+    masks: Mapping[str, Rle] | None
+
+
+class Spool:
+    """Takes opinions and gives them back image by image."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.executescript(f"PRAGMA journal_mode = OFF; {_SCHEMA}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def add(
+        self,
+        identifier: str,
+        rater: str,
+        task: AnnotatedTask,
+        annotation: Annotation,
+        drawing: Drawing,
+    ) -> None:
+        """Keep an annotation; of several by the same rater on the same image, the latest."""
+        said_at = annotation.updated_at.isoformat()
+        same = (identifier, rater)
+        before = self._database.execute(
+            "SELECT id, said_at FROM opinions WHERE (identifier, rater) = (?, ?)", same
+        ).fetchone()
+        if before and before[1] > said_at:
+            return
+        if before:
+            self._database.execute("DELETE FROM masks WHERE opinion = ?", before[:1])
+            self._database.execute("DELETE FROM opinions WHERE id = ?", before[:1])
+        opinion = self._database.execute(
+            "INSERT INTO opinions (identifier, rater, said_at, answers, asked_masks) "
+            "VALUES (?, ?, ?, ?, ?) RETURNING id",
+            (*same, said_at, json.dumps(_choices(task, annotation)), _asks_masks(task)),
+        ).fetchone()[0]
+        self._database.executemany(
+            "INSERT INTO masks VALUES (?, ?, ?, ?, ?)",
+            (
+                (opinion, label, rle.height, rle.width, rle.counts)
+                for label, rle in _by_label(drawing).items()
+            ),
+        )
+
+    def __len__(self) -> int:
+        """How many images two raters or more have annotated."""
+        found = self._database.execute("SELECT count(DISTINCT identifier) FROM shared")
+        return int(found.fetchone()[0])
+
+    def raters(self) -> list[str]:
+        """Everybody, by name."""
+        found = self._database.execute("SELECT DISTINCT rater FROM opinions ORDER BY rater")
+        return [rater for (rater,) in found]
+
+    def images(self) -> Iterator[tuple[str, list[Opinion]]]:
+        """The images that two raters or more have annotated, with all that was said of them."""
+        found = self._database.execute(
+            "SELECT identifier, id, rater, answers, asked_masks FROM shared "
+            "ORDER BY identifier, rater"
+        )
+        for identifier, rows in groupby(found, key=lambda row: str(row[0])):
+            yield identifier, [self._opinion(*row[1:]) for row in rows]
+
+    def answers(self, control: str) -> Iterator[tuple[str, str, list[str]]]:
+        """Identifier, rater and choices of all who answered a control, on the same images."""
+        found = self._database.execute(
+            "SELECT identifier, rater, answers FROM shared ORDER BY identifier, rater"
+        )
+        for identifier, rater, said in found:
+            given = json.loads(said)
+            if control in given:
+                yield identifier, rater, given[control]
+
+    def _opinion(self, id_: int, rater: str, said: str, asked_masks: int) -> Opinion:
+        masks = self._database.execute(
+            "SELECT label, height, width, counts FROM masks WHERE opinion = ?", (id_,)
+        )
+        by_label = {label: Rle(height, width, counts) for label, height, width, counts in masks}
+        return Opinion(rater, json.loads(said), by_label if asked_masks else None)
+
+
+def _choices(task: AnnotatedTask, annotation: Annotation) -> dict[str, list[str]]:
+    """What was chosen; nothing at all is an answer only where several may be chosen."""
+    said = answers(annotation.result)
+    return {
+        control.name: [str(value) for value in said.get(control.name, [])]
+        for control in task.project.controls
+        if control.kind == "choices" and (control.multiple or said.get(control.name))
+    }
+
+
+def _asks_masks(task: AnnotatedTask) -> bool:
+    return any(
+        control.kind.removesuffix("labels") in ("brush", "polygon", "ellipse", "rectangle", "")
+        for control in task.project.controls
+    )
+
+
+def _by_label(drawing: Drawing) -> dict[str, Rle]:
+    """All pixels of each label."""
+    parts: dict[str, list[Rle]] = {}
+    for mask in drawing.masks:
+        for name in mask.region.names:
+            parts.setdefault(name, []).append(mask.rle)
+    return {label: Rle.union(rles) for label, rles in parts.items()}

@@ -1,0 +1,79 @@
+"""``segstudio credentials``: the service account's key as the programs read it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ml_backend.errors import CredentialsError
+from ml_backend.images.credentials import VARIABLE
+from ml_backend.serving.settings import read_settings
+from segstudio.cli.console import EXIT_CODES, JsonOption, reporting
+
+app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
+
+
+@app.callback()
+def group() -> None:
+    """Encode and check the service account's key."""
+
+
+@app.command(epilog=EXIT_CODES)
+def encode(
+    key: Annotated[Path, typer.Argument(help="JSON key file of a service account.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print the base64 line for GOOGLE_APPLICATION_CREDENTIALS_BASE64.
+
+    For the file .env:
+    echo "GOOGLE_APPLICATION_CREDENTIALS_BASE64=$(segstudio credentials encode key.json)" >> .env
+    """
+    from segstudio.gcs.service_account import encode_key
+
+    with reporting(as_json) as report:
+        line = encode_key(key)
+        report.say(line)
+        report.outcome({VARIABLE: line})
+
+
+@app.command(epilog=EXIT_CODES)
+def check(
+    line: Annotated[
+        typer.FileText | None,
+        typer.Argument(
+            help="File with the base64 line, - for stdin; default: the variable.", errors="replace"
+        ),
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(help="Google Cloud project that the key must be of.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not ask Google for a token.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the base64 line in GOOGLE_APPLICATION_CREDENTIALS_BASE64, or in a file.
+
+    Steps: base64, JSON, its fields, the private key, the project, a token from Google. The first
+    that fails is named; nothing secret is shown.
+    """
+    from segstudio.gcs.client import GoogleSettings
+    from segstudio.gcs.service_account import check_key, fetch_token
+
+    with reporting(as_json) as report:
+        secret = read_settings(GoogleSettings).google_application_credentials_base64
+        text = line.read() if line else secret.get_secret_value() if secret else ""
+        if not text.strip():
+            raise CredentialsError(f"{VARIABLE} is empty", "segstudio credentials encode key.json")
+        fields = check_key(text, project)
+        report.say(f"base64, JSON, fields and private key are fine: {fields['client_email']}")
+        if not offline:
+            fetch_token(fields)
+            report.say("Google gives a token for it")
+        report.outcome(
+            {
+                "client_email": fields["client_email"],
+                "project_id": fields.get("project_id"),
+                "token": None if offline else "ok",
+            }
+        )

@@ -1,0 +1,81 @@
+"""``segstudio doctor``: one table of green and red."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ml_backend.errors import SegstudioError
+from ml_backend.serving.settings import read_settings
+from segstudio.cli.console import (
+    EXIT_SOME_FAILED,
+    JsonOption,
+    Report,
+    SamOption,
+    SegmentationOption,
+    reporting,
+)
+
+if TYPE_CHECKING:
+    from segstudio.local.doctor import Check, Doctor
+
+_MARKS = {"ok": ("✓", "green"), "bad": ("✗", "red"), "unknown": ("-", "dim")}
+
+
+def doctor(
+    project: Annotated[
+        int | None,
+        typer.Option(min=1, help="Project to look at; default: the one of `make up`."),
+    ] = None,
+    bucket: Annotated[
+        list[str] | None,
+        typer.Option(help="Bucket to look at beside the project's: gs://source; repeatable."),
+    ] = None,
+    segmentation: SegmentationOption = "",
+    sam: SamOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Look at every part, and tell what mends each that is red; nothing is changed.
+
+    Label Studio and its version, the token, private addresses, both backends from here and from
+    Label Studio, the Google key, buckets (reading, CORS, signing), room on the disk.
+    """
+    with reporting(as_json) as report:
+        found = []
+        for check in _doctor(project, bucket or [], segmentation, sam).checks():
+            found.append(check)
+            _tell(report, check)
+        bad = sum(check.state == "bad" for check in found)
+        report.say(f"\n{bad} of {len(found)} are red" if bad else "\nAll is well", "bold")
+        report.outcome({"bad": bad, "checks": [asdict(check) for check in found]})
+    if bad:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _doctor(project: int | None, buckets: list[str], segmentation: str, sam: str) -> "Doctor":
+    from segstudio.gcs.client import GoogleSettings, bucket_name
+    from segstudio.local.connection import Access, backend_pair, find_access
+    from segstudio.local.doctor import Doctor
+    from segstudio.settings import ProjectSettings
+
+    settings = read_settings(ProjectSettings)
+    access: Access | SegstudioError
+    try:
+        access = find_access(settings)
+    except SegstudioError as error:
+        access = error
+    return Doctor(
+        access=access,
+        pair=backend_pair(settings, segmentation, sam),
+        project=project,
+        buckets=[bucket_name(name) for name in buckets],
+        google=read_settings(GoogleSettings),
+        folders=[settings.state_dir],
+    )
+
+
+def _tell(report: Report, check: "Check") -> None:
+    mark, style = _MARKS[check.state]
+    report.say(f"{mark} {check.what:<28} {check.told}", style)
+    if check.state == "bad" and check.fix:
+        report.say(f"    → {check.fix}")

@@ -1,0 +1,74 @@
+"""Which projects a command reads: options and opening that ``export`` and ``agreement`` share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ml_backend.serving.settings import read_settings
+from segstudio.data.manifest import IDENTIFIER
+
+if TYPE_CHECKING:
+    from segstudio.labelstudio.annotations import AnnotationReader
+
+
+@dataclass(frozen=True)
+class Projects:
+    """Numbers of projects, once each, in the order given."""
+
+    ids: tuple[int, ...]
+
+
+def _parse(text: str) -> Projects:
+    try:
+        ids = tuple(dict.fromkeys(int(part) for part in text.split(",") if part.strip()))
+    except ValueError:
+        ids = ()
+    if not ids or min(ids) < 1:
+        raise typer.BadParameter(f"{text!r} is not a list of project numbers such as 3,4,5")
+    return Projects(ids)
+
+
+ProjectsOption = Annotated[
+    Projects,
+    typer.Option(
+        "--project",
+        parser=_parse,
+        metavar="3,4,5",
+        help="Numbers of the projects (the copies of one), as in their addresses.",
+    ),
+]
+BoxesOption = Annotated[
+    bool,
+    typer.Option(
+        "--with-boxes",
+        help="Take rectangles for masks even in projects that have brushes or polygons.",
+    ),
+]
+ManifestOption = Annotated[
+    Path | None,
+    typer.Option(help="CSV whose columns are joined: what `segstudio images upload` wrote."),
+]
+IdentifierOption = Annotated[
+    str, typer.Option("--identifier-column", help="Column of the manifest that is the key.")
+]
+IDENTIFIER_DEFAULT = IDENTIFIER
+
+
+@contextmanager
+def annotation_reader() -> Iterator["AnnotationReader"]:
+    """Open the Label Studio that the settings name, else that of ``make up``.
+
+    Raises:
+        SettingsError: None is named.
+        LabelStudioError: It refuses something, from anywhere inside.
+    """
+    from segstudio.labelstudio.annotations import AnnotationReader
+    from segstudio.local.connection import open_label_studio
+    from segstudio.settings import ProjectSettings
+
+    with open_label_studio(read_settings(ProjectSettings)) as label_studio:
+        yield AnnotationReader(label_studio)

@@ -1,0 +1,116 @@
+"""``segstudio storage``: annotations into a bucket."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ml_backend.errors import LabelStudioError
+from ml_backend.serving.settings import read_settings
+from segstudio.cli.console import (
+    EXIT_CODES,
+    EXIT_SOME_FAILED,
+    DryRunOption,
+    JsonOption,
+    ProjectOption,
+    Report,
+    reporting,
+)
+
+if TYPE_CHECKING:
+    from segstudio.labelstudio.sync_check import Outcome
+
+app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
+
+
+@app.callback()
+def group() -> None:
+    """Bring annotations into a bucket."""
+
+
+@app.command(epilog=EXIT_CODES)
+def target(
+    project: ProjectOption,
+    bucket: Annotated[
+        str,
+        typer.Argument(help="For the annotations: gs://target or gs://target/folder."),
+    ],
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Connect a bucket as the project's target, with the service account.
+
+    From then on Label Studio writes each annotation there when it is submitted; `segstudio storage
+    sync` writes those of before. Run again, it changes nothing.
+    """
+    from segstudio.gcs.client import GoogleSettings, bucket_and_folder, service_account
+    from segstudio.labelstudio.storages import connect_target, storages
+    from segstudio.local.connection import open_label_studio
+    from segstudio.settings import ProjectSettings
+
+    with reporting(as_json) as report:
+        name, folder = bucket_and_folder(bucket)
+        key = service_account(read_settings(GoogleSettings))
+        with open_label_studio(read_settings(ProjectSettings)) as label_studio:
+            title = label_studio.project(project).title
+            known = {s.url for s in storages(label_studio, project, "target")}
+            url = "/".join(filter(None, [f"gs://{name}", folder]))
+            if not dry_run:
+                connect_target(label_studio, project, name, folder, key)
+        done = "is" if url in known else "would be" if dry_run else "is now"
+        report.say(f"{url} {done} a target of project {project}, {title!r}")
+        report.outcome(
+            {"project": project, "url": url, "created": url not in known, "dry_run": dry_run}
+        )
+
+
+@app.command(epilog=EXIT_CODES)
+def sync(
+    project: ProjectOption, dry_run: DryRunOption = False, as_json: JsonOption = False
+) -> None:
+    """Write all annotations of a project to its targets, and count what is there afterwards.
+
+    Label Studio's own count is compared with the objects that the bucket really holds; what is
+    missing is named. Run again, each annotation's object is written again, and none twice.
+    """
+    from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect, service_account
+    from segstudio.labelstudio.storages import storages, synchronise
+    from segstudio.labelstudio.sync_check import read_back
+    from segstudio.local.connection import open_label_studio
+    from segstudio.settings import ProjectSettings
+
+    with reporting(as_json) as report:
+        google = read_settings(GoogleSettings)
+        cloud = connect(google) if service_account(google) else None
+        outcomes = []
+        with open_label_studio(read_settings(ProjectSettings)) as label_studio:
+            label_studio.project(project)
+            targets = storages(label_studio, project, "target")
+            if not targets:
+                raise LabelStudioError(
+                    f"project {project} has no target storage",
+                    f"segstudio storage target --project {project} gs://target",
+                )
+            for each in targets:
+                done = each if dry_run else synchronise(label_studio, project, each)
+                objects = GoogleObjects(cloud, each.bucket) if cloud else None
+                outcomes.append(read_back(label_studio, project, done, objects))
+                _tell(report, outcomes[-1], dry_run)
+        told = [{**asdict(outcome), "complete": outcome.complete} for outcome in outcomes]
+        report.outcome({"project": project, "dry_run": dry_run, "targets": told})
+    if not dry_run and not all(outcome.complete for outcome in outcomes):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _tell(report: Report, outcome: "Outcome", dry_run: bool) -> None:
+    if outcome.problem and not dry_run:
+        report.problem(f"{outcome.url}: {outcome.problem}", {"failed": outcome.problem})
+    there = "not looked at: no key is set" if outcome.present is None else outcome.present
+    did = "" if dry_run else f"{outcome.synced} written, "
+    report.say(
+        f"{outcome.url}: {did}{outcome.annotations} annotations in Label Studio, "
+        f"objects of them in the bucket: {there}"
+    )
+    if outcome.missing and not dry_run:
+        first = ", ".join(map(str, outcome.missing))
+        report.problem(f"{outcome.url} lacks annotations {first}", {"missing": outcome.missing})

@@ -1,0 +1,56 @@
+"""The project of the stack: made on the first start, found again and left alone on later ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from ml_backend.errors import LabelStudioError
+from segstudio.data.atomic_files import write_whole
+from segstudio.errors import StartError
+from segstudio.labelstudio.client import LabelStudio
+from segstudio.labelstudio.ml_backends import Pair
+from segstudio.local.demo_project import Advance, Wanted, bring_up_to_date
+from segstudio.local.images import Photograph
+
+_MEMO = "project"
+
+
+def bootstrap(
+    label_studio: LabelStudio,
+    memory: Path,
+    pair: Pair,
+    photographs: Sequence[Photograph],
+    advance: Advance,
+) -> int:
+    """Make or find the project, connect both backends, add the photographs that it lacks.
+
+    Args:
+        label_studio: As its first user.
+        memory: Folder that outlives the containers, where the project's id is noted.
+        pair: Both backends, as Label Studio reaches them.
+        photographs: To label; without any, an empty project gets drawn samples.
+        advance: Is told how it goes.
+
+    Returns:
+        The project's id.
+
+    Raises:
+        LabelStudioError: It does not answer, or refuses something.
+        StartError: Secrets and database are not of the same stack.
+    """
+    memo = memory / _MEMO
+    project = int(memo.read_text()) if memo.exists() else None
+    # A tmpfs of our own.
+    wanted = Wanted(pair, photographs, Path("/tmp/samples"))  # noqa: S108 # nosec B108
+    try:
+        return bring_up_to_date(
+            label_studio, project, wanted, lambda id_: write_whole(memo, f"{id_}\n", 0o644), advance
+        )
+    except LabelStudioError as error:
+        if error.status != httpx.codes.UNAUTHORIZED:
+            raise
+        raise StartError(
+            "Label Studio's database does not know the token in the volume of secrets",
+            "restore the volume that belongs to the database, or remove both to start afresh",
+        ) from None

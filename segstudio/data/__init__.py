@@ -1,0 +1,1 @@
+"""Tables, manifests and files on disk."""

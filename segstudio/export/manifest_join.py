@@ -1,0 +1,93 @@
+"""Which row of the manifest an annotation belongs to."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from segstudio.data.manifest import IDENTIFIER, IMAGE
+from segstudio.data.tables import Table, TableError
+from segstudio.labelstudio.annotations import AnnotatedTask
+
+_SCHEMA = """
+    CREATE TABLE rows (identifier TEXT PRIMARY KEY, image TEXT, cells TEXT NOT NULL) WITHOUT ROWID
+"""
+
+
+class Manifest:
+    """A manifest in a temporary SQLite database: memory stays flat for any number of rows.
+
+    Args:
+        table: None where there is no manifest: then no task has a row.
+        identifier_column: Different in every row.
+
+    Attributes:
+        columns: Those that it adds to a task's own.
+
+    Raises:
+        TableError: It cannot be read, lacks the column, or has an identifier twice.
+    """
+
+    def __init__(self, table: Table | None, identifier_column: str = IDENTIFIER) -> None:
+        self._identifier_column = identifier_column
+        self._database = sqlite3.connect("")
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute(_SCHEMA)
+        self.columns: tuple[str, ...] = ()
+        if table is not None:
+            self._read(table)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def find(self, task: AnnotatedTask) -> tuple[str, Mapping[str, str] | None]:
+        """The identifier of a task, and its row.
+
+        A task that ``segstudio project create`` made carries its identifier. Another one is found
+        by its image; where that fails, the name of its object in the bucket is its identifier.
+        """
+        given = task.meta.get(IDENTIFIER) or task.data.get(self._identifier_column)
+        column, value = ("identifier", str(given)) if given else ("image", task.image)
+        found = self._database.execute(
+            # The column is one of ours.
+            f"SELECT identifier, cells FROM rows WHERE {column} = ?",  # noqa: S608 # nosec B608
+            (value,),
+        ).fetchone()
+        if found:
+            return found[0], dict(zip(self.columns, json.loads(found[1]), strict=True))
+        return (value if given else _object_name(task)), None
+
+    def _read(self, table: Table) -> None:
+        if self._identifier_column not in table.columns:
+            raise TableError(
+                f"the manifest has no column {self._identifier_column!r}",
+                f"name it with --identifier-column; there are {', '.join(table.columns)}",
+            )
+        own = {self._identifier_column, IMAGE}
+        self.columns = tuple(name for name in table.columns if name not in own)
+        for row in table:
+            identifier = row.values[self._identifier_column]
+            cells = json.dumps([row.values[name] for name in self.columns])
+            added = self._database.execute(
+                "INSERT OR IGNORE INTO rows VALUES (?, ?, ?)",
+                (identifier, row.values.get(IMAGE), cells),
+            )
+            if not added.rowcount:
+                raise TableError(f"row {row.number} of the manifest repeats {identifier!r}")
+        self._database.execute("CREATE INDEX by_image ON rows (image)")
+
+
+def _object_name(task: AnnotatedTask) -> str:
+    reference = task.image
+    if reference.startswith("gs://"):
+        return reference.removeprefix("gs://").partition("/")[2] or reference
+    return reference or f"task {task.id}"

@@ -1,0 +1,64 @@
+"""Which index and colour each label has."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from PIL import ImageColor
+
+from segstudio.labelstudio.annotations import LabeledProject
+from segstudio.labelstudio.results import mask_shapes
+
+Color = tuple[int, int, int]
+
+
+class Palette:
+    """Indices of labels: 0 is the background, then the labels in the label config's order.
+
+    Labels that no label config has any more get the next index when they first come.
+
+    Attributes:
+        colors: By index, at least the 256 of a PNG.
+    """
+
+    def __init__(self, projects: Iterable[LabeledProject]) -> None:
+        self._indices: dict[str, int] = {}
+        self.colors: list[Color] = [_voc_color(index) for index in range(256)]
+        for project in projects:
+            shapes = mask_shapes(project.controls, with_boxes=True)
+            for control in project.controls:
+                if control.kind == "labels" or control.kind.removesuffix("labels") in shapes:
+                    for label in control.labels:
+                        self._add(label, control.backgrounds.get(label, ""))
+
+    def __getitem__(self, label: str) -> int:
+        """The index of a label, from 1 on."""
+        return self._indices.get(label) or self._add(label, "")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """By index, from 1 on."""
+        return tuple(self._indices)
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Index, label and colour of each, the background first."""
+        for index, label in enumerate(("background", *self.labels)):
+            yield str(index), label, "#{:02x}{:02x}{:02x}".format(*self.colors[index])
+
+    def _add(self, label: str, background: str) -> int:
+        if label in self._indices:
+            return self._indices[label]
+        index = self._indices[label] = len(self._indices) + 1
+        if index == len(self.colors):
+            self.colors.append(_voc_color(index))
+        with suppress(ValueError):  # no colour, or one that only browsers know
+            self.colors[index] = ImageColor.getrgb(background)[:3]
+        return index
+
+
+def _voc_color(index: int) -> Color:
+    """The colour of an index in PASCAL VOC's masks: far from its neighbours', black for 0."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
+    return channels[0], channels[1], channels[2]

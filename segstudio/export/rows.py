@@ -1,0 +1,206 @@
+"""One row for each annotation, keyed by identifier and annotator."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from segstudio.export.manifest_join import Manifest
+from segstudio.labelstudio.annotations import AnnotatedTask, Annotation, Control, LabeledProject
+from segstudio.labelstudio.results import answers
+
+Kind = Literal["text", "number", "integer", "flag", "time", "list"]
+Value = str | float | int | bool | datetime | list[str] | None
+
+_KEY: tuple[tuple[str, Kind], ...] = (("identifier", "text"), ("annotator", "text"))
+_REST: tuple[tuple[str, Kind], ...] = (
+    ("image", "text"),
+    ("project", "integer"),
+    ("task", "integer"),
+    ("annotation", "integer"),
+    ("skipped", "flag"),
+    ("created_at", "time"),
+    ("updated_at", "time"),
+    ("lead_time", "number"),
+)
+RESERVED = ("data", "meta", "result", "mask_path", "width", "height", "overlap_pixels", "left_out")
+"""What some formats add."""
+
+_WITHOUT_ANSWER = frozenset(
+    {"brush", "polygon", "rectangle", "ellipse", "keypoint", "magicwand", "bitmask", "vector"}
+)
+_NUMBERS = frozenset({"number", "rating"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        name: Different from all others.
+        kind: Of its values.
+        source: Name of the control or of the manifest's column that it shows.
+    """
+
+    name: str
+    kind: Kind
+    source: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table: the key, the answers, the manifest's, what Label Studio notes."""
+
+    controls: tuple[Column, ...]
+    manifest: tuple[Column, ...]
+
+    @classmethod
+    def of(cls, projects: Iterable[LabeledProject], manifest: Sequence[str]) -> "Columns":
+        """Find a column for each control of any of the projects, and of the manifest.
+
+        A name that is taken gets ``control.`` or ``manifest.`` before it.
+        """
+        taken = {name for name, _ in (*_KEY, *_REST)} | set(RESERVED)
+        controls: dict[str, Kind] = {}
+        for project in projects:
+            for control in project.controls:
+                if control.kind not in _WITHOUT_ANSWER:
+                    kind = _kind(control)
+                    same = controls.setdefault(control.name, kind) == kind
+                    controls[control.name] = kind if same else "list"
+        return cls(
+            tuple(Column(_free(n, "control", taken), k, n) for n, k in controls.items()),
+            tuple(Column(_free(n, "manifest", taken), "text", n) for n in manifest),
+        )
+
+    def __iter__(self) -> Iterator[Column]:
+        """In the order of the table."""
+        yield from (Column(name, kind, name) for name, kind in _KEY)
+        yield from self.controls
+        yield from self.manifest
+        yield from (Column(name, kind, name) for name, kind in _REST)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An annotation with all that is known about it.
+
+    Attributes:
+        identifier: Of the image.
+        task: Whose annotation it is.
+        annotation: What was said.
+        metadata: The manifest's cells, if it has the image.
+        row: By column, in the order of the table.
+    """
+
+    identifier: str
+    task: AnnotatedTask
+    annotation: Annotation
+    metadata: Mapping[str, str] | None
+    row: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something of an annotation that an export cannot hold; ``region`` is an id, if it is one."""
+
+    entry: Entry
+    reason: str
+    region: str = ""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        entry = self.entry
+        region = f", region {self.region}" if self.region else ""
+        return (
+            f"{entry.identifier}: {self.reason} (project {entry.task.project.id}, "
+            f"task {entry.task.id}, annotation {entry.annotation.id}{region})"
+        )
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "failed": self.reason,
+            "identifier": self.entry.identifier,
+            "project": self.entry.task.project.id,
+            "task": self.entry.task.id,
+            "annotation": self.entry.annotation.id,
+            "region": self.region or None,
+        }
+
+
+def entries(task: AnnotatedTask, columns: Columns, manifest: Manifest) -> list[Entry]:
+    """One for each annotation of a task; none for a task that nobody has annotated."""
+    identifier, metadata = manifest.find(task)
+    return [
+        Entry(identifier, task, each, metadata, _row(identifier, task, each, metadata, columns))
+        for each in task.annotations
+    ]
+
+
+def unknown_answers(entry: Entry, columns: Columns) -> list[str]:
+    """Names of controls that were answered and that the label config does not have any more."""
+    known = {column.source for column in columns.controls}
+    return [name for name in answers(entry.annotation.result) if name not in known]
+
+
+def cell(value: Value) -> str:
+    """A value as CSV holds it: lists as JSON, times as ISO 8601."""
+    if value is None or value == []:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _row(
+    identifier: str,
+    task: AnnotatedTask,
+    annotation: Annotation,
+    metadata: Mapping[str, str] | None,
+    columns: Columns,
+) -> dict[str, Value]:
+    said = answers(annotation.result)
+    return {
+        "identifier": identifier,
+        "annotator": annotation.annotator,
+        **{each.name: _answer(said.get(each.source, []), each.kind) for each in columns.controls},
+        **{each.name: (metadata or {}).get(each.source) for each in columns.manifest},
+        "image": task.image,
+        "project": task.project.id,
+        "task": task.id,
+        "annotation": annotation.id,
+        "skipped": annotation.skipped,
+        "created_at": annotation.created_at,
+        "updated_at": annotation.updated_at,
+        "lead_time": annotation.lead_time,
+    }
+
+
+def _kind(control: Control) -> Kind:
+    if control.kind in _NUMBERS:
+        return "number"
+    return "list" if control.multiple else "text"
+
+
+def _answer(values: Sequence[Any], kind: Kind) -> Value:
+    if kind == "number":
+        return next((float(v) for v in values if isinstance(v, int | float)), None)
+    texts = [v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
+    if kind == "list":
+        return texts
+    return texts[0] if len(texts) == 1 else cell(texts) or None
+
+
+def _free(name: str, prefix: str, taken: set[str]) -> str:
+    while name in taken:
+        name = f"{prefix}.{name}"
+    taken.add(name)
+    return name

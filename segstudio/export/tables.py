@@ -1,0 +1,112 @@
+"""The rows as CSV, JSON Lines or Parquet."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segstudio.data.atomic_files import new_file
+from segstudio.export.rows import Columns, Entry, Kind, Problem, Value, cell
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+_ROW_GROUP = 1000
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of one annotation.
+
+    Attributes:
+        regions: How many of its regions were written.
+        left_out: How many are no masks: points, and boxes beside finer shapes.
+        problems: What could not be written.
+    """
+
+    regions: int = 0
+    left_out: int = 0
+    problems: Sequence[Problem] = ()
+
+
+Add = Callable[[Entry], Added]
+
+
+@contextmanager
+def write_csv(path: Path, columns: Columns) -> Iterator[Add]:
+    """Write CSV in UTF-8; lists are JSON in their cell."""
+    with new_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow([column.name for column in columns])
+
+        def add(entry: Entry) -> Added:
+            rows.writerow([cell(value) for value in entry.row.values()])
+            return Added()
+
+        yield add
+
+
+@contextmanager
+def write_jsonl(path: Path, _: Columns) -> Iterator[Add]:
+    """Write JSON Lines: the row, the task's data and meta, and the result as it came."""
+    with new_file(path) as part, part.open("w", encoding="utf-8") as file:
+
+        def add(entry: Entry) -> Added:
+            line = {
+                **entry.row,
+                "data": entry.task.data,
+                "meta": entry.task.meta,
+                "result": entry.annotation.result,
+            }
+            file.write(json.dumps(line, ensure_ascii=False, default=_json) + "\n")
+            return Added()
+
+        yield add
+
+
+@contextmanager
+def write_parquet(path: Path, columns: Columns) -> Iterator[Add]:
+    """Write Parquet, typed, in groups of rows."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema = pa.schema([(column.name, _arrow(column.kind)) for column in columns])
+    rows: list[dict[str, Value]] = []
+    with new_file(path) as part, parquet.ParquetWriter(part, schema) as file:
+
+        def flush() -> None:
+            file.write_table(pa.Table.from_pylist(rows, schema))
+            rows.clear()
+
+        def add(entry: Entry) -> Added:
+            rows.append(dict(entry.row))
+            if len(rows) == _ROW_GROUP:
+                flush()
+            return Added()
+
+        yield add
+        flush()
+
+
+def _arrow(kind: Kind) -> "pa.DataType":
+    import pyarrow as pa
+
+    types = {
+        "text": pa.string(),
+        "number": pa.float64(),
+        "integer": pa.int64(),
+        "flag": pa.bool_(),
+        "time": pa.timestamp("us", tz="UTC"),
+        "list": pa.list_(pa.string()),
+    }
+    return types[kind]
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} is not JSON")

@@ -1,0 +1,194 @@
+"""Buckets made ready for Label Studio: created, configured, and tried."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx
+from google.cloud import storage  # type: ignore[import-untyped]
+
+from segstudio.gcs.client import TIMEOUT, Cloud
+from segstudio.gcs.cors import label_studio_rule, with_rule
+from segstudio.gcs.iam import LOOK, READ, WRITE, grant, grant_creation
+from segstudio.gcs.objects import BucketError
+from segstudio.gcs.signed_urls import try_signed_url
+
+_NEEDS = (("look", LOOK), ("read", READ), ("write", WRITE))
+_CONFIGURE = frozenset({"storage.buckets.update"})
+
+State = Literal["ok", "changed", "planned", "lacking"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a bucket shall be.
+
+    Attributes:
+        name: Of the bucket.
+        origins: Of the pages that show its images.
+        versioned: Whether overwritten objects shall be kept; False leaves it as it is.
+    """
+
+    name: str
+    origins: tuple[str, ...]
+    versioned: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was seen to.
+
+    Attributes:
+        bucket: Name of the bucket.
+        what: One word.
+        state: ``planned``: not done in a dry run.
+        detail: For people.
+        fixes: Commands that mend what is lacking, for the bucket's owner.
+    """
+
+    bucket: str
+    what: str
+    state: State
+    detail: str
+    fixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Makes one bucket what it shall be; run twice, the second time changes nothing.
+
+    Attributes:
+        cloud: The connection.
+        wish: What the bucket shall be.
+        location: Where it is created if it is not there, such as ``EU``.
+        dry_run: Whether to change nothing; then nothing is tried by writing either.
+    """
+
+    cloud: Cloud
+    wish: Wish
+    location: str
+    dry_run: bool
+
+    def steps(self) -> Iterator[Step]:
+        """Do it, step by step.
+
+        Raises:
+            BucketError: Google does not answer, or something else than a permission is lacking.
+        """
+        bucket = self.cloud.client.bucket(self.wish.name)
+        existence = self._exists(bucket)
+        yield existence
+        if existence.state == "planned":
+            yield self._step("CORS", "planned", ", ".join(self.wish.origins))
+            if self.wish.versioned:
+                yield self._step("versioning", "planned", "on")
+            return
+        if existence.state != "lacking":
+            yield from self._configured(bucket)
+        missing = self._missing(bucket)
+        yield from self._permissions(missing)
+        if not missing and not self.dry_run:
+            yield self._tried(bucket)
+
+    def _exists(self, bucket: storage.Bucket) -> Step:
+        try:
+            with self.cloud.explained(bucket.name):
+                bucket.reload(timeout=TIMEOUT, retry=self.cloud.retry)
+        except BucketError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return self._created(bucket)
+            if error.status != httpx.codes.FORBIDDEN:
+                raise
+            return self._lacking("bucket", "it may not be looked at", LOOK)
+        return self._step("bucket", "ok", "it is there")
+
+    def _created(self, bucket: storage.Bucket) -> Step:
+        if self.cloud.project is None:
+            raise BucketError(
+                f"gs://{bucket.name} does not exist, and no project is known to create it in",
+                "name the Google Cloud project with --project",
+            )
+        detail = f"in project {self.cloud.project}, location {self.location}, not public"
+        if self.dry_run:
+            return self._step("bucket", "planned", detail)
+        bucket.iam_configuration.uniform_bucket_level_access_enabled = True
+        bucket.iam_configuration.public_access_prevention = "enforced"
+        try:
+            with self.cloud.explained(bucket.name):
+                bucket.create(
+                    project=self.cloud.project,
+                    location=self.location,
+                    timeout=TIMEOUT,
+                    retry=self.cloud.retry,
+                )
+        except BucketError as error:
+            if error.status != httpx.codes.FORBIDDEN:
+                raise
+            fix = grant_creation(self.cloud.project, self.cloud.member)
+            raise BucketError(error.message, fix, error.status) from error
+        return self._step("bucket", "changed", f"created {detail}")
+
+    def _configured(self, bucket: storage.Bucket) -> Iterator[Step]:
+        rules = list(bucket.cors)
+        wanted = with_rule(rules, label_studio_rule(self.wish.origins))
+        origins = ", ".join(self.wish.origins)
+        if wanted == rules:
+            yield self._step("CORS", "ok", origins)
+        else:
+            bucket.cors = wanted
+            yield self._patched(bucket, "CORS", origins)
+        if not self.wish.versioned:
+            return
+        if bucket.versioning_enabled:
+            yield self._step("versioning", "ok", "on")
+        else:
+            bucket.versioning_enabled = True
+            yield self._patched(bucket, "versioning", "on")
+
+    def _patched(self, bucket: storage.Bucket, what: str, detail: str) -> Step:
+        if self.dry_run:
+            return self._step(what, "planned", detail)
+        try:
+            with self.cloud.explained(bucket.name):
+                bucket.patch(
+                    if_metageneration_match=bucket.metageneration,
+                    timeout=TIMEOUT,
+                    retry=self.cloud.retry,
+                )
+        except BucketError as error:
+            if error.status != httpx.codes.FORBIDDEN:
+                raise
+            return self._lacking(what, f"it may not be set to {detail}", _CONFIGURE)
+        return self._step(what, "changed", detail)
+
+    def _missing(self, bucket: storage.Bucket) -> frozenset[str]:
+        """The permissions that Label Studio and uploads need and the member has not."""
+        needed = frozenset().union(*(permissions for _, permissions in _NEEDS))
+        with self.cloud.explained(bucket.name):
+            held = bucket.test_iam_permissions(
+                sorted(needed), timeout=TIMEOUT, retry=self.cloud.retry
+            )
+        return needed - frozenset(held)
+
+    def _permissions(self, missing: frozenset[str]) -> Iterator[Step]:
+        """A step each; what is lacking gets the roles for all that is lacking together."""
+        fixes = grant(self.wish.name, self.cloud.member, missing)
+        for what, permissions in _NEEDS:
+            if lacking := permissions & missing:
+                detail = f"the account lacks {', '.join(sorted(lacking))}"
+                yield Step(self.wish.name, what, "lacking", detail, fixes)
+            else:
+                yield self._step(what, "ok", "permitted")
+
+    def _tried(self, bucket: storage.Bucket) -> Step:
+        problem = try_signed_url(self.cloud, bucket)
+        if problem:
+            return self._step("sign", "lacking", problem)
+        return self._step("sign", "ok", "an image was written, and read through a signed address")
+
+    def _lacking(self, what: str, detail: str, permissions: frozenset[str]) -> Step:
+        fixes = grant(self.wish.name, self.cloud.member, permissions)
+        return Step(self.wish.name, what, "lacking", detail, fixes)
+
+    def _step(self, what: str, state: State, detail: str) -> Step:
+        return Step(self.wish.name, what, state, detail)

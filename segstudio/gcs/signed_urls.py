@@ -1,0 +1,73 @@
+"""Whether images of a bucket reach a browser the way Label Studio sends them: by signed URLs."""
+
+import uuid
+from datetime import timedelta
+from xml.etree import ElementTree as ET
+
+import httpx
+from defusedxml.ElementTree import fromstring
+from google.auth.credentials import Signing
+from google.cloud import storage  # type: ignore[import-untyped]
+
+from segstudio.gcs.client import TIMEOUT, Cloud
+from segstudio.gcs.errors import NO_CREDENTIALS
+from segstudio.gcs.objects import BucketError
+
+_CONTENT = b"written by segstudio bucket setup, which removes it again"
+_LIFETIME = timedelta(minutes=5)
+_CONNECT, _READ = TIMEOUT
+
+
+def try_signed_url(cloud: Cloud, bucket: storage.Bucket) -> str:
+    """Write an object, read it through a signed URL, remove it for good.
+
+    Returns:
+        What is wrong with signing, for people; empty where it works.
+
+    Raises:
+        BucketError: The object cannot be written or removed, or the address does not answer.
+    """
+    if not isinstance(cloud.client._credentials, Signing):
+        return f"these credentials have no private key to sign with; {NO_CREDENTIALS}"
+    blob = bucket.blob(f"segstudio-probe-{uuid.uuid4()}")
+    options = {"timeout": TIMEOUT, "retry": cloud.retry}
+    with cloud.explained(bucket.name):
+        blob.upload_from_string(_CONTENT, if_generation_match=0, **options)
+        try:
+            return read_signed(blob, _CONTENT)
+        finally:
+            bucket.delete_blob(blob.name, generation=blob.generation, **options)
+
+
+def read_signed(blob: storage.Blob, content: bytes | None = None) -> str:
+    """Read an object as a browser does, through a signed URL.
+
+    Args:
+        blob: The object.
+        content: What it must hold; None: anything.
+
+    Returns:
+        What is wrong, for people; empty where it works.
+
+    Raises:
+        BucketError: The address does not answer.
+    """
+    url = blob.generate_signed_url(version="v4", expiration=_LIFETIME)
+    try:
+        answer = httpx.get(url, timeout=httpx.Timeout(_READ, connect=_CONNECT))
+    except httpx.HTTPError as error:
+        raise BucketError(
+            f"gs://{blob.bucket.name}: a signed address does not answer ({type(error).__name__})",
+            "is it reachable from here?",
+        ) from error
+    if answer.is_success and content in (None, answer.content):
+        return ""
+    return f"a signed address gives HTTP {answer.status_code} {_code(answer.content)}".rstrip()
+
+
+def _code(body: bytes) -> str:
+    """The name of an error in the answers of Google's XML API."""
+    try:
+        return fromstring(body).findtext("Code") or ""
+    except ET.ParseError:
+        return ""

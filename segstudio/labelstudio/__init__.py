@@ -1,0 +1,1 @@
+"""Everything that speaks to Label Studio or reads what it writes."""

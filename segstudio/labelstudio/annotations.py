@@ -1,0 +1,227 @@
+"""The annotations of projects, read page by page: at most a page of tasks is in memory."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import defusedxml.ElementTree
+
+from ml_backend.errors import LabelStudioError
+from segstudio.labelstudio.client import LabelStudio
+
+Result = Mapping[str, Any]
+"""One entry of an annotation's ``result``, as Label Studio holds it."""
+
+DELETED_USER = "deleted user"
+
+_PAGE = 50
+_FIELDS = (
+    *("id", "data", "meta", "annotations"),
+    # Label Studio takes these from the annotations; without them each would be its id alone.
+    *("result", "completed_by", "was_cancelled", "created_at", "updated_at", "lead_time"),
+)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control of a label config.
+
+    Attributes:
+        name: ``from_name`` of its results.
+        kind: In lower case, as in results (``brushlabels``, ``choices``).
+        to_name: What it is about.
+        labels: Its labels or choices, in their order.
+        backgrounds: Colours of labels that have one.
+        multiple: Whether a labeler may choose more than one.
+    """
+
+    name: str
+    kind: str
+    to_name: str
+    labels: tuple[str, ...]
+    backgrounds: Mapping[str, str]
+    multiple: bool
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much there is of each."""
+
+    tasks: int = 0
+    annotations: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class LabeledProject:
+    """A project, and what its label config asks for.
+
+    Attributes:
+        id: Its number.
+        title: For people.
+        controls: In their order.
+        image: Name of the (first) image tag; empty without one.
+        image_key: The key in ``task.data`` that holds its reference; empty without one.
+        counts: Label Studio's own.
+    """
+
+    id: int
+    title: str
+    controls: tuple[Control, ...]
+    image: str
+    image_key: str
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What one annotator said of one task.
+
+    Attributes:
+        id: Its number.
+        annotator: E-mail address.
+        skipped: Whether the annotator skipped the task; the result may still hold something.
+        created_at: With its time zone.
+        updated_at: With its time zone.
+        lead_time: Seconds that it took, if known.
+        result: As Label Studio holds it.
+    """
+
+    id: int
+    annotator: str
+    skipped: bool
+    created_at: datetime
+    updated_at: datetime
+    lead_time: float | None
+    result: tuple[Result, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AnnotatedTask:
+    """A task and all its annotations, oldest first; there may be none."""
+
+    id: int
+    project: LabeledProject
+    data: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    annotations: tuple[Annotation, ...]
+
+    @property
+    def image(self) -> str:
+        """The reference of its image; empty where it has none."""
+        return str(self.data.get(self.project.image_key, ""))
+
+
+class AnnotationReader:
+    """Reads projects; every method may raise LabelStudioError.
+
+    Args:
+        label_studio: That they are in.
+    """
+
+    def __init__(self, label_studio: LabelStudio) -> None:
+        self._label_studio = label_studio
+        self._annotators: dict[int, str] = {}
+
+    def project(self, id_: int) -> LabeledProject:
+        """One project, its counts as of now."""
+        project = self._label_studio.project(id_)
+        more = self._label_studio.call(
+            "GET",
+            f"/api/projects/{id_}",
+            params={"include": "parsed_label_config,skipped_annotations_number"},
+        )
+        controls = _controls(more["parsed_label_config"], project.label_config)
+        skipped = more["skipped_annotations_number"] or 0
+        counts = Counts(project.tasks, project.annotations, skipped)
+        image, key = _image(more["parsed_label_config"])
+        return LabeledProject(id_, project.title, controls, image, key, counts)
+
+    def tasks(self, project: LabeledProject) -> Iterator[AnnotatedTask]:
+        """All tasks of a project by their number, once each.
+
+        Raises:
+            LabelStudioError: At the end, also when Label Studio counts other than what came.
+        """
+        seen: Counter[str] = Counter()
+        for each in self._label_studio.tasks(project.id, ",".join(_FIELDS), _PAGE):
+            task = self._task(project, each)
+            seen["tasks"] += 1
+            seen["skipped"] += sum(one.skipped for one in task.annotations)
+            seen["annotations"] += sum(not one.skipped for one in task.annotations)
+            yield task
+        self._check(project, Counts(**seen))
+
+    def _task(self, project: LabeledProject, task: Mapping[str, Any]) -> AnnotatedTask:
+        annotations = sorted(task["annotations"], key=lambda each: int(each["id"]))
+        return AnnotatedTask(
+            id=int(task["id"]),
+            project=project,
+            data=task["data"],
+            meta=task["meta"] or {},
+            annotations=tuple(self._annotation(each) for each in annotations),
+        )
+
+    def _annotation(self, annotation: Mapping[str, Any]) -> Annotation:
+        return Annotation(
+            id=int(annotation["id"]),
+            annotator=self._annotator(annotation["completed_by"]),
+            skipped=annotation["was_cancelled"],
+            created_at=datetime.fromisoformat(annotation["created_at"]),
+            updated_at=datetime.fromisoformat(annotation["updated_at"]),
+            lead_time=annotation["lead_time"],
+            result=tuple(annotation["result"] or ()),
+        )
+
+    def _annotator(self, user: int | None) -> str:
+        if user is None:
+            return DELETED_USER
+        if user not in self._annotators:  # somebody may have begun since the list was read
+            listed = self._label_studio.call("GET", "/api/users")
+            self._annotators = {each["id"]: each["email"] for each in listed}
+        return self._annotators.setdefault(user, f"user {user}")
+
+    def _check(self, project: LabeledProject, seen: Counts) -> None:
+        """Compare with Label Studio's counts: exact, unless they changed while we read."""
+        before, after = project.counts, self.project(project.id).counts
+        for name in ("tasks", "annotations", "skipped"):
+            low, high = sorted((getattr(before, name), getattr(after, name)))
+            if not low <= getattr(seen, name) <= high:
+                raise LabelStudioError(
+                    f"project {project.id} has {high} {name}, but {getattr(seen, name)} came",
+                    "has somebody deleted some meanwhile? run the same command again",
+                )
+
+
+def _controls(parsed: Mapping[str, Any], label_config: str) -> tuple[Control, ...]:
+    tags = {
+        tag.get("name"): tag
+        for tag in defusedxml.ElementTree.fromstring(label_config).iter()
+        if tag.get("toName")
+    }
+    return tuple(
+        Control(
+            name=name,
+            kind=control["type"].lower(),
+            to_name=next(iter(control["to_name"]), ""),
+            labels=tuple(control["labels"]),
+            backgrounds={
+                label: attributes["background"]
+                for label, attributes in control["labels_attrs"].items()
+                if attributes.get("background")
+            },
+            multiple=control["type"] != "Choices" or tags[name].get("choice") == "multiple",
+        )
+        for name, control in parsed.items()
+    )
+
+
+def _image(parsed: Mapping[str, Any]) -> tuple[str, str]:
+    """Name of the first image tag that a control is about, and its key."""
+    for control in parsed.values():
+        for to_name, shown in zip(control["to_name"], control["inputs"], strict=False):
+            if shown["type"] == "Image":
+                return to_name, (shown["value"] or "").removeprefix("$")
+    return "", ""

@@ -1,0 +1,196 @@
+"""The two backends of a project: connected in their order, and shown to serve it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from ml_backend.errors import LabelStudioError, SegstudioError
+from ml_backend.labelstudio.label_matching import EMBEDDED_CLASSES
+from segstudio.labelstudio.client import CONNECTED, Connection, LabelStudio
+
+_TIMEOUT = 5
+
+
+class BackendError(SegstudioError):
+    """A backend does not answer as it should."""
+
+    kind = "backend"
+
+
+@dataclass(frozen=True)
+class Login:
+    """What the backends ask for with basic auth; empty where they do not."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+NO_LOGIN = Login()
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What a garment model tells apart.
+
+    Attributes:
+        names: The background first.
+        source: Who says so, for people.
+    """
+
+    names: tuple[str, ...]
+    source: str
+
+
+SHIPPED = Classes(EMBEDDED_CLASSES, "the shipped network")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two backends of a project.
+
+    Attributes:
+        segmentation: URL of the segmentation backend, as Label Studio reaches it.
+        sam: Likewise of the sam backend.
+        login: Where they ask for one.
+    """
+
+    segmentation: str
+    sam: str
+    login: Login = field(default=NO_LOGIN, kw_only=True)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """As projects are connected to them, in order.
+
+        Label Studio asks the backend that was connected first for a task's prediction.
+        """
+        user, password = self.login.user, self.login.password
+        return [
+            Connection("Garments", self.segmentation.rstrip("/"), False, user, password),
+            Connection("Smart tools", self.sam.rstrip("/"), True, user, password),
+        ]
+
+    def has(self, title: str, url: str) -> bool:
+        """Whether a connection is to one of the two: by its title or its address."""
+        return any(title == each.title or url.rstrip("/") == each.url for each in self.connections)
+
+
+def join(label_studio: LabelStudio, project: int, pair: Pair) -> bool:
+    """Connect the project to both backends and no older address of theirs.
+
+    Where one of the two is missing, has moved, or does not work as it is connected (its password
+    has changed, say), both are connected again, in order; the old connections go only when the new
+    ones are there. Other backends stay.
+
+    Returns:
+        Whether something had to be changed.
+
+    Raises:
+        LabelStudioError: It does not reach a backend, or a backend refuses the label config.
+    """
+    wanted, before = pair.connections, connected(label_studio, project, pair)
+    changed = list(before.values()) != wanted
+    if changed:
+        _connect(label_studio, project, wanted)
+        for id_, connection in before.items():
+            label_studio.disconnect(project, id_, connection)
+    label_studio.show_predictions(project, wanted[0].title)
+    return changed
+
+
+def connected(label_studio: LabelStudio, project: int, pair: Pair) -> dict[int, Connection]:
+    """A project's connections to the pair, in Label Studio's order."""
+    return {
+        id_: each
+        for id_, each in label_studio.connections(project).items()
+        if pair.has(each.title, each.url)
+    }
+
+
+def _connect(label_studio: LabelStudio, project: int, wanted: Sequence[Connection]) -> None:
+    """All of them, or none."""
+    made: dict[int, Connection] = {}
+    try:
+        for connection in wanted:
+            made[label_studio.connect(project, connection)] = connection
+    except LabelStudioError:
+        for id_, connection in made.items():
+            label_studio.disconnect(project, id_, connection)
+        raise
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How Label Studio finds a backend of a project just now.
+
+    Attributes:
+        title: Of the connection.
+        url: As Label Studio reaches it.
+        ready: Whether it answers and takes the label config.
+        told: Its model version, or what is wrong.
+    """
+
+    title: str
+    url: str
+    ready: bool
+    told: str
+
+
+def conditions(label_studio: LabelStudio, project: int, pair: Pair) -> list[Condition]:
+    """Let Label Studio ask the pair of a project, in the order they were connected in."""
+    found = label_studio.call("GET", "/api/ml", params={"project": project})
+    return [
+        Condition(each["title"], each["url"], ready, _told(each, ready))
+        for each in sorted(found, key=lambda each: int(each["id"]))
+        for ready in [each["state"] == CONNECTED]
+        if pair.has(each["title"], each["url"])
+    ]
+
+
+def _told(answer: Mapping[str, Any], ready: bool) -> str:
+    if ready:
+        return str(answer["model_version"])
+    return str(answer["error_message"] or "Label Studio does not reach it")
+
+
+def ask_version(url: str, login: Login) -> str:
+    """The model version of a backend that is ready.
+
+    Raises:
+        BackendError: It does not answer, or is not ready; says why.
+    """
+    return str(_ask(url, "/readyz", login).get("model_version", ""))
+
+
+def ask_classes(url: str, login: Login) -> Classes:
+    """What a running backend's model tells apart.
+
+    Raises:
+        BackendError: It does not answer, or is no backend of ours.
+    """
+    answer = _ask(url, "/versions", login)
+    try:
+        (version,) = answer["versions"]
+        return Classes(tuple(map(str, answer["classes"])), str(version))
+    except (LookupError, TypeError, ValueError):
+        raise BackendError(
+            f"{url} tells no classes", "is it the segmentation backend of this version?"
+        ) from None
+
+
+def _ask(url: str, path: str, login: Login) -> dict[str, Any]:
+    auth = httpx.BasicAuth(login.user, login.password) if login.user else None
+    try:
+        answer = httpx.get(url.rstrip("/") + path, auth=auth, timeout=_TIMEOUT, trust_env=False)
+        body = answer.json()
+    except httpx.HTTPError as error:
+        raise BackendError(
+            f"{url} does not answer ({type(error).__name__})", "start it: make backends"
+        ) from None
+    except ValueError:
+        raise BackendError(f"{url} is no backend: {path} gives no JSON", "check the port") from None
+    if answer.is_error or not isinstance(body, dict):
+        raise BackendError(f"{url}: {answer.reason_phrase or answer.status_code}")
+    return body

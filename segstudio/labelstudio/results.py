@@ -1,0 +1,270 @@
+"""What an annotation's result says: answers about the whole image, and regions with pixels.
+
+The values are percent of ``original_width`` and ``original_height``, as in
+https://labelstud.io/guide/export (and in ``ml_backend.labelstudio.mask_regions``, which writes
+them).
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ml_backend.errors import SegstudioError
+from ml_backend.labelstudio.brush_rle import decode_rle
+from segstudio.labelstudio.annotations import Control, Result
+from segstudio.labelstudio.coco_rle import Outline, Rle
+
+Shape = Literal["brush", "polygon", "rectangle", "ellipse", "point", "unknown"]
+
+UNLABELED = "unlabeled"
+"""Label of a region that its labeler gave none."""
+
+_VALUE_KEYS = {"textarea": "text", "pairwise": "selected"}
+_PARTS: Mapping[str, type | tuple[type, ...]] = {
+    "id": (str, int),
+    "from_name": str,
+    "type": str,
+    "value": dict,
+}
+
+
+class RegionError(SegstudioError):
+    """A region's pixels cannot be told."""
+
+    kind = "region"
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of an image.
+
+    Attributes:
+        id: Label Studio's, different within an annotation.
+        shape: How it was drawn.
+        to_name: Name of the image tag that it is on.
+        labels: In the order they were given; may be empty.
+        attributes: Name of each control that asks about a region → what was answered.
+        width: Of the image as the browser shows it, in pixels.
+        height: Likewise.
+        rotation: By how many degrees the labeler had turned the image.
+        item: Position of its image, where a tag shows several.
+        value: Its geometry.
+    """
+
+    id: str
+    shape: Shape
+    to_name: str
+    labels: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    width: int
+    height: int
+    rotation: float
+    item: int
+    value: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its labels, or ``UNLABELED``."""
+        return self.labels or (UNLABELED,)
+
+
+def faults(result: Iterable[Result]) -> list[tuple[str, str]]:
+    """The entries that nothing can be told of, which made by hand they may be: id, if any, and why.
+
+    Neither ``answers`` nor ``regions`` have them. Label Studio's own all have what it takes, but
+    relations between regions, which are none.
+    """
+    return [
+        (str(entry.get("id", "")), f"a result of it lacks {', '.join(lacking)}")
+        for entry in result
+        if (lacking := _lacking(entry)) and entry.get("type") != "relation"
+    ]
+
+
+def answers(result: Iterable[Result]) -> dict[str, list[Any]]:
+    """What each control was answered, by its name.
+
+    Answers about a region are not among them, but all labels that regions carry are, once each.
+    """
+    found: dict[str, list[Any]] = {}
+    entries = list(_entries(result))
+    drawn = {entry["id"] for entry in entries if _shape(entry["value"]) != "unknown"}
+    for entry in entries:
+        said = found.setdefault(entry["from_name"], [])
+        values = _values(entry)
+        if _gives_labels(entry):
+            said += [label for label in values if label not in said]
+        elif entry.get("id") not in drawn:
+            said += values
+    return {name: values for name, values in found.items() if values}
+
+
+def regions(result: Iterable[Result]) -> list[Region]:
+    """The regions, in the order they were drawn.
+
+    A region may come in several entries of the same id: its shape, its labels, what was asked about
+    it.
+    """
+    parts: dict[str, list[Result]] = {}
+    for entry in _entries(result):
+        parts.setdefault(entry["id"], []).append(entry)
+    return [_region(id_, entries) for id_, entries in parts.items() if _is_region(entries)]
+
+
+def mask_shapes(controls: Iterable[Control], *, with_boxes: bool) -> frozenset[Shape]:
+    """The shapes that are masks in a project.
+
+    Points never are. Rectangles are where nothing else can be drawn: beside a brush or polygons
+    they are boxes, or prompts of a smart tool that somebody left behind.
+    """
+    finer = ("brush", "polygon", "ellipse")
+    drawn = any(control.kind.startswith(finer) for control in controls)
+    masks: frozenset[Shape] = frozenset({"brush", "polygon", "ellipse"})
+    return masks | {"rectangle"} if with_boxes or not drawn else masks
+
+
+def region_rle(region: Region) -> Rle:
+    """The pixels of a region.
+
+    Raises:
+        RegionError: They cannot be told: the brush strokes are damaged, say.
+    """
+    if region.shape != "brush":
+        outline = region_outline(region)
+        if len(outline) < 3:
+            raise RegionError(f"its outline has {len(outline)} corners")
+        return Rle.of_outline(outline, region.height, region.width)
+    _check_frame(region)
+    try:
+        return Rle.of_mask(decode_rle(region.value["rle"], region.height, region.width))
+    except (TypeError, ValueError) as error:
+        raise RegionError(f"its brush strokes are damaged: {error}") from None
+
+
+def region_outline(region: Region) -> Outline:
+    """The corners of a region that is no brush stroke; an ellipse gets one for each degree.
+
+    Raises:
+        RegionError: It has no such outline.
+    """
+    _check_frame(region)
+    try:
+        return _OUTLINES[region.shape](region.value, np.array([region.width, region.height]) / 100)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RegionError(f"its {region.shape} has no outline: {error!r}") from None
+
+
+def _check_frame(region: Region) -> None:
+    if region.rotation:
+        raise RegionError(f"it was drawn on an image turned by {region.rotation:g} degrees")
+    if region.width < 1 or region.height < 1:
+        raise RegionError("it does not tell the size of its image")
+
+
+def _polygon(value: Result, pixels: Outline) -> Outline:
+    return _array(value["points"]).reshape(-1, 2) * pixels
+
+
+def _rectangle(value: Result, pixels: Outline) -> Outline:
+    width, height = value["width"], value["height"]
+    corners = _array([[0, 0], [width, 0], [width, height], [0, height]]) * pixels
+    return _turn(corners, value) + _array([value["x"], value["y"]]) * pixels
+
+
+def _ellipse(value: Result, pixels: Outline) -> Outline:
+    angles = np.radians(np.arange(360))
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    around = circle * _array([value["radiusX"], value["radiusY"]]) * pixels
+    return _turn(around, value) + _array([value["x"], value["y"]]) * pixels
+
+
+_OUTLINES: Mapping[Shape, Callable[[Result, Outline], Outline]] = {
+    "polygon": _polygon,
+    "rectangle": _rectangle,
+    "ellipse": _ellipse,
+}
+
+
+def _array(numbers: Sequence[Any]) -> Outline:
+    return np.array(numbers, dtype=np.float64)
+
+
+def _turn(points: Outline, value: Result) -> Outline:
+    """Turn clockwise about the origin, as Label Studio does about a rectangle's first corner."""
+    angle = math.radians(value.get("rotation") or 0)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    turned: Outline = points @ _array([[cosine, sine], [-sine, cosine]])
+    return turned
+
+
+def _entries(result: Iterable[Result]) -> Iterable[Result]:
+    return (entry for entry in result if not _lacking(entry))
+
+
+def _lacking(entry: Result) -> list[str]:
+    return [name for name, kind in _PARTS.items() if not isinstance(entry.get(name), kind)]
+
+
+def _region(id_: str, entries: Sequence[Result]) -> Region:
+    drawn = next((each for each in entries if _shape(each["value"]) != "unknown"), entries[0])
+    labels = [label for each in entries if _gives_labels(each) for label in _values(each)]
+    return Region(
+        id=id_,
+        shape=_shape(drawn["value"]),
+        to_name=drawn.get("to_name", ""),
+        labels=tuple(dict.fromkeys(labels)),
+        attributes={
+            each["from_name"]: _values(each)
+            for each in entries
+            if not _gives_labels(each) and _has_values(each)
+        },
+        width=int(_number(drawn, "original_width")),
+        height=int(_number(drawn, "original_height")),
+        rotation=_number(drawn, "image_rotation") % 360,
+        item=int(_number(drawn, "item_index")),
+        value=drawn["value"],
+    )
+
+
+def _number(entry: Result, name: str) -> float:
+    value = entry.get(name)
+    return value if isinstance(value, int | float) else 0
+
+
+def _is_region(entries: Sequence[Result]) -> bool:
+    return any(_shape(each["value"]) != "unknown" or _gives_labels(each) for each in entries)
+
+
+def _shape(value: Result) -> Shape:
+    """Told by the geometry, not by the control's type: several controls draw the same shapes."""
+    if "rle" in value:
+        return "brush"
+    if "points" in value:
+        return "polygon"
+    if "radiusX" in value:
+        return "ellipse"
+    if {"x", "y", "width", "height"} <= value.keys():
+        return "rectangle"
+    return "point" if {"x", "y"} <= value.keys() else "unknown"
+
+
+def _gives_labels(entry: Result) -> bool:
+    return str(entry.get("type", "")).endswith("labels")
+
+
+def _has_values(entry: Result) -> bool:
+    kind = entry["type"]
+    return _VALUE_KEYS.get(kind, kind) in entry["value"]
+
+
+def _values(entry: Result) -> list[Any]:
+    """What the labeler chose or wrote; the whole value of a kind that we do not know."""
+    kind = entry["type"]
+    if not _has_values(entry):
+        drawn = _gives_labels(entry) or _shape(entry["value"]) != "unknown"
+        return [] if drawn else [entry["value"]]
+    value = entry["value"][_VALUE_KEYS.get(kind, kind)]
+    return list(value) if isinstance(value, list) else [value]

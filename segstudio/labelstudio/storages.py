@@ -1,0 +1,186 @@
+"""A project's own connections to Google Cloud Storage: for its images, and for its annotations."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+from typing import Any, Literal
+
+from ml_backend.errors import LabelStudioError
+from segstudio.labelstudio.client import LabelStudio
+
+Kind = Literal["source", "target"]
+
+_PATHS = {"source": "/api/storages/gcs", "target": "/api/storages/export/gcs"}
+_PRESIGNED_MINUTES = 60
+_SYNC_SECONDS = 3600
+_JOB_SECONDS = 3600
+_ASK_AGAIN_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A storage of a project.
+
+    Attributes:
+        id: Its number, among those of its kind.
+        bucket: Name of the bucket.
+        prefix: Folder in it; empty: none.
+        status: In Label Studio's words; ``completed`` after a good synchronisation.
+        synced: How many annotations the last synchronisation wrote.
+        problem: Why it failed; empty where it did not.
+    """
+
+    id: int
+    bucket: str
+    prefix: str
+    status: str
+    synced: int
+    problem: str
+
+    @property
+    def url(self) -> str:
+        """``gs://bucket/prefix``."""
+        return "/".join(filter(None, [f"gs://{self.bucket}", self.prefix]))
+
+
+def storages(label_studio: LabelStudio, project: int, kind: Kind) -> list[Storage]:
+    """The project's Google storages of a kind, oldest first.
+
+    Raises:
+        LabelStudioError: As every function here.
+    """
+    found = label_studio.call("GET", _PATHS[kind], params={"project": project})
+    return sorted(map(_storage, found), key=lambda storage: storage.id)
+
+
+def connect_source(
+    label_studio: LabelStudio, project: int, bucket: str, key: Mapping[str, str]
+) -> None:
+    """Let a project show images of a bucket, through addresses signed with a service account.
+
+    Label Studio is told not to synchronise it: that would make tasks of bare files beside ours.
+    """
+    for storage in storages(label_studio, project, "source"):
+        if storage.bucket == bucket:
+            return _renew(label_studio, "source", storage, key)
+    body = {
+        "use_blob_urls": True,
+        "presign": True,
+        "presign_ttl": _PRESIGNED_MINUTES,
+        "synchronizable": False,
+    }
+    return _create(label_studio, "source", project, bucket, key, body)
+
+
+def connect_target(
+    label_studio: LabelStudio, project: int, bucket: str, prefix: str, key: Mapping[str, str] | None
+) -> None:
+    """Let a project write its annotations to a bucket, from now on whenever one is submitted.
+
+    Args:
+        label_studio: That the project is in.
+        project: Its id.
+        bucket: Name of the bucket.
+        prefix: Folder in it; empty: none.
+        key: Of the service account; None: Label Studio's own credentials.
+    """
+    for storage in storages(label_studio, project, "target"):
+        if (storage.bucket, storage.prefix) == (bucket, prefix):
+            return _renew(label_studio, "target", storage, key)
+    body = {"prefix": prefix} if prefix else {}
+    return _create(label_studio, "target", project, bucket, key, body)
+
+
+def synchronise(label_studio: LabelStudio, project: int, target: Storage) -> Storage:
+    """Write all annotations of a project to a target, and wait for the end of it.
+
+    Returns:
+        The storage with its outcome.
+
+    Raises:
+        LabelStudioError: Also where a Label Studio with a queue of jobs does not get it done.
+    """
+    path = f"{_PATHS['target']}/{target.id}/sync"
+    try:
+        done = _storage(label_studio.call("POST", path, timeout=_SYNC_SECONDS))
+    except LabelStudioError as error:
+        hint = "is the key still good? segstudio storage target with another one renews it"
+        raise LabelStudioError(error.message, error.hint or hint, error.status) from None
+    waiting, end = Event(), monotonic() + _JOB_SECONDS
+    while done.status in {"queued", "in_progress"}:
+        if monotonic() > end:
+            raise LabelStudioError(
+                f"Label Studio has {target.url} {done.status!r} after {_JOB_SECONDS} s",
+                "do the workers of its queue of jobs run? once they do, run the same command again",
+            )
+        waiting.wait(_ASK_AGAIN_SECONDS)
+        # Listed, for only then does Label Studio look for jobs that died, and say so.
+        listed = {each.id: each for each in storages(label_studio, project, "target")}
+        if target.id not in listed:
+            raise LabelStudioError(f"{target.url} was taken from project {project} meanwhile")
+        done = listed[target.id]
+    return done
+
+
+def annotation_objects(
+    label_studio: LabelStudio, project: int, target: Storage
+) -> Iterator[tuple[int, frozenset[str]]]:
+    """Each annotation of a project, and the names that its object may have in a target.
+
+    Label Studio names it after the annotation or, set to save whole tasks, after the task.
+    """
+    folder = f"{target.prefix}/" if target.prefix else ""
+    for task in label_studio.tasks(project, "id,annotations"):  # of annotations, the ids
+        for annotation in task["annotations"]:
+            number = int(annotation["id"])
+            yield number, frozenset({f"{folder}{number}", f"{folder}{task['id']}.json"})
+
+
+def _create(
+    label_studio: LabelStudio,
+    kind: Kind,
+    project: int,
+    bucket: str,
+    key: Mapping[str, str] | None,
+    body: Mapping[str, Any],
+) -> None:
+    common = {
+        "project": project,
+        "title": f"gs://{bucket}",
+        "bucket": bucket,
+        "google_application_credentials": json.dumps(dict(key)) if key else "",
+    }
+    try:
+        label_studio.call("POST", _PATHS[kind], json={**common, **body})
+    except LabelStudioError as error:
+        if error.status != 400:
+            raise
+        raise LabelStudioError(
+            f"Label Studio cannot use gs://{bucket}: {error.message}",
+            "is it there, and may the service account use it? see segstudio bucket setup",
+            error.status,
+        ) from None
+
+
+def _renew(
+    label_studio: LabelStudio, kind: Kind, storage: Storage, key: Mapping[str, str] | None
+) -> None:
+    """Give a storage the key of today; Label Studio does not tell which one it has."""
+    if key:
+        body = {"google_application_credentials": json.dumps(dict(key)), "bucket": storage.bucket}
+        label_studio.call("PATCH", f"{_PATHS[kind]}/{storage.id}", json=body)
+
+
+def _storage(answer: Mapping[str, Any]) -> Storage:
+    failed = str(answer["status"]) == "failed"
+    lines = str(answer["traceback"] or "no reason given").strip().splitlines()
+    return Storage(
+        id=int(answer["id"]),
+        bucket=answer["bucket"] or "",
+        prefix=(answer["prefix"] or "").strip("/"),
+        status=str(answer["status"]),
+        synced=int(answer["last_sync_count"] or 0),
+        problem=lines[-1] if failed else "",
+    )

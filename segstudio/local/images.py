@@ -1,0 +1,88 @@
+"""The pictures that get labeled: those of a folder, or drawn samples."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from PIL import Image
+
+from segstudio.data.tables import image_files
+from segstudio.errors import PhotographsError
+from synthetic.people import draw_figure
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
+"""What browsers show and the backends read."""
+
+_SAMPLES = 6
+_SAMPLE_HEIGHT, _SAMPLE_WIDTH = 900, 600
+_BATCH_FILES = 50
+_BATCH_BYTES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A picture file.
+
+    Attributes:
+        path: Where it lies.
+        name: For people: its path inside the folder, without the suffix.
+    """
+
+    path: Path
+    name: str
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content: the same picture is the same task, whatever its name."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
+    def upload_name(self) -> str:
+        """A file name that needs no quoting in a URL."""
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", self.path.name)
+
+
+def find_photographs(folder: Path) -> list[Photograph]:
+    """The photographs in a folder and the folders below it, by name.
+
+    Raises:
+        PhotographsError: There is no such folder, or nothing in it that can be labeled.
+        TableError: A folder below it cannot be read.
+    """
+    if not folder.is_dir():
+        raise PhotographsError(f"IMAGES: no folder {folder}", "name a folder with photographs")
+    paths = list(image_files(folder, SUFFIXES))
+    if not paths:
+        kinds = " ".join(sorted(SUFFIXES))
+        raise PhotographsError(f"IMAGES: no photographs in {folder}", f"it takes {kinds}")
+    return [Photograph(folder / path, str(path.with_suffix(""))) for path in paths]
+
+
+def draw_samples(folder: Path) -> list[Photograph]:
+    """Draw the sample pictures, unless they are there; no photograph ships with the project."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(1, _SAMPLES + 1):
+        path = folder / f"drawn-{seed}.jpg"
+        if not path.exists():
+            figure = draw_figure(seed, _SAMPLE_HEIGHT, _SAMPLE_WIDTH)
+            Image.fromarray(figure.image).save(path, quality=92)
+    return find_photographs(folder)
+
+
+def batches(photographs: Sequence[Photograph]) -> Iterator[list[Photograph]]:
+    """Cut into portions that Label Studio takes in one request, at least one photograph each."""
+    batch: list[Photograph] = []
+    size = 0
+    for photograph in photographs:
+        bytes_ = photograph.path.stat().st_size
+        if batch and (len(batch) == _BATCH_FILES or size + bytes_ > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(photograph)
+        size += bytes_
+    if batch:
+        yield batch

@@ -1,0 +1,140 @@
+"""``segstudio up`` and ``segstudio backends``, from the first check to the last signal."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ml_backend.errors import LabelStudioError
+from segstudio.errors import StartError
+from segstudio.labelstudio.client import LabelStudio
+from segstudio.labelstudio.ml_backends import Pair
+from segstudio.local import services
+from segstudio.local.demo_project import Wanted, bring_up_to_date
+from segstudio.local.images import Photograph, find_photographs
+from segstudio.local.log_view import Screen
+from segstudio.local.ports import check_ports
+from segstudio.local.processes import Process, Program, guarded, running
+from segstudio.local.state import State, private_folder, read_state, state_folder, write_state
+from segstudio.settings import UpSettings
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Work = Callable[[Sequence[Process]], Coroutine[Any, Any, None]]
+
+
+def up(settings: UpSettings, screen: Screen) -> None:
+    """Start Label Studio and both backends, join them in a project, follow them until told to stop.
+
+    Raises:
+        SegstudioError: A part cannot be started or ended by itself; nothing is left running.
+    """
+    check_ports({"LABEL_STUDIO_PORT": settings.label_studio_port, **_backend_ports(settings)})
+    photographs = find_photographs(settings.images) if settings.images else []
+    with state_folder(settings.state_dir) as folder:
+        start = _Start(settings, screen, folder, read_state(folder), photographs)
+        _run_until_told(_supervise(start.parts, folder / "logs", screen, start.work))
+
+
+def backends(settings: UpSettings, screen: Screen) -> None:
+    """Start both backends alone and follow them until told to stop.
+
+    Raises:
+        SegstudioError: A backend cannot be started or ended by itself; nothing is left running.
+    """
+    check_ports(_backend_ports(settings))
+    parts = services.backends(settings, {})
+
+    async def work(processes: Sequence[Process]) -> None:
+        await screen.wait(processes)
+        for part in parts:
+            screen.say(f"Ready: {part.name} at {part.url}")
+        await screen.follow(processes)
+
+    logs = private_folder(settings.state_dir) / "logs"
+    _run_until_told(_supervise(parts, logs, screen, work))
+
+
+@dataclass(frozen=True)
+class _Start:
+    """One ``segstudio up``, its checks passed."""
+
+    settings: UpSettings
+    screen: Screen
+    folder: Path
+    state: State
+    photographs: Sequence[Photograph]
+
+    @property
+    def parts(self) -> tuple[Program, ...]:
+        return (
+            services.label_studio(self.settings, self.folder, self.state),
+            *services.backends(
+                self.settings, services.joined_to(self.settings, self.folder, self.state)
+            ),
+        )
+
+    async def work(self, processes: Sequence[Process]) -> None:
+        await self.screen.wait(processes)
+        project = await asyncio.to_thread(self._prepare)
+        port, state = self.settings.label_studio_port, self.state
+        self.screen.say(f"Ready: http://localhost:{port}/projects/{project}/data", "bold green")
+        self.screen.say(f"Login: {state.email}  password: {state.password}")
+        self.screen.say("Ctrl-C ends everything; `make up` goes on from there.", "dim")
+        await self.screen.follow(processes)
+
+    def _prepare(self) -> int:
+        try:
+            return self._bring_up_to_date()
+        except LabelStudioError as error:
+            if error.status != httpx.codes.UNAUTHORIZED:
+                raise
+            raise StartError(
+                f"the login in {self.folder}/state.json is not that of the database beside it",
+                "restore the file, or move the folder away to start afresh",
+            ) from None
+
+    def _bring_up_to_date(self) -> int:
+        url, token = services.label_studio_url(self.settings), self.state.token
+        with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
+            pair = Pair(*(part.url for part in self.parts[1:]))
+            wanted = Wanted(pair, self.photographs, self.folder / "samples")
+            return bring_up_to_date(
+                label_studio, self.state.project, wanted, self._remember, advance
+            )
+
+    def _remember(self, project: int) -> None:
+        write_state(self.folder, self.state.model_copy(update={"project": project}))
+
+
+def _backend_ports(settings: UpSettings) -> dict[str, int]:
+    return {"SEGMENTATION_PORT": settings.segmentation_port, "SAM_PORT": settings.sam_port}
+
+
+async def _supervise(parts: Sequence[Program], logs: Path, screen: Screen, work: Work) -> None:
+    names = ", ".join(part.name for part in parts)
+    screen.say(f"Starting {names}; the first time takes a minute or two. Logs: {logs}")
+    async with running(parts, logs) as processes:
+        try:
+            await guarded(processes, work(processes))
+        except asyncio.CancelledError:
+            screen.say("Ending ...", "dim")
+            raise
+
+
+def _run_until_told(main: Coroutine[Any, Any, None]) -> None:
+    """Run ``main`` and cancel it on Ctrl-C, SIGTERM or the terminal's end."""
+
+    async def cancellable() -> None:
+        task = asyncio.create_task(main)
+        for number in _STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await task
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(cancellable())

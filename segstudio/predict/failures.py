@@ -1,0 +1,57 @@
+"""``failed.csv``: the images that could not be predicted, each with the reason."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from segstudio.data.manifest import IDENTIFIER
+from segstudio.gcs.store import Store
+from segstudio.predict.items import Outcome
+
+_COLUMNS = ("identifier", "image", "reason", "key")
+
+
+class Failures:
+    """The table of failures, a row an identifier or task; it is rewritten whole, and there are few.
+
+    Args:
+        store: Where it is.
+        name: Of the file.
+        retry: Whether what failed before is taken again: the table begins empty.
+    """
+
+    def __init__(self, store: Store, name: str, *, retry: bool) -> None:
+        self._store = store
+        self._name = name
+        content = store.read(name)
+        text = "" if retry or content is None else content.decode()
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        self._rows = {row["identifier"]: row for row in rows}
+        self._stale = retry and content is not None
+
+    @property
+    def known(self) -> Iterable[str]:
+        """Keys of the images that failed and are not to be taken again."""
+        return tuple(row["key"] for row in self._rows.values())
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Note what failed, and what does so no longer, on disk too."""
+        for outcome in outcomes:
+            item = outcome.item
+            name = str(item.meta.get(IDENTIFIER, "") or item.task or "")
+            image = item.reference[:200]
+            self._stale |= self._rows.pop(name, None) is not None
+            if outcome.prediction is None:
+                values = (name, image, outcome.reason, item.key)
+                self._rows[name] = dict(zip(_COLUMNS, values, strict=True))
+                self._stale = True
+        if self._stale:
+            self._write()
+
+    def _write(self) -> None:
+        file = io.StringIO(newline="")
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(self._rows.values())
+        self._store.write(self._name, file.getvalue().encode())
+        self._stale = False

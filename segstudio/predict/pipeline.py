@@ -1,0 +1,128 @@
+"""The stages joined by Ray Data: it schedules, holds back what runs ahead, repeats what died."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from ml_backend.errors import SegstudioError
+from segstudio.predict import stages
+from segstudio.predict.cluster import Pool
+from segstudio.predict.items import Item, Outcome
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+_BLOCK = 16
+"""Images that travel together: enough to be worth a task, few enough to be begun again."""
+
+_PORTION = 5000
+"""Images that Ray is given at a time, for it keeps what it is given. Models are loaded anew for
+each portion, 1 % of its time on two cores. The driver's list of what is left and of what is in
+shards grows with the archive, by less than 1 KB an image, so that the time left can be told."""
+
+_STAGE_CPUS = 0.5
+_MODEL_CPUS = 0.01
+"""That Ray sets aside: for models no more than keeps them off a head without processors. They stay
+as long as they live, and where a node is lost all move to the others: with whole processors there,
+they would leave none to the stages before and behind them, and wait for these for ever."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Makes predictions of one label config with one model.
+
+    Attributes:
+        settings: The segmentation backend's.
+        label_config: XML.
+        pool: How many models there are.
+        load: Makes the model, on a worker.
+        block: Images that travel together.
+        portion: Images that Ray knows of at a time.
+        sam: The sam backend's settings, to fill its store, too; None: leave it.
+    """
+
+    settings: "stages.Settings"
+    label_config: str
+    pool: Pool
+    load: stages.Load = stages.load_model
+    block: int = _BLOCK
+    portion: int = _PORTION
+    sam: "stages.OfSam | None" = None
+
+    def model(self) -> stages.Model:
+        """Ask a worker what model it has.
+
+        Raises:
+            ModelError: It cannot be loaded.
+            LabelConfigError: It cannot serve the label config.
+        """
+        import ray
+
+        describe = ray.remote(stages.describe_model).options(num_cpus=1)
+        told = ray.get(describe.remote(self.load, self.settings, self.label_config, self.sam))
+        if isinstance(told, SegstudioError):
+            raise told
+        return told
+
+    def predict(self, items: Iterable[Item], model: stages.Model) -> Iterator[Outcome]:
+        """Predict the items, in the order in which they get ready: each once, whatever dies."""
+        stream = iter(items)
+        while portion := list(islice(stream, self.portion)):
+            yield from self._predict(portion, model)
+
+    def _predict(self, items: Sequence[Item], model: stages.Model) -> Iterator[Outcome]:
+        import ray.data
+
+        threads = {"threads": self.pool.threads}
+        settings = self.settings.model_copy(update=threads)
+        predict = partial(
+            stages.make_predictions,
+            model=model,
+            min_region_fraction=settings.min_region_fraction,
+            label_config=self.label_config,
+        )
+        images = ray.data.from_arrow(list(_tables(items, self.block))).map_batches(
+            partial(stages.load_images, settings=settings),
+            batch_size=None,
+            num_cpus=_STAGE_CPUS,
+        )
+        if self.sam is not None:
+            sam = self.sam.model_copy(update=threads)
+            images = self._on_models(images, stages.Embedder, (sam,))
+        segmented = self._on_models(images, stages.Segmenter, (self.load, settings))
+        predicted = segmented.map_batches(predict, batch_size=None, num_cpus=_STAGE_CPUS)
+        for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
+            yield from map(_outcome, cast(pa.Table, table).to_pylist())
+
+    def _on_models(self, images: "Dataset", stage: type, arguments: tuple[Any, ...]) -> "Dataset":
+        """Give images to a pool of processes that hold a model each."""
+        from ray.data import ActorPoolStrategy
+
+        return images.map_batches(
+            stage,
+            batch_size=None,
+            fn_constructor_args=arguments,
+            compute=ActorPoolStrategy(size=self.pool.size),
+            num_cpus=_MODEL_CPUS,
+            num_gpus=self.pool.gpus,
+        )
+
+
+def _tables(items: Iterable[Item], size: int) -> Iterator[pa.Table]:
+    stream = iter(items)
+    while block := list(islice(stream, size)):
+        columns = {
+            "item": [item.to_json() for item in block],
+            "reference": [item.reference for item in block],
+        }
+        yield pa.table(columns)
+
+
+def _outcome(row: dict[str, Any]) -> Outcome:
+    prediction = json.loads(row["prediction"]) if row["prediction"] else None
+    return Outcome(Item.from_json(row["item"]), prediction, row["reason"])

@@ -1,0 +1,169 @@
+"""A project of Label Studio: its tasks that lack a prediction, and where predictions go."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Event
+from typing import Any
+
+from google.api_core.exceptions import RetryError
+from google.api_core.retry import Retry
+
+from ml_backend.errors import LabelStudioError
+from segstudio.labelstudio.client import LabelStudio
+from segstudio.predict.items import Item, Outcome
+
+_PAGE = 500
+_VERSIONS = "predictions_model_versions"
+
+_WHOLE = 250
+"""Of versions in this many characters Label Studio cut none off: it cuts at 500, of which it then
+takes quotes away, half at most."""
+
+
+_LOOK_SECONDS = 2
+_UNANSWERED = (None, 502, 504)
+"""Of a call, or of a proxy before Label Studio, which may still be at work on what it was asked."""
+
+
+def _passes(error: Exception) -> bool:
+    """Whether Label Studio may well answer if it is asked again."""
+    return isinstance(error, LabelStudioError) and (
+        error.status is None or error.status == 429 or error.status >= 500
+    )
+
+
+class ProjectPredictions:
+    """Reads tasks and writes predictions; whatever is written twice is there once.
+
+    Label Studio takes no number by which it would know a call again, but makes a call's predictions
+    in one transaction. So where a call got no answer, its predictions are waited for, and it is
+    repeated only where they have not come within ``settle_seconds``; a Label Studio that takes
+    still longer for them has them twice.
+
+    Args:
+        label_studio: That the project is in.
+        project: Its id.
+        image_key: Of ``task.data``, that the label config shows the image of.
+        model_version: Of the predictions.
+        retry_seconds: How long a Label Studio that does not answer is asked again.
+    """
+
+    size = 50
+    settle_seconds = 60.0
+
+    def __init__(
+        self,
+        label_studio: LabelStudio,
+        project: int,
+        image_key: str,
+        model_version: str,
+        retry_seconds: float,
+    ) -> None:
+        self._label_studio = label_studio
+        self._project = project
+        self._image_key = image_key
+        self._version = model_version
+        self._again = Retry(
+            predicate=_passes, initial=1, maximum=20, multiplier=2, timeout=retry_seconds
+        )
+
+    def done(self) -> Iterator[str]:
+        """Nothing: ``items`` leaves out the tasks that have a prediction of this version."""
+        return iter(())
+
+    def items(self) -> Iterator[Item]:
+        """The tasks without a prediction of this version, a page of them at a time in memory."""
+        last = 0
+        while page := self._page(("greater", last), "id,data"):
+            for task in page:
+                if not self._predicted(task):
+                    reference = str(task["data"].get(self._image_key, ""))
+                    yield Item(self._key(task["id"], reference), reference, task=task["id"])
+            last = int(page[-1]["id"])
+
+    def _key(self, task: int, reference: str) -> str:
+        # What failed is left out the next time only where all of this is as it was.
+        digest = hashlib.sha256(reference.encode()).hexdigest()
+        return json.dumps([self._label_studio.url, task, digest, self._version])
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write predictions of tasks that are still there and have none of this version.
+
+        Raises:
+            LabelStudioError: It refuses them, or does not answer for too long.
+        """
+        by_task = {o.item.task: o.prediction for o in outcomes if o.item.task is not None}
+        self._patiently(self._write, by_task)
+
+    def _write(self, by_task: dict[int, Any]) -> None:
+        # Asked each time: an answer that got lost may have left the predictions behind.
+        lacking = self._lacking(by_task)
+        if not lacking:
+            return
+        body = [{"task": id_, **by_task[id_]} for id_ in lacking]
+        path = f"/api/projects/{self._project}/import/predictions"
+        try:
+            created = self._label_studio.call("POST", path, json=body)["created"]
+        except LabelStudioError as error:
+            if error.status in _UNANSWERED and self._came_late(lacking):
+                return
+            raise
+        if created != len(body):
+            raise LabelStudioError(
+                f"Label Studio took {created} of {len(body)} predictions",
+                "was the label config of the project changed meanwhile? run it again",
+                400,
+            )
+
+    def _came_late(self, tasks: Iterable[int]) -> bool:
+        """Wait for predictions of these tasks, of which Label Studio may be making all or none."""
+        waiting = Event()
+        until = time.monotonic() + self.settle_seconds
+        while self._lacking(tasks):
+            if time.monotonic() >= until:
+                return False
+            waiting.wait(_LOOK_SECONDS)
+        return True
+
+    def _lacking(self, tasks: Iterable[int]) -> list[int]:
+        """Which of the tasks are there, without a prediction of this version."""
+        there = self._page(("in_list", sorted(tasks)), "id")
+        return [int(task["id"]) for task in there if not self._predicted(task)]
+
+    def _patiently(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        try:
+            return self._again(work)(*args, **options)
+        except RetryError as error:
+            raise (error.cause or error) from None
+
+    def _predicted(self, task: dict[str, Any]) -> bool:
+        listed = str(task.get(_VERSIONS) or "")
+        if len(listed) < _WHOLE:
+            # On SQLite "a,b", on PostgreSQL "a, b".
+            return self._version in map(str.strip, listed.split(","))
+        params = {"task": task["id"]}
+        found = self._patiently(self._label_studio.call, "GET", "/api/predictions", params=params)
+        return any(each["model_version"] == self._version for each in found)
+
+    def _page(self, ids: tuple[str, Any], include: str) -> list[dict[str, Any]]:
+        operator, value = ids
+        chosen = {
+            "filter": "filter:tasks:id",
+            "operator": operator,
+            "type": "Number",
+            "value": value,
+        }
+        query = {"filters": {"conjunction": "and", "items": [chosen]}, "ordering": ["tasks:id"]}
+        params = {
+            "project": self._project,
+            "fields": "all",
+            "include": f"{include},{_VERSIONS}",
+            "resolve_uri": "false",
+            "page_size": _PAGE,
+            "query": json.dumps(query),
+        }
+        answer = self._patiently(self._label_studio.call, "GET", "/api/tasks", params=params)
+        tasks: Iterable[dict[str, Any]] = answer["tasks"]
+        return list(tasks)

@@ -1,0 +1,133 @@
+"""Predictions in shards that Label Studio imports, and the ledger of what is in them.
+
+Below one place: ``shards/part-000000.jsonl`` (or ``.parquet``), a task with its prediction a line;
+``ledger/part-000000.keys``, the keys of that shard, written before it and void without it;
+``about.json``, the model version and label config that all shards are of.
+"""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from segstudio.data.manifest import IDENTIFIER
+from segstudio.data.tables import TableError
+from segstudio.gcs.store import Store
+from segstudio.predict.items import Outcome
+from segstudio.predict.shard_table import FOLDER, ShardFormat, tasks_in
+
+_LEDGER = "ledger"
+_ABOUT = "about.json"
+_PART = re.compile(rf"(part-\d+)\.(?:{'|'.join(ShardFormat)})").fullmatch
+
+
+@dataclass(frozen=True)
+class About:
+    """What all shards in a place have in common.
+
+    Attributes:
+        model_version: Of the predictions.
+        label_config: SHA-256 of the label config, as hex.
+    """
+
+    model_version: str
+    label_config: str
+
+    @classmethod
+    def of(cls, model_version: str, label_config: str) -> "About":
+        """The model's and the label config's."""
+        return cls(model_version, hashlib.sha256(label_config.encode()).hexdigest())
+
+
+class Shards:
+    """Writes shards, and knows the keys of those that are there.
+
+    Args:
+        store: Where they are.
+        format_: What new ones are.
+        about: The model and label config.
+
+    Raises:
+        TableError: There are shards of another model or label config.
+    """
+
+    size = 500
+
+    def __init__(self, store: Store, format_: ShardFormat, about: About) -> None:
+        self._store = store
+        self._format = format_
+        self._about = about
+        self._parts = {found[1]: name for name in store.names(FOLDER) if (found := _PART(name))}
+        self._part_of: dict[str, str] = {}
+        there = store.read(_ABOUT) if self._parts else None
+        if there is not None and json.loads(there) != asdict(about):
+            raise TableError(
+                f"--out holds predictions of {json.loads(there)['model_version']}, or of another "
+                f"label config; this would be {about.model_version}",
+                "choose another --out",
+            )
+
+    def done(self) -> Iterator[str]:
+        """The keys of all images that are in shards."""
+        for part in sorted(self._parts):
+            keys = self._keys(part)
+            self._part_of.update((_image(key), part) for key in keys)
+            yield from keys
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write one more shard; predictions of the same images as they were before go."""
+        keys = [outcome.item.key for outcome in outcomes]
+        images = set(map(_image, keys))
+        for part in {self._part_of[image] for image in images & self._part_of.keys()}:
+            self._drop(part, images)
+        if not self._parts:
+            self._store.write(_ABOUT, json.dumps(asdict(self._about)).encode())
+        part = f"part-{1 + max((int(each[5:]) for each in self._parts), default=-1):06d}"
+        self._parts[part] = f"{part}.{self._format}"
+        self._write_keys(part, keys)
+        self._write_tasks(part, [outcome.as_task for outcome in outcomes])
+        self._part_of.update(dict.fromkeys(images, part))
+
+    def _drop(self, part: str, images: Set[str]) -> None:
+        # The tasks first: a key without a task is of an image that is no more: it does no harm.
+        content = self._store.read(f"{FOLDER}/{self._parts[part]}") or b""
+        tasks = tasks_in(content, _format(self._parts[part]))
+        self._write_tasks(part, [task for task in tasks if task["meta"][IDENTIFIER] not in images])
+        self._write_keys(part, [key for key in self._keys(part) if _image(key) not in images])
+
+    def _keys(self, part: str) -> list[str]:
+        keys: list[str] = json.loads(self._store.read(f"{_LEDGER}/{part}.keys") or b"[]")
+        return keys
+
+    def _write_keys(self, part: str, keys: Sequence[str]) -> None:
+        self._store.write(f"{_LEDGER}/{part}.keys", json.dumps(keys).encode())
+
+    def _write_tasks(self, part: str, tasks: Sequence[Mapping[str, Any]]) -> None:
+        name = self._parts[part]
+        self._store.write(f"{FOLDER}/{name}", encode(tasks, _format(name)))
+
+
+def _image(key: str) -> str:
+    """What names an image in its key, whatever its content: the identifier."""
+    return str(json.loads(key)[0])
+
+
+def _format(name: str) -> ShardFormat:
+    return ShardFormat(name.rpartition(".")[2])
+
+
+def encode(tasks: Sequence[Mapping[str, Any]], format_: ShardFormat) -> bytes:
+    """Tasks as the content of one shard."""
+    if format_ is ShardFormat.JSONL:
+        return b"".join(json.dumps(task).encode() + b"\n" for task in tasks)
+    file = io.BytesIO()
+    # Parquet knows no group without fields.
+    filled = [{name: value for name, value in task.items() if value} for task in tasks]
+    pq.write_table(pa.Table.from_pylist(filled), file, compression="zstd")
+    return file.getvalue()

@@ -1,0 +1,214 @@
+"""What runs on Ray's workers: the segmentation backend's own stages, a block of images at a time.
+
+This is the one module beside the backends that imports them, and only where it runs.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_backend.errors import SegstudioError, TaskError
+from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.images.source import EncodedImage
+from ml_backend.labelstudio.label_config import parse_label_config
+from ml_backend.serving.settings import read_settings
+
+if TYPE_CHECKING:
+    from sam_backend.settings import SamSettings
+    from segmentation_backend.models.base import GarmentModel
+    from segmentation_backend.settings import SegmentationSettings
+
+Settings: TypeAlias = "SegmentationSettings"
+"""The segmentation backend's; a worker gets them from whoever started the run."""
+
+OfSam: TypeAlias = "SamSettings"
+"""The sam backend's, likewise."""
+
+Load = Callable[["SegmentationSettings"], "GarmentModel"]
+"""Makes the model, where it is needed."""
+
+Batch = Any
+"""Column to values, as Ray Data hands them over and takes them back."""
+
+_FETCHES = 8
+
+_NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
+_NO_MAP = np.zeros((1, 1), np.uint8)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What must be known of a model before it is used.
+
+    Attributes:
+        version: Of its predictions.
+        classes: That it tells apart, the background first.
+    """
+
+    version: str
+    classes: tuple[str, ...]
+
+
+def backend_settings(**changes: object) -> "SegmentationSettings":
+    """The segmentation backend's settings, as this machine's environment has them.
+
+    Images are not kept on disk: each is needed once, and they would push the labelers' out.
+    ``WORKERS`` is of those who serve: here each model is in a process that is counted otherwise.
+
+    Raises:
+        SettingsError: A variable is wrong.
+    """
+    from segmentation_backend.settings import SegmentationSettings
+
+    settings = read_settings(SegmentationSettings)
+    return settings.model_copy(update={"image_cache_mb": 0, "workers": 1, **changes})
+
+
+def sam_settings(**changes: object) -> "SamSettings":
+    """The sam backend's settings, as this machine's environment has them.
+
+    Raises:
+        SettingsError: A variable is wrong.
+    """
+    from sam_backend.settings import SamSettings
+
+    return read_settings(SamSettings).model_copy(update={"workers": 1, **changes})
+
+
+def load_model(settings: "SegmentationSettings") -> "GarmentModel":
+    """The model that the segmentation backend would load with these settings."""
+    from segmentation_backend.models.registry import load_model
+
+    return load_model(settings)
+
+
+def describe_model(
+    load: Load,
+    settings: "SegmentationSettings",
+    label_config: str,
+    sam: "SamSettings | None",
+) -> Model | SegstudioError:
+    """Load the models, and see that they can serve the label config; errors are given back.
+
+    Ray would wrap what is raised on a worker into an error of its own.
+    """
+    from segmentation_backend.predictor import SegmentationPredictor
+
+    try:
+        predictor = SegmentationPredictor(load(settings), ImageSource(settings.image_settings), 0)
+        predictor.check(parse_label_config(label_config))
+        if sam is not None:
+            Embedder(sam)
+    except SegstudioError as error:
+        return error.with_traceback(None)
+    return Model(predictor.model_version, predictor.classes)
+
+
+def load_images(batch: Batch, settings: "SegmentationSettings") -> Iterator[Batch]:
+    """Fetch several images at a time, decode them one after the other.
+
+    Args:
+        batch: ``item`` and ``reference``.
+        settings: Say where images come from and how large they may be.
+
+    Yields:
+        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, and ``reason``
+        why there are none.
+    """
+    source = _image_source(settings.image_settings)
+    with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
+        fetched = pool.map(partial(_fetch, source), map(str, batch["reference"]))
+        for item, encoded in zip(batch["item"], fetched, strict=True):
+            yield {"item": [item], **_decoded(encoded)}
+
+
+@lru_cache(maxsize=1)
+def _image_source(settings: ImageSettings) -> ImageSource:
+    return ImageSource(settings)
+
+
+def _fetch(source: ImageSource, reference: str) -> EncodedImage | TaskError:
+    try:
+        return source.open(reference)
+    except TaskError as error:
+        return error
+
+
+def _decoded(encoded: EncodedImage | TaskError) -> Batch:
+    try:
+        if isinstance(encoded, TaskError):
+            raise encoded
+        return {"pixels": [encoded.decode()], "identity": [encoded.identity], "reason": [""]}
+    except TaskError as error:
+        return {"pixels": [_NO_IMAGE], "identity": [""], "reason": [str(error)]}
+
+
+class Embedder:
+    """The sam backend's model in a process of its own, filling the store that the backend reads."""
+
+    def __init__(self, settings: "SamSettings") -> None:
+        from sam_backend.embedding_store.tiers import open_store
+        from sam_backend.models.registry import load_model
+
+        self._model = load_model(settings)
+        self._store = open_store(settings, self._model)
+
+    def __call__(self, batch: Batch) -> Iterator[Batch]:
+        """Have embeddings of the images in the store; images pass on as they are."""
+        for row, reason in enumerate(batch["reason"]):
+            if not reason:
+                self._embed(str(batch["identity"][row]), batch["pixels"][row])
+            yield {name: [values[row]] for name, values in batch.items()}
+
+    def _embed(self, identity: str, pixels: npt.NDArray[np.uint8]) -> None:
+        from sam_backend.embedding_service import EmbeddingKey
+
+        key = EmbeddingKey(identity, self._model.version)
+        if not self._store.has(key):
+            self._store.put(key, self._model.embed(pixels).halved())
+
+
+class Segmenter:
+    """The model in a process of its own, for as many images as come."""
+
+    def __init__(self, load: Load, settings: "SegmentationSettings") -> None:
+        self._model = load(settings)
+
+    def __call__(self, batch: Batch) -> Iterator[Batch]:
+        """Class maps: ``indices`` (H, W) uint8 and ``scores`` (C,) float32 in place of pixels."""
+        from segmentation_backend.models.base import ClassMap
+
+        nothing = ClassMap(_NO_MAP, np.zeros(len(self._model.classes), np.float32))
+        readable = [
+            p for p, reason in zip(batch["pixels"], batch["reason"], strict=True) if not reason
+        ]
+        found = iter(self._model.segment(readable))
+        for item, reason in zip(batch["item"], batch["reason"], strict=True):
+            of_image = nothing if reason else next(found)
+            row = {"indices": [of_image.indices], "scores": [of_image.scores]}
+            yield {"item": [item], "reason": [reason], **row}
+
+
+def make_predictions(
+    batch: Batch, model: Model, min_region_fraction: float, label_config: str
+) -> Iterator[Batch]:
+    """Class maps to ``prediction``: JSON in Label Studio's terms, empty where there is a reason."""
+    from segmentation_backend.models.base import ClassMap
+    from segmentation_backend.predictor import Garments
+
+    garments = Garments(model.version, model.classes, min_region_fraction)
+    config = parse_label_config(label_config)
+    for item, indices, scores, reason in zip(
+        batch["item"], batch["indices"], batch["scores"], batch["reason"], strict=True
+    ):
+        prediction = ""
+        if not reason:
+            found = garments.predict(ClassMap(np.asarray(indices), np.asarray(scores)), config)
+            prediction = json.dumps(found.model_dump())
+        yield {"item": [item], "reason": [reason], "prediction": [prediction]}

@@ -1,0 +1,1 @@
+"""Labeling projects: templates, tasks, creation."""

@@ -1,0 +1,148 @@
+"""Tasks from a table's rows: looked through before anything is made, then added in portions."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from urllib.parse import urlsplit
+
+from segstudio.data.manifest import IDENTIFIER
+from segstudio.data.scratch_db import Ledger
+from segstudio.data.tables import Row, Table, TableError
+from segstudio.labelstudio.client import LabelStudio, NewTask
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class TaskRule:
+    """How a row becomes a task.
+
+    Attributes:
+        identifier_column: Different in each row; joins labels to rows later on.
+        image_column: With the image's reference.
+        image_key: That the label config shows the image of.
+        meta: Columns that the labeling page may show.
+    """
+
+    identifier_column: str
+    image_column: str
+    image_key: str
+    meta: tuple[str, ...]
+
+    def check(self, columns: tuple[str, ...]) -> None:
+        """See that the table has all columns, and that none hides another.
+
+        Raises:
+            TableError: It is not so.
+        """
+        used = (self.identifier_column, self.image_column, *self.meta)
+        missing = [repr(name) for name in used if name not in columns]
+        if missing:
+            raise TableError(
+                f"the table has no column {', '.join(missing)}", f"it has {', '.join(columns)}"
+            )
+        others = {self.identifier_column, *self.meta} - {self.image_column}
+        if self.image_key in others:
+            raise TableError(
+                f"the template shows ${self.image_key} as the image, and a column of that name "
+                "would take its place",
+                f"rename that column, or leave it out; the image is {self.image_column!r}",
+            )
+
+    def task(self, row: Row) -> NewTask:
+        """The task of a row; programs find it again by ``meta.identifier``."""
+        identifier = row.values[self.identifier_column]
+        data = {name: row.values[name] for name in (self.identifier_column, *self.meta)}
+        data[self.image_key] = row.values[self.image_column]
+        return NewTask(data, {IDENTIFIER: identifier}, row.predictions)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a table holds.
+
+    Attributes:
+        rows: How many.
+        digest: Of identifiers and images: the same table has the same.
+        buckets: Those of ``gs://`` references.
+    """
+
+    rows: int
+    digest: str
+    buckets: tuple[str, ...]
+
+
+def survey(table: Table, rule: TaskRule) -> Survey:
+    """Look through a table.
+
+    Raises:
+        TableError: An identifier or image is empty, an identifier comes twice, or there is no row.
+    """
+    rows, digest, buckets = 0, hashlib.sha256(), dict[str, None]()
+    with Ledger() as ledger:
+        for row in table:
+            identifier, image = row.values[rule.identifier_column], row.values[rule.image_column]
+            _check(row, rule, ledger)
+            digest.update(f"{len(identifier)}:{identifier}{len(image)}:{image}".encode())
+            if image.startswith("gs://"):
+                buckets[urlsplit(image).netloc] = None
+            rows += 1
+    if not rows:
+        raise TableError("the table has no rows")
+    return Survey(rows, digest.hexdigest(), tuple(buckets))
+
+
+def _check(row: Row, rule: TaskRule, ledger: Ledger) -> None:
+    for column in (rule.identifier_column, rule.image_column):
+        if not row.values[column].strip():
+            raise TableError(f"row {row.number} has nothing in {column!r}")
+    identifier = row.values[rule.identifier_column]
+    first = ledger.claim(identifier, row.number)
+    if first != row.number:
+        raise TableError(
+            f"rows {first} and {row.number} have the same {rule.identifier_column!r}, "
+            f"{identifier!r}",
+            "choose another --identifier-column",
+        )
+
+
+def add_tasks(
+    label_studio: LabelStudio, project: int, tasks: Iterable[NewTask]
+) -> Iterator[tuple[int, int]]:
+    """Add those tasks that a project has not got yet, by identifier.
+
+    Args:
+        label_studio: That the project is in.
+        project: Its id.
+        tasks: Streamed once.
+
+    Yields:
+        For each portion, how many were added and how many were there already.
+
+    Raises:
+        LabelStudioError: It refuses a portion; those before it stay, and a second run goes on.
+    """
+    stream = iter(tasks)
+    with _identifiers(label_studio, project) as ledger:
+        while batch := list(islice(stream, BATCH)):
+            new = [task for task in batch if ledger.claim(task.meta[IDENTIFIER], 1)]
+            if new:
+                label_studio.create_tasks(project, new)
+            yield len(new), len(batch) - len(new)
+
+
+def count_new(label_studio: LabelStudio, project: int, tasks: Iterable[NewTask]) -> int:
+    """How many tasks ``add_tasks`` would add."""
+    with _identifiers(label_studio, project) as ledger:
+        return sum(bool(ledger.claim(task.meta[IDENTIFIER], 1)) for task in tasks)
+
+
+@contextmanager
+def _identifiers(label_studio: LabelStudio, project: int) -> Iterator[Ledger]:
+    """Those of the tasks that a project has, claimed for row 0."""
+    with Ledger() as ledger:
+        for meta in label_studio.task_metas(project):
+            ledger.claim(str(meta.get(IDENTIFIER, "")), 0)
+        yield ledger

@@ -1,0 +1,131 @@
+"""Label configs from templates, with codes added to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+import defusedxml.ElementTree
+from defusedxml import DefusedXmlException
+
+from ml_backend.errors import SettingsError
+from ml_backend.labelstudio.label_config import parse_label_config
+
+FOLDER = Path(__file__).parents[2] / "frontend_templates"
+
+CODES = "codes"
+"""Class of the ``<View>`` that codes go to; where a template has none, they go to its end."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A question with fixed answers, as social scientists code images.
+
+    Attributes:
+        name: Of the control and above it.
+        values: The answers.
+        multiple: Whether more than one may be given.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    multiple: bool
+
+    @classmethod
+    def parse(cls, text: str, *, multiple: bool) -> Self:
+        """Read ``Sentiment=Positive,Neutral,Negative``.
+
+        Raises:
+            SettingsError: It is not written so, or an answer comes twice.
+        """
+        name, _, listed = text.partition("=")
+        values = tuple(value.strip() for value in listed.split(",") if value.strip())
+        if not name.strip() or len(values) < 2 or len(set(values)) < len(values):
+            raise SettingsError(
+                f"{text!r} is no code with two different answers or more",
+                'write it as "Sentiment=Positive,Neutral,Negative"',
+            )
+        return cls(name.strip(), values, multiple)
+
+
+def read_template(name: str) -> str:
+    """The XML of a template: a file, or the name of one that comes with segstudio.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    path = Path(name)
+    if name == path.name and not path.is_file():
+        path = (FOLDER / name).with_suffix(".xml")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        known = ", ".join(sorted(each.name for each in FOLDER.glob("*.xml")))
+        raise SettingsError(
+            f"there is no template {name}", f"give the path of a file, or one of {known}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read the template {path}: {error}") from None
+
+
+def image_key(label_config: str) -> str:
+    """The key of ``task.data`` that the image is under.
+
+    Raises:
+        LabelConfigError: The label config shows no image.
+        SettingsError: It shows several.
+    """
+    keys = dict.fromkeys(parse_label_config(label_config).image_keys.values())
+    if len(keys) > 1:
+        raise SettingsError(
+            f"the template shows several images: {', '.join(keys)}",
+            "segstudio makes tasks of one image each",
+        )
+    return next(iter(keys))
+
+
+def add_codes(label_config: str, codes: Sequence[Code]) -> str:
+    """Put codes into a label config; one of a name that is there already takes its place.
+
+    Raises:
+        SettingsError: The name belongs to something else than choices.
+    """
+    if not codes:
+        return label_config
+    root = _parse(label_config)
+    image = next(iter(parse_label_config(label_config).image_keys))
+    place = next((view for view in root.iter("View") if CODES in _classes(view)), root)
+    for code in codes:
+        _remove(root, code.name)
+        SubElement(place, "Header", value=code.name, size="5")
+        choice = "multiple" if code.multiple else "single"
+        choices = SubElement(place, "Choices", name=code.name, toName=image, choice=choice)
+        for value in code.values:
+            SubElement(choices, "Choice", value=value)
+    return tostring(root, encoding="unicode")
+
+
+def _parse(label_config: str) -> Element:
+    try:
+        return defusedxml.ElementTree.fromstring(label_config, forbid_dtd=True)
+    except (defusedxml.ElementTree.ParseError, DefusedXmlException) as error:
+        raise SettingsError(f"the template is not valid XML: {error}") from None
+
+
+def _remove(root: Element, name: str) -> None:
+    """Take out the choices of a name, and the header of the same words."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.get("name") == name and child.tag != "Choices":
+                raise SettingsError(
+                    f"the template has a {child.tag} named {name!r} already",
+                    "choose another name for the code",
+                )
+            header = child.tag == "Header" and child.get("value") == name
+            if child.get("name") == name or header:
+                parent.remove(child)
+
+
+def _classes(view: Element) -> list[str]:
+    return (view.get("className") or "").split()

@@ -1,0 +1,1 @@
+"""Drawn people, textures and scenes, for samples, training and tests."""

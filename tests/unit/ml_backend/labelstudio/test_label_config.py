@@ -1,0 +1,93 @@
+import pytest
+
+from ml_backend.errors import LabelConfigError
+from ml_backend.labelstudio.label_config import Label, parse_label_config
+
+FASHION = """<View>
+  <!-- a comment -->
+  <Header value="Name: $Name"/>
+  <Image name="image" value="$image" zoom="true"/>
+  <Choices name="kind" toName="image"><Choice value="runway"/></Choices>
+  <RectangleLabels name="boxes" toName="image" smart="true"><Label value="Dress"/></RectangleLabels>
+  <BrushLabels name="brush" toName="image">
+    <Label value="Dress" predicted_values="gown, robe"/>
+    <Label value="Long coat" alias="coat"/>
+  </BrushLabels>
+</View>"""
+
+
+def test_masks_go_to_the_brush_whatever_stands_before_it() -> None:
+    control = parse_label_config(FASHION).mask_control()
+    assert (control.name, control.type, control.to_name) == ("brush", "brushlabels", "image")
+    assert control.labels == (Label("Dress", ("gown", "robe")), Label("coat"))
+
+
+def test_the_task_field_of_each_image_is_known() -> None:
+    assert parse_label_config(FASHION).image_keys == {"image": "image"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [("PolygonLabels RectangleLabels", "polygonlabels"), ("RectangleLabels", "rectanglelabels")],
+)
+def test_without_a_brush_masks_become_polygons_or_boxes(tags: str, expected: str) -> None:
+    controls = "".join(
+        f'<{tag} name="{tag}" toName="image"><Label value="a"/></{tag}>' for tag in tags.split()
+    )
+    config = parse_label_config(f'<View><Image name="image" value="$x"/>{controls}</View>')
+    assert config.mask_control().type == expected
+
+
+def test_with_two_images_the_control_of_the_one_drawn_on_is_taken() -> None:
+    both = "".join(
+        f'<Image name="{n}" value="${n}"/>'
+        f'<BrushLabels name="brush-{n}" toName="{n}"><Label value="a"/></BrushLabels>'
+        for n in ("left", "right")
+    )
+    assert (
+        parse_label_config(f"<View>{both}</View>").mask_controls("right")[0].name == "brush-right"
+    )
+
+
+@pytest.mark.parametrize(
+    ("xml", "said"),
+    [
+        ("", "not valid"),
+        ("<View", "not valid"),
+        ("<View/>", "shows no Image"),
+        ('<View><Text name="t" value="$t"/></View>', "shows no Image"),
+        ('<?xml version="1.0" encoding="UTF-8"?><View', "not valid"),
+        ('<!DOCTYPE x [<!ENTITY a "aaaa">]><View>&a;</View>', "not valid"),
+        ('<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><View>&a;</View>', "not valid"),
+    ],
+)
+def test_a_config_that_cannot_be_served_says_why(xml: str, said: str) -> None:
+    with pytest.raises(LabelConfigError, match=said):
+        parse_label_config(xml).mask_control()
+
+
+def test_a_config_without_any_mask_control_says_what_to_add() -> None:
+    points = '<KeyPointLabels name="k" toName="i"><Label value="a"/></KeyPointLabels>'
+    xml = f'<View><Image name="i" value="$i"/>{points}</View>'
+    with pytest.raises(LabelConfigError, match="BrushLabels"):
+        parse_label_config(xml).mask_control()
+
+
+def test_an_xml_declaration_is_no_obstacle() -> None:
+    xml = '<?xml version="1.0" encoding="UTF-8"?>' + FASHION
+    assert parse_label_config(xml).mask_control().name == "brush"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "smart"),
+    [
+        ("", True),
+        ('smart="true"', True),
+        ('smart="False"', False),
+        ('smart="false" smartOnly="true"', True),
+    ],
+)
+def test_tools_are_smart_as_label_studio_has_it(attributes: str, smart: bool) -> None:
+    control = f'<KeyPointLabels name="k" toName="image" {attributes}><Label value="a"/>'
+    xml = f'<View><Image name="image" value="$x"/>{control}</KeyPointLabels></View>'
+    assert [c.smart for c in parse_label_config(xml).controls] == [smart]

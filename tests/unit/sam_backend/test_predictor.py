@@ -1,0 +1,228 @@
+"""Boxes and clicks through the ML API, on drawn scenes with known objects."""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from tests.support.repository import PAYLOADS
+from tests.support.sam_calls import (
+    Json,
+    body,
+    box,
+    click,
+    make_app,
+    make_predictor,
+    mask_of,
+    overlap,
+)
+from tests.support.scenes import LABEL_CONFIG, FillModel, data_uri, disc_mask, draw
+
+LEFT, RIGHT = (32, 48, 20), (96, 48, 20)
+SCENE = data_uri(draw([LEFT, RIGHT]))
+LEFT_BOX, RIGHT_BOX = box(9, 29, 32, 42), box(59, 29, 32, 42)
+ON_LEFT, ON_RIGHT, ON_GREY = (25, 50), (75, 50), (50, 10)
+
+Predict = Callable[..., Json]
+
+
+@pytest.fixture
+def model() -> FillModel:
+    return FillModel()
+
+
+@pytest.fixture
+def client(model: FillModel, tmp_path: Path) -> FlaskClient:
+    return make_app(make_predictor(model, tmp_path)).test_client()
+
+
+@pytest.fixture
+def predict(client: FlaskClient) -> Predict:
+    """Ask about the scene; gives the one prediction."""
+
+    def ask(*regions: Json, image: str = SCENE, label_config: str = LABEL_CONFIG) -> Json:
+        answer = client.post("/predict", json=body(image, *regions, label_config=label_config))
+        assert answer.status_code == 200, answer.text
+        (prediction,) = answer.json["results"]  # type: ignore[index]
+        return prediction  # type: ignore[no-any-return]
+
+    return ask
+
+
+def one_mask(prediction: Json) -> Any:
+    (region,) = prediction["result"]
+    return mask_of(region)
+
+
+def test_a_box_gives_its_object_as_one_brush_region_with_label_and_score(predict: Predict) -> None:
+    prediction = predict(RIGHT_BOX)
+    (region,) = prediction["result"]
+    assert np.array_equal(mask_of(region), disc_mask(RIGHT))
+    assert (region["from_name"], region["to_name"], region["type"]) == (
+        "brush",
+        "image",
+        "brushlabels",
+    )
+    assert region["value"]["brushlabels"] == ["Dress"]
+    assert region["score"] == prediction["score"] == pytest.approx(0.8)
+    assert prediction["model_version"] == "fill-1"
+
+
+def test_a_click_gives_the_object_under_it(predict: Predict) -> None:
+    assert np.array_equal(one_mask(predict(click(*ON_LEFT))), disc_mask(LEFT))
+
+
+def test_clicks_add_and_take_away(predict: Predict) -> None:
+    both = one_mask(predict(click(*ON_LEFT), click(*ON_RIGHT)))
+    assert np.array_equal(both, disc_mask(LEFT) | disc_mask(RIGHT))
+    left = one_mask(predict(click(*ON_LEFT), click(*ON_RIGHT), click(*ON_RIGHT, positive=False)))
+    assert np.array_equal(left, disc_mask(LEFT))
+
+
+def test_a_box_is_corrected_by_clicks(predict: Predict) -> None:
+    mask = one_mask(predict(LEFT_BOX, click(*ON_GREY), click(*ON_LEFT, positive=False)))
+    assert np.array_equal(mask, ~disc_mask(LEFT) & ~disc_mask(RIGHT))
+
+
+def test_several_boxes_give_one_mask_of_all_their_objects(predict: Predict) -> None:
+    mask = one_mask(predict(LEFT_BOX, RIGHT_BOX))
+    assert np.array_equal(mask, disc_mask(LEFT) | disc_mask(RIGHT))
+
+
+def test_only_the_objects_of_the_last_prompts_label_are_given(predict: Predict) -> None:
+    prediction = predict(box(9, 29, 32, 42, label="Shirt"), RIGHT_BOX)
+    assert np.array_equal(one_mask(prediction), disc_mask(RIGHT))
+
+
+def test_nothing_found_is_an_empty_result(predict: Predict) -> None:
+    assert predict(LEFT_BOX, click(*ON_LEFT, positive=False))["result"] == []
+
+
+def test_the_image_is_prepared_once_for_all_clicks(predict: Predict, model: FillModel) -> None:
+    for count in range(1, 5):
+        predict(*[click(*ON_LEFT)] * count)
+    assert len(model.embedded) == 1
+
+
+@pytest.mark.parametrize(("payload", "prompts"), [("ui_0", 1), ("ui_2", 2), ("ui_3", 3)])
+def test_what_label_studio_sent_is_answered_in_its_own_terms(
+    client: FlaskClient, model: FillModel, payload: str, prompts: int
+) -> None:
+    sent = json.loads((PAYLOADS / f"sam_predict_{payload}_t0.json").read_text())["body"]
+    sent["tasks"][0]["data"]["image"] = data_uri(draw([(128, 348, 60), (537, 158, 15)], 480, 640))
+    answer = client.post("/predict", json=sent).json
+    assert answer
+    (region,) = answer["results"][0]["result"]
+    assert (region["from_name"], region["to_name"]) == ("tag", "image")
+    assert region["value"]["brushlabels"] == ["Dress"]
+    assert (region["original_width"], region["original_height"]) == (640, 480)
+    last = model.segmented[-1][0]
+    assert len(last.points) + bool(last.box) == prompts
+
+
+def test_sizes_are_those_of_the_image_whatever_the_context_says(predict: Predict) -> None:
+    prediction = predict(LEFT_BOX | {"original_width": 1280, "original_height": 960})
+    assert np.array_equal(one_mask(prediction), disc_mask(LEFT))
+
+
+def test_prompts_and_mask_are_in_the_frame_that_the_labeler_sees(predict: Predict) -> None:
+    upright = draw([LEFT])
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying, shown turned by 90° clockwise
+    lying = Image.fromarray(np.rot90(upright).copy())
+    lying.save(file, "PNG", exif=exif)
+    image = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    assert np.array_equal(one_mask(predict(LEFT_BOX, image=image)), disc_mask(LEFT))
+
+
+@pytest.mark.parametrize("kind", ["PolygonLabels", "RectangleLabels"])
+def test_without_a_brush_the_mask_becomes_polygons_or_a_box(predict: Predict, kind: str) -> None:
+    config = LABEL_CONFIG.replace("BrushLabels", kind)
+    (region,) = predict(LEFT_BOX, label_config=config)["result"]
+    assert (region["from_name"], region["type"]) == ("brush", kind.lower())
+    if kind == "RectangleLabels":
+        sides = [region["value"][side] for side in ("x", "y", "width", "height")]
+        assert sides == pytest.approx([9.4, 29.2, 32.0, 42.7], abs=0.1)
+    else:
+        corners = np.array(region["value"]["points"]) * [1.28, 0.96] - 0.5
+        distances = np.hypot(*(corners - LEFT[:2]).T)
+        assert distances == pytest.approx(np.full(len(corners), 20), abs=1.5)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {},
+        [],
+        "foreign",
+        {"result": None},
+        {"result": [{"type": "brushlabels", "value": {"rle": [1]}}]},
+        {"result": [box(10, 10, 10, 10, label="Hole")]},
+        {"result": [box(10, 10, 10, 10) | {"to_name": "elsewhere"}]},
+        {"result": [click(10, 10, positive=False)]},
+        {"result": [box(150, 150, 10, 10)]},
+        {"result": [box(float("1e308"), -1e308, 1e308, 1e308)]},
+    ],
+    ids=str,
+)
+def test_a_context_to_make_nothing_of_is_answered_with_an_empty_result(
+    client: FlaskClient, context: Any
+) -> None:
+    request = body(SCENE) | {"params": {"context": context}}
+    answer = client.post("/predict", json=request)
+    assert answer.status_code == 200
+    assert answer.json
+    assert answer.json["results"] == [{"result": [], "score": 0.0, "model_version": "fill-1"}]
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        [LEFT_BOX, {"type": "brush", "value": {}}],
+        [box(-20, -20, 90, 180)],
+        [{key: value for key, value in click(*ON_LEFT).items() if key != "is_positive"}],
+        [{key: value for key, value in LEFT_BOX.items() if key != "to_name"}],
+        [box(9, 29, 32, 42, label="dress")],
+    ],
+    ids=["unknown type", "beyond the image", "no sign", "no image named", "another case"],
+)
+def test_an_odd_context_is_answered_with_the_mask_that_it_means(
+    predict: Predict, regions: list[Json]
+) -> None:
+    prediction = predict(*regions)
+    assert overlap(one_mask(prediction), disc_mask(LEFT)) == 1
+    assert prediction["result"][0]["value"]["brushlabels"] == ["Dress"]
+
+
+def test_an_image_that_cannot_be_had_is_answered_with_an_empty_result(predict: Predict) -> None:
+    assert predict(LEFT_BOX, image="data:image/png;base64,AAAA")["result"] == []
+    assert predict(LEFT_BOX, image="/data/upload/1/gone.png")["result"] == []
+
+
+def test_a_batch_gets_one_empty_list_for_each_task_and_no_image_is_touched(
+    client: FlaskClient, model: FillModel
+) -> None:
+    tasks = [{"id": i, "data": {"image": SCENE}} for i in range(5)] + [{"id": 5, "data": {}}]
+    request = {"tasks": tasks, "label_config": LABEL_CONFIG, "params": {"context": None}}
+    answer = client.post("/predict", json=request).json
+    assert answer == {"results": [[]] * 6, "model_version": "fill-1"}
+    assert model.embedded == []
+
+
+def test_a_label_config_without_smart_tools_is_refused_on_setup_with_the_fix(
+    client: FlaskClient,
+) -> None:
+    brush = '<BrushLabels name="b" toName="image"><Label value="a"/></BrushLabels>'
+    config = f'<View><Image name="image" value="$image"/>{brush}</View>'
+    answer = client.post("/setup", json={"schema": config})
+    assert answer.status_code == 422
+    assert 'add e.g. <RectangleLabels name="box" toName="image" smart="true">' in answer.status
+    assert client.post("/setup", json={"schema": LABEL_CONFIG}).json == {"model_version": "fill-1"}

@@ -1,0 +1,247 @@
+import base64
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from ml_backend.deadline import Deadline
+from ml_backend.errors import ImageError, LabelConfigError
+from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.labelstudio.brush_rle import decode_rle
+from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
+from ml_backend.labelstudio.prompts import Context
+from ml_backend.labelstudio.schemas import Prediction, Task
+from segmentation_backend.models.base import ClassMap
+from segmentation_backend.predictor import SegmentationPredictor
+
+
+class ByColour:
+    """Red is a dress, green a hat, blue skin: a model whose right answer anyone can see."""
+
+    version = "by-colour"
+    classes = ("background", "dress", "hat", "skin")
+
+    def segment(self, images: Sequence[np.ndarray]) -> list[ClassMap]:
+        return [
+            ClassMap(self._indices(image), np.array([0, 0.9, 0.6, 0.1], "f4")) for image in images
+        ]
+
+    def _indices(self, image: np.ndarray) -> np.ndarray:
+        bright = image.max(axis=2) > 100
+        indices: np.ndarray = np.where(bright, image.argmax(axis=2) + 1, 0).astype(np.uint8)
+        return indices
+
+
+@pytest.fixture
+def predictor(tmp_path: Path) -> SegmentationPredictor:
+    return SegmentationPredictor(ByColour(), ImageSource(ImageSettings(cache_dir=tmp_path)), 0.001)
+
+
+def picture() -> np.ndarray:
+    image = np.zeros((120, 80, 3), np.uint8)
+    image[40:100, 20:60, 0] = 255
+    image[5:20, 30:50, 1] = 255
+    image[21:30, 30:50, 2] = 255
+    image[110, 70, 0] = 255  # a speck
+    return image
+
+
+def task(image: np.ndarray, **more: Any) -> Task:
+    file = io.BytesIO()
+    PillowImage.fromarray(image).save(file, "PNG", **more)
+    return Task(
+        id=1, data={"image": "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()}
+    )
+
+
+def config(control: str, labels: str = "dress hat bag-belt") -> LabelConfig:
+    inner = "".join(f'<Label value="{label}"/>' for label in labels.split())
+    brush = f'<{control} name="c" toName="photo">{inner}</{control}>'
+    return parse_label_config(f'<View><Image name="photo" value="$image"/>{brush}</View>')
+
+
+def predict(
+    predictor: SegmentationPredictor,
+    *tasks: Task,
+    label_config: LabelConfig,
+    context: Context | None = None,
+) -> list[Any]:
+    deadline = Deadline.after(60)
+    return list(predictor.predict(tasks, context, label_config=label_config, deadline=deadline))
+
+
+def test_all_brushes_of_the_image_get_their_labels(predictor: SegmentationPredictor) -> None:
+    brushes = "".join(
+        f'<BrushLabels name="{name}" toName="photo">{labels}</BrushLabels>'
+        for name, labels in {
+            "marks": '<Label value="scratch"/>',
+            "clothes": '<Label value="dress"/>',
+            "more": '<Label value="hat"/><Label value="dress"/>',
+        }.items()
+    )
+    both = parse_label_config(f'<View><Image name="photo" value="$image"/>{brushes}</View>')
+    predictor.check(both)
+    (answer,) = predict(predictor, task(picture()), label_config=both)
+    found = [(region.from_name, region.value["brushlabels"]) for region in answer.result]
+    assert found == [("clothes", ["dress"]), ("more", ["hat"])]
+
+
+def test_each_garment_is_one_brush_region_with_its_label_and_score(
+    predictor: SegmentationPredictor,
+) -> None:
+    (answer,) = predict(predictor, task(picture()), label_config=config("BrushLabels"))
+    found = {region.value["brushlabels"][0]: region for region in answer.result}
+    assert set(found) == {"dress", "hat"}
+    assert {label: round(region.score, 2) for label, region in found.items()} == {
+        "dress": 0.9,
+        "hat": 0.6,
+    }
+    assert answer.score == pytest.approx(0.75)
+    assert answer.model_version == predictor.model_version
+    expected = picture()[:, :, 0] > 0
+    expected[110, 70] = False
+    assert np.array_equal(decode_rle(found["dress"].value["rle"], 120, 80), expected)
+
+
+def test_classes_of_one_label_are_one_region_with_the_mean_of_their_scores(
+    predictor: SegmentationPredictor,
+) -> None:
+    label = '<Label value="clothes" predicted_values="dress,hat"/>'
+    brush = f'<BrushLabels name="c" toName="photo">{label}</BrushLabels>'
+    both = parse_label_config(f'<View><Image name="photo" value="$image"/>{brush}</View>')
+    pixels = picture()
+    (answer,) = predict(predictor, task(pixels), label_config=both)
+    (region,) = answer.result
+    apart = predict(predictor, task(pixels), label_config=config("BrushLabels"))[0].result
+    dress, hat = (
+        decode_rle(r.value["rle"], 120, 80)
+        for r in sorted(apart, key=lambda r: str(r.value["brushlabels"]))
+    )
+    assert np.array_equal(decode_rle(region.value["rle"], 120, 80), dress | hat)
+    areas = [dress.sum() + 1, hat.sum()]  # the speck that is dropped had its say in the score
+    assert region.score == pytest.approx(np.average([0.9, 0.6], weights=areas), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("control", "kind"), [("PolygonLabels", "points"), ("RectangleLabels", "width")]
+)
+def test_without_a_brush_polygons_or_boxes_come(
+    predictor: SegmentationPredictor, control: str, kind: str
+) -> None:
+    (answer,) = predict(predictor, task(picture()), label_config=config(control))
+    assert len(answer.result) == 2
+    assert all(kind in region.value for region in answer.result)
+
+
+def test_a_rotated_photograph_is_answered_upright(predictor: SegmentationPredictor) -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6  # the camera was turned: shown 90 degrees clockwise
+    stored = np.ascontiguousarray(np.rot90(picture()))
+    (answer,) = predict(predictor, task(stored, exif=exif), label_config=config("BrushLabels"))
+    (dress,) = [r for r in answer.result if r.value["brushlabels"] == ["dress"]]
+    assert (dress.original_width, dress.original_height) == (80, 120)
+    assert decode_rle(dress.value["rle"], 120, 80)[40:100, 20:60].all()
+
+
+def test_an_empty_photograph_gets_an_empty_prediction(predictor: SegmentationPredictor) -> None:
+    nothing = np.zeros((30, 30, 3), np.uint8)
+    (answer,) = predict(predictor, task(nothing), label_config=config("BrushLabels"))
+    assert answer == Prediction(result=[], score=0, model_version=predictor.model_version)
+
+
+def test_a_broken_image_does_not_disturb_its_neighbours(predictor: SegmentationPredictor) -> None:
+    bad = [
+        Task(id=2, data={}),
+        Task(id=3, data={"image": 7}),
+        Task(id=4, data={"image": "data:image/png;base64,AAAA"}),
+    ]
+    answers = predict(
+        predictor, task(picture()), *bad, task(picture()), label_config=config("BrushLabels")
+    )
+    assert [isinstance(a, Prediction) for a in answers] == [True, False, False, False, True]
+    assert all(isinstance(a, ImageError) for a in answers[1:4])
+
+
+def test_a_click_is_left_to_the_sam_backend(predictor: SegmentationPredictor) -> None:
+    context = Context("dress", "photo")
+    assert predict(
+        predictor, task(picture()), label_config=config("BrushLabels"), context=context
+    ) == [None]
+
+
+def test_a_config_without_a_label_the_model_knows_is_refused(
+    predictor: SegmentationPredictor,
+) -> None:
+    with pytest.raises(LabelConfigError, match="the model knows dress, hat, skin"):
+        predictor.check(config("BrushLabels", "car road"))
+    predictor.check(config("BrushLabels", "car hat"))
+
+
+class Photographs(BaseHTTPRequestHandler):
+    """Serves one picture under every name."""
+
+    asked: list[str]
+    changed: threading.Condition
+
+    def do_GET(self) -> None:
+        with self.changed:
+            self.asked.append(self.path)
+            self.changed.notify_all()
+        file = io.BytesIO()
+        PillowImage.fromarray(picture()).save(file, "PNG")
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.send_header("Content-Length", str(file.tell()))
+        self.end_headers()
+        self.wfile.write(file.getvalue())
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(tmp_path: Path) -> Iterator[tuple[str, ImageSource, type[Photographs]]]:
+    handler = type("Handler", (Photographs,), {"asked": [], "changed": threading.Condition()})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    host = f"127.0.0.1:{server.server_port}"
+    settings = ImageSettings(cache_dir=tmp_path, cache_bytes=0, allowed_image_hosts=(host,))
+    yield f"http://{host}", ImageSource(settings), handler
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_next_images_are_fetched_while_one_is_with_the_model(tmp_path: Path) -> None:
+    class Waiting(ByColour):
+        """Gives no answer before the images of two more tasks are asked for."""
+
+        def segment(self, images: Sequence[np.ndarray]) -> list[ClassMap]:
+            with photographs.changed:
+                assert photographs.changed.wait_for(lambda: len(photographs.asked) > 2, 30)
+            return super().segment(images)
+
+    with served(tmp_path) as (url, images, photographs):
+        tasks = [Task(id=n, data={"image": f"{url}/{n}.png"}) for n in range(9)]
+        predictor = SegmentationPredictor(Waiting(), images, 0.001)
+        answers = predict(predictor, *tasks, label_config=config("BrushLabels"))
+    assert all(isinstance(answer, Prediction) for answer in answers)
+    assert sorted(photographs.asked) == [f"/{n}.png" for n in range(9)]
+
+
+def test_who_stops_asking_lets_no_more_images_be_fetched(tmp_path: Path) -> None:
+    with served(tmp_path) as (url, images, photographs):
+        tasks = [Task(id=n, data={"image": f"{url}/{n}.png"}) for n in range(50)]
+        predictor = SegmentationPredictor(ByColour(), images, 0.001)
+        answers = predictor.predict(
+            tasks, None, label_config=config("BrushLabels"), deadline=Deadline.after(60)
+        )
+        next(answers)
+        del answers
+    assert len(photographs.asked) < 10

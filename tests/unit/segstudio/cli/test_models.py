@@ -1,0 +1,119 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ml_backend.models.checkpoints import KNOWN_WEIGHTS, KnownWeights
+from segstudio.cli import models
+from tests.support.file_server import Fault, FileServer, serving
+from tests.unit.ml_backend.models.test_downloads import CONTENT, publish
+from tests.unit.segstudio.conftest import Run, records
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def toy(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> KnownWeights:
+    """The one model that is known, published on a server of this machine."""
+    weights = publish(server)
+    monkeypatch.setattr(models, "KNOWN_WEIGHTS", (weights,))
+    return weights
+
+
+def test_the_list_has_every_model_with_setting_size_hash_and_licence(run: Run) -> None:
+    lines = run("models", "list").stdout.splitlines()
+    for known in KNOWN_WEIGHTS:
+        (line,) = [line for line in lines if line.startswith(f"{known.name} ")]
+        for cell in (known.setting, "MB", known.files[-1].sha256[:8], known.licence[:20], " no "):
+            assert cell in line
+
+
+def test_the_list_for_programs_says_where_each_file_is_from_and_belongs(run: Run) -> None:
+    found = {record["name"]: record for record in records(run("models", "list", "--json"))}
+    assert list(found) == [known.name for known in KNOWN_WEIGHTS]
+    (file,) = found["vit_b"]["files"]
+    assert file == {
+        "path": "models/sam_vit_b_01ec64.pth",
+        "size": 375_042_383,
+        "sha256": "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        "url": "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_b_01ec64.pth",
+    }
+
+
+def test_a_pulled_model_is_in_models_dir_listed_and_right(toy: KnownWeights, run: Run) -> None:
+    result = run("models", "pull", "toy")
+    assert result.exit_code == 0
+    assert "licence of toy: Apache-2.0" in result.stdout
+    assert "SAM_MODEL=toy" in result.stdout
+    folder = Path("models") / "toy-1"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENT
+    assert " yes " in run("models", "list").stdout
+    assert run("models", "verify").stdout == "toy: right\n"
+
+
+def test_models_dir_is_taken_from_the_environment(
+    toy: KnownWeights, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELS_DIR", "elsewhere")
+    (record,) = records(run("models", "pull", "toy", "--json"))
+    assert record["fetched"] == [file.path for file in toy.files]
+    assert toy.check(Path("elsewhere"))
+
+
+def test_a_second_pull_fetches_nothing(toy: KnownWeights, server: FileServer, run: Run) -> None:
+    run("models", "pull", "toy")
+    server.asked.clear()
+    (record,) = records(run("models", "pull", "toy", "--json"))
+    assert (record["here"], record["fetched"]) == ("yes", [])
+    assert server.asked == []
+
+
+def test_a_file_with_a_wrong_hash_ends_the_pull(
+    toy: KnownWeights, server: FileServer, run: Run
+) -> None:
+    server.faults = [None, Fault(changes=True)]
+    result = run("models", "pull", "toy")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "is damaged or another file" in line
+    assert " in part " in run("models", "list").stdout
+
+
+def test_without_a_network_the_error_says_which_file_to_place_where(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setattr("ml_backend.models.downloads.PAUSES", (0.0,))
+    result = run("models", "pull", "vit_b")
+    assert result.exit_code == 1
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("error: cannot fetch https://dl.fbaipublicfiles.com/")
+    assert "place sam_vit_b_01ec64.pth (sha256 ec2df62732614e57411cdcf32a23ffdf" in line
+    assert ") in models, from https://" in line
+
+
+def test_verify_names_what_is_damaged_and_what_is_missing(toy: KnownWeights, run: Run) -> None:
+    assert "there are no weights in models" in run("models", "verify").stdout
+    run("models", "pull", "toy")
+    weights = Path("models") / "toy-1" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    result = run("models", "verify")
+    assert result.exit_code == 3
+    assert "model.safetensors is damaged" in result.stderr
+    weights.unlink()
+    result = run("models", "verify", "toy", "--json")
+    assert result.exit_code == 3
+    (record,) = records(result)
+    assert record["right"] is False
+    assert "model.safetensors" in record["message"]
+
+
+def test_an_unknown_name_is_wrong_usage_and_the_known_ones_are_told(run: Run) -> None:
+    result = run("models", "pull", "sam_vit_b")
+    assert result.exit_code == 2
+    assert "sam2.1_large" in result.stderr

@@ -1,0 +1,71 @@
+"""The command line as its users have it, and a Google Cloud Storage for it."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from segstudio.cli.main import app
+from tests.support.gcs_server import GcsServer, Key
+from tests.support.label_studio_server import TOKEN, LabelStudioServer
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def key() -> Key:
+    return Key()
+
+
+@pytest.fixture
+def gcs(key: Key, monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsServer]:
+    """A bucket service that the environment points to, with its service account's key.
+
+    google-auth asks iamcredentials.googleapis.com of each account, in the background and whatever
+    the bucket's address; a proxy that is not there keeps that on this machine.
+    """
+    server = GcsServer(key)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+    use_key(monkeypatch, server.key_file)
+    yield server
+    server.stop()
+
+
+def use_key(monkeypatch: pytest.MonkeyPatch, fields: Mapping[str, object]) -> None:
+    line = base64.b64encode(json.dumps(fields).encode()).decode()
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS_BASE64", line)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs ``segstudio`` with the arguments, in an empty folder without a ``.env``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def photos(gcs: GcsServer, run: Run) -> GcsServer:
+    """An empty bucket, in a folder of an empty CSV file."""
+    gcs.add_bucket("photos")
+    return gcs
+
+
+def records(result: Result) -> list[dict[str, Any]]:
+    """What a command with ``--json`` wrote."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def label_studio(monkeypatch: pytest.MonkeyPatch, run: Run) -> Iterator[LabelStudioServer]:
+    """A Label Studio that the settings name."""
+    server = LabelStudioServer()
+    monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    yield server
+    server.stop()

@@ -1,0 +1,204 @@
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gcs_posts import RULE, SEGSTUDIO, UPLOAD, manifest_rows, write_posts
+from tests.support.gcs_server import ALL_PERMISSIONS, EMAIL, GcsServer
+from tests.unit.segstudio.conftest import Run, records, use_key
+
+
+def once(status: int, part: str) -> Callable[[str, str], int | None]:
+    """The status for the first request whose path has a part, nothing for the others."""
+    first: Iterator[int] = iter([status])
+    return lambda _method, path: next(first, None) if part in path else None
+
+
+def always(status: int, part: str) -> Callable[[str, str], int | None]:
+    return lambda _method, path: status if part in path else None
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_moment_is_outlasted(status: int, photos: GcsServer, run: Run) -> None:
+    expected = write_posts(1, 2, 3)
+    photos.fault = once(status, "/upload/")
+    assert run(*UPLOAD, *RULE).exit_code == 0
+    assert photos.content("photos") == expected
+
+
+def test_a_write_whose_answer_got_lost_is_not_done_twice(photos: GcsServer, run: Run) -> None:
+    expected = write_posts(1, 2, 3)
+    photos.lost_answer = once(503, "/upload/")
+    result = run(*UPLOAD, *RULE)
+    assert "3 uploaded, 0 there already, 0 failed" in result.stdout
+    assert photos.content("photos") == expected
+    assert set(photos.writes.values()) == {1}
+
+
+def test_an_object_of_somebody_else_is_not_overwritten(photos: GcsServer, run: Run) -> None:
+    write_posts(1)
+
+    def meanwhile(_method: str, path: str) -> None:
+        if "/upload/" in path and not photos.content("photos"):
+            stored = {
+                "name": "afd.bund/1.jpg",
+                "generation": "9",
+                "size": "6",
+                "crc32c": "AAAAAA==",
+            }
+            photos.storage.create_file("photos", "afd.bund/1.jpg", b"theirs", stored)
+
+    photos.fault = meanwhile
+    result = run(*UPLOAD, *RULE)
+    assert result.exit_code == 3
+    assert "gs://photos/afd.bund/1.jpg has changed meanwhile" in result.stderr
+    assert photos.content("photos") == {"afd.bund/1.jpg": b"theirs"}
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "hint"),
+    [
+        (401, "Google does not accept the token (HTTP 401)", "segstudio credentials check"),
+        (404, "there is no such bucket (HTTP 404)", "check its name"),
+        (429, "it is asked too often (HTTP 429)", "--workers"),
+        (503, "HTTP 503: fault 503", "run the command again later"),
+    ],
+)
+@pytest.mark.parametrize("part", ["/upload/", "/b/photos/o"])
+def test_a_bucket_that_cannot_be_used_stops_the_upload_with_one_line(
+    part: str, status: int, problem: str, hint: str, photos: GcsServer, run: Run
+) -> None:
+    write_posts(*range(50))
+    photos.fault = always(status, part)
+    result = run(*UPLOAD, *RULE, "--retry-seconds", "0.1", "--json")
+    assert result.exit_code == 1
+    (record,) = records(result)
+    assert record["error"]["message"].startswith(f"gs://photos: {problem}")
+    assert hint in record["error"]["hint"]
+    assert not Path("posts.manifest.csv").exists()
+
+
+def test_an_upload_that_stops_says_how_far_it_came(photos: GcsServer, run: Run) -> None:
+    write_posts(*range(20))
+    photos.fault = lambda _method, path: 503 if photos.writes.total() >= 10 else None
+    result = run(*UPLOAD, *RULE, "--retry-seconds", "0.1", "--workers", "1")
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "; 10 of 20 images are in the bucket" in result.stderr
+    assert "then run the same command again: it goes on" in result.stderr
+    photos.fault = always(0, "")
+    result = run(*UPLOAD, *RULE)
+    assert "10 uploaded, 10 there already, 0 failed" in result.stdout
+
+
+def test_a_bucket_that_is_not_there_is_named(gcs: GcsServer, run: Run) -> None:
+    write_posts(1)
+    result = run(*UPLOAD, *RULE)
+    assert result.exit_code == 1
+    assert "gs://photos: there is no such bucket (HTTP 404)" in result.stderr
+
+
+def test_a_lacking_permission_comes_with_the_command_that_grants_it(
+    photos: GcsServer, run: Run
+) -> None:
+    write_posts(1, 2)
+    photos.permissions = ALL_PERMISSIONS - {"storage.objects.create"}
+    result = run(*UPLOAD, *RULE)
+    assert result.exit_code == 1
+    assert (
+        "gcloud storage buckets add-iam-policy-binding gs://photos "
+        f"--member=serviceAccount:{EMAIL} --role=roles/storage.objectCreator"
+    ) in result.stderr
+
+
+def test_tokens_that_have_expired_are_told(photos: GcsServer, run: Run) -> None:
+    write_posts(1)
+    photos.expired = True
+    result = run(*UPLOAD, *RULE)
+    assert result.exit_code == 1
+    assert "Google does not accept the token (HTTP 401)" in result.stderr
+
+
+def test_a_deleted_key_is_told(photos: GcsServer, run: Run) -> None:
+    write_posts(1)
+    photos.key_deleted = True
+    result = run(*UPLOAD, *RULE)
+    assert result.exit_code == 1
+    assert f"Google refuses the key of {EMAIL}: invalid_grant" in result.stderr
+
+
+def test_a_key_that_is_no_key_is_told(
+    photos: GcsServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_posts(1)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS_BASE64", "e30=")
+    result = run(*UPLOAD, *RULE)
+    assert result.exit_code == 1
+    assert "service_account" in result.stderr
+    use_key(monkeypatch, photos.key_file)
+    assert run(*UPLOAD, *RULE).exit_code == 0
+
+
+def test_an_upload_killed_in_the_middle_goes_on_and_does_nothing_twice(
+    photos: GcsServer, run: Run
+) -> None:
+    expected = write_posts(*range(2000))
+    enough, killed = threading.Event(), threading.Event()
+
+    def hold_on(_method: str, _path: str) -> None:
+        """After 800 writes, let the requests wait until nobody is there for their answers."""
+        if photos.writes.total() >= 800 and not killed.is_set():
+            enough.set()
+            killed.wait(60)
+
+    photos.fault = hold_on
+    with subprocess.Popen([SEGSTUDIO, *UPLOAD, *RULE], stderr=subprocess.DEVNULL) as process:
+        assert enough.wait(120)
+        process.kill()
+    killed.set()
+    assert not Path("posts.manifest.csv").exists()
+
+    (outcome,) = records(run(*UPLOAD, *RULE, "--json"))
+    assert outcome["uploaded"] + outcome["present"] == 2000
+    assert 800 <= outcome["present"] < 2000
+    assert photos.content("photos") == expected
+    assert set(photos.writes.values()) == {1}
+    assert [row["identifier"] for row in manifest_rows()] == list(expected)
+
+
+def test_an_interrupted_upload_has_an_exit_code_of_its_own(photos: GcsServer, run: Run) -> None:
+    write_posts(*range(200))
+    begun, interrupted = threading.Event(), threading.Event()
+
+    def hold_on(_method: str, path: str) -> None:
+        if "/upload/" in path:
+            begun.set()
+            interrupted.wait(60)
+
+    photos.fault = hold_on
+    with subprocess.Popen([SEGSTUDIO, *UPLOAD, *RULE], stderr=subprocess.DEVNULL) as process:
+        assert begun.wait(60)
+        process.send_signal(signal.SIGINT)
+        interrupted.set()
+    assert process.returncode == 130
+    assert photos.writes.total() < 200
+    assert not Path("posts.manifest.csv").exists()
+
+
+def test_memory_stays_flat_for_a_hundred_thousand_rows(photos: GcsServer, run: Run) -> None:
+    Path("1.jpg").write_bytes(b"image")
+
+    def peak_kib(rows: int) -> int:
+        with Path("posts.csv").open("w") as file:
+            file.write("Username,ID,image_path\n")
+            file.writelines(f"someone,{n},1.jpg\n" for n in range(rows))
+        process = subprocess.Popen([SEGSTUDIO, *UPLOAD, *RULE, "--dry-run"])
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0
+        return usage.ru_maxrss
+
+    assert peak_kib(100_000) - peak_kib(1_000) < 8_000

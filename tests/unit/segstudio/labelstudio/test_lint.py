@@ -1,0 +1,152 @@
+import json
+
+import pytest
+
+from segstudio.labelstudio.lint import Finding, label_table, lint
+from segstudio.labelstudio.ml_backends import SHIPPED, Classes
+from segstudio.projects.templates import read_template
+from tests.unit.segstudio.conftest import Run, records
+
+IMAGE = '<Image name="image" value="$image"/>'
+DRESS = '<Label value="Dress"/>'
+MASK = f'<BrushLabels name="mask" toName="image" smart="false">{DRESS}</BrushLabels>'
+BOX = f'<RectangleLabels name="box" toName="image" smart="true">{DRESS}</RectangleLabels>'
+
+
+def findings(*tags: str, classes: Classes = SHIPPED) -> list[Finding]:
+    return lint(f"<View>{''.join(tags)}</View>", classes)
+
+
+def only(*tags: str, classes: Classes = SHIPPED) -> Finding:
+    (finding,) = findings(*tags, classes=classes)
+    assert finding.fix
+    return finding
+
+
+def test_what_both_backends_can_serve_is_fine() -> None:
+    assert findings(IMAGE, MASK, BOX) == []
+    assert lint(read_template("runway_fashion"), SHIPPED) == []
+
+
+def test_xml_that_is_none_is_told_with_its_place() -> None:
+    finding = only("<Image>")
+    assert finding.level == "error"
+    assert "line 1" in finding.problem
+
+
+def test_entities_are_refused() -> None:
+    (finding,) = lint('<!DOCTYPE a [<!ENTITY b "c">]><View/>', SHIPPED)
+    assert finding.level == "error"
+
+
+def test_a_config_without_an_image_is_refused() -> None:
+    text = '<Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="a"/></Choices>'
+    assert 'add <Image name="image"' in only(text).fix
+
+
+def test_a_wrong_to_name_is_told_with_the_right_one() -> None:
+    finding = only(IMAGE, MASK.replace('toName="image"', 'toName="photo"'), BOX)
+    assert (finding.level, finding.where) == ("error", "mask")
+    assert finding.problem == 'toName="photo" names no tag'
+    assert finding.fix == 'toName="image"'
+
+
+def test_a_brush_on_something_else_than_an_image_is_told() -> None:
+    text = '<Text name="text" value="$text"/>'
+    finding = only(IMAGE, text, MASK.replace('toName="image"', 'toName="text"'), BOX)
+    assert "is a Text" in finding.problem
+
+
+def test_a_missing_brush_is_an_error_a_warning_or_a_note_by_what_becomes_of_masks() -> None:
+    choices = '<Choices name="c" toName="image"><Choice value="a"/></Choices>'
+    polygons = MASK.replace("BrushLabels", "PolygonLabels").replace(' smart="false"', "")
+    assert only(IMAGE, choices).level == "error"
+    assert only(IMAGE, BOX).level == "warning"
+    assert only(IMAGE, polygons, BOX).level == "note"
+
+
+def test_without_a_smart_tool_the_sam_backend_would_refuse() -> None:
+    assert "no smart" in only(IMAGE, MASK).problem
+    off = BOX.replace('smart="true"', 'smart="false"')
+    assert "no smart" in only(IMAGE, MASK, off).problem
+
+
+@pytest.mark.parametrize("tag", ["PolygonLabels", "EllipseLabels", "VectorLabels"])
+def test_smart_is_ignored_where_label_studio_has_no_smart_tool(tag: str) -> None:
+    ignored = BOX.replace("RectangleLabels", tag).replace('name="box"', 'name="shape"')
+    finding = only(IMAGE, MASK, BOX, ignored)
+    assert (finding.level, finding.where) == ("warning", "shape")
+    assert "is ignored" in finding.problem
+
+
+def test_smart_on_a_label_means_nothing_where_its_control_is_not() -> None:
+    point = (
+        '<KeyPointLabels name="point" toName="image" smart="false">'
+        '<Label value="Dress" smart="true"/></KeyPointLabels>'
+    )
+    assert 'smart="true"' in only(IMAGE, MASK, BOX, point).fix
+
+
+def test_a_smart_control_without_labels_is_told() -> None:
+    plain = '<Rectangle name="r" toName="image" smart="true"/>'
+    assert "use RectangleLabels" in only(IMAGE, MASK, BOX, plain).fix
+
+
+def test_a_smart_brush_is_told_for_no_backend_answers_it() -> None:
+    finding = only(IMAGE, MASK.replace(' smart="false"', ""), BOX)
+    assert finding.level == "warning"
+    assert 'smart="false"' in finding.fix
+
+
+def test_labels_of_a_smart_tool_that_the_brush_lacks_are_told() -> None:
+    more = BOX.replace("</Rect", '<Label value="Shoe"/></Rect')
+    finding = only(IMAGE, MASK, more)
+    assert (finding.level, finding.where) == ("warning", "box")
+    assert "Shoe" in finding.problem
+
+
+def test_labels_that_no_class_becomes_are_told_with_the_classes_that_are_free() -> None:
+    both = [tag.replace(DRESS, f'{DRESS}<Label value="Car"/>') for tag in (MASK, BOX)]
+    finding = only(IMAGE, *both, classes=Classes(("background", "dress", "wheel"), "a model"))
+    assert finding.level == "warning"
+    assert "a model becomes Car; free are wheel" in finding.problem
+    assert 'predicted_values="wheel"' in finding.fix
+
+
+def test_a_config_that_the_model_knows_nothing_of_shows_both_sides() -> None:
+    car = [tag.replace("Dress", "Car") for tag in (MASK, BOX)]
+    finding = only(IMAGE, *car, classes=Classes(("background", "dress"), "a model"))
+    assert finding.level == "error"
+    assert finding.problem == "no class of a model becomes Car; it knows dress"
+
+
+def test_classes_that_are_not_known_are_not_checked() -> None:
+    car = [tag.replace("Dress", "Car") for tag in (MASK, BOX)]
+    assert findings(IMAGE, *car, classes=Classes((), "no answer")) == []
+
+
+def test_the_table_of_labels_shows_their_classes_and_tools() -> None:
+    config = f"<View>{IMAGE}{MASK}{BOX}</View>"
+    assert label_table(config, SHIPPED) == [("Dress", "dress, jumpsuit", "box")]
+
+
+def test_the_command_tells_each_finding_with_its_fix(run: Run) -> None:
+    fine, coding = run("lint", "runway_fashion.xml"), run("lint", "visual_coding.xml", "--json")
+    assert fine.exit_code == 0
+    assert "fine for both backends" in fine.stdout
+    assert coding.exit_code == 3
+    (outcome,) = records(coding)
+    assert outcome["findings"][0]["fix"].startswith("add <BrushLabels")
+    assert run("lint", "polygons.xml").exit_code == 0
+
+
+def test_a_template_that_is_not_there_is_one_line(run: Run) -> None:
+    result = run("lint", "none.xml")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: there is no template none.xml")
+
+
+def test_a_backend_that_does_not_answer_is_one_line(run: Run) -> None:
+    result = run("lint", "polygons", "--backend", "http://127.0.0.1:9", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"]["type"] == "backend"

@@ -1,0 +1,117 @@
+"""What the networks are shown: the same for the same seed, and truth that fits the picture."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from sam_backend.models.base import Box
+from sam_backend.models.frames import Frame, bounds
+from synthetic.scenes import draw_scene
+from training import augment, interactive, segmentation
+from training.clicks import centre_of, iou, next_click, random_inside
+from training.data import Folder
+from training.grabcut import grab_cut
+
+
+def disc(size: int = 60, x: int = 30, y: int = 30, radius: int = 15) -> npt.NDArray[np.bool_]:
+    rows, columns = np.mgrid[:size, :size]
+    return np.asarray(np.hypot(rows - y, columns - x) < radius)
+
+
+def test_views_are_the_same_for_the_same_seed(drawn_folder: Folder) -> None:
+    examples = segmentation.load_labelled(drawn_folder, drawn_folder.photographs()[:4])
+    tagged = segmentation.load_tagged(drawn_folder.path.parent / "unlabelled")
+    views = segmentation.Views(examples, tagged, (96, 64), seed=3, drawn=0.2)
+    for number in range(12):
+        photo, labels, tags = views[number]
+        again = views[number]
+        assert np.array_equal(photo, again[0])
+        assert np.array_equal(labels, again[1])
+        assert np.array_equal(tags, again[2])
+    assert not np.array_equal(views[0][0], views[1][0])
+
+
+def test_tagged_photographs_have_no_labels_of_their_own(drawn_folder: Folder) -> None:
+    tagged = segmentation.load_tagged(drawn_folder.path.parent / "unlabelled")
+    assert len(tagged) == 3
+    assert all((example.labels == segmentation.UNKNOWN).all() for example in tagged)
+
+
+def test_a_view_moves_photograph_and_labels_alike() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        mask = disc(200, 120, 90, 50).astype(np.uint8)
+        view = augment.random_view(rng, (200, 200), (128, 96))
+        seen = augment.warp(np.repeat(mask[..., None] * np.uint8(255), 3, 2), view, (128, 96))
+        labels = augment.warp_labels(mask, view, (128, 96))
+        assert iou(labels > 0, seen[..., 0] > 127) > 0.9 or not labels.any()
+
+
+def test_crops_are_the_same_for_the_same_seed_and_prompts_touch_the_object(
+    drawn_folder: Folder,
+) -> None:
+    found = interactive.load_annotated(drawn_folder, drawn_folder.photographs()[:4])
+    crops = interactive.Crops(found, 64, seed=5)
+    for number in range(40):
+        photo, truth, maps = crops[number]
+        assert all(
+            np.array_equal(a, b) for a, b in zip(crops[number], (photo, truth, maps), strict=True)
+        )
+        assert photo.shape == (64, 64, 3)
+        assert maps.shape == (4, 64, 64)
+        assert maps.any()
+        clicked = maps[1] > 0
+        assert not clicked.any() or (clicked & (truth > 0)).any()
+
+
+def test_scenes_have_things_that_do_not_overlap() -> None:
+    for seed in range(8):
+        image, masks = draw_scene(seed, 96)
+        assert image.shape[2] == 3
+        assert np.max(sum(mask.astype(int) for mask in masks)) <= 1
+
+
+def test_the_next_click_goes_where_most_is_wrong() -> None:
+    truth, answer = disc(radius=20), disc(radius=20)
+    answer[:28] = False
+    click = next_click(truth, answer)
+    assert click is not None
+    assert click.positive
+    assert (truth & ~answer)[int(click.y), int(click.x)]
+    click = next_click(answer, truth)
+    assert click is not None
+    assert not click.positive
+    assert next_click(truth, truth) is None
+
+
+def test_clicks_are_inside() -> None:
+    rng = np.random.default_rng(0)
+    mask = disc() & ~disc(radius=8)
+    for x, y in (centre_of(mask), *(random_inside(rng, mask) for _ in range(20))):
+        assert mask[y, x]
+
+
+def test_a_frame_puts_back_what_it_cut() -> None:
+    mask = disc(200, 120, 90, 40)
+    box = bounds(mask)
+    assert box is not None
+    frame = Frame.around(box, 1.4)
+    cut = frame.cut((mask * np.float32(20) - 10).astype(np.float32), 128)
+    assert iou(mask, frame.paste(cut, mask.shape, -10.0) > 0) > 0.97
+
+
+@pytest.mark.parametrize("box", [Box(-50, -50, 20, 20), Box(190, 150, 400, 160), Box(5, 5, 5, 5)])
+def test_a_frame_may_reach_beyond_the_picture(box: Box) -> None:
+    frame = Frame.around(box, 1.4)
+    picture = np.random.default_rng(0).integers(0, 255, (200, 220, 3), np.uint8)
+    assert frame.cut(picture, 32).shape == (32, 32, 3)
+    assert frame.paste(np.ones((32, 32), np.float32), (200, 220), -1.0).shape == (200, 220)
+
+
+def test_grabcut_finds_a_plain_disc() -> None:
+    truth = disc(120, 60, 60, 30)
+    image = np.where(truth[..., None], (200, 40, 40), (30, 60, 160)).astype(np.uint8)
+    image = image + np.random.default_rng(0).integers(0, 20, image.shape, np.uint8)
+    box = bounds(truth)
+    assert box is not None
+    assert iou(truth, grab_cut(image, box)) > 0.95
