@@ -23,7 +23,7 @@ from ml_backend.images import ImageSource
 from ml_backend.labelstudio.label_config import parse_label_config
 from segmentation_backend.models.base import ClassMap, GarmentModel
 from segmentation_backend.models.registry import load_model
-from segmentation_backend.predictor import Garments
+from segmentation_backend.predictor import RegionBuilder
 from segmentation_backend.settings import SegmentationSettings
 from segstudio.predict import cluster, stages
 from segstudio.predict.items import Item
@@ -96,7 +96,7 @@ def _beside_the_plain_loop(folder: Path, turns: int) -> Figure:
     pipeline = _pipeline(folder, config, stages.load_model, 1)
     items = list(folder_items(folder, "image"))
     model, source = load_model(pipeline.settings), ImageSource(pipeline.settings.image_settings)
-    garments = Garments("plain", model.classes, pipeline.settings.min_region_fraction)
+    garments = RegionBuilder("plain", model.classes, pipeline.settings.min_region_fraction)
     parsed = parse_label_config(config)
 
     def plain() -> float:

@@ -55,7 +55,7 @@ class Clicks:
 
     def warm(self, turns: int) -> Figure:
         """On an image that was clicked on before, each time elsewhere; the model has it, too."""
-        embedding = self._model.embed(self._decoded()).halved()
+        embedding = self._model.embed(self._decoded()).to_float16()
         pairs = in_turns(
             lambda turn: self._click(self._known, turn),
             lambda turn: self._model.segment(embedding, _prompts(turn)),

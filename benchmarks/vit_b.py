@@ -56,7 +56,7 @@ def _network(model: SegmentAnything, meta: MetaPredictor, turns: int) -> Iterato
     name = "SamPredictor"
     pairs = in_turns(lambda _: model.embed(image), lambda _: meta.set_image(image), 2, warm_up=0)
     yield pairs.times("vit_b: encode an image", name)
-    embedding = model.embed(image).halved()
+    embedding = model.embed(image).to_float16()
 
     def click(turn: int) -> None:
         model.segment(embedding, Prompts(points=(Point(300 + turn, 700),)))

@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 
-from ml_backend.errors import BudgetError
+from ml_backend.errors import DeadlineExceededError
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Deadline:
         """Seconds left.
 
         Raises:
-            BudgetError: None are.
+            DeadlineExceededError: None are.
         """
         seconds = self.at - time.monotonic()
         if seconds <= 0:
-            raise BudgetError(
+            raise DeadlineExceededError(
                 "the request's time budget is spent",
                 "ask for fewer tasks, or raise PREDICT_SECONDS",
             )
@@ -36,6 +36,6 @@ class Deadline:
         """Shorten a time-out, None for one without end, to what is left.
 
         Raises:
-            BudgetError: Nothing is left.
+            DeadlineExceededError: Nothing is left.
         """
         return min(math.inf if seconds is None else seconds, self.remaining())

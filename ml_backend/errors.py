@@ -13,7 +13,7 @@ Every error carries what happened and, in ``hint``, what the reader can do about
     │   └── BusyError            the model is still loading, or the queue is full
     └── TaskError                one task failed; the others are answered
         ├── PromptError          the labeler's context holds nothing to work with
-        ├── BudgetError          the time budget of the request was spent before this task
+        ├── DeadlineExceededError          the time budget of the request was spent before this task
         └── ImageError           the task's image
             ├── ImageReferenceError   not a reference we can follow (scheme, empty, malformed)
             ├── ImageRefusedError     an address or path that must not be fetched
@@ -110,7 +110,7 @@ class PromptError(TaskError):
     kind = "prompt"
 
 
-class BudgetError(TaskError):
+class DeadlineExceededError(TaskError):
     """The request's time budget was spent before this task's turn."""
 
     kind = "budget"

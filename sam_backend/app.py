@@ -14,7 +14,7 @@ from sam_backend.models.registry import load_model
 from sam_backend.predictor import SamPredictor
 from sam_backend.prewarming import Prewarmer
 from sam_backend.settings import SamSettings
-from sam_backend.upcoming_tasks import tasks_ahead
+from sam_backend.upcoming_tasks import upcoming_tasks
 
 
 def create_app() -> Flask:
@@ -23,7 +23,7 @@ def create_app() -> Flask:
     configure_logging(settings.log_level)
     metrics = Metrics()
     counts = SamMetrics(metrics)
-    prewarmer = Prewarmer(counts, tasks_ahead(settings))
+    prewarmer = Prewarmer(counts, upcoming_tasks(settings))
 
     def load() -> SamPredictor:
         predictor = load_predictor(settings, counts)

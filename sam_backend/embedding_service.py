@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.deadline import Deadline
-from ml_backend.serving.executor import Lane, result_of
+from ml_backend.serving.executor import PriorityExecutor, wait_for
 from sam_backend.models.base import Embedding, PromptableModel
 
-MAKING_SECONDS = 90
+COMPUTE_SECONDS = 90
 """That another process is waited for, which makes an embedding: as long as a click may take."""
 
 
@@ -51,7 +51,7 @@ class EmbeddingStore(Protocol):
         """Whether ``get`` would most likely give something; reads little."""
         ...
 
-    def making(self, key: EmbeddingKey) -> AbstractContextManager[None]:
+    def compute_lock(self, key: EmbeddingKey) -> AbstractContextManager[None]:
         """Entered to make what ``get`` may still give: waits while another process makes it."""
         ...
 
@@ -68,7 +68,7 @@ class _Flight:
     waiting: int = 0
 
 
-class Embeddings:
+class EmbeddingService:
     """Gives embeddings from the store, or makes them, one at a time so that clicks stay quick.
 
     An image is worked on once, however many ask for it: in this process, and in all that share the
@@ -82,15 +82,15 @@ class Embeddings:
     def __init__(self, model: PromptableModel, store: EmbeddingStore) -> None:
         self._model = model
         self._store = store
-        self._lane = Lane("embed")
+        self._lane = PriorityExecutor("embed")
         self._flights: dict[EmbeddingKey, _Flight] = {}
         self._lock = threading.RLock()
 
-    def find(self, key: EmbeddingKey, deadline: Deadline) -> Embedding | None:
+    def lookup(self, key: EmbeddingKey, deadline: Deadline) -> Embedding | None:
         """The embedding if it is in the store, or on its way there for somebody else.
 
         Raises:
-            BudgetError: It is on its way, but not there by then.
+            DeadlineExceededError: It is on its way, but not there by then.
             ImageError: It was on its way, and will not come.
         """
         found = self._store.get(key)
@@ -99,7 +99,7 @@ class Embeddings:
         flight = self._board(key, urgent=True)
         return None if flight is None else self._wait(key, flight, deadline)
 
-    def get(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> Embedding:
+    def get_or_compute(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> Embedding:
         """The embedding of one image.
 
         Args:
@@ -109,7 +109,7 @@ class Embeddings:
             deadline: By when it is needed.
 
         Raises:
-            BudgetError: It is not ready by then. It is still made, and kept, once begun.
+            DeadlineExceededError: It is not ready by then. It is still made, and kept, once begun.
             ImageError: From ``decode``; everyone who waited gets it, nothing is kept.
         """
         found = self._store.get(key)
@@ -121,8 +121,11 @@ class Embeddings:
         """Whether the embedding need not be made; if asked to, bring it to the fastest tier."""
         return self._store.get(key) is not None if into_memory else self._store.has(key)
 
-    def prepare(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> None:
-        """Make an embedding once nobody waits for another; arguments and errors as of ``get``."""
+    def precompute(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> None:
+        """Compute an embedding once nobody waits for another.
+
+        Arguments and errors are those of ``get_or_compute``.
+        """
         self._wait(key, self._begin(key, decode, urgent=False), deadline)
 
     def _begin(self, key: EmbeddingKey, decode: Decode, urgent: bool) -> _Flight:
@@ -144,7 +147,7 @@ class Embeddings:
 
     def _wait(self, key: EmbeddingKey, flight: _Flight, deadline: Deadline) -> Embedding:
         try:
-            return result_of(flight.future, deadline)
+            return wait_for(flight.future, deadline)
         finally:
             with self._lock:
                 flight.waiting -= 1
@@ -154,11 +157,11 @@ class Embeddings:
 
     def _make(self, key: EmbeddingKey, decode: Decode) -> Embedding:
         try:
-            with self._store.making(key):
+            with self._store.compute_lock(key):
                 # It may have come between the look-up of the one who asked and now.
                 embedding = self._store.get(key)
                 if embedding is None:
-                    embedding = self._model.embed(decode()).halved()
+                    embedding = self._model.embed(decode()).to_float16()
                     self._store.put(key, embedding)
                 return embedding
         finally:

@@ -26,7 +26,7 @@ _NO_LOGITS = np.zeros((0, 0), np.float16)
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
+class _CompressedMask:
     """A mask in little: those of many labelers fit, however large their photographs.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Kept:
         return Mask(pixels.reshape(self.shape), self.score, self.logits)
 
 
-class Refiner:
+class MaskRefiner:
     """Answers prompts with masks, as if every click had been answered one after the other.
 
     The answer depends on image and prompts alone, not on what this process happens to remember:
@@ -66,11 +66,11 @@ class Refiner:
 
     def __init__(self, model: PromptableModel) -> None:
         self._model = model
-        self._kept: LruCache[tuple[EmbeddingKey, tuple[Prompts, ...]], _Kept] = LruCache(
+        self._kept: LruCache[tuple[EmbeddingKey, tuple[Prompts, ...]], _CompressedMask] = LruCache(
             _KEPT_BYTES
         )
 
-    def find(
+    def predict(
         self,
         key: EmbeddingKey,
         embedding: Embedding,
@@ -86,7 +86,7 @@ class Refiner:
             Of several objects it has no logits: a click refines one object.
 
         Raises:
-            BudgetError: It cannot be given by then.
+            DeadlineExceededError: It cannot be given by then.
             ValueError: There is no object.
         """
         wanted = tuple(objects)
@@ -111,7 +111,7 @@ class Refiner:
             deadline: By when the answer is due.
 
         Raises:
-            BudgetError: It cannot be given by then.
+            DeadlineExceededError: It cannot be given by then.
         """
         kept = self._kept.get((key, (prompts,)))
         if kept is not None:
@@ -130,7 +130,7 @@ class Refiner:
         return 0, None
 
     def _keep(self, key: EmbeddingKey, objects: tuple[Prompts, ...], mask: Mask) -> Mask:
-        self._kept.put((key, objects), _Kept.of(mask))
+        self._kept.put((key, objects), _CompressedMask.of(mask))
         return mask
 
 

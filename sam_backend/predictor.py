@@ -12,9 +12,9 @@ from ml_backend.labelstudio.mask_regions import mask_regions
 from ml_backend.labelstudio.predictor import image_reference
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Task
-from ml_backend.serving.executor import Lane, Quiet
-from sam_backend.embedding_service import EmbeddingKey, Embeddings, EmbeddingStore
-from sam_backend.mask_refinement import Refiner
+from ml_backend.serving.executor import ActivityGauge, PriorityExecutor
+from sam_backend.embedding_service import EmbeddingKey, EmbeddingService, EmbeddingStore
+from sam_backend.mask_refinement import MaskRefiner
 from sam_backend.models.base import Embedding, Mask, PromptableModel
 from sam_backend.objects import prompted_objects
 from sam_backend.region_target import check_tools, find_target, prompted_images
@@ -37,10 +37,10 @@ class SamPredictor:
     def __init__(self, model: PromptableModel, images: ImageSource, store: EmbeddingStore) -> None:
         self._version = model.version
         self._images = images
-        self._embeddings = Embeddings(model, store)
-        self._refiner = Refiner(model)
-        self._clicks = Lane("click")
-        self._labelers = Quiet()
+        self._embeddings = EmbeddingService(model, store)
+        self._refiner = MaskRefiner(model)
+        self._clicks = PriorityExecutor("click")
+        self._labelers = ActivityGauge()
 
     @property
     def model_version(self) -> str:
@@ -137,7 +137,7 @@ class SamPredictor:
         key, embedding = self._embedding(reference, deadline)
         objects = prompted_objects(context, embedding.height, embedding.width)
         return self._clicks.run(
-            lambda: self._refiner.find(key, embedding, objects, deadline), deadline
+            lambda: self._refiner.predict(key, embedding, objects, deadline), deadline
         )
 
     def _embedding(self, reference: str, deadline: Deadline) -> tuple[EmbeddingKey, Embedding]:
@@ -145,12 +145,12 @@ class SamPredictor:
         identity = self._images.identify(reference)
         if identity is not None:
             key = EmbeddingKey(identity, self._version)
-            found = self._embeddings.find(key, deadline)
+            found = self._embeddings.lookup(key, deadline)
             if found is not None:
                 return key, found
         image = self._images.open(reference, deadline.remaining())
         key = EmbeddingKey(image.identity, self._version)
-        return key, self._embeddings.get(key, image.decode, deadline)
+        return key, self._embeddings.get_or_compute(key, image.decode, deadline)
 
     def _prepare(self, reference: str, deadline: Deadline, into_memory: bool) -> bool:
         """Whether the embedding had to be made."""
@@ -162,7 +162,7 @@ class SamPredictor:
         if self._has(image.identity, into_memory):
             return False
         key = EmbeddingKey(image.identity, self._version)
-        self._embeddings.prepare(key, image.decode, deadline)
+        self._embeddings.precompute(key, image.decode, deadline)
         return True
 
     def _has(self, identity: str, into_memory: bool) -> bool:

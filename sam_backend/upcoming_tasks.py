@@ -30,7 +30,7 @@ _TIMEOUT = httpx.Timeout(10, connect=2)
 _MOST_PROJECTS = 1000
 
 
-def tasks_ahead(settings: SamSettings) -> Ahead:
+def upcoming_tasks(settings: SamSettings) -> Ahead:
     """Ask Label Studio, where its address and a token are known and tasks are wanted."""
     url, key = settings.label_studio_url, settings.label_studio_api_key
     if url is None or key is None or not settings.prewarm_ahead:
@@ -38,14 +38,14 @@ def tasks_ahead(settings: SamSettings) -> Ahead:
     client = httpx.Client(
         base_url=url, auth=authorization(key.get_secret_value()), timeout=_TIMEOUT, trust_env=False
     )
-    return TasksAhead(client, settings.prewarm_ahead)
+    return UpcomingTasks(client, settings.prewarm_ahead)
 
 
 def _unknown(_task: Task) -> Sequence[Task]:
     return ()
 
 
-class TasksAhead:
+class UpcomingTasks:
     """The next tasks of a project that nobody has annotated, by their number; for one thread.
 
     Args:

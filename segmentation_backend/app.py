@@ -9,7 +9,7 @@ from ml_backend.serving.metrics import Metrics
 from ml_backend.serving.settings import read_settings
 from segmentation_backend.models.registry import load_model
 from segmentation_backend.predictor import SegmentationPredictor
-from segmentation_backend.prewarm_client import Relay
+from segmentation_backend.prewarm_client import PrewarmClient
 from segmentation_backend.settings import SegmentationSettings
 
 
@@ -19,7 +19,7 @@ def create_app() -> Flask:
     configure_logging(settings.log_level)
     metrics = Metrics()
     url = settings.sam_prewarm_url
-    relay = Relay(url, settings.login, metrics) if url else None
+    relay = PrewarmClient(url, settings.login, metrics) if url else None
 
     def load() -> SegmentationPredictor:
         return load_predictor(settings, relay, metrics)
@@ -28,7 +28,9 @@ def create_app() -> Flask:
 
 
 def load_predictor(
-    settings: SegmentationSettings, relay: Relay | None = None, metrics: Metrics | None = None
+    settings: SegmentationSettings,
+    relay: PrewarmClient | None = None,
+    metrics: Metrics | None = None,
 ) -> SegmentationPredictor:
     """Load and warm the model that the settings ask for.
 

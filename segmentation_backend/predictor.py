@@ -17,14 +17,14 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import LabelConfigError, TaskError
 from ml_backend.images import EncodedImage, ImageSource
 from ml_backend.labelstudio.label_config import Control, LabelConfig
-from ml_backend.labelstudio.label_matching import assign_labels
+from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
 from ml_backend.labelstudio.predictor import image_reference
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
-from ml_backend.serving.executor import Lane, result_of
+from ml_backend.serving.executor import PriorityExecutor, wait_for
 from segmentation_backend.models.base import ClassMap, GarmentModel
-from segmentation_backend.prewarm_client import Relay
+from segmentation_backend.prewarm_client import PrewarmClient
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Garments:
+class RegionBuilder:
     """What a class map says in a label config's words: the same here and in bulk.
 
     Attributes:
@@ -82,7 +82,7 @@ class Garments:
     def _targets(self, controls: Sequence[Control]) -> list[tuple[Control, str, list[int]]]:
         """Each label that takes some of the model's classes: its control, itself, and these."""
         labels = [label for control in controls for label in control.labels]
-        assigned = assign_labels(self.classes, labels)
+        assigned = match_labels(self.classes, labels)
         if not assigned:
             raise LabelConfigError(
                 f"no label of {controls[0].name!r} is known to the model",
@@ -119,14 +119,14 @@ class SegmentationPredictor:
         model: GarmentModel,
         images: ImageSource,
         min_region_fraction: float,
-        relay: Relay | None = None,
+        relay: PrewarmClient | None = None,
     ) -> None:
         version = f"segmentation-{model.version}"
         self._model = model
         self._images = images
-        self._garments = Garments(version, model.classes, min_region_fraction)
+        self._garments = RegionBuilder(version, model.classes, min_region_fraction)
         self._relay = relay
-        self._lane = Lane("model")
+        self._lane = PriorityExecutor("model")
 
     @property
     def model_version(self) -> str:
@@ -162,7 +162,7 @@ class SegmentationPredictor:
             decoded = _ahead((decoder.submit(_decode, image) for image in fetched), _DECODES)
             for segmented in _ahead(self._segmented(decoded, deadline), _INFERENCES):
                 try:
-                    class_map = result_of(segmented, deadline)
+                    class_map = wait_for(segmented, deadline)
                     yield self._garments.predict(class_map, label_config)
                 except TaskError as error:
                     yield error
@@ -183,7 +183,7 @@ class SegmentationPredictor:
         """Give images to the model as they get ready."""
         for image in images:
             try:
-                pixels = result_of(image, deadline)
+                pixels = wait_for(image, deadline)
             except TaskError as error:
                 failed: Future[ClassMap] = Future()
                 failed.set_exception(error)

@@ -25,7 +25,7 @@ _TIMEOUT = httpx.Timeout(5, connect=1)
 _REST_SECONDS = 5.0
 
 
-class Relay:
+class PrewarmClient:
     """Posts tasks in the background: whoever hands them over neither waits nor hears of trouble.
 
     Args:

@@ -3,7 +3,7 @@
 from ml_backend.errors import SegstudioError
 
 
-class StartError(SegstudioError):
+class ProcessError(SegstudioError):
     """A program cannot be started, does not get ready, or ends when it should not.
 
     Attributes:

@@ -24,7 +24,7 @@ from sam_backend.models.base import Mask, Point, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.frames import bounds
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
-from segmentation_backend.predictor import Garments
+from segmentation_backend.predictor import RegionBuilder
 from segmentation_backend.settings import SegmentationSettings
 from segstudio.local.demo_project import TEMPLATE
 from synthetic.scenes import draw_scene
@@ -99,7 +99,9 @@ def evaluate_segmentation(
     pairs: list[tuple[float, float]] = []
     rows: list[Picture] = []
     config = parse_label_config(TEMPLATE.read_text())
-    garments = Garments(model.version, model.classes, SegmentationSettings().min_region_fraction)
+    garments = RegionBuilder(
+        model.version, model.classes, SegmentationSettings().min_region_fraction
+    )
     for path in tqdm(photographs, "segmentation", leave=False):
         photo, labels = read_photo(path), folder.class_table[folder.mask_of(path)]
         start = perf_counter()

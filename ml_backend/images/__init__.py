@@ -1,12 +1,12 @@
 """The reference in ``task.data`` to one RGB array: ``ImageSource(settings).load(reference)``.
 
-One module a kind of source (``web``, ``labelstudio``, ``gcs``, ``data_uri``), all behind
+One module a kind of source (``web``, ``label_studio_media``, ``gcs``, ``data_uri``), all behind
 ``base.Source``; ``http`` and ``addresses`` decide what may be connected to, ``decode`` what may be
 decoded, ``cache`` keeps copies on disk.
 """
 
 from ml_backend.images.credentials import decode_service_account
-from ml_backend.images.redact import describe
+from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 from ml_backend.images.source import EncodedImage, Image, ImageSource
 
@@ -16,5 +16,5 @@ __all__ = [
     "ImageSettings",
     "ImageSource",
     "decode_service_account",
-    "describe",
+    "redact",
 ]

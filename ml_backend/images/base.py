@@ -26,7 +26,7 @@ class Download(io.BytesIO):
 
         Raises:
             ImageDecodeError: More than ``max_bytes``.
-            BudgetError: The deadline has passed.
+            DeadlineExceededError: The deadline has passed.
         """
         self._deadline.remaining()
         written = super().write(chunk)
@@ -55,15 +55,15 @@ class Location:
         key: Names the image among all images of all sources; for the disk cache.
         lifetime: Seconds for which a copy on disk may stand for the image: 0 for not at all,
             infinity where the bytes under this key never change.
-        fetch: Gets the encoded bytes; raises ``ImageError``, and ``BudgetError`` at the deadline.
-        names_content: Something that stands for the bytes, where the reference always leads to the
+        fetch: Gets the encoded bytes; raises ``ImageError``, or ``DeadlineExceededError``.
+        content_id: Something that stands for the bytes, where the reference always leads to the
             same ones; empty where they may change.
     """
 
     key: str
     lifetime: float
     fetch: Callable[[Deadline], bytes]
-    names_content: str = ""
+    content_id: str = ""
 
 
 class Source(ABC):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ml_backend.errors import ImageDecodeError
-from ml_backend.images.pixel_budget import Room
+from ml_backend.images.pixel_budget import PixelBudget
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 BROWSERS_TURN = {"JPEG", "MPO", "PNG"}
@@ -45,7 +45,7 @@ TURNS = {
 }
 
 
-def decode(data: bytes, max_pixels: int, room: Room | None = None) -> npt.NDArray[np.uint8]:
+def decode(data: bytes, max_pixels: int, room: PixelBudget | None = None) -> npt.NDArray[np.uint8]:
     """Decode an image as a browser shows it.
 
     The first frame of an animation; turned as its EXIF data say; 16-bit and float grey scaled to 8
@@ -61,7 +61,7 @@ def decode(data: bytes, max_pixels: int, room: Room | None = None) -> npt.NDArra
 
     Raises:
         ImageDecodeError: Another format, too many pixels, or damage.
-        BudgetError: There was no room in time.
+        DeadlineExceededError: There was no room in time.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -86,14 +86,14 @@ def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
     return np.asarray(_to_rgb(_upright(image)))
 
 
-def _in_room(image: Image.Image, room: Room) -> npt.NDArray[np.uint8]:
-    amount = room.take(image.width * image.height)
+def _in_room(image: Image.Image, room: PixelBudget) -> npt.NDArray[np.uint8]:
+    amount = room.acquire(image.width * image.height)
     try:
         pixels = _pixels(image)
     except BaseException:
-        room.give(amount)
+        room.release(amount)
         raise
-    room.lend(amount, pixels)
+    room.release_with(amount, pixels)
     return pixels
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageReferenceError
 from ml_backend.images.base import Location, Source
-from ml_backend.images.redact import describe, names_hash
+from ml_backend.images.redact import names_hash, redact
 from ml_backend.images.settings import ImageSettings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class CloudStorage(Source):
         name, generation = _split_generation(name)
         if not BUCKET.fullmatch(bucket) or not 1 <= len(name.encode()) <= 1024:
             raise ImageReferenceError(
-                f"{describe(reference)} names no object in a bucket", "write gs://bucket/object"
+                f"{redact(reference)} names no object in a bucket", "write gs://bucket/object"
             )
         key = f"gs://{reference[5:]}"
         fetch = partial(self._fetch, bucket, name, generation)

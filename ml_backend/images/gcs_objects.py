@@ -19,10 +19,10 @@ from google.cloud.storage.exceptions import (  # type: ignore[import-untyped]
 from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-untyped]
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import BudgetError, ImageFetchError
+from ml_backend.errors import DeadlineExceededError, ImageFetchError
 from ml_backend.images.base import Download
 from ml_backend.images.credentials import VARIABLE, decode_service_account, make_credentials
-from ml_backend.images.redact import describe
+from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 
 HINTS = {
@@ -65,14 +65,14 @@ class Objects:
         """Read one object, of one generation or as it is now.
 
         Raises:
-            BudgetError: It did not come by the deadline.
+            DeadlineExceededError: It did not come by the deadline.
             ImageFetchError: Not found, no access, no credentials, trouble.
         """
         # The library's time-outs begin anew with each byte: one that drips is left at the deadline.
         download = _begin(partial(self._download, bucket, name, generation, deadline))
         wait([download], deadline.remaining())
         if not download.done():
-            raise BudgetError(f"{describe(f'gs://{bucket}/{name}')} came too slowly")
+            raise DeadlineExceededError(f"{redact(f'gs://{bucket}/{name}')} came too slowly")
         return download.result()
 
     def _download(
@@ -87,7 +87,7 @@ class Objects:
             blob = self._connected().bucket(bucket).blob(name, generation=generation)
             blob.download_to_file(download, timeout=timeout, retry=retry)
         except FAILURES as error:
-            raise _explain(describe(f"gs://{bucket}/{name}"), error) from error
+            raise _explain(redact(f"gs://{bucket}/{name}"), error) from error
         return download.getvalue()
 
     def _connected(self) -> storage.Client:

@@ -17,7 +17,7 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
 from ml_backend.images.addresses import AddressPolicy
 from ml_backend.images.base import Download, check_size
-from ml_backend.images.redact import describe
+from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 
 Headers = dict[str, str]
@@ -54,13 +54,13 @@ def parse_url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text).copy_with(fragment=None)
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise ImageReferenceError(f"{describe(text)} is not a valid URL") from error
+        raise ImageReferenceError(f"{redact(text)} is not a valid URL") from error
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ImageReferenceError(f"{describe(text)} is not an http(s) URL with a host")
+        raise ImageReferenceError(f"{redact(text)} is not an http(s) URL with a host")
     if url.port is not None and not 0 < url.port < 65536:
-        raise ImageReferenceError(f"{describe(text)} has a port that does not exist")
+        raise ImageReferenceError(f"{redact(text)} has a port that does not exist")
     if url.userinfo:
-        raise ImageRefusedError(f"{describe(text)} holds a user name", "use a signed URL instead")
+        raise ImageRefusedError(f"{redact(text)} holds a user name", "use a signed URL instead")
     return url
 
 

@@ -14,7 +14,7 @@ from ml_backend.images.addresses import AddressPolicy
 from ml_backend.images.base import Location, Source
 from ml_backend.images.http import Headers, HttpClient, HttpStatusError, origin, parse_url
 from ml_backend.images.local_files import read_below
-from ml_backend.images.redact import describe
+from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 from ml_backend.images.tokens import ApiKey
 
@@ -60,7 +60,7 @@ class LabelStudio(Source):
             return Location("", 0, partial(read_below, root, name, self._settings.max_image_bytes))
         if self._settings.label_studio_url is None:
             raise ImageReferenceError(
-                f"{describe(reference)} is in Label Studio, whose address is not known",
+                f"{redact(reference)} is in Label Studio, whose address is not known",
                 "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
             )
         if UPLOAD.fullmatch(path):
@@ -79,7 +79,7 @@ class LabelStudio(Source):
         url = parse_url(str(self._base).rstrip("/") + below)
         if not self._is_ours(url):
             raise ImageReferenceError(
-                f"{describe(reference)} is not the path of an image in Label Studio",
+                f"{redact(reference)} is not the path of an image in Label Studio",
                 "such paths start with /data/upload/ or /data/local-files/",
             )
         return url
@@ -121,7 +121,7 @@ class LabelStudio(Source):
                 return {"Authorization": authorization} if authorization else {}
             if origin(hop) == origin(self._base):
                 raise ImageFetchError(
-                    f"Label Studio redirects from the image to its page {describe(hop.path)}",
+                    f"Label Studio redirects from the image to its page {redact(hop.path)}",
                     KEY_HINT,
                 )
             return {}

@@ -5,7 +5,7 @@ from pathlib import Path
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
 from ml_backend.images.base import Download
-from ml_backend.images.redact import describe
+from ml_backend.images.redact import redact
 
 
 def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> bytes:
@@ -23,7 +23,7 @@ def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> byt
         ImageFetchError: There is no such file, or it cannot be read.
         ImageDecodeError: It is too large.
     """
-    shown = describe(name)
+    shown = redact(name)
     try:
         path = (root / name).resolve()
         if not path.is_relative_to(root.resolve()):

@@ -6,10 +6,10 @@ from threading import Condition
 import numpy as np
 import numpy.typing as npt
 
-from ml_backend.errors import BudgetError
+from ml_backend.errors import DeadlineExceededError
 
 
-class Room:
+class PixelBudget:
     """Pixels that decoded images may have together; whoever finds no room waits.
 
     Args:
@@ -22,25 +22,27 @@ class Room:
         self._seconds = seconds
         self._changed = Condition()
 
-    def take(self, pixels: int) -> int:
-        """Wait for room; returns how much was taken, for ``give`` or ``lend``.
+    def acquire(self, pixels: int) -> int:
+        """Wait for room; returns how much was taken, for ``release`` or ``release_with``.
 
         Raises:
-            BudgetError: There was none in time.
+            DeadlineExceededError: There was none in time.
         """
         amount = min(pixels, self._size)
         with self._changed:
             if not self._changed.wait_for(lambda: self._free >= amount, self._seconds):
-                raise BudgetError("other large images went first", "ask again in a moment")
+                raise DeadlineExceededError(
+                    "other large images went first", "ask again in a moment"
+                )
             self._free -= amount
         return amount
 
-    def give(self, amount: int) -> None:
+    def release(self, amount: int) -> None:
         """Give back what was taken."""
         with self._changed:
             self._free += amount
             self._changed.notify_all()
 
-    def lend(self, amount: int, image: npt.NDArray[np.uint8]) -> None:
+    def release_with(self, amount: int, image: npt.NDArray[np.uint8]) -> None:
         """Let ``image`` have what was taken until nobody holds it any more."""
-        weakref.finalize(image, self.give, amount).atexit = False
+        weakref.finalize(image, self.release, amount).atexit = False

@@ -17,7 +17,7 @@ def names_hash(path: str) -> bool:
     return _SHA256.search(path.rpartition("/")[2]) is not None
 
 
-def describe(reference: str) -> str:
+def redact(reference: str) -> str:
     """Shorten a reference for messages and logs, without what could be a secret.
 
     Queries (signatures), fragments, user names and the content of data URIs are cut out; control

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import (
-    BudgetError,
+    DeadlineExceededError,
     ImageDecodeError,
     ImageFetchError,
     ImageReferenceError,
@@ -23,8 +23,8 @@ from ml_backend.images.decode import decode
 from ml_backend.images.gcs import CloudStorage
 from ml_backend.images.http import HttpClient
 from ml_backend.images.label_studio_media import LabelStudio
-from ml_backend.images.pixel_budget import Room
-from ml_backend.images.redact import describe
+from ml_backend.images.pixel_budget import PixelBudget
+from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 from ml_backend.images.web import Web
 
@@ -59,8 +59,8 @@ class EncodedImage:
     Attributes:
         digest: As in ``Image``.
         identity: Stands for the content, as 64 hex digits: what ``identify`` says of the reference.
-        decode: Gives ``pixels`` as in ``Image``; raises ImageDecodeError, or BudgetError where
-            the images that are held at the moment leave no room.
+        decode: Gives ``pixels`` as in ``Image``; raises ImageDecodeError, or
+            DeadlineExceededError where the images that are held at the moment leave no room.
     """
 
     digest: str
@@ -81,7 +81,7 @@ class ImageSource:
         self, settings: ImageSettings, resolver: Resolver = resolve_name, tell: Tell = ignore
     ) -> None:
         self._settings = settings
-        self._room = Room(settings.max_image_pixels, settings.total_seconds)
+        self._room = PixelBudget(settings.max_image_pixels, settings.total_seconds)
         self._cache = DiskCache(settings.cache_dir, settings.cache_bytes, tell=tell)
         client = HttpClient(settings)
         policy = AddressPolicy(map(parse_host, settings.allowed_image_hosts), resolver)
@@ -119,8 +119,8 @@ class ImageSource:
             ImageRefusedError: As ``load``.
         """
         location = self._locate(reference)
-        if location.names_content:
-            return _fingerprint(location.names_content)
+        if location.content_id:
+            return _fingerprint(location.content_id)
         return self._cache.digest(location.key, location.lifetime) if location.lifetime else None
 
     def open(self, reference: str, timeout: float | None = None) -> EncodedImage:
@@ -132,7 +132,7 @@ class ImageSource:
             if location.lifetime:
                 self._cache.put(location.key, data)
         digest = hashlib.sha256(data).hexdigest()
-        name = location.names_content
+        name = location.content_id
         identity = _fingerprint(name) if name else digest
         return EncodedImage(digest, identity, partial(self._decode, location, data))
 
@@ -142,7 +142,7 @@ class ImageSource:
             seconds = min(timeout, seconds)
         try:
             return location.fetch(Deadline.after(seconds))
-        except BudgetError as error:
+        except DeadlineExceededError as error:
             raise ImageFetchError(
                 f"the image did not arrive within {max(seconds, 0):.3g} s",
                 "its server is slow (IMAGE_SECONDS) or the time for this request is spent"
@@ -163,7 +163,7 @@ class ImageSource:
                 return location
         scheme = reference.partition("://")[0].lower()
         raise ImageReferenceError(
-            f"{describe(reference)} is not a reference we can follow", HINTS.get(scheme, HINT)
+            f"{redact(reference)} is not a reference we can follow", HINTS.get(scheme, HINT)
         )
 
 

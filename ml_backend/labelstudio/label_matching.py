@@ -43,7 +43,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 """For a model's class, the labels that mean the same or contain it, nearest first."""
 
 
-def assign_labels(classes: Sequence[str], labels: Sequence[Label]) -> dict[int, str]:
+def match_labels(classes: Sequence[str], labels: Sequence[Label]) -> dict[int, str]:
     """Find each class its label: by ``predicted_values``, by its own name, then by ALIASES.
 
     Args:

@@ -13,7 +13,7 @@ from ml_backend.errors import ModelError
 
 
 @dataclass(frozen=True)
-class WeightsFile:
+class CheckpointFile:
     """One published file.
 
     Attributes:
@@ -54,7 +54,7 @@ class WeightsFile:
 
 
 @dataclass(frozen=True)
-class KnownWeights:
+class Checkpoint:
     """All files of one model.
 
     Attributes:
@@ -67,7 +67,7 @@ class KnownWeights:
     name: str
     setting: str
     licence: str
-    files: tuple[WeightsFile, ...]
+    files: tuple[CheckpointFile, ...]
 
     @property
     def size(self) -> int:
@@ -79,7 +79,7 @@ class KnownWeights:
         """Name and weights."""
         return f"{self.name}-{self.files[-1].sha256[:8]}"
 
-    def missing(self, models_dir: Path) -> tuple[WeightsFile, ...]:
+    def missing(self, models_dir: Path) -> tuple[CheckpointFile, ...]:
         """The files that are not there, right or wrong."""
         return tuple(file for file in self.files if not (models_dir / file.path).exists())
 
@@ -114,19 +114,19 @@ def check_sha256(path: Path, expected: str, hint: str) -> None:
 
 def _from_hub(
     model: str, repository: str, revision: str, *files: tuple[str, int, str]
-) -> tuple[WeightsFile, ...]:
+) -> tuple[CheckpointFile, ...]:
     """Files of one fixed revision of a repository of the Hugging Face hub."""
     base = f"https://huggingface.co/{repository}/resolve/{revision}"
     folder = repository.rpartition("/")[2]
     return tuple(
-        WeightsFile(model, f"{folder}/{name}", size, sha256, f"{base}/{name}")
+        CheckpointFile(model, f"{folder}/{name}", size, sha256, f"{base}/{name}")
         for name, size, sha256 in files
     )
 
 
 def _sam2(
     name: str, repository: str, revision: str, config: tuple[int, str], weights: tuple[int, str]
-) -> KnownWeights:
+) -> Checkpoint:
     files = _from_hub(
         name,
         repository,
@@ -144,13 +144,13 @@ def _sam2(
         ),
         ("model.safetensors", *weights),
     )
-    return KnownWeights(name, "SAM_MODEL", "Apache-2.0", files)
+    return Checkpoint(name, "SAM_MODEL", "Apache-2.0", files)
 
 
-def _sam(name: str, file: str, size: int, sha256: str) -> KnownWeights:
+def _sam(name: str, file: str, size: int, sha256: str) -> Checkpoint:
     url = f"https://dl.fbaipublicfiles.com/segment_anything/{file}"
-    return KnownWeights(
-        name, "SAM_MODEL", "Apache-2.0", (WeightsFile(name, file, size, sha256, url),)
+    return Checkpoint(
+        name, "SAM_MODEL", "Apache-2.0", (CheckpointFile(name, file, size, sha256, url),)
     )
 
 
@@ -209,7 +209,7 @@ SAM_WEIGHTS = (
 """The first Segment Anything, the best first."""
 
 SEGMENTATION_WEIGHTS = (
-    KnownWeights(
+    Checkpoint(
         "segformer",
         "SEGMENTATION_MODEL",
         "NVIDIA Source Code License for SegFormer (not for commercial use)",
@@ -236,4 +236,4 @@ SEGMENTATION_WEIGHTS = (
     ),
 )
 
-KNOWN_WEIGHTS = (*SEGMENTATION_WEIGHTS, *SAM2_WEIGHTS, *SAM_WEIGHTS)
+CHECKPOINTS = (*SEGMENTATION_WEIGHTS, *SAM2_WEIGHTS, *SAM_WEIGHTS)

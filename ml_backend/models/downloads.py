@@ -15,7 +15,7 @@ import httpx
 import structlog
 
 from ml_backend.errors import ModelError
-from ml_backend.models.checkpoints import KnownWeights, WeightsFile, check_sha256
+from ml_backend.models.checkpoints import Checkpoint, CheckpointFile, check_sha256
 
 PAUSES = (1.0, 2.0, 4.0)
 """Seconds before each further try; as many tries in a row may bring nothing."""
@@ -29,7 +29,7 @@ _BUSY = {408, 425, 429, 500, 502, 503, 504}
 class Watcher(Protocol):
     """Is told how it goes."""
 
-    def progress(self, file: WeightsFile, done: int) -> None:
+    def progress(self, file: CheckpointFile, done: int) -> None:
         """So many bytes of a file are on disk."""
 
     def note(self, text: str) -> None:
@@ -37,11 +37,11 @@ class Watcher(Protocol):
 
 
 def pull(
-    weights: KnownWeights,
+    weights: Checkpoint,
     models_dir: Path,
     watcher: Watcher,
     pauses: Sequence[float] | None = None,
-) -> list[WeightsFile]:
+) -> list[CheckpointFile]:
     """Bring all files of a model into ``models_dir``; those that are there and right stay.
 
     A file appears under its name only when it is whole and its SHA-256 right. What a broken
@@ -71,7 +71,7 @@ def pull(
     return files
 
 
-def obtain(weights: KnownWeights, models_dir: Path, fallback: bool = False) -> bool:
+def obtain(weights: Checkpoint, models_dir: Path, fallback: bool = False) -> bool:
     """Pull a model that somebody asked for by name, where files of it are not there.
 
     Files that are there are left as they are, right or wrong: that is for the loader to say.
@@ -106,14 +106,14 @@ def obtain(weights: KnownWeights, models_dir: Path, fallback: bool = False) -> b
 
 
 class _LogWatcher:
-    def progress(self, file: WeightsFile, done: int) -> None:
+    def progress(self, file: CheckpointFile, done: int) -> None:
         """Nobody looks at a server's progress."""
 
     def note(self, text: str) -> None:
         log.warning("weights_pull", note=text)
 
 
-def _is_right(file: WeightsFile, models_dir: Path) -> bool:
+def _is_right(file: CheckpointFile, models_dir: Path) -> bool:
     try:
         file.check(models_dir)
     except ModelError:
@@ -141,7 +141,7 @@ class _BrokenOffError(Exception):
 @dataclass(frozen=True)
 class _Pull:
     models_dir: Path
-    files: Sequence[WeightsFile]
+    files: Sequence[CheckpointFile]
     watcher: Watcher
     pauses: Sequence[float]
 
@@ -150,7 +150,7 @@ class _Pull:
             for file in self.files:
                 await self._fetch(client, file)
 
-    async def _fetch(self, client: httpx.AsyncClient, file: WeightsFile) -> None:
+    async def _fetch(self, client: httpx.AsyncClient, file: CheckpointFile) -> None:
         path = self.models_dir / file.path
         path.parent.mkdir(exist_ok=True)
         # The hash is in the name: what remains of another version is never resumed.
@@ -168,7 +168,7 @@ class _Pull:
             raise
         part.replace(path)
 
-    async def _fill(self, client: httpx.AsyncClient, file: WeightsFile, out: BinaryIO) -> None:
+    async def _fill(self, client: httpx.AsyncClient, file: CheckpointFile, out: BinaryIO) -> None:
         """Try until all bytes are there, or too many tries in a row brought none."""
         furthest, fruitless = out.tell(), 0
         while out.tell() < file.size:
@@ -183,7 +183,9 @@ class _Pull:
                 self.watcher.note(f"{Path(file.path).name}: {reason}; trying again")
                 await asyncio.sleep(self.pauses[max(fruitless, 1) - 1])
 
-    async def _receive(self, client: httpx.AsyncClient, file: WeightsFile, out: BinaryIO) -> None:
+    async def _receive(
+        self, client: httpx.AsyncClient, file: CheckpointFile, out: BinaryIO
+    ) -> None:
         headers = {"Accept-Encoding": "identity"}
         if out.tell():
             headers["Range"] = f"bytes={out.tell()}-"
@@ -197,7 +199,7 @@ class _Pull:
         if out.tell() < file.size:
             raise _BrokenOffError("the answer ended early")
 
-    def _check_answer(self, answer: httpx.Response, file: WeightsFile, out: BinaryIO) -> None:
+    def _check_answer(self, answer: httpx.Response, file: CheckpointFile, out: BinaryIO) -> None:
         """See that what follows is the rest of the file, or all of it."""
         if answer.status_code in _BUSY:
             raise _BrokenOffError(f"HTTP {answer.status_code}")
@@ -211,19 +213,19 @@ class _Pull:
         else:
             raise self._gave_up(file, f"HTTP {answer.status_code}")
 
-    def _is_another(self, file: WeightsFile) -> ModelError:
+    def _is_another(self, file: CheckpointFile) -> ModelError:
         return ModelError(f"{file.url} has another file than expected", self._by_hand(file))
 
-    def _gave_up(self, file: WeightsFile, reason: str) -> ModelError:
+    def _gave_up(self, file: CheckpointFile, reason: str) -> ModelError:
         return ModelError(f"cannot fetch {file.url}: {reason}", self._by_hand(file))
 
-    def _by_hand(self, first: WeightsFile) -> str:
+    def _by_hand(self, first: CheckpointFile) -> str:
         left = self.files[self.files.index(first) :]
         ways = "; ".join(file.by_hand(self.models_dir) for file in left)
         return f"without a network: {ways}"
 
 
-def _check_room(folder: Path, file: WeightsFile, done: int) -> None:
+def _check_room(folder: Path, file: CheckpointFile, done: int) -> None:
     needed, free = file.size - done, shutil.disk_usage(folder).free
     if needed > free:
         raise ModelError(

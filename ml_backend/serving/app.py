@@ -21,7 +21,7 @@ from ml_backend.errors import (
     TaskError,
     UnauthorizedError,
 )
-from ml_backend.images import describe
+from ml_backend.images import redact
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.labelstudio.schemas import (
@@ -209,7 +209,7 @@ def _references(task: Task, label_config: str) -> list[str]:
     """What the task's image tags show, fit for a log: without signatures and embedded images."""
     keys = islice(parse_label_config(label_config).image_keys.values(), _MOST_REFERENCES)
     found = (task.data.get(key, "") for key in keys)
-    return [describe(value) if isinstance(value, str) else type(value).__name__ for value in found]
+    return [redact(value) if isinstance(value, str) else type(value).__name__ for value in found]
 
 
 def _begin() -> None:

@@ -9,7 +9,7 @@ from threading import Condition, Lock
 from typing import Any, Generic, TypeVar
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import BudgetError
+from ml_backend.errors import DeadlineExceededError
 
 Result = TypeVar("Result")
 
@@ -33,7 +33,7 @@ class Job(Generic[Result]):
             self.future.set_result(result)
 
 
-class Lane:
+class PriorityExecutor:
     """Does one thing at a time, in a thread of its own: what is urgent in the order it came.
 
     A model's library starts its compute threads anew for every thread that calls it; with one
@@ -66,11 +66,11 @@ class Lane:
         """Queue urgent work and wait for it.
 
         Raises:
-            BudgetError: It is not done by the deadline; if not yet begun, it never will be.
+            DeadlineExceededError: It is not done in time; if not yet begun, it never will be.
         """
         future = self.submit(work)
         try:
-            return result_of(future, deadline)
+            return wait_for(future, deadline)
         finally:
             future.cancel()
 
@@ -81,7 +81,7 @@ class Lane:
         job.run()
 
 
-class Quiet:
+class ActivityGauge:
     """Knows whether anybody is being served, so that other work waits for a pause."""
 
     def __init__(self) -> None:
@@ -104,24 +104,26 @@ class Quiet:
         """Wait until nobody is.
 
         Raises:
-            BudgetError: Somebody was, all the time until the deadline.
+            DeadlineExceededError: Somebody was, all the time until the deadline.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: not self._served, deadline.remaining()):
-                raise BudgetError("labelers went first until time was up", "ask again")
+                raise DeadlineExceededError("labelers went first until time was up", "ask again")
 
 
-def result_of(future: "Future[Result]", deadline: Deadline) -> Result:
+def wait_for(future: "Future[Result]", deadline: Deadline) -> Result:
     """Wait for work that is queued; what it raises is raised here.
 
     What is done is given even after the deadline: who was late in asking may have waited for other
     work, which was not in time.
 
     Raises:
-        BudgetError: It is not done by the deadline.
+        DeadlineExceededError: It is not done by the deadline.
     """
     if not future.done():
         wait([future], timeout=deadline.remaining())
     if not future.done():
-        raise BudgetError("the model was too busy to answer in time", "ask again in a moment")
+        raise DeadlineExceededError(
+            "the model was too busy to answer in time", "ask again in a moment"
+        )
     return future.result()

@@ -18,7 +18,7 @@ RETRY_SECONDS = 10.0
 log = structlog.get_logger(__name__)
 
 
-class Loading:
+class ModelLoader:
     """Loads at once, in a thread of its own; after a failure again, when somebody asks.
 
     Args:

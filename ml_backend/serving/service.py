@@ -9,8 +9,8 @@ from typing import Any
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import (
-    BudgetError,
     BusyError,
+    DeadlineExceededError,
     PromptError,
     TaskError,
 )
@@ -19,12 +19,12 @@ from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.labelstudio.prompts import Context, parse_context
 from ml_backend.labelstudio.schemas import Prediction, PredictRequest, Task
 from ml_backend.serving.metrics import Metrics
-from ml_backend.serving.model_loader import Loading
+from ml_backend.serving.model_loader import ModelLoader
 from ml_backend.serving.settings import BackendSettings
 
 Outcome = Prediction | TaskError | None
 
-TOO_MANY = BudgetError("too many tasks in one call", "ask for fewer, or raise MAX_TASKS")
+TOO_MANY = DeadlineExceededError("too many tasks in one call", "ask for fewer, or raise MAX_TASKS")
 
 _STOP_SECONDS = 20.0
 """Time for the predictions at work when the process is told to end."""
@@ -45,7 +45,7 @@ class Service:
         self._settings = settings
         self._places = threading.BoundedSemaphore(settings.max_queue)
         self._end = math.inf
-        self._loading = Loading(load, metrics)
+        self._loading = ModelLoader(load, metrics)
 
     @property
     def predictor(self) -> Predictor:
@@ -101,7 +101,7 @@ class Service:
                 deadline.remaining()
                 self._check_end()
                 outcomes.append(next(answers))
-        except BudgetError as error:
+        except DeadlineExceededError as error:
             unanswered = error
         return outcomes + [unanswered] * (len(tasks) - len(outcomes))
 
@@ -115,7 +115,9 @@ class Service:
 
     def _check_end(self) -> None:
         if time.monotonic() > self._end:
-            raise BudgetError("this process is about to end", "ask again; another will answer")
+            raise DeadlineExceededError(
+                "this process is about to end", "ask again; another will answer"
+            )
 
     def admitted(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """Those that one call may have answered; the others get ``TOO_MANY``."""

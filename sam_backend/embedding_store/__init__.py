@@ -1,5 +1,5 @@
-"""Where embeddings are kept: memory, then disk, then Redis; ``tiers.Tiers`` is all of them.
+"""Where embeddings are kept: memory, then disk, then Redis; ``tiers.TieredStore`` is all of them.
 
-``lru.LruCache`` holds tensors; ``disk.DiskTier`` and ``redis_tier.RedisTier`` hold bytes, which
+``lru.LruCache`` holds tensors; ``disk.DiskStore`` and ``redis_tier.RedisStore`` hold bytes, which
 ``codec`` makes and checks.
 """

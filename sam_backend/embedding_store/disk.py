@@ -10,14 +10,14 @@ from typing import IO
 from zlib import crc32
 
 from ml_backend.images.cache import DiskCache
-from sam_backend.embedding_service import MAKING_SECONDS
+from sam_backend.embedding_service import COMPUTE_SECONDS
 
 _SUFFIX = ".embedding"
 _FOREVER = float("inf")
 _LOCKS = 64
 
 
-class DiskTier:
+class DiskStore:
     """Bounded, atomic and checked on reading, as the cache of images is; never raises.
 
     Args:
@@ -33,24 +33,24 @@ class DiskTier:
         self._files = DiskCache(folder, max_bytes, _SUFFIX, tell)
 
     def get(self, key: str) -> bytes | None:
-        """See ``Tier``."""
+        """See ``ByteStore``."""
         return self._files.get(key, _FOREVER)
 
     def put(self, key: str, data: bytes) -> None:
-        """See ``Tier``."""
+        """See ``ByteStore``."""
         self._files.put(key, data)
 
     def has(self, key: str) -> bool:
-        """See ``Tier``."""
+        """See ``ByteStore``."""
         return self._files.digest(key) is not None
 
     def drop(self, key: str) -> None:
-        """See ``Tier``."""
+        """See ``ByteStore``."""
         self._files.drop(key)
 
     @contextmanager
-    def making(self, key: str) -> Iterator[None]:
-        """See ``Tier``. Some keys share a lock; that of a process that dies is free again."""
+    def compute_lock(self, key: str) -> Iterator[None]:
+        """See ``ByteStore``. Some keys share a lock; that of a process that dies is free again."""
         with ExitStack() as stack:
             with suppress(OSError):  # a disk that takes nothing holds nothing to wait for
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ class DiskTier:
 
 def _lock(file: IO[bytes]) -> None:
     """Have the lock of a file, or have waited long enough for whoever hangs with it."""
-    again, give_up = Event(), time.monotonic() + MAKING_SECONDS
+    again, give_up = Event(), time.monotonic() + COMPUTE_SECONDS
     while time.monotonic() < give_up:
         try:
             flock(file, LOCK_EX | LOCK_NB)

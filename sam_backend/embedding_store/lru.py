@@ -62,7 +62,7 @@ class LruCache(Generic[Key, Value]):
             while self._nbytes > self._max_bytes:
                 self._forget(next(iter(self._values)))
 
-    def making(self, key: Key) -> AbstractContextManager[None]:  # noqa: ARG002
+    def compute_lock(self, key: Key) -> AbstractContextManager[None]:  # noqa: ARG002
         """As of stores that processes share: nobody beside this one can make a value."""
         return nullcontext()
 

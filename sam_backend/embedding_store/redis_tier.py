@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as LateError
 from redis.lock import Lock
 from redis.retry import Retry
 
-from sam_backend.embedding_service import MAKING_SECONDS
+from sam_backend.embedding_service import COMPUTE_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ _CONNECT_SECONDS = 0.5
 _ANSWER_SECONDS = 1.0
 
 
-class RedisTier:
+class RedisStore:
     """Never raises and never waits for long: without Redis, it simply holds nothing.
 
     After an error it rests, so that of a Redis that is gone or hangs a click waits for one answer
@@ -63,7 +63,7 @@ class RedisTier:
         self._rests_until: float | None = None
 
     def get(self, key: str) -> bytes | None:
-        """See ``Tier``."""
+        """See ``ByteStore``."""
 
         def ask() -> bytes:
             with self._client.pipeline(transaction=False) as pipe:
@@ -74,25 +74,25 @@ class RedisTier:
         return self._try(ask, b"") or None
 
     def put(self, key: str, data: bytes) -> None:
-        """See ``Tier``."""
+        """See ``ByteStore``."""
         if len(data) <= LARGEST:
             self._try(lambda: self._client.set(_name(key), data, ex=KEPT_SECONDS), None)
 
     def has(self, key: str) -> bool:
-        """See ``Tier``."""
+        """See ``ByteStore``."""
         return bool(self._try(lambda: self._client.exists(_name(key)), 0))
 
     def drop(self, key: str) -> None:
-        """See ``Tier``."""
+        """See ``ByteStore``."""
         self._try(lambda: self._client.delete(_name(key)), None)
 
     @contextmanager
-    def making(self, key: str) -> Iterator[None]:
-        """See ``Tier``."""
+    def compute_lock(self, key: str) -> Iterator[None]:
+        """See ``ByteStore``."""
         name = f"{_name(key)}:making"
         lock = self._client.lock(name, _ALIVE_SECONDS, sleep=0.05, thread_local=False)
         with ExitStack() as stack:
-            if self._try(lambda: lock.acquire(blocking_timeout=MAKING_SECONDS), False):
+            if self._try(lambda: lock.acquire(blocking_timeout=COMPUTE_SECONDS), False):
                 stack.enter_context(self._held(lock))
             yield
 

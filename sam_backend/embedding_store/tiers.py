@@ -8,9 +8,9 @@ import structlog
 
 from sam_backend.embedding_service import EmbeddingKey, EmbeddingStore
 from sam_backend.embedding_store.codec import Codec, DamagedError
-from sam_backend.embedding_store.disk import DiskTier
+from sam_backend.embedding_store.disk import DiskStore
 from sam_backend.embedding_store.lru import LruCache
-from sam_backend.embedding_store.redis_tier import RedisTier
+from sam_backend.embedding_store.redis_tier import RedisStore
 from sam_backend.metrics import SamMetrics
 from sam_backend.models.base import Embedding, PromptableModel
 from sam_backend.settings import SamSettings
@@ -18,7 +18,7 @@ from sam_backend.settings import SamSettings
 log = structlog.get_logger(__name__)
 
 
-class Tier(Protocol):
+class ByteStore(Protocol):
     """Holds bytes, as long as there is room. Used from any thread; never raises."""
 
     name: str
@@ -35,11 +35,11 @@ class Tier(Protocol):
     def drop(self, key: str) -> None:
         """Forget bytes."""
 
-    def making(self, key: str) -> AbstractContextManager[None]:
-        """See ``EmbeddingStore.making``; one that died is not waited for, or not for long."""
+    def compute_lock(self, key: str) -> AbstractContextManager[None]:
+        """See ``EmbeddingStore.compute_lock``; one that died is not waited for, or not for long."""
 
 
-class Tiers:
+class TieredStore:
     """An ``EmbeddingStore``: memory before slower tiers of bytes.
 
     What a slower tier holds is put into the faster ones when it is asked for. Bytes that are no
@@ -55,7 +55,7 @@ class Tiers:
     def __init__(
         self,
         memory: LruCache[EmbeddingKey, Embedding],
-        slower: Sequence[Tier],
+        slower: Sequence[ByteStore],
         codec: Codec,
         metrics: SamMetrics,
     ) -> None:
@@ -94,14 +94,14 @@ class Tiers:
         return self._memory.has(key) or any(tier.has(key.name) for tier in self._slower)
 
     @contextmanager
-    def making(self, key: EmbeddingKey) -> Iterator[None]:
+    def compute_lock(self, key: EmbeddingKey) -> Iterator[None]:
         """See ``EmbeddingStore``."""
         with ExitStack() as stack:
             for tier in self._slower:
-                stack.enter_context(tier.making(key.name))
+                stack.enter_context(tier.compute_lock(key.name))
             yield
 
-    def _unpack(self, tier: Tier, key: EmbeddingKey, data: bytes) -> Embedding | None:
+    def _unpack(self, tier: ByteStore, key: EmbeddingKey, data: bytes) -> Embedding | None:
         try:
             return self._codec.unpack(data)
         except DamagedError as error:
@@ -126,13 +126,13 @@ def open_store(
     def trouble(tier: str) -> Callable[[str], None]:
         return lambda kind: metrics.trouble(tier, kind)
 
-    slower: list[Tier] = []
+    slower: list[ByteStore] = []
     if settings.embedding_disk_mb:
         size = settings.embedding_disk_mb << 20
-        slower.append(DiskTier(settings.embedding_folder, size, trouble(DiskTier.name)))
+        slower.append(DiskStore(settings.embedding_folder, size, trouble(DiskStore.name)))
     if settings.redis_url is not None:
         url = settings.redis_url.get_secret_value()
-        slower.append(RedisTier(url, trouble(RedisTier.name)))
+        slower.append(RedisStore(url, trouble(RedisStore.name)))
     memory = LruCache[EmbeddingKey, Embedding](settings.embedding_cache_bytes)
     codec = Codec(model, settings.max_image_megapixels * 1_000_000)
-    return Tiers(memory, slower, codec, metrics)
+    return TieredStore(memory, slower, codec, metrics)

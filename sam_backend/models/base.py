@@ -32,7 +32,7 @@ class Embedding:
         """Size of the tensors in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
-    def halved(self) -> "Embedding":
+    def to_float16(self) -> "Embedding":
         """The same with float16 in place of float32: as it is kept, whoever keeps it."""
         tensors = {
             name: tensor.half() if tensor.is_floating_point() else tensor
@@ -101,7 +101,7 @@ class PromptableModel(Protocol):
         ...
 
     def layout(self, height: int, width: int) -> Layout:
-        """What ``embed(image).halved()`` holds for an image of this size, in pixels."""
+        """What ``embed(image).to_float16()`` holds for an image of this size, in pixels."""
         ...
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:

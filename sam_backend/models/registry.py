@@ -7,7 +7,7 @@ import numpy as np
 import structlog
 import torch
 
-from ml_backend.models.checkpoints import SAM2_WEIGHTS, SAM_WEIGHTS, KnownWeights
+from ml_backend.models.checkpoints import SAM2_WEIGHTS, SAM_WEIGHTS, Checkpoint
 from ml_backend.models.device import prepare_torch
 from ml_backend.models.downloads import obtain
 from sam_backend.models.base import Box, Point, PromptableModel, Prompts
@@ -56,7 +56,7 @@ def _choose(settings: SamSettings) -> str:
     return asked
 
 
-def _known() -> dict[str, KnownWeights]:
+def _known() -> dict[str, Checkpoint]:
     """By name, the best first.
 
     SAM 2.1 before SAM: more with fewer clicks, and faster (Ravi et al., 2024).

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import Sam2Config, Sam2Model, Sam2Processor
 
 from ml_backend.models.blocks import autocast, fast_dtype
-from ml_backend.models.checkpoints import KnownWeights
+from ml_backend.models.checkpoints import Checkpoint
 from ml_backend.models.pretrained import read_pretrained
 from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
@@ -44,7 +44,7 @@ class SegmentAnything2:
     @classmethod
     def load(
         cls,
-        weights: KnownWeights,
+        weights: Checkpoint,
         models_dir: Path,
         device: str,
         dtype: torch.dtype | None = None,

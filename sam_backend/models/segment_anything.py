@@ -20,7 +20,7 @@ from torchvision.transforms.functional import (  # type: ignore[import-untyped]
 )
 
 from ml_backend.models.blocks import autocast, fast_dtype
-from ml_backend.models.checkpoints import KnownWeights
+from ml_backend.models.checkpoints import Checkpoint
 from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 
@@ -43,7 +43,7 @@ class SegmentAnything:
     @classmethod
     def load(
         cls,
-        weights: KnownWeights,
+        weights: Checkpoint,
         models_dir: Path,
         device: str,
         dtype: torch.dtype | None = None,

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from ml_backend.models.blocks import fast_dtype
-from ml_backend.models.checkpoints import KnownWeights
+from ml_backend.models.checkpoints import Checkpoint
 from ml_backend.models.pretrained import read_pretrained
 from segmentation_backend.models.base import ClassMap
 
@@ -47,7 +47,7 @@ class SegformerGarmentModel:
     @classmethod
     def load(
         cls,
-        weights: KnownWeights,
+        weights: Checkpoint,
         models_dir: Path,
         device: str,
         dtype: torch.dtype | None = None,

@@ -31,7 +31,7 @@ _SCHEMA = """
 
 
 @dataclass(frozen=True)
-class Opinion:
+class RaterAnnotation:
     """What one rater said of one image.
 
     Attributes:
@@ -45,7 +45,7 @@ class Opinion:
     masks: Mapping[str, Rle] | None
 
 
-class Spool:
+class AnnotationStore:
     """Takes opinions and gives them back image by image."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Spool:
         found = self._database.execute("SELECT DISTINCT rater FROM opinions ORDER BY rater")
         return [rater for (rater,) in found]
 
-    def images(self) -> Iterator[tuple[str, list[Opinion]]]:
+    def images(self) -> Iterator[tuple[str, list[RaterAnnotation]]]:
         """The images that two raters or more have annotated, with all that was said of them."""
         found = self._database.execute(
             "SELECT identifier, id, rater, answers, asked_masks FROM shared "
@@ -124,12 +124,12 @@ class Spool:
             if control in given:
                 yield identifier, rater, given[control]
 
-    def _opinion(self, id_: int, rater: str, said: str, asked_masks: int) -> Opinion:
+    def _opinion(self, id_: int, rater: str, said: str, asked_masks: int) -> RaterAnnotation:
         masks = self._database.execute(
             "SELECT label, height, width, counts FROM masks WHERE opinion = ?", (id_,)
         )
         by_label = {label: Rle(height, width, counts) for label, height, width, counts in masks}
-        return Opinion(rater, json.loads(said), by_label if asked_masks else None)
+        return RaterAnnotation(rater, json.loads(said), by_label if asked_masks else None)
 
 
 def _choices(task: AnnotatedTask, annotation: Annotation) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.errors import SegstudioError
-from segstudio.agreement.annotation_store import Opinion, Spool
+from segstudio.agreement.annotation_store import AnnotationStore, RaterAnnotation
 from segstudio.agreement.measures import (
     MISSING,
     Codes,
@@ -103,7 +103,7 @@ class Comparison:
         mismatched: Images whose masks are of different sizes, which are not compared.
     """
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: AnnotationStore) -> None:
         self._spool = spool
         self._labels: dict[str, _LabelSum] = {}
         self.mismatched: list[str] = []
@@ -159,7 +159,9 @@ class Comparison:
         )
         return (Disagreement(*row) for row in found)
 
-    def _apart(self, identifier: str, opinions: Sequence[Opinion]) -> Iterator[tuple[str, float]]:
+    def _apart(
+        self, identifier: str, opinions: Sequence[RaterAnnotation]
+    ) -> Iterator[tuple[str, float]]:
         for first, second in combinations(opinions, 2):
             for control in sorted(first.answers.keys() & second.answers.keys()):
                 yield control, _jaccard_distance(first.answers[control], second.answers[control])
@@ -183,7 +185,7 @@ class Comparison:
             yield label, 1 - iou
 
 
-def choice_agreement(spool: Spool, control: Control) -> Iterator[ChoiceAgreement]:
+def choice_agreement(spool: AnnotationStore, control: Control) -> Iterator[ChoiceAgreement]:
     """Agreement on a control where one choice is given, then on each choice."""
     given = (value for _, _, values in spool.answers(control.name) for value in values)
     choices = list(dict.fromkeys([*control.labels, *given]))
@@ -204,7 +206,7 @@ def _agreement(control: Control, choice: str, images: int, codes: Codes) -> Choi
     return ChoiceAgreement(control.name, choice, images, kappa, alpha)
 
 
-def _chosen(spool: Spool, control: str, choices: Sequence[str]) -> tuple[Flags, Flags]:
+def _chosen(spool: AnnotationStore, control: str, choices: Sequence[str]) -> tuple[Flags, Flags]:
     """(choices, raters, images) whether each was chosen, and (raters, images) who answered."""
     raters = {rater: index for index, rater in enumerate(spool.raters())}
     places = {choice: index for index, choice in enumerate(choices)}

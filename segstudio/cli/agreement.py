@@ -19,7 +19,7 @@ from segstudio.cli.selection import (
 )
 
 if TYPE_CHECKING:
-    from segstudio.agreement.annotation_store import Spool
+    from segstudio.agreement.annotation_store import AnnotationStore
     from segstudio.agreement.compare import ChoiceAgreement, Comparison, MaskAgreement
     from segstudio.export.manifest_join import Manifest
     from segstudio.labelstudio.annotations import AnnotationReader, LabeledProject
@@ -64,13 +64,13 @@ def agreement(
     Nothing is written without --out. Label Studio: LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY,
     else that of `make up`.
     """
-    from segstudio.agreement.annotation_store import Spool
+    from segstudio.agreement.annotation_store import AnnotationStore
     from segstudio.agreement.compare import Comparison, choice_agreement
     from segstudio.agreement.report import write_agreement
     from segstudio.data.tables import CsvTable
     from segstudio.export.manifest_join import Manifest
 
-    with reporting(as_json) as report, annotation_reader() as reader, Spool() as spool:
+    with reporting(as_json) as report, annotation_reader() as reader, AnnotationStore() as spool:
         found = [reader.project(id_) for id_ in projects.ids]
         table = CsvTable(manifest) if manifest else None
         with Manifest(table, identifier_column) as rows:
@@ -89,7 +89,7 @@ def agreement(
             _tell(report, spool, comparison, choices, masks, top)
             if out:
                 write_agreement(out, comparison, choices, masks)
-                report.say(f"written: {out}")
+                report.print(f"written: {out}")
             problems += len(comparison.mismatched)
     if problems:
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -100,11 +100,11 @@ def _read(
     reader: "AnnotationReader",
     projects: "list[LabeledProject]",
     manifest: "Manifest",
-    spool: "Spool",
+    spool: "AnnotationStore",
     by: Rater,
     with_boxes: bool,
 ) -> int:
-    """Spool all annotations; returns how many regions and answers cannot be told."""
+    """Store all annotations; returns how many regions and answers cannot be told."""
     from segstudio.export.mask_regions import draw
     from segstudio.labelstudio.results import faults
 
@@ -122,7 +122,7 @@ def _read(
                     spool.add(identifier, rater, task, annotation, drawing)
                     for region, reason in (*drawing.problems, *faults(annotation.result)):
                         problems += 1
-                        report.problem(
+                        report.error(
                             f"{identifier}: {reason} (annotation {annotation.id}, {region})",
                             {"failed": reason, "identifier": identifier, "region": region},
                         )
@@ -132,14 +132,14 @@ def _read(
 
 def _tell(
     report: Report,
-    spool: "Spool",
+    spool: "AnnotationStore",
     comparison: "Comparison",
     choices: "Sequence[ChoiceAgreement]",
     masks: "Sequence[MaskAgreement]",
     top: int,
 ) -> None:
     images, raters = list(comparison.images(top)), spool.raters()
-    report.say(f"{len(spool)} images by two or more of: {', '.join(raters)}")
+    report.print(f"{len(spool)} images by two or more of: {', '.join(raters)}")
     if choices:
         report.table(
             ("choices", "", "images", "kappa", "alpha"),
@@ -162,11 +162,11 @@ def _tell(
             ((each.identifier, _number(each.score), each.worst) for each in images),
         )
     for identifier in comparison.mismatched:
-        report.problem(
+        report.error(
             f"{identifier}: its masks are of different sizes, so they are not compared",
             {"failed": "masks of different sizes", "identifier": identifier},
         )
-    report.outcome(
+    report.result(
         {
             "images": len(spool),
             "annotators": raters,

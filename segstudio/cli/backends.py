@@ -22,7 +22,7 @@ from segstudio.cli.console import (
 if TYPE_CHECKING:
     from segstudio.labelstudio.client import Project
     from segstudio.labelstudio.lint import Finding
-    from segstudio.labelstudio.ml_backends import Classes, Condition
+    from segstudio.labelstudio.ml_backends import BackendStatus, Classes
 
 app = typer.Typer(epilog=EXIT_CODES)
 
@@ -52,7 +52,7 @@ def connect(
     does not work: with a password that has changed, say.
     """
     from segstudio.labelstudio.compatibility import check_served, known_classes
-    from segstudio.labelstudio.ml_backends import conditions, join
+    from segstudio.labelstudio.ml_backends import conditions, connect_backends
     from segstudio.local.connection import backend_pair, open_label_studio
     from segstudio.settings import ProjectSettings
 
@@ -64,12 +64,12 @@ def connect(
             classes = known_classes(pair)
             _show_labels(report, target, classes)
             findings = check_served(target.label_config, classes)
-            changed = not dry_run and join(label_studio, project, pair)
+            changed = not dry_run and connect_backends(label_studio, project, pair)
             found = conditions(label_studio, project, pair)
         _tell(report, found, findings)
         if dry_run:
-            report.say(f"would connect {pair.segmentation}, then {pair.sam}")
-        report.outcome(
+            report.print(f"would connect {pair.segmentation}, then {pair.sam}")
+        report.result(
             {
                 "project": project,
                 "changed": changed,
@@ -92,14 +92,14 @@ def _show_labels(report: Report, project: "Project", classes: "Classes") -> None
     except LabelConfigError:
         return  # the check that follows says why
     if not classes.names:
-        report.say(f"The model's classes are not known from here: {classes.source}", "yellow")
+        report.print(f"The model's classes are not known from here: {classes.source}", "yellow")
     columns = (f"label of {project.title!r}", f"class of {classes.source}", "smart tools")
     report.table(columns if classes.names else (columns[0], "class", columns[2]), rows)
 
 
-def _tell(report: Report, found: "Sequence[Condition]", findings: "Sequence[Finding]") -> None:
+def _tell(report: Report, found: "Sequence[BackendStatus]", findings: "Sequence[Finding]") -> None:
     for each in found:
         mark, style = ("✓", "green") if each.ready else ("✗", "red")
-        report.say(f"{mark} {each.title} {each.url}: {each.told}", style)
+        report.print(f"{mark} {each.title} {each.url}: {each.told}", style)
     for finding in findings:
-        report.say(f"{finding.level}: {finding.where}: {finding.problem}\n  {finding.fix}", "dim")
+        report.print(f"{finding.level}: {finding.where}: {finding.problem}\n  {finding.fix}", "dim")

@@ -58,7 +58,7 @@ def setup(
     What is lacking is told with the command that grants it. Run again, it changes nothing.
     """
     from segstudio.gcs.client import GoogleSettings, bucket_name, connect
-    from segstudio.gcs.setup import Setup, Wish
+    from segstudio.gcs.setup import BucketSetup, BucketSpec
 
     with reporting(as_json) as report:
         names = bucket_name(source), bucket_name(target)
@@ -69,8 +69,13 @@ def setup(
         allowed = tuple(origin(text) for text in origins)
         settings = read_settings(GoogleSettings)
         cloud = connect(settings, project=project, retry_seconds=retry_seconds)
-        wishes = (Wish(names[0], allowed, versioned=False), Wish(names[1], allowed, versioned=True))
-        steps = [step for wish in wishes for step in Setup(cloud, wish, location, dry_run).steps()]
+        wishes = (
+            BucketSpec(names[0], allowed, versioned=False),
+            BucketSpec(names[1], allowed, versioned=True),
+        )
+        steps = [
+            step for wish in wishes for step in BucketSetup(cloud, wish, location, dry_run).steps()
+        ]
         _tell(report, steps)
     if any(step.state == "lacking" for step in steps):
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -83,7 +88,7 @@ def _tell(report: Report, steps: "Sequence[Step]") -> None:
     )
     fixes = dict.fromkeys(fix for step in steps for fix in step.fixes)
     if fixes:
-        report.say("\nLet an owner of the buckets run:", "bold")
+        report.print("\nLet an owner of the buckets run:", "bold")
     for fix in fixes:
-        report.say(f"  {fix}")
-    report.outcome({"steps": [asdict(step) for step in steps]})
+        report.print(f"  {fix}")
+    report.result({"steps": [asdict(step) for step in steps]})

@@ -67,20 +67,20 @@ class Report:
         self._out = Console()
         self._err = Console(stderr=True)
 
-    def say(self, text: str, style: str = "") -> None:
+    def print(self, text: str, style: str = "") -> None:
         """Tell people something; it stays one line however narrow the terminal."""
         if not self._as_json:
             self._out.print(Text(text, style), soft_wrap=True)
 
-    def problem(self, text: str, record: Mapping[str, Any]) -> None:
+    def error(self, text: str, record: Mapping[str, Any]) -> None:
         """Tell of one item that failed while the others go on."""
         if self._as_json:
             self._write(record)
         else:
             self._err.print(Text(text, "red"), soft_wrap=True)
 
-    def outcome(self, record: Mapping[str, Any]) -> None:
-        """Give programs the outcome; people are told with ``say`` and ``table``."""
+    def result(self, record: Mapping[str, Any]) -> None:
+        """Give programs the outcome; people are told with ``print`` and ``table``."""
         if self._as_json:
             self._write(record)
 
@@ -115,7 +115,7 @@ class Report:
             line = bar.add_task(what, total=total)
             yield lambda: bar.advance(line)
 
-    def error(self, error: SegstudioError) -> None:
+    def fail(self, error: SegstudioError) -> None:
         """Tell why the command stopped."""
         if self._as_json:
             self._write(
@@ -141,5 +141,5 @@ def reporting(as_json: bool) -> Iterator[Report]:
     try:
         yield report
     except SegstudioError as error:
-        report.error(error)
+        report.fail(error)
         raise typer.Exit(EXIT_ERROR) from None

@@ -32,8 +32,8 @@ def encode(
 
     with reporting(as_json) as report:
         line = encode_key(key)
-        report.say(line)
-        report.outcome({VARIABLE: line})
+        report.print(line)
+        report.result({VARIABLE: line})
 
 
 @app.command(epilog=EXIT_CODES)
@@ -66,11 +66,11 @@ def check(
         if not text.strip():
             raise CredentialsError(f"{VARIABLE} is empty", "segstudio credentials encode key.json")
         fields = check_key(text, project)
-        report.say(f"base64, JSON, fields and private key are fine: {fields['client_email']}")
+        report.print(f"base64, JSON, fields and private key are fine: {fields['client_email']}")
         if not offline:
             fetch_token(fields)
-            report.say("Google gives a token for it")
-        report.outcome(
+            report.print("Google gives a token for it")
+        report.result(
             {
                 "client_email": fields["client_email"],
                 "project_id": fields.get("project_id"),

@@ -46,22 +46,22 @@ def doctor(
             found.append(check)
             _tell(report, check)
         bad = sum(check.state == "bad" for check in found)
-        report.say(f"\n{bad} of {len(found)} are red" if bad else "\nAll is well", "bold")
-        report.outcome({"bad": bad, "checks": [asdict(check) for check in found]})
+        report.print(f"\n{bad} of {len(found)} are red" if bad else "\nAll is well", "bold")
+        report.result({"bad": bad, "checks": [asdict(check) for check in found]})
     if bad:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def _doctor(project: int | None, buckets: list[str], segmentation: str, sam: str) -> "Doctor":
     from segstudio.gcs.client import GoogleSettings, bucket_name
-    from segstudio.local.connection import Access, backend_pair, find_access
+    from segstudio.local.connection import LabelStudioAccess, backend_pair, resolve_connection
     from segstudio.local.doctor import Doctor
     from segstudio.settings import ProjectSettings
 
     settings = read_settings(ProjectSettings)
-    access: Access | SegstudioError
+    access: LabelStudioAccess | SegstudioError
     try:
-        access = find_access(settings)
+        access = resolve_connection(settings)
     except SegstudioError as error:
         access = error
     return Doctor(
@@ -76,6 +76,6 @@ def _doctor(project: int | None, buckets: list[str], segmentation: str, sam: str
 
 def _tell(report: Report, check: "Check") -> None:
     mark, style = _MARKS[check.state]
-    report.say(f"{mark} {check.what:<28} {check.told}", style)
+    report.print(f"{mark} {check.what:<28} {check.told}", style)
     if check.state == "bad" and check.fix:
-        report.say(f"    → {check.fix}")
+        report.print(f"    → {check.fix}")

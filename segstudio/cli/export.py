@@ -155,7 +155,7 @@ class _Run:
         if names := unknown_answers(entry, self.columns):
             problems.append(Problem(entry, f"{', '.join(names)} is not in the label config"))
         for problem in problems:
-            self.report.problem(problem.text, problem.record)
+            self.report.error(problem.text, problem.record)
         self.tally["skipped" if entry.annotation.skipped else "annotations"] += 1
         self.tally["regions"] += added.regions
         self.tally["left_out"] += added.left_out
@@ -174,21 +174,21 @@ def _tell(
     names = ("tasks", "annotations", "skipped")
     speed = round(tally["tasks"] / max(seconds, 1e-3), 1)
     count = {name: tally[name] for name in (*names, "regions", "left_out", "problems")}
-    report.say(
+    report.print(
         f"{count['annotations']} annotations and {count['skipped']} skipped of {count['tasks']} "
         f"tasks{' would be' if dry_run else ''} in {out} ({speed} tasks/s)"
     )
     if count["regions"] or count["left_out"]:
-        report.say(
+        report.print(
             f"{count['regions']} regions; {count['left_out']} points, boxes or empty strokes "
             "left out (jsonl has them)"
         )
     if tally["without_row"]:
-        report.problem(
+        report.error(
             f"{tally['without_row']} annotations are of images that the manifest does not have",
             {"failed": "not in the manifest", "annotations": tally["without_row"]},
         )
-    report.outcome(
+    report.result(
         {
             **count,
             "without_row": tally["without_row"],

@@ -28,10 +28,10 @@ from segstudio.data.manifest import (
     manifest_path,
 )
 from segstudio.data.naming import NamingRule
-from segstudio.data.scratch_db import Ledger
+from segstudio.data.scratch_db import NameIndex
 from segstudio.data.tables import CsvTable, FolderTable, Table
 from segstudio.data.uploads import Outcome, Source, Uploader, claim_names
-from segstudio.gcs.objects import BucketError, Stored
+from segstudio.gcs.objects import BucketError, ObjectMeta
 
 app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
 
@@ -97,7 +97,7 @@ def upload(
         settings = read_settings(GoogleSettings)
         cloud = connect(settings, retry_seconds=retry_seconds, connections=workers)
         uploader = Uploader(GoogleObjects(cloud, target), replace, dry_run, workers)
-        with Ledger() as ledger, ExitStack() as stack:
+        with NameIndex() as ledger, ExitStack() as stack:
             claim_names(images, ledger)
             rows = None if dry_run else stack.enter_context(ManifestWriter(path, columns, target))
             tally = _bring(report, images, uploader, ledger, rows)
@@ -137,12 +137,12 @@ def _bring(
     report: Report,
     images: Source,
     uploader: Uploader,
-    ledger: Ledger,
+    ledger: NameIndex,
     manifest: ManifestWriter | None,
 ) -> _Tally:
     """List the bucket and upload, telling how it goes."""
     with report.progress("listing the bucket", None) as advance:
-        ledger.take_note(_each(uploader.objects.list(images.rule.prefix), advance))
+        ledger.record_listing(_each(uploader.objects.list(images.rule.prefix), advance))
     tally = _Tally()
     try:
         with report.progress("images", len(ledger)) as advance:
@@ -163,14 +163,14 @@ def _note(report: Report, outcome: Outcome, manifest: ManifestWriter | None) -> 
     row, name = outcome.item.row, outcome.item.name
     if outcome.state == "failed":
         record = {"failed": outcome.reason, "row": row.number, "name": name}
-        report.problem(f"row {row.number}: {outcome.reason}", record)
+        report.error(f"row {row.number}: {outcome.reason}", record)
     elif manifest is not None:
         manifest.add(row, name)
 
 
 def _each(
-    listing: Iterable[tuple[str, Stored]], advance: Callable[[], None]
-) -> Iterator[tuple[str, Stored]]:
+    listing: Iterable[tuple[str, ObjectMeta]], advance: Callable[[], None]
+) -> Iterator[tuple[str, ObjectMeta]]:
     for each in listing:
         advance()
         yield each
@@ -181,13 +181,13 @@ def _tell(report: Report, tally: _Tally, manifest: Path | None) -> None:
     speed = round(count.total() / max(seconds, 1e-3), 1)
     states = {state: count[state] for state in ("uploaded", "present", "failed")}
     dry = manifest is None
-    report.say(
+    report.print(
         f"{states['uploaded']} {'would be ' if dry else ''}uploaded, {states['present']} there "
         f"already, {states['failed']} failed ({speed} images/s)"
     )
     if manifest is not None:
-        report.say(f"manifest: {manifest} ({states['uploaded'] + states['present']} rows)")
-    report.outcome(
+        report.print(f"manifest: {manifest} ({states['uploaded'] + states['present']} rows)")
+    report.result(
         {
             **states,
             "seconds": round(seconds, 3),

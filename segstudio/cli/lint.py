@@ -40,12 +40,12 @@ def lint(
         for each in findings:
             told = f"{each.level}: {each.where}: {each.problem}\n  {each.fix}"
             _tell(report, told, each.level)
-        report.outcome({"template": template, "findings": [asdict(each) for each in findings]})
+        report.result({"template": template, "findings": [asdict(each) for each in findings]})
         if not findings:
-            report.say(f"{template}: fine for both backends ({classes.source})")
+            report.print(f"{template}: fine for both backends ({classes.source})")
     if any(each.level != "note" for each in findings):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def _tell(report: Report, text: str, level: str) -> None:
-    report.say(text, {"error": "red", "warning": "yellow"}.get(level, ""))
+    report.print(text, {"error": "red", "warning": "yellow"}.get(level, ""))

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from ml_backend.errors import ModelError
-from ml_backend.models.checkpoints import KNOWN_WEIGHTS, KnownWeights, WeightsFile
+from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint, CheckpointFile
 from segstudio.cli.console import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, reporting
 
 app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
@@ -29,11 +29,11 @@ ModelsDir = Annotated[
 _DEFAULT = Path("models")
 
 
-def _named(name: str) -> KnownWeights:
-    for weights in KNOWN_WEIGHTS:
+def _named(name: str) -> Checkpoint:
+    for weights in CHECKPOINTS:
         if weights.name == name:
             return weights
-    names = ", ".join(weights.name for weights in KNOWN_WEIGHTS)
+    names = ", ".join(weights.name for weights in CHECKPOINTS)
     raise typer.BadParameter(f"{name!r} is none of {names}")
 
 
@@ -60,17 +60,17 @@ def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> N
                     weights.files[-1].sha256[:8],
                     weights.licence,
                 )
-                for weights in KNOWN_WEIGHTS
+                for weights in CHECKPOINTS
             ),
         )
-        for weights in KNOWN_WEIGHTS:
-            report.outcome(_record(weights, models_dir))
+        for weights in CHECKPOINTS:
+            report.result(_record(weights, models_dir))
 
 
 @app.command(epilog=EXIT_CODES)
 def pull(
     weights: Annotated[
-        KnownWeights, typer.Argument(parser=_named, metavar="NAME", help="Of the model.")
+        Checkpoint, typer.Argument(parser=_named, metavar="NAME", help="Of the model.")
     ],
     models_dir: ModelsDir = _DEFAULT,
     as_json: JsonOption = False,
@@ -83,19 +83,19 @@ def pull(
     from ml_backend.models.downloads import pull
 
     with reporting(as_json) as report:
-        report.say(f"licence of {weights.name}: {weights.licence}")
+        report.print(f"licence of {weights.name}: {weights.licence}")
         with _watching(weights, as_json) as watcher:
             fetched = pull(weights, models_dir, watcher)
         use = f"{weights.setting}={weights.name}"
-        report.say(f"{weights.name} is in {models_dir}; use it with {use}")
+        report.print(f"{weights.name} is in {models_dir}; use it with {use}")
         places = [file.path for file in fetched]
-        report.outcome(_record(weights, models_dir) | {"fetched": places})
+        report.result(_record(weights, models_dir) | {"fetched": places})
 
 
 @app.command(epilog=EXIT_CODES)
 def verify(
     named: Annotated[
-        list[KnownWeights] | None,
+        list[Checkpoint] | None,
         typer.Argument(
             parser=_named, metavar="NAME", help="Of models; default: all that are here."
         ),
@@ -108,7 +108,7 @@ def verify(
     with reporting(as_json) as report:
         chosen = named or _here(models_dir)
         if not chosen:
-            report.say(f"there are no weights in {models_dir}")
+            report.print(f"there are no weights in {models_dir}")
         for weights in chosen:
             record = {"name": weights.name, "right": True}
             try:
@@ -116,24 +116,24 @@ def verify(
             except ModelError as error:
                 some_failed = True
                 said = {"message": error.message, "hint": error.hint}
-                report.problem(f"{weights.name}: {error}", record | {"right": False} | said)
+                report.error(f"{weights.name}: {error}", record | {"right": False} | said)
             else:
-                report.say(f"{weights.name}: right")
-                report.outcome(record)
+                report.print(f"{weights.name}: right")
+                report.result(record)
     if some_failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _here(models_dir: Path) -> list[KnownWeights]:
-    return [weights for weights in KNOWN_WEIGHTS if _state(weights, models_dir) != "no"]
+def _here(models_dir: Path) -> list[Checkpoint]:
+    return [weights for weights in CHECKPOINTS if _state(weights, models_dir) != "no"]
 
 
-def _state(weights: KnownWeights, models_dir: Path) -> str:
+def _state(weights: Checkpoint, models_dir: Path) -> str:
     missing = len(weights.missing(models_dir))
     return "yes" if not missing else "no" if missing == len(weights.files) else "in part"
 
 
-def _record(weights: KnownWeights, models_dir: Path) -> dict[str, object]:
+def _record(weights: Checkpoint, models_dir: Path) -> dict[str, object]:
     return {
         "name": weights.name,
         "setting": weights.setting,
@@ -158,7 +158,7 @@ class _BarWatcher:
         self._bar = bar
         self._lines = lines
 
-    def progress(self, file: WeightsFile, done: int) -> None:
+    def progress(self, file: CheckpointFile, done: int) -> None:
         self._bar.update(self._lines[file.path], completed=done, visible=True)
 
     def note(self, text: str) -> None:
@@ -166,7 +166,7 @@ class _BarWatcher:
 
 
 @contextmanager
-def _watching(weights: KnownWeights, as_json: bool) -> Iterator[_BarWatcher]:
+def _watching(weights: Checkpoint, as_json: bool) -> Iterator[_BarWatcher]:
     console = Console(stderr=True, quiet=as_json)
     with Progress(
         TextColumn("{task.description}"),

@@ -167,18 +167,18 @@ def _project_work(stack: ExitStack, project: int, retry_seconds: float) -> Work:
 
     from segstudio.gcs.store import Folder
     from segstudio.labelstudio.client import LabelStudio
-    from segstudio.local.connection import find_access
-    from segstudio.predict.project_sink import ProjectPredictions
+    from segstudio.local.connection import resolve_connection
+    from segstudio.predict.project_sink import ProjectSink
     from segstudio.predict.stages import backend_settings
     from segstudio.projects.templates import image_key
     from segstudio.settings import ProjectSettings
 
-    access = find_access(read_settings(ProjectSettings))
+    access = resolve_connection(read_settings(ProjectSettings))
     label_studio = stack.enter_context(LabelStudio(access.url, access.token))
     config = label_studio.project(project).label_config
 
     def target(version: str) -> "tuple[Iterator[Item], Sink]":
-        found = ProjectPredictions(label_studio, project, image_key(config), version, retry_seconds)
+        found = ProjectSink(label_studio, project, image_key(config), version, retry_seconds)
         return found.items(), found
 
     settings = backend_settings(
@@ -190,7 +190,7 @@ def _project_work(stack: ExitStack, project: int, retry_seconds: float) -> Work:
 def _shard_work(order: Order) -> Work:
     from segstudio.gcs.client import GoogleSettings
     from segstudio.gcs.store import open_store
-    from segstudio.predict.shard_sink import About, Shards
+    from segstudio.predict.shard_sink import About, ShardSink
     from segstudio.predict.stages import backend_settings
     from segstudio.projects.templates import read_template
 
@@ -202,7 +202,7 @@ def _shard_work(order: Order) -> Work:
 
     def target(version: str) -> "tuple[Iterator[Item], Sink]":
         about = About.of(version, config)
-        return items, Shards(store, order.kind, about)
+        return items, ShardSink(store, order.kind, about)
 
     return Work(backend_settings(**root), config, store, "failed.csv", target)
 
@@ -212,7 +212,7 @@ def _items(order: Order, config: str) -> "Iterator[Item]":
     from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect
     from segstudio.gcs.store import split_address
     from segstudio.predict import sources
-    from segstudio.projects.tasks import TaskRule, survey
+    from segstudio.projects.tasks import TaskMapping, summarize
     from segstudio.projects.templates import image_key
 
     key = image_key(config)
@@ -220,9 +220,9 @@ def _items(order: Order, config: str) -> "Iterator[Item]":
         table = CsvTable(order.manifest)
         own = (order.image_column, order.identifier_column)
         more = tuple(name for name in table.columns if name not in own)
-        rule = TaskRule(order.identifier_column, order.image_column, key, more)
+        rule = TaskMapping(order.identifier_column, order.image_column, key, more)
         rule.check(table.columns)
-        survey(table, rule)
+        summarize(table, rule)
         return sources.manifest_items(table, rule)
     source = str(order.source)
     if not source.startswith("gs://"):
@@ -267,13 +267,13 @@ class _Run:
     ) -> Self:
         """See what is there and what is left."""
         from segstudio.predict.failures import Failures
-        from segstudio.predict.job import left
+        from segstudio.predict.job import pending_items
 
         model = pipeline.model()
         items, sink = work.target(model.version)
         failures = Failures(work.store, work.failures, retry=retry_failed)
         tally: Counter[str] = Counter()
-        todo = list(islice(left(items, sink.done(), failures, tally), limit))
+        todo = list(islice(pending_items(items, sink.done(), failures, tally), limit))
         return cls(report, pipeline, model, failures, work.failures, sink, todo, tally)
 
     def look(self) -> None:
@@ -292,7 +292,7 @@ class _Run:
                 if outcome.reason:
                     shown = outcome.item.meta.get(IDENTIFIER) or f"task {outcome.item.task}"
                     record = {"failed": outcome.reason, "image": outcome.item.reference[:200]}
-                    self.report.problem(f"{shown}: {outcome.reason}", record)
+                    self.report.error(f"{shown}: {outcome.reason}", record)
 
             outcomes = self.pipeline.predict(self.items, self.model)
             Writer(self.sink, self.failures, self.tally).write(outcomes, each)
@@ -302,13 +302,13 @@ class _Run:
         tally = self.tally
         count = {name: tally[name] for name in ("predicted", "failed", "present", "failed_before")}
         speed = round((tally["predicted"] + tally["failed"]) / max(seconds, 1e-3), 1)
-        self.report.say(
+        self.report.print(
             f"{done}, {count['failed']} failed, {count['present']} there already, "
             f"{count['failed_before']} failed before ({speed} images/s) by {self.model.version}"
         )
         if tally["failed"] or tally["failed_before"]:
-            self.report.say(f"{self.table} has the reasons; --retry-failed takes them again")
-        self.report.outcome(
+            self.report.print(f"{self.table} has the reasons; --retry-failed takes them again")
+        self.report.result(
             {
                 **count,
                 "would_predict": would,

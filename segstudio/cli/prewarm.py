@@ -34,17 +34,17 @@ def prewarm(project: ProjectOption, sam: SamOption = "", as_json: JsonOption = F
                     tally[each.outcome] += 1
                     if each.outcome == "failed":
                         reasons[each.error] += 1
-                        report.problem(
+                        report.error(
                             f"task {each.task}: {each.reason}",
                             {"failed": each.reason, "task": each.task, "error": each.error},
                         )
                     advance()
-        report.say(
+        report.print(
             f"{tally['made']} images prepared, {tally['kept']} were, {tally['failed']} failed"
         )
         for error, count in reasons.most_common():
-            report.say(f"  {count} of kind {error}", "red")
-        report.outcome(
+            report.print(f"  {count} of kind {error}", "red")
+        report.result(
             {
                 "project": project,
                 **{name: tally[name] for name in ("made", "kept", "failed")},

@@ -18,8 +18,8 @@ from segstudio.cli.console import (
 from segstudio.data.manifest import IDENTIFIER, IMAGE
 
 if TYPE_CHECKING:
-    from segstudio.projects.create import Copy, Creation
-    from segstudio.projects.tasks import TaskRule
+    from segstudio.projects.create import ProjectBuilder, ProjectCopy
+    from segstudio.projects.tasks import TaskMapping
 
 app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
 
@@ -89,9 +89,9 @@ def create(
     from segstudio.labelstudio.compatibility import check_served, known_classes
     from segstudio.local.connection import backend_pair, open_label_studio
     from segstudio.predict.shard_table import ShardTable, is_shards
-    from segstudio.projects.create import Creation, Order
-    from segstudio.projects.sampling import Share
-    from segstudio.projects.tasks import survey
+    from segstudio.projects.create import ProjectBuilder, ProjectSpec
+    from segstudio.projects.sampling import SampleSize
+    from segstudio.projects.tasks import summarize
     from segstudio.settings import ProjectSettings
 
     if len(delimiter) != 1:
@@ -109,11 +109,11 @@ def create(
         else:
             table = CsvTable(Path(tasks), delimiter)
         rule.check(table.columns)
-        found = survey(table, rule)
+        found = summarize(table, rule)
         key = service_account(google) if found.buckets else None
-        order = Order(title, config, rule, Share.parse(share), seed, copies)
+        order = ProjectSpec(title, config, rule, SampleSize.parse(share), seed, copies)
         with open_label_studio(settings) as label_studio:
-            creation = Creation(label_studio, order, table, found, pair, key, dry_run)
+            creation = ProjectBuilder(label_studio, order, table, found, pair, key, dry_run)
             made = [_bring(report, creation, copy) for copy in creation.copies()]
         _tell(report, creation, made)
 
@@ -126,15 +126,15 @@ def _label_config(template: str, choices: list[str], multiple: list[str]) -> str
     return add_codes(read_template(template), codes)
 
 
-def _rule(config: str, identifier_column: str, image_column: str, meta: str) -> "TaskRule":
-    from segstudio.projects.tasks import TaskRule
+def _rule(config: str, identifier_column: str, image_column: str, meta: str) -> "TaskMapping":
+    from segstudio.projects.tasks import TaskMapping
     from segstudio.projects.templates import image_key
 
     names = tuple(dict.fromkeys(name.strip() for name in meta.split(",") if name.strip()))
-    return TaskRule(identifier_column, image_column, image_key(config), names)
+    return TaskMapping(identifier_column, image_column, image_key(config), names)
 
 
-def _bring(report: Report, creation: "Creation", copy: "Copy") -> dict[str, Any]:
+def _bring(report: Report, creation: "ProjectBuilder", copy: "ProjectCopy") -> dict[str, Any]:
     """Fill and connect one copy; returns what is told of it."""
     with report.progress(copy.title, creation.size) as advance:
         added, present = creation.fill(copy.id, advance)
@@ -150,20 +150,20 @@ def _bring(report: Report, creation: "Creation", copy: "Copy") -> dict[str, Any]
     }
 
 
-def _tell(report: Report, creation: "Creation", made: list[dict[str, Any]]) -> None:
+def _tell(report: Report, creation: "ProjectBuilder", made: list[dict[str, Any]]) -> None:
     would = "would be " if creation.dry_run else ""
     for each in made:
-        report.say(
+        report.print(
             f"{each['title']}: {each['added']} tasks {would}added, {each['present']} there "
             f"already{': ' + each['url'] if each['url'] else ' (a new project)'}"
         )
     if creation.found.buckets and not creation.key:
-        report.say(
+        report.print(
             "No bucket is connected, so Label Studio cannot show gs:// images: set "
             "GOOGLE_APPLICATION_CREDENTIALS_BASE64 and run this again",
             "yellow",
         )
-    report.outcome(
+    report.result(
         {
             "projects": made,
             "rows": creation.found.rows,

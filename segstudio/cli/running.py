@@ -7,18 +7,18 @@ from rich.console import Console
 
 from ml_backend.errors import SegstudioError
 from ml_backend.serving.settings import read_settings
-from segstudio.errors import StartError
-from segstudio.local.log_view import Screen
+from segstudio.errors import ProcessError
+from segstudio.local.log_view import LogView
 from segstudio.settings import UpSettings
 
 
-def run_program(command: Callable[[UpSettings, Screen], None]) -> None:
+def run_program(command: Callable[[UpSettings, LogView], None]) -> None:
     """Run until Ctrl-C; an error of ours becomes one line, below the log of what failed."""
     try:
-        command(read_settings(UpSettings), Screen(Console()))
+        command(read_settings(UpSettings), LogView(Console()))
     except SegstudioError as error:
-        screen = Screen(Console(stderr=True))
-        if isinstance(error, StartError) and error.log_tail:
+        screen = LogView(Console(stderr=True))
+        if isinstance(error, ProcessError) and error.log_tail:
             screen.say(error.log_tail, "dim")
         screen.say(f"error: {error}", "bold red")
         sys.exit(1)

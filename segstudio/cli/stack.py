@@ -38,9 +38,9 @@ def make(
 
     with reporting(as_json=False) as report:
         made = make_secrets(secrets)
-        report.say(f"made: {', '.join(made)}" if made else "all secrets are there")
+        report.print(f"made: {', '.join(made)}" if made else "all secrets are there")
         if certificate and make_certificate(certificate, urlsplit(address).hostname or "localhost"):
-            report.say("made: a self-signed certificate; browsers warn until TLS_DIR names yours")
+            report.print("made: a self-signed certificate; browsers warn until TLS_DIR names yours")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -55,8 +55,8 @@ def models(
     from segstudio.compose.weights import link_baked, pull_named
 
     with reporting(as_json=False) as report:
-        link_baked(baked, models_dir, report.say)
-        pull_named(set(named), models_dir, report.say)
+        link_baked(baked, models_dir, report.print)
+        pull_named(set(named), models_dir, report.print)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -90,8 +90,8 @@ def bootstrap(
                 secrets,
                 backend_pair(settings, segmentation, sam),
                 photographs,
-                lambda done, total: report.say(f"{done} of {total} photographs are there"),
+                lambda done, total: report.print(f"{done} of {total} photographs are there"),
             )
-        report.say(f"Ready: {address.rstrip('/')}/projects/{project}/data", "bold green")
-        report.say(f"Login: {login}")
-        report.say(f"Password: docker compose exec label-studio cat {secrets / PASSWORD}")
+        report.print(f"Ready: {address.rstrip('/')}/projects/{project}/data", "bold green")
+        report.print(f"Login: {login}")
+        report.print(f"Password: docker compose exec label-studio cat {secrets / PASSWORD}")

@@ -58,8 +58,8 @@ def target(
             if not dry_run:
                 connect_target(label_studio, project, name, folder, key)
         done = "is" if url in known else "would be" if dry_run else "is now"
-        report.say(f"{url} {done} a target of project {project}, {title!r}")
-        report.outcome(
+        report.print(f"{url} {done} a target of project {project}, {title!r}")
+        report.result(
             {"project": project, "url": url, "created": url not in known, "dry_run": dry_run}
         )
 
@@ -97,20 +97,20 @@ def sync(
                 outcomes.append(read_back(label_studio, project, done, objects))
                 _tell(report, outcomes[-1], dry_run)
         told = [{**asdict(outcome), "complete": outcome.complete} for outcome in outcomes]
-        report.outcome({"project": project, "dry_run": dry_run, "targets": told})
+        report.result({"project": project, "dry_run": dry_run, "targets": told})
     if not dry_run and not all(outcome.complete for outcome in outcomes):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def _tell(report: Report, outcome: "Outcome", dry_run: bool) -> None:
     if outcome.problem and not dry_run:
-        report.problem(f"{outcome.url}: {outcome.problem}", {"failed": outcome.problem})
+        report.error(f"{outcome.url}: {outcome.problem}", {"failed": outcome.problem})
     there = "not looked at: no key is set" if outcome.present is None else outcome.present
     did = "" if dry_run else f"{outcome.synced} written, "
-    report.say(
+    report.print(
         f"{outcome.url}: {did}{outcome.annotations} annotations in Label Studio, "
         f"objects of them in the bucket: {there}"
     )
     if outcome.missing and not dry_run:
         first = ", ".join(map(str, outcome.missing))
-        report.problem(f"{outcome.url} lacks annotations {first}", {"missing": outcome.missing})
+        report.error(f"{outcome.url} lacks annotations {first}", {"missing": outcome.missing})

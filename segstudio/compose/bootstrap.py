@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx
 
 from ml_backend.errors import LabelStudioError
-from segstudio.data.atomic_files import write_whole
-from segstudio.errors import StartError
+from segstudio.data.atomic_files import atomic_write
+from segstudio.errors import ProcessError
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.ml_backends import Pair
+from segstudio.labelstudio.ml_backends import BackendPair
 from segstudio.local.demo_project import Advance, Wanted, bring_up_to_date
 from segstudio.local.images import Photograph
 
@@ -19,7 +19,7 @@ _MEMO = "project"
 def bootstrap(
     label_studio: LabelStudio,
     memory: Path,
-    pair: Pair,
+    pair: BackendPair,
     photographs: Sequence[Photograph],
     advance: Advance,
 ) -> int:
@@ -37,7 +37,7 @@ def bootstrap(
 
     Raises:
         LabelStudioError: It does not answer, or refuses something.
-        StartError: Secrets and database are not of the same stack.
+        ProcessError: Secrets and database are not of the same stack.
     """
     memo = memory / _MEMO
     project = int(memo.read_text()) if memo.exists() else None
@@ -45,12 +45,16 @@ def bootstrap(
     wanted = Wanted(pair, photographs, Path("/tmp/samples"))  # noqa: S108 # nosec B108
     try:
         return bring_up_to_date(
-            label_studio, project, wanted, lambda id_: write_whole(memo, f"{id_}\n", 0o644), advance
+            label_studio,
+            project,
+            wanted,
+            lambda id_: atomic_write(memo, f"{id_}\n", 0o644),
+            advance,
         )
     except LabelStudioError as error:
         if error.status != httpx.codes.UNAUTHORIZED:
             raise
-        raise StartError(
+        raise ProcessError(
             "Label Studio's database does not know the token in the volume of secrets",
             "restore the volume that belongs to the database, or remove both to start afresh",
         ) from None

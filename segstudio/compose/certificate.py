@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from segstudio.compose.make_secrets import write_for_group
-from segstudio.errors import StartError
+from segstudio.errors import ProcessError
 
 CHAIN, KEY = "fullchain.pem", "privkey.pem"
 """File names as Let's Encrypt's clients have them."""
@@ -33,7 +33,7 @@ def make_certificate(folder: Path, host: str) -> bool:
         Whether one was made.
 
     Raises:
-        StartError: One is there without the other, or cannot be read, or nothing can be written.
+        ProcessError: One is there without the other, or cannot be read, or nothing can be written.
     """
     try:
         there = [name for name in (CHAIN, KEY) if os.path.lexists(folder / name)]
@@ -45,7 +45,7 @@ def make_certificate(folder: Path, host: str) -> bool:
         _make_pair(folder, host)
         begun.unlink()
     except OSError as error:
-        raise StartError(
+        raise ProcessError(
             f"cannot use {error.filename or folder}: {error.strerror}",
             f"TLS_DIR must hold {CHAIN} and {KEY}, no links out of the folder, which the group 0 "
             "may read: chgrp 0, chmod 640",
@@ -57,7 +57,7 @@ def _check_pair(folder: Path, there: list[str]) -> None:
     """See that nobody works with half a pair; nginx and this have the same group, and no rights."""
     if len(there) == 1:
         (lacking,) = {CHAIN, KEY} - set(there)
-        raise StartError(
+        raise ProcessError(
             f"{folder} has {there[0]} and no {lacking}",
             f"put {lacking} beside it, or remove it: then both are made",
         )

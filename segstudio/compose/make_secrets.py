@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from segstudio.data.atomic_files import write_whole
+from segstudio.data.atomic_files import atomic_write
 
 PASSWORD = "label_studio_password"  # noqa: S105 - the name of a file
 TOKEN = "label_studio_api_key"  # noqa: S105
@@ -33,4 +33,4 @@ def make_secrets(folder: Path) -> list[str]:
 
 def write_for_group(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all, that nobody but its user and group may read."""
-    write_whole(path, content, 0o640)
+    atomic_write(path, content, 0o640)

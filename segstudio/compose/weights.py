@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_backend.errors import ModelError
-from ml_backend.models.checkpoints import KNOWN_WEIGHTS, WeightsFile
+from ml_backend.models.checkpoints import CHECKPOINTS, CheckpointFile
 from ml_backend.models.downloads import pull
 
 Say = Callable[[str], None]
@@ -23,7 +23,7 @@ def link_baked(baked: Path, models_dir: Path, say: Say) -> None:
     Raises:
         ModelError: ``models_dir`` cannot be written.
     """
-    for weights in KNOWN_WEIGHTS:
+    for weights in CHECKPOINTS:
         lacking = [
             file.path for file in weights.missing(models_dir) if (baked / file.path).exists()
         ]
@@ -52,7 +52,7 @@ def pull_named(names: set[str], models_dir: Path, say: Say) -> None:
         models_dir: Where they go.
         say: Is told the outcome of each.
     """
-    for weights in KNOWN_WEIGHTS:
+    for weights in CHECKPOINTS:
         if weights.name not in names:
             continue
         try:
@@ -66,7 +66,7 @@ class _Notes:
     def __init__(self, say: Say) -> None:
         self._say = say
 
-    def progress(self, file: WeightsFile, done: int) -> None:
+    def progress(self, file: CheckpointFile, done: int) -> None:
         """Not told: this is a log."""
 
     def note(self, text: str) -> None:

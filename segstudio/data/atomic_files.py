@@ -32,7 +32,7 @@ def new_file(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: str | bytes, mode: int) -> None:
+def atomic_write(path: Path, content: str | bytes, mode: int) -> None:
     """Write a small file, whole or not at all.
 
     Args:

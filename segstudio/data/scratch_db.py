@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from segstudio.gcs.objects import Stored
+from segstudio.gcs.objects import ObjectMeta
 
 _SCHEMA = """
     CREATE TABLE names (
@@ -15,7 +15,7 @@ _SCHEMA = """
 """
 
 
-class Ledger:
+class NameIndex:
     """A temporary SQLite database: memory stays flat, and nothing outlives the process."""
 
     def __init__(self) -> None:
@@ -47,18 +47,18 @@ class Ledger:
         ).fetchone()
         return int(found[0])
 
-    def take_note(self, listing: Iterable[tuple[str, Stored]]) -> None:
+    def record_listing(self, listing: Iterable[tuple[str, ObjectMeta]]) -> None:
         """Keep what a bucket holds under the names claimed, and nothing of the rest."""
         self._database.executemany(
             "UPDATE names SET generation = ?, size = ?, md5 = ?, crc32c = ? WHERE name = ?",
             ((s.generation, s.size, s.md5, s.crc32c, name) for name, s in listing),
         )
 
-    def stored(self, name: str) -> Stored | None:
+    def stored(self, name: str) -> ObjectMeta | None:
         """What the bucket holds under a name."""
         found = self._database.execute(
             "SELECT generation, size, md5, crc32c FROM names "
             "WHERE name = ? AND generation IS NOT NULL",
             (name,),
         ).fetchone()
-        return Stored(*found) if found else None
+        return ObjectMeta(*found) if found else None

@@ -9,9 +9,9 @@ from stat import S_ISREG
 from typing import Literal, TypeVar
 
 from segstudio.data.naming import NamingError, NamingRule
-from segstudio.data.scratch_db import Ledger
+from segstudio.data.scratch_db import NameIndex
 from segstudio.data.tables import Row, Table, TableError
-from segstudio.gcs.objects import ChangedError, Objects, Stored, same_content
+from segstudio.gcs.objects import ObjectMeta, Objects, PreconditionFailedError, same_content
 
 _SHOWN_PROBLEMS = 5
 _WAITING_PER_WORKER = 8
@@ -82,7 +82,7 @@ class Source:
             yield Item(row, self.root / path if names_a_file else None, name)
 
 
-def claim_names(source: Source, ledger: Ledger) -> None:
+def claim_names(source: Source, ledger: NameIndex) -> None:
     """Read all rows once and claim their names, before anything is sent.
 
     Raises:
@@ -103,7 +103,7 @@ def claim_names(source: Source, ledger: Ledger) -> None:
         )
 
 
-def _claim(row: Row, rule: NamingRule, ledger: Ledger) -> str:
+def _claim(row: Row, rule: NamingRule, ledger: NameIndex) -> str:
     """The problem with a row's name; empty where there is none."""
     try:
         name = rule.name(row.values)
@@ -129,7 +129,7 @@ class Uploader:
     dry_run: bool = False
     workers: int = 8
 
-    def upload(self, items: Iterable[Item], ledger: Ledger) -> Iterator[Outcome]:
+    def upload(self, items: Iterable[Item], ledger: NameIndex) -> Iterator[Outcome]:
         """Upload what the ledger says is not there yet; the outcomes come in the items' order.
 
         Raises:
@@ -138,7 +138,7 @@ class Uploader:
         work = ((item, ledger.stored(item.name)) for item in items)
         return _parallel(lambda pair: self._settle(*pair), work, self.workers)
 
-    def _settle(self, item: Item, stored: Stored | None) -> Outcome:
+    def _settle(self, item: Item, stored: ObjectMeta | None) -> Outcome:
         if item.path is None:
             return Outcome(item, "failed", "the row names no file")
         try:
@@ -146,7 +146,7 @@ class Uploader:
         except OSError as error:
             return Outcome(item, "failed", f"{item.path}: {_words(error)}")
 
-    def _bring(self, item: Item, path: Path, stored: Stored | None) -> Outcome:
+    def _bring(self, item: Item, path: Path, stored: ObjectMeta | None) -> Outcome:
         status = path.stat()
         if not S_ISREG(status.st_mode):
             return Outcome(item, "failed", f"{path}: this is not a file")
@@ -167,7 +167,7 @@ class Uploader:
         """Write; where the answer to a try got lost, the next one finds its own work done."""
         try:
             self.objects.put(item.name, path, replaces)
-        except ChangedError as error:
+        except PreconditionFailedError as error:
             stored = self.objects.get(item.name)
             if stored is None or not same_content(stored, path):
                 return Outcome(item, "failed", f"{path}: {error.message}")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ml_backend.errors import SegstudioError
 from segstudio.data.atomic_files import new_folder
-from segstudio.data.scratch_db import Ledger
+from segstudio.data.scratch_db import NameIndex
 from segstudio.export.mask_regions import Draw, Drawing, MaskRegion
 from segstudio.export.palette import Palette
 from segstudio.export.rows import Columns, Entry, Problem, cell
@@ -82,7 +82,7 @@ def write_masks(path: Path, columns: Columns, palette: Palette, draw: Draw) -> I
         _index(palette, label)
     with (
         new_folder(path, INDEX) as folder,
-        Ledger() as names,
+        NameIndex() as names,
         (folder / INDEX).open("w", encoding="utf-8", newline="") as file,
     ):
         rows = csv.writer(file)
@@ -101,7 +101,7 @@ def write_masks(path: Path, columns: Columns, palette: Palette, draw: Draw) -> I
 
 
 def _save(
-    folder: Path, entry: Entry, drawing: Drawing, palette: Palette, names: Ledger
+    folder: Path, entry: Entry, drawing: Drawing, palette: Palette, names: NameIndex
 ) -> tuple[str, ...]:
     """Write the mask; returns its path below the folder, width, height and contested pixels."""
     if not drawing.masks:
@@ -126,7 +126,7 @@ def _index(palette: Palette, label: str) -> int:
     return index
 
 
-def _name(entry: Entry, names: Ledger) -> str:
+def _name(entry: Entry, names: NameIndex) -> str:
     """A path of its own, whatever the identifier: the annotation's number is added where needed."""
     identifier, id_ = PurePosixPath(entry.identifier.lstrip("/")), entry.annotation.id
     safe = [part for part in map(_part, (*identifier.parent.parts, identifier.stem)) if part]

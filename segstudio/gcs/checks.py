@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from google.cloud import storage  # type: ignore[import-untyped]
 
-from segstudio.gcs.client import TIMEOUT, Cloud
+from segstudio.gcs.client import TIMEOUT, GcsConnection
 from segstudio.gcs.objects import BucketError
 from segstudio.gcs.signed_urls import read_signed
 
@@ -28,7 +28,7 @@ class Finding:
     fix: str = ""
 
 
-def check_bucket(cloud: Cloud, bucket: str, label_studio: str) -> Iterator[Finding]:
+def check_bucket(cloud: GcsConnection, bucket: str, label_studio: str) -> Iterator[Finding]:
     """Look at reading, CORS and signing.
 
     Args:
@@ -50,13 +50,13 @@ def check_bucket(cloud: Cloud, bucket: str, label_studio: str) -> Iterator[Findi
         yield Finding(what, False, error.message, error.hint or _setup(bucket, label_studio))
 
 
-def _first(cloud: Cloud, bucket: str) -> storage.Blob | None:
+def _first(cloud: GcsConnection, bucket: str) -> storage.Blob | None:
     with cloud.explained(bucket):
         blobs = cloud.client.list_blobs(bucket, max_results=1, timeout=TIMEOUT, retry=cloud.retry)
         return next(iter(blobs), None)
 
 
-def _cors(cloud: Cloud, name: str, label_studio: str) -> Finding:
+def _cors(cloud: GcsConnection, name: str, label_studio: str) -> Finding:
     bucket = cloud.client.bucket(name)
     with cloud.explained(name):
         bucket.reload(timeout=TIMEOUT, retry=cloud.retry)

@@ -20,7 +20,7 @@ from ml_backend.images.credentials import decode_service_account
 from ml_backend.images.gcs import BUCKET
 from segstudio.gcs.errors import FAILURES, NO_CREDENTIALS, explain
 from segstudio.gcs.iam import Member
-from segstudio.gcs.objects import BucketError, ChangedError, Stored
+from segstudio.gcs.objects import BucketError, ObjectMeta, PreconditionFailedError
 
 TIMEOUT = (5, 60)
 """Seconds to connect and to wait for bytes, of each try."""
@@ -80,7 +80,7 @@ def service_account(settings: GoogleSettings) -> dict[str, str] | None:
 
 
 @dataclass(frozen=True)
-class Cloud:
+class GcsConnection:
     """A connection to Google Cloud Storage.
 
     Attributes:
@@ -110,7 +110,7 @@ def connect(
     project: str | None = None,
     retry_seconds: float = 60,
     connections: int = 10,
-) -> Cloud:
+) -> GcsConnection:
     """Make a connection, without asking Google anything yet.
 
     Args:
@@ -134,7 +134,7 @@ def connect(
     for scheme in ("http://", "https://"):
         client._http.mount(scheme, HTTPAdapter(pool_maxsize=connections))
     member = Member(getattr(client._credentials, "service_account_email", ""))
-    return Cloud(client, member, project, DEFAULT_RETRY.with_timeout(retry_seconds))
+    return GcsConnection(client, member, project, DEFAULT_RETRY.with_timeout(retry_seconds))
 
 
 def make_credentials(fields: dict[str, str]) -> Credentials:
@@ -146,12 +146,12 @@ def make_credentials(fields: dict[str, str]) -> Credentials:
 class GoogleObjects:
     """The objects of one bucket; see ``segstudio.gcs.objects.Objects``."""
 
-    def __init__(self, cloud: Cloud, bucket: str) -> None:
+    def __init__(self, cloud: GcsConnection, bucket: str) -> None:
         self._cloud = cloud
         self._name = bucket
         self._bucket = cloud.client.bucket(bucket)
 
-    def list(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+    def list(self, prefix: str) -> Iterator[tuple[str, ObjectMeta]]:
         """See ``Objects``."""
         with self._cloud.explained(self._name):
             for blob in self._cloud.client.list_blobs(
@@ -163,7 +163,7 @@ class GoogleObjects:
             ):
                 yield blob.name, _stored(blob)
 
-    def get(self, name: str) -> Stored | None:
+    def get(self, name: str) -> ObjectMeta | None:
         """See ``Objects``."""
         with self._cloud.explained(self._name):
             blob = self._bucket.get_blob(name, timeout=TIMEOUT, retry=self._cloud.retry)
@@ -180,8 +180,10 @@ class GoogleObjects:
                     retry=self._cloud.retry,
                 )
             except PreconditionFailed:
-                raise ChangedError(f"gs://{self._name}/{name} has changed meanwhile") from None
+                raise PreconditionFailedError(
+                    f"gs://{self._name}/{name} has changed meanwhile"
+                ) from None
 
 
-def _stored(blob: storage.Blob) -> Stored:
-    return Stored(int(blob.generation), int(blob.size), blob.md5_hash, blob.crc32c)
+def _stored(blob: storage.Blob) -> ObjectMeta:
+    return ObjectMeta(int(blob.generation), int(blob.size), blob.md5_hash, blob.crc32c)

@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Stored:
+class ObjectMeta:
     """What a bucket tells of an object.
 
     Attributes:
@@ -48,7 +48,7 @@ class BucketError(SegstudioError):
         self.status = status
 
 
-class ChangedError(SegstudioError):
+class PreconditionFailedError(SegstudioError):
     """The object is no longer what it was when the bucket was listed."""
 
     kind = "changed"
@@ -57,10 +57,10 @@ class ChangedError(SegstudioError):
 class Objects(Protocol):
     """The objects of one bucket; each method may raise BucketError."""
 
-    def list(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+    def list(self, prefix: str) -> Iterator[tuple[str, ObjectMeta]]:
         """All objects whose names begin with ``prefix``, page by page."""
 
-    def get(self, name: str) -> Stored | None:
+    def get(self, name: str) -> ObjectMeta | None:
         """One object, if it is there."""
 
     def put(self, name: str, path: Path, replaces: int) -> None:
@@ -73,12 +73,12 @@ class Objects(Protocol):
                 that is tried again never happens twice.
 
         Raises:
-            ChangedError: The object has another generation.
+            PreconditionFailedError: The object has another generation.
             OSError: The file cannot be read.
         """
 
 
-def same_content(stored: Stored, path: Path) -> bool:
+def same_content(stored: ObjectMeta, path: Path) -> bool:
     """Whether a file holds what is stored, by size and checksum; reads the file at most once.
 
     Raises:

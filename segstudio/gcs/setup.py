@@ -7,7 +7,7 @@ from typing import Literal
 import httpx
 from google.cloud import storage  # type: ignore[import-untyped]
 
-from segstudio.gcs.client import TIMEOUT, Cloud
+from segstudio.gcs.client import TIMEOUT, GcsConnection
 from segstudio.gcs.cors import label_studio_rule, with_rule
 from segstudio.gcs.iam import LOOK, READ, WRITE, grant, grant_creation
 from segstudio.gcs.objects import BucketError
@@ -20,7 +20,7 @@ State = Literal["ok", "changed", "planned", "lacking"]
 
 
 @dataclass(frozen=True)
-class Wish:
+class BucketSpec:
     """What a bucket shall be.
 
     Attributes:
@@ -54,7 +54,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Setup:
+class BucketSetup:
     """Makes one bucket what it shall be; run twice, the second time changes nothing.
 
     Attributes:
@@ -64,8 +64,8 @@ class Setup:
         dry_run: Whether to change nothing; then nothing is tried by writing either.
     """
 
-    cloud: Cloud
-    wish: Wish
+    cloud: GcsConnection
+    wish: BucketSpec
     location: str
     dry_run: bool
 

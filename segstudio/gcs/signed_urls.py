@@ -9,7 +9,7 @@ from defusedxml.ElementTree import fromstring
 from google.auth.credentials import Signing
 from google.cloud import storage  # type: ignore[import-untyped]
 
-from segstudio.gcs.client import TIMEOUT, Cloud
+from segstudio.gcs.client import TIMEOUT, GcsConnection
 from segstudio.gcs.errors import NO_CREDENTIALS
 from segstudio.gcs.objects import BucketError
 
@@ -18,7 +18,7 @@ _LIFETIME = timedelta(minutes=5)
 _CONNECT, _READ = TIMEOUT
 
 
-def try_signed_url(cloud: Cloud, bucket: storage.Bucket) -> str:
+def try_signed_url(cloud: GcsConnection, bucket: storage.Bucket) -> str:
     """Write an object, read it through a signed URL, remove it for good.
 
     Returns:

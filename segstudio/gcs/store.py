@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ml_backend.errors import SettingsError
 from segstudio.data.tables import TableError
-from segstudio.gcs.client import TIMEOUT, Cloud, GoogleSettings, bucket_name, connect
+from segstudio.gcs.client import TIMEOUT, GcsConnection, GoogleSettings, bucket_name, connect
 
 
 class Store(Protocol):
@@ -58,7 +58,7 @@ class Folder:
 class Bucket:
     """Objects of a bucket whose names begin with a prefix."""
 
-    def __init__(self, cloud: Cloud, bucket: str, prefix: str) -> None:
+    def __init__(self, cloud: GcsConnection, bucket: str, prefix: str) -> None:
         self._cloud = cloud
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 from ml_backend.errors import SegstudioError
 from segstudio.labelstudio.lint import Finding, lint
-from segstudio.labelstudio.ml_backends import BackendError, Classes, Pair, ask_classes
+from segstudio.labelstudio.ml_backends import BackendError, BackendPair, Classes, ask_classes
 
 
-class NotServedError(SegstudioError):
+class IncompatibleConfigError(SegstudioError):
     """A backend cannot serve the label config."""
 
     kind = "label_config"
 
 
-def known_classes(pair: Pair) -> Classes:
+def known_classes(pair: BackendPair) -> Classes:
     """What the garment model tells apart; no names where it cannot be asked from here."""
     try:
         return ask_classes(pair.segmentation, pair.login)
@@ -28,12 +28,12 @@ def check_served(label_config: str, classes: Classes) -> Sequence[Finding]:
         The lesser findings.
 
     Raises:
-        NotServedError: Shows the labels of both sides.
+        IncompatibleConfigError: Shows the labels of both sides.
     """
     findings = lint(label_config, classes)
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
-        raise NotServedError(
+        raise IncompatibleConfigError(
             "the backends cannot serve this label config: "
             + "; ".join(f"{each.where}: {each.problem}" for each in errors),
             "; ".join(each.fix for each in errors),

@@ -16,7 +16,7 @@ from ml_backend.labelstudio.label_config import (
     LabelConfig,
     parse_label_config,
 )
-from ml_backend.labelstudio.label_matching import assign_labels
+from ml_backend.labelstudio.label_matching import match_labels
 from segstudio.labelstudio.ml_backends import Classes
 
 Level = Literal["error", "warning", "note"]
@@ -115,7 +115,7 @@ def label_table(label_config: str, classes: Classes) -> list[tuple[str, str, str
     """
     config = parse_label_config(label_config)
     mask = config.mask_control()
-    assigned = assign_labels(classes.names, mask.labels)
+    assigned = match_labels(classes.names, mask.labels)
     tools = [c for c in config.controls if c.type in _PROMPTS and c.smart]
     return [
         (
@@ -200,7 +200,7 @@ def _classes(checked: _Checked) -> Iterator[Finding]:
     names = checked.classes.names
     if checked.mask is None or not names:
         return
-    reached = assign_labels(names, checked.mask.labels)
+    reached = match_labels(names, checked.mask.labels)
     lost = [v.value for v in checked.mask.labels if v.value not in reached.values()]
     if not lost:
         return

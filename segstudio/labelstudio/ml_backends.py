@@ -20,14 +20,14 @@ class BackendError(SegstudioError):
 
 
 @dataclass(frozen=True)
-class Login:
+class BasicAuth:
     """What the backends ask for with basic auth; empty where they do not."""
 
     user: str = ""
     password: str = field(default="", repr=False)
 
 
-NO_LOGIN = Login()
+NO_LOGIN = BasicAuth()
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ SHIPPED = Classes(EMBEDDED_CLASSES, "the shipped network")
 
 
 @dataclass(frozen=True)
-class Pair:
+class BackendPair:
     """The two backends of a project.
 
     Attributes:
@@ -58,7 +58,7 @@ class Pair:
 
     segmentation: str
     sam: str
-    login: Login = field(default=NO_LOGIN, kw_only=True)
+    login: BasicAuth = field(default=NO_LOGIN, kw_only=True)
 
     @property
     def connections(self) -> list[Connection]:
@@ -77,7 +77,7 @@ class Pair:
         return any(title == each.title or url.rstrip("/") == each.url for each in self.connections)
 
 
-def join(label_studio: LabelStudio, project: int, pair: Pair) -> bool:
+def connect_backends(label_studio: LabelStudio, project: int, pair: BackendPair) -> bool:
     """Connect the project to both backends and no older address of theirs.
 
     Where one of the two is missing, has moved, or does not work as it is connected (its password
@@ -100,7 +100,7 @@ def join(label_studio: LabelStudio, project: int, pair: Pair) -> bool:
     return changed
 
 
-def connected(label_studio: LabelStudio, project: int, pair: Pair) -> dict[int, Connection]:
+def connected(label_studio: LabelStudio, project: int, pair: BackendPair) -> dict[int, Connection]:
     """A project's connections to the pair, in Label Studio's order."""
     return {
         id_: each
@@ -122,7 +122,7 @@ def _connect(label_studio: LabelStudio, project: int, wanted: Sequence[Connectio
 
 
 @dataclass(frozen=True)
-class Condition:
+class BackendStatus:
     """How Label Studio finds a backend of a project just now.
 
     Attributes:
@@ -138,11 +138,11 @@ class Condition:
     told: str
 
 
-def conditions(label_studio: LabelStudio, project: int, pair: Pair) -> list[Condition]:
+def conditions(label_studio: LabelStudio, project: int, pair: BackendPair) -> list[BackendStatus]:
     """Let Label Studio ask the pair of a project, in the order they were connected in."""
     found = label_studio.call("GET", "/api/ml", params={"project": project})
     return [
-        Condition(each["title"], each["url"], ready, _told(each, ready))
+        BackendStatus(each["title"], each["url"], ready, _told(each, ready))
         for each in sorted(found, key=lambda each: int(each["id"]))
         for ready in [each["state"] == CONNECTED]
         if pair.has(each["title"], each["url"])
@@ -155,7 +155,7 @@ def _told(answer: Mapping[str, Any], ready: bool) -> str:
     return str(answer["error_message"] or "Label Studio does not reach it")
 
 
-def ask_version(url: str, login: Login) -> str:
+def ask_version(url: str, login: BasicAuth) -> str:
     """The model version of a backend that is ready.
 
     Raises:
@@ -164,7 +164,7 @@ def ask_version(url: str, login: Login) -> str:
     return str(_ask(url, "/readyz", login).get("model_version", ""))
 
 
-def ask_classes(url: str, login: Login) -> Classes:
+def ask_classes(url: str, login: BasicAuth) -> Classes:
     """What a running backend's model tells apart.
 
     Raises:
@@ -180,7 +180,7 @@ def ask_classes(url: str, login: Login) -> Classes:
         ) from None
 
 
-def _ask(url: str, path: str, login: Login) -> dict[str, Any]:
+def _ask(url: str, path: str, login: BasicAuth) -> dict[str, Any]:
     auth = httpx.BasicAuth(login.user, login.password) if login.user else None
     try:
         answer = httpx.get(url.rstrip("/") + path, auth=auth, timeout=_TIMEOUT, trust_env=False)

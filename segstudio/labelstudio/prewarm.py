@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from segstudio.labelstudio.client import LabelStudio, Project
-from segstudio.labelstudio.ml_backends import BackendError, Login
+from segstudio.labelstudio.ml_backends import BackendError, BasicAuth
 
 _PAGE = 200
 _AT_ONCE = 10
@@ -70,7 +70,7 @@ class Sam:
         login: Where it asks for one.
     """
 
-    def __init__(self, url: str, login: Login) -> None:
+    def __init__(self, url: str, login: BasicAuth) -> None:
         self._url = url.rstrip("/")
         auth = (login.user, login.password) if login.user else None
         self._http = httpx.Client(auth=auth, timeout=_TIMEOUT, trust_env=False)

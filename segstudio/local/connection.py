@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ml_backend.errors import SettingsError
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.ml_backends import Login, Pair
+from segstudio.labelstudio.ml_backends import BackendPair, BasicAuth
 from segstudio.local.services import ADDRESS, image_cache, label_studio_url
 from segstudio.local.state import has_state, read_state
 from segstudio.settings import ProjectSettings
@@ -17,7 +17,7 @@ _HINT = (
 
 
 @dataclass(frozen=True)
-class Access:
+class LabelStudioAccess:
     """How a Label Studio is reached.
 
     Attributes:
@@ -31,23 +31,23 @@ class Access:
     project: int | None = None
 
 
-def find_access(settings: ProjectSettings) -> Access:
+def resolve_connection(settings: ProjectSettings) -> LabelStudioAccess:
     """Which Label Studio it is, without asking it anything.
 
     Raises:
         SettingsError: Address or token is missing.
-        StartError: The state of ``make up`` is damaged.
+        ProcessError: The state of ``make up`` is damaged.
     """
     key = settings.label_studio_api_key
     if settings.label_studio_url and key:
-        return Access(settings.label_studio_url, key.get_secret_value())
+        return LabelStudioAccess(settings.label_studio_url, key.get_secret_value())
     if settings.label_studio_url or key:
         lacks = "LABEL_STUDIO_API_KEY" if settings.label_studio_url else "LABEL_STUDIO_URL"
         raise SettingsError(f"{lacks} is not set", _HINT)
     if not has_state(settings.state_dir):
         raise SettingsError("no Label Studio is known", _HINT)
     state = read_state(settings.state_dir)
-    return Access(label_studio_url(settings), state.token, state.project)
+    return LabelStudioAccess(label_studio_url(settings), state.token, state.project)
 
 
 def settings_of_its_backends(settings: ProjectSettings) -> dict[str, Path]:
@@ -63,18 +63,20 @@ def open_label_studio(settings: ProjectSettings) -> LabelStudio:
     """Make a client.
 
     Raises:
-        SegstudioError: As ``find_access``.
+        SegstudioError: As ``resolve_connection``.
     """
-    access = find_access(settings)
+    access = resolve_connection(settings)
     return LabelStudio(access.url, access.token)
 
 
-def backend_pair(settings: ProjectSettings, segmentation: str, sam: str) -> Pair:
+def backend_pair(settings: ProjectSettings, segmentation: str, sam: str) -> BackendPair:
     """Both backends: where they are said to be, else where ``make up`` starts them."""
     at = f"http://{ADDRESS}"
     password = settings.basic_auth_pass
-    login = Login(settings.basic_auth_user or "", password.get_secret_value() if password else "")
-    return Pair(
+    login = BasicAuth(
+        settings.basic_auth_user or "", password.get_secret_value() if password else ""
+    )
+    return BackendPair(
         segmentation or f"{at}:{settings.segmentation_port}",
         sam or f"{at}:{settings.sam_port}",
         login=login,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
-from segstudio.labelstudio.ml_backends import Pair, join
+from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.local.images import Photograph, batches, draw_samples
 
 TITLE = "Runway fashion"
@@ -27,7 +27,7 @@ class Wanted:
         samples: Folder that they are drawn into.
     """
 
-    pair: Pair
+    pair: BackendPair
     photographs: Sequence[Photograph]
     samples: Path
 
@@ -56,7 +56,7 @@ def bring_up_to_date(
     """
     project = find_or_create(label_studio, project, TEMPLATE.read_text())
     remember(project)
-    join(label_studio, project, wanted.pair)
+    connect_backends(label_studio, project, wanted.pair)
     photographs = wanted.photographs or samples_for(label_studio, project, wanted.samples)
     add_photographs(label_studio, project, photographs, advance)
     return project

@@ -15,9 +15,15 @@ from segstudio.gcs.client import GoogleSettings, connect, service_account
 from segstudio.gcs.objects import BucketError
 from segstudio.gcs.service_account import fetch_token
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.ml_backends import BackendError, Pair, ask_version, conditions, connected
+from segstudio.labelstudio.ml_backends import (
+    BackendError,
+    BackendPair,
+    ask_version,
+    conditions,
+    connected,
+)
 from segstudio.labelstudio.storages import storages
-from segstudio.local.connection import Access
+from segstudio.local.connection import LabelStudioAccess
 
 State = Literal["ok", "bad", "unknown"]
 
@@ -58,8 +64,8 @@ class Doctor:
         folders: That must have room.
     """
 
-    access: Access | SegstudioError
-    pair: Pair
+    access: LabelStudioAccess | SegstudioError
+    pair: BackendPair
     project: int | None
     buckets: Sequence[str]
     google: GoogleSettings
@@ -68,7 +74,7 @@ class Doctor:
     def checks(self) -> Iterator[Check]:
         """The lines, as they come."""
         buckets = list(self.buckets)
-        if isinstance(self.access, Access):
+        if isinstance(self.access, LabelStudioAccess):
             with LabelStudio(self.access.url, self.access.token) as label_studio:
                 yield from self._label_studio(label_studio, self.access, buckets)
         else:
@@ -79,7 +85,7 @@ class Doctor:
             yield _room(folder)
 
     def _label_studio(
-        self, label_studio: LabelStudio, access: Access, buckets: list[str]
+        self, label_studio: LabelStudio, access: LabelStudioAccess, buckets: list[str]
     ) -> Iterator[Check]:
         """Adds the buckets of the project to ``buckets``."""
         kind = "personal access token" if is_personal(access.token) else "legacy token"
@@ -123,7 +129,7 @@ class Doctor:
             yield _bad("Google key", error, fix="segstudio credentials check")
             return
         cloud = connect(self.google, retry_seconds=_RETRY_SECONDS)
-        url = self.access.url if isinstance(self.access, Access) else ""
+        url = self.access.url if isinstance(self.access, LabelStudioAccess) else ""
         for bucket in dict.fromkeys(buckets):
             for finding in check_bucket(cloud, bucket, url):
                 state: State = "ok" if finding.good else "bad"
@@ -137,7 +143,7 @@ def _version(label_studio: LabelStudio) -> str:
     return told if tried else f"{told}; segstudio was tried with {TRIED_WITH}"
 
 
-def _backends(label_studio: LabelStudio, project: int, pair: Pair) -> Iterator[Check]:
+def _backends(label_studio: LabelStudio, project: int, pair: BackendPair) -> Iterator[Check]:
     """Whether both backends are there, in their order, and ready; others are not ours to judge."""
     label_studio.project(project)
     connect = f"segstudio backends connect --project {project}"
@@ -151,7 +157,7 @@ def _backends(label_studio: LabelStudio, project: int, pair: Pair) -> Iterator[C
         yield Check(f"backends of project {project}", "bad", told, connect)
 
 
-def _addresses(label_studio: LabelStudio, pair: Pair) -> Check:
+def _addresses(label_studio: LabelStudio, pair: BackendPair) -> Check:
     """Whether Label Studio may talk to the backends' addresses.
 
     It says so before it misses the project that is left out here, so nothing is made.

@@ -22,7 +22,7 @@ _FOLLOW_SECONDS = 0.25
 _COLOURS = ("cyan", "magenta", "green")
 
 
-class Screen:
+class LogView:
     """The terminal, or the file that stands in for it (then without live displays)."""
 
     def __init__(self, console: Console) -> None:

@@ -4,7 +4,7 @@ import errno
 import socket
 from collections.abc import Mapping
 
-from segstudio.errors import StartError
+from segstudio.errors import ProcessError
 
 
 def check_ports(ports: Mapping[str, int]) -> None:
@@ -14,15 +14,15 @@ def check_ports(ports: Mapping[str, int]) -> None:
         ports: The variable that moves each port → the port.
 
     Raises:
-        StartError: A port is taken, not allowed, or named twice; says which variable moves it.
+        ProcessError: A port is taken, not allowed, or named twice; says which variable moves it.
     """
     variables: dict[int, str] = {}
     for variable, port in ports.items():
         if port in variables:
-            raise StartError(f"{variables[port]} and {variable} are both {port}", "change one")
+            raise ProcessError(f"{variables[port]} and {variable} are both {port}", "change one")
         variables[port] = variable
         if problem := _problem(port):
-            raise StartError(
+            raise ProcessError(
                 f"port {port} {problem}", f"end that program, or set {variable} to another port"
             )
 

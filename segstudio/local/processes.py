@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from segstudio.errors import StartError
+from segstudio.errors import ProcessError
 
 Result = TypeVar("Result")
 
@@ -57,8 +57,8 @@ class Process:
         """Wait for the program's first 200.
 
         Raises:
-            StartError: It took longer than ``patience`` seconds, or the program says that it never
-                will be ready.
+            ProcessError: It took longer than ``patience`` seconds, or the program says that it
+                never will be ready.
         """
         http = httpx.AsyncClient(
             base_url=self.program.url, auth=self.program.login, timeout=2, trust_env=False
@@ -83,15 +83,15 @@ class Process:
         """Wait for the program's end, which is always an error.
 
         Raises:
-            StartError: It ended; says how.
+            ProcessError: It ended; says how.
         """
         code = await self.child.wait()
         raise self.failed(f"ended by signal {-code}" if code < 0 else f"ended with code {code}")
 
-    def failed(self, how: str) -> StartError:
+    def failed(self, how: str) -> ProcessError:
         """The error that tells how this program failed, with its last lines."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return StartError(
+        return ProcessError(
             f"{self.program.name} {how}", f"see {self.log}", "\n".join(lines[-_TAIL_LINES:])
         )
 
@@ -116,7 +116,7 @@ async def running(
         grace: Seconds that they have to end by themselves.
 
     Raises:
-        StartError: A program cannot be started.
+        ProcessError: A program cannot be started.
     """
     logs.mkdir(parents=True, exist_ok=True)
     processes: list[Process] = []
@@ -132,7 +132,7 @@ async def guarded(processes: Sequence[Process], work: Coroutine[Any, Any, Result
     """Do ``work``, unless one of the processes ends first.
 
     Raises:
-        StartError: A process ended.
+        ProcessError: A process ended.
     """
     task = asyncio.create_task(work)
     watchers = [asyncio.create_task(process.until_ended()) for process in processes]
@@ -160,7 +160,7 @@ async def _start(program: Program, log: Path) -> Process:
                 start_new_session=True,
             )
         except OSError as error:
-            raise StartError(
+            raise ProcessError(
                 f"{program.name} cannot be started: {error.strerror}: {program.command[0]}",
                 "run `make up`, which installs it",
             ) from None

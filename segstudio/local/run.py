@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 
 from ml_backend.errors import LabelStudioError
-from segstudio.errors import StartError
+from segstudio.errors import ProcessError
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.ml_backends import Pair
+from segstudio.labelstudio.ml_backends import BackendPair
 from segstudio.local import services
 from segstudio.local.demo_project import Wanted, bring_up_to_date
 from segstudio.local.images import Photograph, find_photographs
-from segstudio.local.log_view import Screen
+from segstudio.local.log_view import LogView
 from segstudio.local.ports import check_ports
 from segstudio.local.processes import Process, Program, guarded, running
 from segstudio.local.state import State, private_folder, read_state, state_folder, write_state
@@ -28,7 +28,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Work = Callable[[Sequence[Process]], Coroutine[Any, Any, None]]
 
 
-def up(settings: UpSettings, screen: Screen) -> None:
+def up(settings: UpSettings, screen: LogView) -> None:
     """Start Label Studio and both backends, join them in a project, follow them until told to stop.
 
     Raises:
@@ -41,7 +41,7 @@ def up(settings: UpSettings, screen: Screen) -> None:
         _run_until_told(_supervise(start.parts, folder / "logs", screen, start.work))
 
 
-def backends(settings: UpSettings, screen: Screen) -> None:
+def backends(settings: UpSettings, screen: LogView) -> None:
     """Start both backends alone and follow them until told to stop.
 
     Raises:
@@ -65,7 +65,7 @@ class _Start:
     """One ``segstudio up``, its checks passed."""
 
     settings: UpSettings
-    screen: Screen
+    screen: LogView
     folder: Path
     state: State
     photographs: Sequence[Photograph]
@@ -94,7 +94,7 @@ class _Start:
         except LabelStudioError as error:
             if error.status != httpx.codes.UNAUTHORIZED:
                 raise
-            raise StartError(
+            raise ProcessError(
                 f"the login in {self.folder}/state.json is not that of the database beside it",
                 "restore the file, or move the folder away to start afresh",
             ) from None
@@ -102,7 +102,7 @@ class _Start:
     def _bring_up_to_date(self) -> int:
         url, token = services.label_studio_url(self.settings), self.state.token
         with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
-            pair = Pair(*(part.url for part in self.parts[1:]))
+            pair = BackendPair(*(part.url for part in self.parts[1:]))
             wanted = Wanted(pair, self.photographs, self.folder / "samples")
             return bring_up_to_date(
                 label_studio, self.state.project, wanted, self._remember, advance
@@ -116,7 +116,7 @@ def _backend_ports(settings: UpSettings) -> dict[str, int]:
     return {"SEGMENTATION_PORT": settings.segmentation_port, "SAM_PORT": settings.sam_port}
 
 
-async def _supervise(parts: Sequence[Program], logs: Path, screen: Screen, work: Work) -> None:
+async def _supervise(parts: Sequence[Program], logs: Path, screen: LogView, work: Work) -> None:
     names = ", ".join(part.name for part in parts)
     screen.say(f"Starting {names}; the first time takes a minute or two. Logs: {logs}")
     async with running(parts, logs) as processes:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from segstudio.data.atomic_files import write_whole
-from segstudio.errors import StartError
+from segstudio.data.atomic_files import atomic_write
+from segstudio.errors import ProcessError
 
 
 class State(BaseModel):
@@ -38,14 +38,14 @@ def state_folder(folder: Path) -> Iterator[Path]:
         Its absolute path.
 
     Raises:
-        StartError: Another ``segstudio up`` uses it, or as ``private_folder``.
+        ProcessError: Another ``segstudio up`` uses it, or as ``private_folder``.
     """
     folder = private_folder(folder)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartError(
+            raise ProcessError(
                 f"another `make up` is at work in {folder}", "end it, or set STATE_DIR"
             ) from None
         yield folder
@@ -58,14 +58,14 @@ def private_folder(folder: Path) -> Path:
         Its absolute path.
 
     Raises:
-        StartError: It cannot be made, or belongs to somebody else.
+        ProcessError: It cannot be made, or belongs to somebody else.
     """
     folder = folder.absolute()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
     except OSError as error:
-        raise StartError(
+        raise ProcessError(
             f"{folder} cannot be made readable by this user alone: {error.strerror}",
             "set STATE_DIR to a folder of your own",
         ) from None
@@ -81,7 +81,7 @@ def read_state(folder: Path) -> State:
     """Read the state; on the first start, make and write it.
 
     Raises:
-        StartError: The file is damaged.
+        ProcessError: The file is damaged.
     """
     path = _path(folder)
     if not path.exists():
@@ -91,14 +91,14 @@ def read_state(folder: Path) -> State:
     try:
         return State.model_validate_json(path.read_bytes())
     except ValidationError:
-        raise StartError(
+        raise ProcessError(
             f"{path} is damaged", f"restore it, or move {folder} away to start afresh"
         ) from None
 
 
 def write_state(folder: Path, state: State) -> None:
     """Write the state, whole or not at all, readable by this user alone."""
-    write_whole(_path(folder), state.model_dump_json(indent=2) + "\n", 0o600)
+    atomic_write(_path(folder), state.model_dump_json(indent=2) + "\n", 0o600)
 
 
 def _path(folder: Path) -> Path:

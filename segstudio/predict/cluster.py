@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ml_backend.errors import SettingsError
-from segstudio.errors import StartError
+from segstudio.errors import ProcessError
 
 _OBJECT_STORE_BYTES = 512 << 20
 _CORES = 2
@@ -54,7 +54,7 @@ def joined(address: str) -> Iterator[None]:
 
     Raises:
         SettingsError: Ray is not installed.
-        StartError: The cluster does not answer, cannot be started, or gave up on the work.
+        ProcessError: The cluster does not answer, cannot be started, or gave up on the work.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -72,7 +72,7 @@ def joined(address: str) -> Iterator[None]:
         yield
     except ray.exceptions.RayError as error:
         reason = str(error).strip().partition("\n")[0]
-        raise StartError(
+        raise ProcessError(
             f"Ray gave up: {reason}", "run it again: what is done is kept; its logs tell more"
         ) from error
     finally:
@@ -99,7 +99,7 @@ def _init(address: str) -> None:
         if not isinstance(error, _REFUSALS) and type(error) is not Exception:
             raise
         where, hint = (f"at {address}", _REACH) if address else ("on this machine", _START)
-        raise StartError(f"no Ray {where}: {error}", hint) from None
+        raise ProcessError(f"no Ray {where}: {error}", hint) from None
 
 
 def _knock(address: str) -> None:

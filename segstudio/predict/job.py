@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from segstudio.data.scratch_db import Ledger
+from segstudio.data.scratch_db import NameIndex
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
 
@@ -26,11 +26,11 @@ class Sink(Protocol):
         """Write predictions: all of them or none."""
 
 
-def left(
+def pending_items(
     items: Iterable[Item], done: Iterable[str], failures: Failures, tally: Counter[str]
 ) -> Iterator[Item]:
     """The items that are neither there nor failed, each once; counts the others in ``tally``."""
-    with Ledger() as ledger:
+    with NameIndex() as ledger:
         for key in done:
             ledger.claim(key, 0)
         for key in failures.known:

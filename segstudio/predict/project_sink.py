@@ -34,7 +34,7 @@ def _passes(error: Exception) -> bool:
     )
 
 
-class ProjectPredictions:
+class ProjectSink:
     """Reads tasks and writes predictions; whatever is written twice is there once.
 
     Label Studio takes no number by which it would know a call again, but makes a call's predictions

@@ -45,7 +45,7 @@ class About:
         return cls(model_version, hashlib.sha256(label_config.encode()).hexdigest())
 
 
-class Shards:
+class ShardSink:
     """Writes shards, and knows the keys of those that are there.
 
     Args:

@@ -9,10 +9,10 @@ from segstudio.data.manifest import IDENTIFIER
 from segstudio.data.tables import IMAGE_SUFFIXES, FolderTable, Row, Table
 from segstudio.gcs.objects import Objects
 from segstudio.predict.items import Item
-from segstudio.projects.tasks import TaskRule
+from segstudio.projects.tasks import TaskMapping
 
 
-def manifest_items(table: Table, rule: TaskRule) -> Iterator[Item]:
+def manifest_items(table: Table, rule: TaskMapping) -> Iterator[Item]:
     """The rows of a manifest, all their columns in the task."""
     for row in table:
         task = rule.task(row)

@@ -171,7 +171,7 @@ class Embedder:
 
         key = EmbeddingKey(identity, self._model.version)
         if not self._store.has(key):
-            self._store.put(key, self._model.embed(pixels).halved())
+            self._store.put(key, self._model.embed(pixels).to_float16())
 
 
 class Segmenter:
@@ -200,9 +200,9 @@ def make_predictions(
 ) -> Iterator[Batch]:
     """Class maps to ``prediction``: JSON in Label Studio's terms, empty where there is a reason."""
     from segmentation_backend.models.base import ClassMap
-    from segmentation_backend.predictor import Garments
+    from segmentation_backend.predictor import RegionBuilder
 
-    garments = Garments(model.version, model.classes, min_region_fraction)
+    garments = RegionBuilder(model.version, model.classes, min_region_fraction)
     config = parse_label_config(label_config)
     for item, indices, scores, reason in zip(
         batch["item"], batch["indices"], batch["scores"], batch["reason"], strict=True

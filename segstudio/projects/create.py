@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from ml_backend.errors import LabelStudioError, SettingsError
 from segstudio.data.tables import Table
 from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
-from segstudio.labelstudio.ml_backends import Pair, join
+from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.labelstudio.storages import connect_source
-from segstudio.projects.sampling import Share, sample
-from segstudio.projects.tasks import Survey, TaskRule, add_tasks, count_new
+from segstudio.projects.sampling import SampleSize, sample
+from segstudio.projects.tasks import TableSummary, TaskMapping, add_tasks, count_new
 
 _TITLE = range(3, 51)
 """How long a title may be, says Label Studio."""
 
 
 @dataclass(frozen=True)
-class Order:
+class ProjectSpec:
     """What is wanted.
 
     Attributes:
@@ -31,8 +31,8 @@ class Order:
 
     title: str
     label_config: str
-    rule: TaskRule
-    share: Share
+    rule: TaskMapping
+    share: SampleSize
     seed: int
     copies: int
 
@@ -53,7 +53,7 @@ class Order:
                 )
         return titles
 
-    def mark(self, found: Survey) -> str:
+    def mark(self, found: TableSummary) -> str:
         """Stands in the description of each copy: a project with another mark is another one.
 
         Rows that are added to the table later belong to the same project if it has all rows, and
@@ -63,7 +63,7 @@ class Order:
         wanted = "\0".join([self.label_config, repr(self.rule), rows])
         return f"[segstudio:{hashlib.sha256(wanted.encode()).hexdigest()[:16]}]"
 
-    def description(self, found: Survey) -> str:
+    def description(self, found: TableSummary) -> str:
         """For people, with the mark."""
         size = self.share.of(found.rows)
         part = "" if self.share.is_all else f" of {found.rows}, chosen with seed {self.seed}"
@@ -71,7 +71,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Copy:
+class ProjectCopy:
     """One project.
 
     Attributes:
@@ -86,7 +86,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Creation:
+class ProjectBuilder:
     """Makes what an order wants.
 
     Attributes:
@@ -100,10 +100,10 @@ class Creation:
     """
 
     label_studio: LabelStudio
-    order: Order
+    order: ProjectSpec
     table: Table
-    found: Survey
-    pair: Pair | None
+    found: TableSummary
+    pair: BackendPair | None
     key: Mapping[str, str] | None = field(repr=False)
     dry_run: bool
 
@@ -112,7 +112,7 @@ class Creation:
         """How many tasks each copy has."""
         return self.order.share.of(self.found.rows)
 
-    def copies(self) -> list[Copy]:
+    def copies(self) -> list[ProjectCopy]:
         """Find or make the projects.
 
         Raises:
@@ -120,7 +120,7 @@ class Creation:
         """
         found = {title: self._find(title) for title in self.order.titles}
         return [
-            Copy(self._create(title) if id_ is None else id_, title, id_ is None)
+            ProjectCopy(self._create(title) if id_ is None else id_, title, id_ is None)
             for title, id_ in found.items()
         ]
 
@@ -144,7 +144,7 @@ class Creation:
         for bucket in self.found.buckets if self.key else ():
             connect_source(self.label_studio, project, bucket, self.key or {})
         if self.pair:
-            join(self.label_studio, project, self.pair)
+            connect_backends(self.label_studio, project, self.pair)
 
     def _tasks(self) -> Iterator[NewTask]:
         order = self.order

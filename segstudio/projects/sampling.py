@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Share:
+class SampleSize:
     """How much of something: ``30%`` of it, or ``200`` pieces."""
 
     text: str

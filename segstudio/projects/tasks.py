@@ -8,7 +8,7 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from segstudio.data.manifest import IDENTIFIER
-from segstudio.data.scratch_db import Ledger
+from segstudio.data.scratch_db import NameIndex
 from segstudio.data.tables import Row, Table, TableError
 from segstudio.labelstudio.client import LabelStudio, NewTask
 
@@ -16,7 +16,7 @@ BATCH = 500
 
 
 @dataclass(frozen=True)
-class TaskRule:
+class TaskMapping:
     """How a row becomes a task.
 
     Attributes:
@@ -60,7 +60,7 @@ class TaskRule:
 
 
 @dataclass(frozen=True)
-class Survey:
+class TableSummary:
     """What a table holds.
 
     Attributes:
@@ -74,14 +74,14 @@ class Survey:
     buckets: tuple[str, ...]
 
 
-def survey(table: Table, rule: TaskRule) -> Survey:
+def summarize(table: Table, rule: TaskMapping) -> TableSummary:
     """Look through a table.
 
     Raises:
         TableError: An identifier or image is empty, an identifier comes twice, or there is no row.
     """
     rows, digest, buckets = 0, hashlib.sha256(), dict[str, None]()
-    with Ledger() as ledger:
+    with NameIndex() as ledger:
         for row in table:
             identifier, image = row.values[rule.identifier_column], row.values[rule.image_column]
             _check(row, rule, ledger)
@@ -91,10 +91,10 @@ def survey(table: Table, rule: TaskRule) -> Survey:
             rows += 1
     if not rows:
         raise TableError("the table has no rows")
-    return Survey(rows, digest.hexdigest(), tuple(buckets))
+    return TableSummary(rows, digest.hexdigest(), tuple(buckets))
 
 
-def _check(row: Row, rule: TaskRule, ledger: Ledger) -> None:
+def _check(row: Row, rule: TaskMapping, ledger: NameIndex) -> None:
     for column in (rule.identifier_column, rule.image_column):
         if not row.values[column].strip():
             raise TableError(f"row {row.number} has nothing in {column!r}")
@@ -140,9 +140,9 @@ def count_new(label_studio: LabelStudio, project: int, tasks: Iterable[NewTask])
 
 
 @contextmanager
-def _identifiers(label_studio: LabelStudio, project: int) -> Iterator[Ledger]:
+def _identifiers(label_studio: LabelStudio, project: int) -> Iterator[NameIndex]:
     """Those of the tasks that a project has, claimed for row 0."""
-    with Ledger() as ledger:
+    with NameIndex() as ledger:
         for meta in label_studio.task_metas(project):
             ledger.claim(str(meta.get(IDENTIFIER, "")), 0)
         yield ledger

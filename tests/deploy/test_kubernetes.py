@@ -14,7 +14,7 @@ import yaml
 
 from ml_backend.errors import ModelError
 from ml_backend.labelstudio.predictor import Predictor
-from ml_backend.models.checkpoints import KNOWN_WEIGHTS
+from ml_backend.models.checkpoints import CHECKPOINTS
 from ml_backend.serving.app import create_app
 from ml_backend.serving.settings import BackendSettings
 from sam_backend.settings import SamSettings
@@ -183,7 +183,7 @@ def test_what_a_backend_writes_lies_on_its_volume_and_fits(
         "the pod is evicted once they fill; bodies and downloads need room"
     )
     assert settings.models_dir == Path("/models")
-    assert max(weights.size for weights in KNOWN_WEIGHTS) < room["/models"]
+    assert max(weights.size for weights in CHECKPOINTS) < room["/models"]
     limit = size(manifests.container(name)["resources"]["limits"]["ephemeral-storage"])
     assert sum(room.values()) < limit
 
@@ -216,7 +216,7 @@ def test_weights_of_the_image_are_linked_where_the_backend_looks(
 @pytest.mark.parametrize("name", BACKENDS)
 def test_with_a_gpu_the_biggest_model_fits_into_memory_with_its_file_and_cuda(name: str) -> None:
     limit = size(overlay("gpu").container(name)["resources"]["limits"]["memory"])
-    assert 2 * max(weights.size for weights in KNOWN_WEIGHTS) + (2 << 30) < limit
+    assert 2 * max(weights.size for weights in CHECKPOINTS) + (2 << 30) < limit
 
 
 @pytest.mark.parametrize("name", [*BACKENDS, "redis"])

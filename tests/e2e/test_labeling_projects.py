@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.ml_backends import Pair, join
+from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.labelstudio.storages import storages
 from synthetic.people import Figure
 from tests.e2e.studio import Studio
@@ -237,8 +237,8 @@ def test_where_a_backend_cannot_be_reached_the_old_connections_stay(
     assert result.exit_code == 1
     assert "http://127.0.0.1:9" in result.stderr
     assert api.connections(project["id"]) == before
-    moved = Pair(backend_urls(studio)[0], f"http://localhost:{studio.ports['SAM_PORT']}")
-    assert join(api, project["id"], moved)
+    moved = BackendPair(backend_urls(studio)[0], f"http://localhost:{studio.ports['SAM_PORT']}")
+    assert connect_backends(api, project["id"], moved)
     assert sorted(webhook_urls_of(studio, project["id"])) == sorted(
         f"{url}/webhook" for url in (moved.segmentation, moved.sam)
     )

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.ml_backends import NO_LOGIN, Pair, join
+from segstudio.labelstudio.ml_backends import NO_LOGIN, BackendPair, connect_backends
 from segstudio.labelstudio.prewarm import Sam
 from segstudio.local.demo_project import TEMPLATE, add_photographs, find_or_create
 from segstudio.local.images import find_photographs
@@ -39,7 +39,7 @@ def test_the_opened_task_and_the_unlabeled_ones_after_it_are_prepared_and_no_oth
     segmentation, sam = backend_urls(studio)
     with studio.api() as api:
         project, tasks = new_tasks(api, tmp_path, 5)
-        join(api, project, Pair(segmentation, sam))
+        connect_backends(api, project, BackendPair(segmentation, sam))
         _, opened, labeled, *unlabeled = (task["id"] for task in tasks)
         api.call("POST", f"/api/tasks/{labeled}/annotations/", json={"result": []})
 

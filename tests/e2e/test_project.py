@@ -7,7 +7,7 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from segstudio.labelstudio.client import LabelStudio, NewProject
-from segstudio.labelstudio.ml_backends import Pair, join
+from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.local.demo_project import TEMPLATE, add_photographs, find_or_create, samples_for
 from segstudio.local.images import find_photographs
 from tests.e2e.studio import Studio
@@ -36,18 +36,18 @@ def test_a_project_is_found_again_until_it_is_deleted(
 
 
 def test_joining_again_changes_nothing(studio: Studio, api: LabelStudio, project: int) -> None:
-    join(api, project, Pair(*backend_urls(studio)))
+    connect_backends(api, project, BackendPair(*backend_urls(studio)))
     first = api.connections(project)
-    join(api, project, Pair(*backend_urls(studio)))
+    connect_backends(api, project, BackendPair(*backend_urls(studio)))
     assert api.connections(project) == first
 
 
 def test_the_segmentation_backend_comes_first_even_where_it_was_removed(
     studio: Studio, api: LabelStudio, project: int
 ) -> None:
-    join(api, project, Pair(*backend_urls(studio)))
+    connect_backends(api, project, BackendPair(*backend_urls(studio)))
     studio.request("DELETE", f"/api/ml/{min(api.connections(project))}")
-    join(api, project, Pair(*backend_urls(studio)))
+    connect_backends(api, project, BackendPair(*backend_urls(studio)))
     assert [each.url for each in api.connections(project).values()] == backend_urls(studio)
 
 
@@ -77,7 +77,7 @@ def test_a_label_config_that_a_backend_cannot_serve_is_told_in_its_words(
     config = '<View><Text name="t" value="$t"/><TextArea name="a" toName="t"/></View>'
     project = api.create_project(NewProject("Words", config))
     with pytest.raises(LabelStudioError, match="422"):
-        join(api, project, Pair(*backend_urls(studio)))
+        connect_backends(api, project, BackendPair(*backend_urls(studio)))
 
 
 def test_a_wrong_token_is_told_as_such(studio: Studio) -> None:

@@ -71,7 +71,7 @@ def assert_equal(ours: Mask, theirs: Mask) -> None:
 def assert_kept_is_as_good(model: PromptableModel, height: int, width: int) -> None:
     """An embedding in half precision, as the stores keep it, gives the same masks."""
     embedding = model.embed(photograph(height, width))
-    kept = embedding.halved()
+    kept = embedding.to_float16()
     assert kept.nbytes == embedding.nbytes / 2
     shapes = {name: (tuple(t.shape), t.dtype) for name, t in kept.tensors.items()}
     assert shapes == model.layout(height, width)

@@ -14,7 +14,7 @@ from segment_anything.modeling import (  # type: ignore[import-untyped]
     TwoWayTransformer,
 )
 
-from ml_backend.models.checkpoints import KnownWeights, WeightsFile
+from ml_backend.models.checkpoints import Checkpoint, CheckpointFile
 
 SIDE, PATCH, CHANNELS = 128, 16, 64
 GRID = (SIDE // PATCH, SIDE // PATCH)
@@ -48,7 +48,7 @@ def build() -> Sam:
 sam_model_registry["tiny"] = build
 
 
-def save(folder: Path, seed: int = 0, name: str = "tiny") -> KnownWeights:
+def save(folder: Path, seed: int = 0, name: str = "tiny") -> Checkpoint:
     """Write random weights in the upstream file format, for an architecture of this size."""
     torch.manual_seed(seed)
     sam = build()
@@ -59,10 +59,10 @@ def save(folder: Path, seed: int = 0, name: str = "tiny") -> KnownWeights:
     return known(name, path)
 
 
-def known(name: str, path: Path) -> KnownWeights:
+def known(name: str, path: Path) -> Checkpoint:
     """A file that is there, as if it were published."""
     data = path.read_bytes()
     url = f"https://weights.example/{path.name}"
     sha256 = hashlib.sha256(data).hexdigest()
-    file = WeightsFile(name, path.name, len(data), sha256, url)
-    return KnownWeights(name, "SAM_MODEL", "Apache-2.0", (file,))
+    file = CheckpointFile(name, path.name, len(data), sha256, url)
+    return Checkpoint(name, "SAM_MODEL", "Apache-2.0", (file,))

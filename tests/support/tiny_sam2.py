@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import Sam2VideoConfig, Sam2VideoModel
 
-from ml_backend.models.checkpoints import KnownWeights, WeightsFile
+from ml_backend.models.checkpoints import Checkpoint, CheckpointFile
 
 SIDE, CHANNELS = 128, 32
 GRIDS = [[SIDE // 4] * 2, [SIDE // 8] * 2, [SIDE // 16] * 2]
@@ -46,7 +46,7 @@ def as_published(values: dict[str, Any]) -> bytes:
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
-def save(models_dir: Path, seed: int = 0) -> KnownWeights:
+def save(models_dir: Path, seed: int = 0) -> Checkpoint:
     """Write random weights and the files beside them, as the hub has them but smaller."""
     folder = models_dir / f"tiny-{seed}"
     folder.mkdir()
@@ -63,13 +63,13 @@ def save(models_dir: Path, seed: int = 0) -> KnownWeights:
     (folder / "processor_config.json").write_bytes(as_published(PROCESSOR | {"target_size": SIDE}))
     names = "config.json", "preprocessor_config.json", "processor_config.json", "model.safetensors"
     files = tuple(_file(models_dir, folder / name) for name in names)
-    return KnownWeights(f"tiny-{seed}", "SAM_MODEL", "none", files)
+    return Checkpoint(f"tiny-{seed}", "SAM_MODEL", "none", files)
 
 
-def _file(models_dir: Path, path: Path) -> WeightsFile:
+def _file(models_dir: Path, path: Path) -> CheckpointFile:
     data = path.read_bytes()
     place = str(path.relative_to(models_dir))
-    return WeightsFile("tiny", place, len(data), hashlib.sha256(data).hexdigest(), "http://x")
+    return CheckpointFile("tiny", place, len(data), hashlib.sha256(data).hexdigest(), "http://x")
 
 
 def _small_config() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-from ml_backend.models.checkpoints import KnownWeights, WeightsFile
+from ml_backend.models.checkpoints import Checkpoint, CheckpointFile
 
 SIDE = 128
 
@@ -73,7 +73,7 @@ def published() -> dict[str, bytes]:
     }
 
 
-def save(models_dir: Path, seed: int = 0) -> KnownWeights:
+def save(models_dir: Path, seed: int = 0) -> Checkpoint:
     """Write random weights and the files beside them, as the hub has them but smaller."""
     folder = models_dir / f"tiny-{seed}"
     folder.mkdir()
@@ -84,14 +84,14 @@ def save(models_dir: Path, seed: int = 0) -> KnownWeights:
     (folder / "preprocessor_config.json").write_bytes(_json(PREPROCESSOR | {"size": SIDE}))
     names = "config.json", "preprocessor_config.json", "model.safetensors"
     files = tuple(_file(models_dir, folder / name) for name in names)
-    return KnownWeights(folder.name, "SEGMENTATION_MODEL", "none", files)
+    return Checkpoint(folder.name, "SEGMENTATION_MODEL", "none", files)
 
 
 def _json(values: dict[str, Any]) -> bytes:
     return json.dumps(values, indent=2, sort_keys=True).encode()
 
 
-def _file(models_dir: Path, path: Path) -> WeightsFile:
+def _file(models_dir: Path, path: Path) -> CheckpointFile:
     data = path.read_bytes()
     place = str(path.relative_to(models_dir))
-    return WeightsFile("tiny", place, len(data), hashlib.sha256(data).hexdigest(), "http://x")
+    return CheckpointFile("tiny", place, len(data), hashlib.sha256(data).hexdigest(), "http://x")

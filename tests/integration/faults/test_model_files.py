@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ml_backend.models.checkpoints import SAM_WEIGHTS, SEGMENTATION_WEIGHTS, KnownWeights
+from ml_backend.models.checkpoints import SAM_WEIGHTS, SEGMENTATION_WEIGHTS, Checkpoint
 from tests.support.asking import Json, lines, total, workers
 from tests.support.processes import Backend, started_backend
 from tests.support.waiting import eventually
@@ -33,7 +33,7 @@ class Case:
 
     package: str
     setting: dict[str, str]
-    weights: KnownWeights
+    weights: Checkpoint
     less: int | None
     said: str = ""
 
@@ -47,7 +47,7 @@ CASES = {
 }
 
 
-def place(weights: KnownWeights, models_dir: Path, less: int) -> list[Path]:
+def place(weights: Checkpoint, models_dir: Path, less: int) -> list[Path]:
     """Files of the right names and sizes, or shorter, that hold zeros."""
     paths = files(weights, models_dir)
     for file, path in zip(weights.files, paths, strict=True):
@@ -57,7 +57,7 @@ def place(weights: KnownWeights, models_dir: Path, less: int) -> list[Path]:
     return paths
 
 
-def files(weights: KnownWeights, models_dir: Path) -> list[Path]:
+def files(weights: Checkpoint, models_dir: Path) -> list[Path]:
     return [models_dir / file.path for file in weights.files]
 
 

@@ -14,9 +14,9 @@ from segstudio.gcs.store import Folder
 from segstudio.predict import cluster, stages
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
-from segstudio.predict.job import Writer, left
+from segstudio.predict.job import Writer, pending_items
 from segstudio.predict.pipeline import Pipeline
-from segstudio.predict.shard_sink import About, Shards
+from segstudio.predict.shard_sink import About, ShardSink
 from segstudio.predict.shard_table import ShardFormat
 from segstudio.predict.sources import folder_items
 from tests.integration.predict import models
@@ -64,10 +64,10 @@ def run_to_shards(folder: Path, out: Path) -> Counter[str]:
     tally: Counter[str] = Counter()
     work = pipeline(folder, models.load_slow)
     model = work.model()
-    shards = Shards(Folder(out), ShardFormat.JSONL, About.of(model.version, CONFIG))
+    shards = ShardSink(Folder(out), ShardFormat.JSONL, About.of(model.version, CONFIG))
     shards.size = SHARD
     failures = Failures(Folder(out), "failed.csv", retry=False)
-    todo = list(left(folder_items(folder, "image"), shards.done(), failures, tally))
+    todo = list(pending_items(folder_items(folder, "image"), shards.done(), failures, tally))
     Writer(shards, failures, tally).write(work.predict(todo, model), lambda _outcome: None)
     return tally
 

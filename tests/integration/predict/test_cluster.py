@@ -9,7 +9,7 @@ import pytest
 import ray
 from ray.exceptions import OutOfMemoryError
 
-from segstudio.errors import StartError
+from segstudio.errors import ProcessError
 from segstudio.predict import cluster, pipeline
 from tests.integration.predict.pictures import fill
 from tests.support.processes import free_port
@@ -32,7 +32,7 @@ def test_an_address_where_nobody_listens_is_told_with_what_to_do(run: Run, tmp_p
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:port", "http://127.0.0.1:8265"])
 def test_what_is_no_address_is_told(address: str) -> None:
-    with pytest.raises(StartError, match=f"no Ray at {address}"), cluster.joined(address):
+    with pytest.raises(ProcessError, match=f"no Ray at {address}"), cluster.joined(address):
         pass
 
 
@@ -55,7 +55,7 @@ def _join_own(stack: ExitStack) -> None:
     for _ in range(STARTS):
         try:
             stack.enter_context(cluster.joined(""))
-        except StartError as error:
+        except ProcessError as error:
             told = str(error)
             assert TOO_BUSY in told
         else:
@@ -65,7 +65,7 @@ def _join_own(stack: ExitStack) -> None:
 
 def test_a_machine_that_is_too_busy_for_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.init", _too_slow)
-    with pytest.raises(StartError, match="timed out during startup") as caught:
+    with pytest.raises(ProcessError, match="timed out during startup") as caught:
         cluster.joined("").__enter__()
     assert "busy" in caught.value.hint
 
@@ -95,7 +95,7 @@ def test_models_that_all_live_on_one_processor_leave_room_for_the_other_stages()
 
 def test_what_ray_gives_up_on_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.init", lambda *_args, **_options: None)
-    with pytest.raises(StartError, match="Ray gave up: out of memory"), cluster.joined(""):
+    with pytest.raises(ProcessError, match="Ray gave up: out of memory"), cluster.joined(""):
         raise OutOfMemoryError("out of memory\nand a story")  # type: ignore[no-untyped-call]
 
 

@@ -12,8 +12,8 @@ from segstudio.gcs.store import Folder
 from segstudio.labelstudio.client import LabelStudio
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
-from segstudio.predict.job import Writer, left
-from segstudio.predict.project_sink import ProjectPredictions
+from segstudio.predict.job import Writer, pending_items
+from segstudio.predict.project_sink import ProjectSink
 from tests.support.json_server import HANG_UP
 from tests.support.project_server import ProjectServer
 
@@ -34,8 +34,8 @@ def label_studio(server: ProjectServer) -> Iterator[LabelStudio]:
         yield label_studio
 
 
-def target(label_studio: LabelStudio, seconds: float = 30) -> ProjectPredictions:
-    return ProjectPredictions(label_studio, 3, "image", VERSION, seconds)
+def target(label_studio: LabelStudio, seconds: float = 30) -> ProjectSink:
+    return ProjectSink(label_studio, 3, "image", VERSION, seconds)
 
 
 def predicted(item: Item) -> Outcome:
@@ -108,8 +108,8 @@ def test_what_failed_is_tried_again_as_soon_as_anything_about_it_is_another(
 
     def tasks(label_studio: LabelStudio, version: str = VERSION) -> list[int | None]:
         known = Failures(Folder(tmp_path), "failed.csv", retry=False)
-        items = ProjectPredictions(label_studio, 3, "image", version, 30).items()
-        return [item.task for item in left(items, (), known, Counter())]
+        items = ProjectSink(label_studio, 3, "image", version, 30).items()
+        return [item.task for item in pending_items(items, (), known, Counter())]
 
     assert tasks(label_studio) == []
     assert tasks(label_studio, "model-3") == [1, 2]

@@ -14,8 +14,8 @@ from segstudio.gcs.objects import BucketError
 from segstudio.gcs.store import Folder, Store, open_store
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
-from segstudio.predict.job import left
-from segstudio.predict.shard_sink import About, Shards
+from segstudio.predict.job import pending_items
+from segstudio.predict.shard_sink import About, ShardSink
 from segstudio.predict.shard_table import ShardFormat, ShardTable, is_shards, tasks_in
 from tests.support.gcs_server import GcsServer
 
@@ -61,9 +61,9 @@ def scores(store: Store) -> list[tuple[str, float]]:
     return sorted(found)
 
 
-def opened(store: Store, kind: ShardFormat = ShardFormat.JSONL) -> Shards:
+def opened(store: Store, kind: ShardFormat = ShardFormat.JSONL) -> ShardSink:
     """What another run finds."""
-    return Shards(store, kind, ABOUT)
+    return ShardSink(store, kind, ABOUT)
 
 
 @pytest.mark.parametrize("kind", ShardFormat)
@@ -108,7 +108,9 @@ def test_a_shard_that_was_taken_away_is_made_anew_beside_the_others(
 
     shards = opened(store)
     failures = Failures(store, "failed.csv", retry=False)
-    todo = list(left([each.item for each in everything], shards.done(), failures, Counter()))
+    todo = list(
+        pending_items([each.item for each in everything], shards.done(), failures, Counter())
+    )
     assert [item.key for item in todo] == [everything[taken].item.key]
     shards.write([everything[taken]])
     assert [name for name, _ in scores(store)] == ["a", "b", "c"]
@@ -118,7 +120,7 @@ def test_a_shard_that_was_taken_away_is_made_anew_beside_the_others(
 def test_shards_of_another_model_are_left_alone(store: Store) -> None:
     opened(store).write([outcome("a")])
     with pytest.raises(TableError, match="holds predictions of model-1"):
-        Shards(store, ShardFormat.JSONL, About("model-2", "digest"))
+        ShardSink(store, ShardFormat.JSONL, About("model-2", "digest"))
 
 
 @pytest.mark.parametrize("refused", [0, 1, 2])

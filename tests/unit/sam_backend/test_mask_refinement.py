@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import BudgetError
+from ml_backend.errors import DeadlineExceededError
 from sam_backend.embedding_service import EmbeddingKey
-from sam_backend.mask_refinement import STEPS, Refiner, earlier
+from sam_backend.mask_refinement import STEPS, MaskRefiner, earlier
 from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
 from tests.support.scenes import FillModel, disc_mask, draw, soon
 
@@ -51,19 +51,19 @@ def test_a_mask_is_the_same_whether_or_not_the_clicks_before_were_answered_here(
 ) -> None:
     model = FillModel()
     embedding = model.embed(SCENE)
-    warm = Refiner(model)
+    warm = MaskRefiner(model)
     for count in range(1, len(prompts.points)):
         shorter = Prompts(prompts.box, prompts.points[:count])
         if shorter.box or any(point.positive for point in shorter.points):
             warm.segment(KEY, embedding, shorter, soon())
-    cold = Refiner(model).segment(KEY, embedding, prompts, soon())
+    cold = MaskRefiner(model).segment(KEY, embedding, prompts, soon())
     assert np.array_equal(warm.segment(KEY, embedding, prompts, soon()).pixels, cold.pixels)
 
 
 def test_a_further_click_is_one_call_that_refines_the_last_mask() -> None:
     model = FillModel()
     embedding = model.embed(SCENE)
-    refiner = Refiner(model)
+    refiner = MaskRefiner(model)
     for count in range(1, 4):
         refiner.segment(KEY, embedding, clicks(count), soon())
     assert model.segmented == [(clicks(1), False), (clicks(2), True), (clicks(3), True)]
@@ -72,7 +72,7 @@ def test_a_further_click_is_one_call_that_refines_the_last_mask() -> None:
 def test_the_same_prompts_again_cost_nothing() -> None:
     model = FillModel()
     embedding = model.embed(SCENE)
-    refiner = Refiner(model)
+    refiner = MaskRefiner(model)
     first = refiner.segment(KEY, embedding, clicks(2), soon())
     calls = len(model.segmented)
     again = refiner.segment(KEY, embedding, clicks(2), soon())
@@ -84,13 +84,13 @@ def test_the_same_prompts_again_cost_nothing() -> None:
 
 def test_hundreds_of_clicks_cost_a_bounded_number_of_calls() -> None:
     model = FillModel()
-    Refiner(model).segment(KEY, model.embed(SCENE), clicks(300), soon())
+    MaskRefiner(model).segment(KEY, model.embed(SCENE), clicks(300), soon())
     assert len(model.segmented) <= STEPS + 2
 
 
 def test_masks_of_one_image_are_never_used_for_another() -> None:
     model = FillModel()
-    refiner = Refiner(model)
+    refiner = MaskRefiner(model)
     other_scene = draw([(30, 30, 5)])
     refiner.segment(KEY, model.embed(SCENE), clicks(1), soon())
     mask = refiner.segment(
@@ -102,18 +102,18 @@ def test_masks_of_one_image_are_never_used_for_another() -> None:
 
 def test_no_click_is_answered_after_its_deadline() -> None:
     model = FillModel()
-    with pytest.raises(BudgetError):
-        Refiner(model).segment(KEY, model.embed(SCENE), clicks(2), Deadline.after(-1))
+    with pytest.raises(DeadlineExceededError):
+        MaskRefiner(model).segment(KEY, model.embed(SCENE), clicks(2), Deadline.after(-1))
     assert model.segmented == []
 
 
 def test_the_hundredth_box_is_one_call_more_like_the_first() -> None:
     model = FillModel()
-    embedding, refiner = model.embed(SCENE), Refiner(model)
+    embedding, refiner = model.embed(SCENE), MaskRefiner(model)
     boxes = [Prompts(Box(x, 1, x + 20, 20)) for x in range(100)]
     for count in range(1, 101):
         before = len(model.segmented)
-        refiner.find(KEY, embedding, boxes[:count], soon())
+        refiner.predict(KEY, embedding, boxes[:count], soon())
         assert len(model.segmented) == before + 1
 
 
@@ -141,14 +141,14 @@ def test_of_nine_labelers_in_turns_on_photographs_each_pays_for_the_new_prompt_a
     turn: Callable[[int], list[Prompts]], counts: Sequence[int]
 ) -> None:
     model = Camera()
-    embedding, refiner = Embedding(3000, 4000, {}), Refiner(model)
+    embedding, refiner = Embedding(3000, 4000, {}), MaskRefiner(model)
     for count in counts:
         for labeler in range(9):
             before = len(model.segmented)
             key = EmbeddingKey(f"photograph {labeler}", model.version)
-            refiner.find(key, embedding, turn(count), soon())
+            refiner.predict(key, embedding, turn(count), soon())
             assert len(model.segmented) == before + 1
-    again = refiner.find(key, embedding, turn(counts[-1]), soon())
+    again = refiner.predict(key, embedding, turn(counts[-1]), soon())
     assert np.array_equal(again.pixels, model.garment)
     assert len(model.segmented) == 9 * len(counts)
 
@@ -157,8 +157,8 @@ def test_all_objects_are_in_the_mask_whichever_were_found_before() -> None:
     model = FillModel()
     embedding = model.embed(SCENE)
     boxes = [Prompts(Box(x, 1, x + 20, 20)) for x in (1, 50, 90)]
-    alone = [Refiner(model).segment(KEY, embedding, box, soon()).pixels for box in boxes]
-    refiner = Refiner(model)
+    alone = [MaskRefiner(model).segment(KEY, embedding, box, soon()).pixels for box in boxes]
+    refiner = MaskRefiner(model)
     for some in ([0], [0, 1], [0, 1, 2], [2, 1], [1]):
-        found = refiner.find(KEY, embedding, [boxes[index] for index in some], soon())
+        found = refiner.predict(KEY, embedding, [boxes[index] for index in some], soon())
         assert (found.pixels == np.any([alone[index] for index in some], axis=0)).all()

@@ -15,7 +15,7 @@ from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.labelstudio.schemas import Task
 from ml_backend.serving.app import create_app
-from ml_backend.serving.executor import Quiet
+from ml_backend.serving.executor import ActivityGauge
 from ml_backend.serving.metrics import Metrics
 from sam_backend import routes
 from sam_backend.embedding_service import EmbeddingKey
@@ -25,7 +25,7 @@ from sam_backend.models.base import Embedding
 from sam_backend.predictor import SamPredictor
 from sam_backend.prewarming import WAITING, Ahead, Prewarmer
 from sam_backend.settings import SamSettings
-from sam_backend.upcoming_tasks import REST_SECONDS, TasksAhead
+from sam_backend.upcoming_tasks import REST_SECONDS, UpcomingTasks
 from tests.support.file_server import serving
 from tests.support.sam_calls import body, click
 from tests.support.scenes import LABEL_CONFIG, FillModel, Pixels, data_uri, draw, soon, wait_until
@@ -230,7 +230,7 @@ def test_label_studio_is_asked_for_the_next_tasks_and_not_again_at_once(
     monkeypatch.setattr("sam_backend.upcoming_tasks.time.monotonic", lambda: now[0])
     studio = LabelStudio()
     transport = httpx.MockTransport(studio)
-    ahead = TasksAhead(httpx.Client(base_url="http://studio", transport=transport), 2)
+    ahead = UpcomingTasks(httpx.Client(base_url="http://studio", transport=transport), 2)
     assert [each.id for each in ahead(task(7))] == [8, 9]
     assert ahead(task(8)) == ()
     assert ahead(Task(id=8)) == ()
@@ -249,7 +249,7 @@ def test_label_studio_is_asked_for_the_next_tasks_and_not_again_at_once(
 
 
 def test_quiet_comes_when_the_last_labeler_is_served() -> None:
-    quiet, done = Quiet(), threading.Event()
+    quiet, done = ActivityGauge(), threading.Event()
 
     def wait() -> None:
         quiet.wait(soon())

@@ -5,7 +5,7 @@ from segment_anything import sam_model_registry  # type: ignore[import-untyped]
 from structlog.testing import capture_logs
 
 from ml_backend.errors import ModelError
-from ml_backend.models.checkpoints import SAM_WEIGHTS, KnownWeights
+from ml_backend.models.checkpoints import SAM_WEIGHTS, Checkpoint
 from sam_backend.models import registry
 from sam_backend.models.registry import load_model
 from sam_backend.settings import SamSettings
@@ -56,7 +56,7 @@ def test_damaged_weights_are_an_error_and_no_lesser_model_takes_their_place(
 
 
 @pytest.mark.parametrize("weights", SAM_WEIGHTS, ids=lambda weights: weights.name)
-def test_published_names_are_those_that_the_settings_take(weights: KnownWeights) -> None:
+def test_published_names_are_those_that_the_settings_take(weights: Checkpoint) -> None:
     assert SamSettings(sam_model=weights.name).sam_model == weights.name
     assert weights.name in sam_model_registry
 

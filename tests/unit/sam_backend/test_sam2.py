@@ -16,7 +16,7 @@ from PIL import Image
 from transformers import Sam2Model, Sam2Processor
 
 from ml_backend.errors import ModelError
-from ml_backend.models.checkpoints import SAM2_WEIGHTS, KnownWeights
+from ml_backend.models.checkpoints import SAM2_WEIGHTS, Checkpoint
 from sam_backend.models import registry
 from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
 from sam_backend.models.sam2 import SegmentAnything2
@@ -43,12 +43,12 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(models_dir: Path) -> KnownWeights:
+def weights(models_dir: Path) -> Checkpoint:
     return tiny_sam2.save(models_dir)
 
 
 @pytest.fixture(scope="module")
-def ours(weights: KnownWeights, models_dir: Path) -> SegmentAnything2:
+def ours(weights: Checkpoint, models_dir: Path) -> SegmentAnything2:
     return SegmentAnything2.load(weights, models_dir, "cpu", torch.float32)
 
 
@@ -86,7 +86,7 @@ class Upstream:
 
 
 @pytest.fixture(scope="module")
-def upstream(weights: KnownWeights, models_dir: Path) -> Upstream:
+def upstream(weights: Checkpoint, models_dir: Path) -> Upstream:
     return Upstream(models_dir / weights.name)
 
 
@@ -170,13 +170,13 @@ def test_an_embedding_can_be_sent_elsewhere_and_is_not_changed_by_clicks(
 
 
 def test_bfloat16_changes_little(
-    weights: KnownWeights, models_dir: Path, ours: SegmentAnything2
+    weights: Checkpoint, models_dir: Path, ours: SegmentAnything2
 ) -> None:
     fast = SegmentAnything2.load(weights, models_dir, "cpu", torch.bfloat16)
     assert_bfloat16_changes_little(ours, fast)
 
 
-def logits_of(folder: Path, weights: KnownWeights) -> Sequence[float]:
+def logits_of(folder: Path, weights: Checkpoint) -> Sequence[float]:
     model = SegmentAnything2.load(weights, folder, "cpu", torch.float32)
     mask = model.segment(model.embed(photograph(9, 9)), Prompts(Box(1, 1, 8, 8)))
     return [float(value) for value in mask.logits.ravel()]
@@ -227,7 +227,7 @@ def test_the_files_beside_the_weights_are_read_as_they_are_published() -> None:
 
 
 def test_auto_is_sam_2_before_sam_and_only_where_all_its_files_are_there(
-    weights: KnownWeights, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Checkpoint, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = replace(weights, name="sam2.1_tiny")
     monkeypatch.setattr(registry, "SAM2_WEIGHTS", (named,))
@@ -244,7 +244,7 @@ def test_auto_is_sam_2_before_sam_and_only_where_all_its_files_are_there(
 
 
 def test_a_sam_2_that_is_named_is_that_one(
-    weights: KnownWeights, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Checkpoint, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = [replace(known, files=weights.files) for known in SAM2_WEIGHTS]
     monkeypatch.setattr(registry, "SAM2_WEIGHTS", tuple(others))

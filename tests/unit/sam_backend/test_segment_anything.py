@@ -12,7 +12,7 @@ from segment_anything import SamPredictor  # type: ignore[import-untyped]
 from segment_anything.modeling import Sam  # type: ignore[import-untyped]
 
 from ml_backend.errors import ModelError
-from ml_backend.models.checkpoints import SAM_WEIGHTS, KnownWeights
+from ml_backend.models.checkpoints import SAM_WEIGHTS, Checkpoint
 from sam_backend.models.base import Box, Embedding, Mask, Point, Prompts
 from sam_backend.models.segment_anything import SegmentAnything
 from tests.support import tiny_sam
@@ -37,17 +37,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(folder: Path) -> KnownWeights:
+def weights(folder: Path) -> Checkpoint:
     return tiny_sam.save(folder)
 
 
 @pytest.fixture(scope="module")
-def ours(weights: KnownWeights, folder: Path) -> SegmentAnything:
+def ours(weights: Checkpoint, folder: Path) -> SegmentAnything:
     return SegmentAnything.load(weights, folder, "cpu", torch.float32)
 
 
 @pytest.fixture(scope="module")
-def upstream(weights: KnownWeights, folder: Path) -> SamPredictor:
+def upstream(weights: Checkpoint, folder: Path) -> SamPredictor:
     sam = tiny_sam.build().eval()
     sam.load_state_dict(torch.load(folder / weights.files[0].path, weights_only=True))
     return SamPredictor(sam)
@@ -141,15 +141,13 @@ def test_images_of_extreme_shape_are_answered(ours: SegmentAnything, size: tuple
     assert mask.pixels.shape == size
 
 
-def test_bfloat16_changes_little(
-    weights: KnownWeights, folder: Path, ours: SegmentAnything
-) -> None:
+def test_bfloat16_changes_little(weights: Checkpoint, folder: Path, ours: SegmentAnything) -> None:
     fast = SegmentAnything.load(weights, folder, "cpu", torch.bfloat16)
     assert_bfloat16_changes_little(ours, fast)
 
 
 def test_a_checkpoint_is_mapped_while_the_network_copies_it_and_not_read_into_memory(
-    weights: KnownWeights, folder: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def is_mapped() -> bool:
         return str(folder / weights.files[0].path) in Path("/proc/self/maps").read_text()
@@ -169,7 +167,7 @@ def test_a_checkpoint_is_mapped_while_the_network_copies_it_and_not_read_into_me
 
 
 def test_a_checkpoint_in_the_format_of_older_versions_of_torch_is_read(
-    weights: KnownWeights, folder: Path, ours: SegmentAnything, tmp_path: Path
+    weights: Checkpoint, folder: Path, ours: SegmentAnything, tmp_path: Path
 ) -> None:
     tensors = torch.load(folder / weights.files[0].path, weights_only=True)
     torch.save(tensors, tmp_path / "old.pth", _use_new_zipfile_serialization=False)

@@ -17,7 +17,7 @@ from ml_backend.labelstudio.schemas import Task
 from ml_backend.serving.metrics import Metrics
 from ml_backend.serving.settings import read_settings
 from segmentation_backend import prewarm_client as module
-from segmentation_backend.prewarm_client import Relay
+from segmentation_backend.prewarm_client import PrewarmClient
 from segmentation_backend.settings import SegmentationSettings
 from tests.support.processes import free_port
 from tests.support.waiting import eventually
@@ -80,7 +80,7 @@ def counted(metrics: Metrics, outcome: str) -> float:
 def test_tasks_arrive_with_their_images_and_nothing_else_of_their_data() -> None:
     metrics = Metrics()
     with serving() as (sam, url):
-        Relay(url, ("anna", "secret"), metrics).send(tasks(1), CONFIG)
+        PrewarmClient(url, ("anna", "secret"), metrics).send(tasks(1), CONFIG)
         eventually(lambda: counted(metrics, "sent") == 1)
     task = {"id": 0, "project": 7, "data": {"photo": "gs://b/0"}}
     assert sam.bodies == [{"tasks": [task], "label_config": XML}]
@@ -90,7 +90,7 @@ def test_tasks_arrive_with_their_images_and_nothing_else_of_their_data() -> None
 def test_a_large_batch_arrives_whole_in_several_parts() -> None:
     metrics = Metrics()
     with serving() as (sam, url):
-        Relay(url, None, metrics).send(tasks(120), CONFIG)
+        PrewarmClient(url, None, metrics).send(tasks(120), CONFIG)
         eventually(lambda: counted(metrics, "sent") == 120)
     assert [task["id"] for body in sam.bodies for task in body["tasks"]] == list(range(120))
     assert len(sam.bodies) == 3
@@ -104,7 +104,7 @@ def test_tasks_without_an_image_or_with_a_whole_one_in_them_are_not_passed_on() 
         Task(id=3, data={"photo": "data:" + "x" * LONGEST_REFERENCE}),
     ]
     with serving() as (sam, url):
-        Relay(url, None, metrics).send([*odd, *tasks(1)], CONFIG)
+        PrewarmClient(url, None, metrics).send([*odd, *tasks(1)], CONFIG)
         eventually(lambda: counted(metrics, "sent") == 1)
     assert [task["id"] for task in sam.bodies[0]["tasks"]] == [0]
 
@@ -113,7 +113,7 @@ def test_many_tasks_that_hold_their_image_are_passed_on_all_the_same() -> None:
     metrics = Metrics()
     image = "data:" + "x" * (LONGEST_REFERENCE - 5)
     with serving() as (_, url):
-        Relay(url, None, metrics).send(
+        PrewarmClient(url, None, metrics).send(
             [Task(id=n, data={"photo": image}) for n in range(60)], CONFIG
         )
         eventually(lambda: counted(metrics, "sent") == 60)
@@ -127,7 +127,7 @@ def test_while_sam_hangs_sending_returns_at_once_and_the_oldest_is_dropped(
     metrics = Metrics()
     with serving() as (sam, url):
         sam.may_answer.clear()
-        relay = Relay(url, None, metrics)
+        relay = PrewarmClient(url, None, metrics)
         for _ in range(100):
             relay.send(tasks(1), CONFIG)
         dropped = counted(metrics, "dropped")
@@ -143,7 +143,7 @@ def test_trouble_is_counted_and_over_when_it_is_over(
     monkeypatch.setattr(module, "_REST_SECONDS", 0.01)
     metrics = Metrics()
     port = free_port()
-    relay = Relay(f"http://127.0.0.1:{port}/prewarm", None, metrics)
+    relay = PrewarmClient(f"http://127.0.0.1:{port}/prewarm", None, metrics)
     if status is None:
         relay.send(tasks(1), CONFIG)
         eventually(lambda: counted(metrics, "failed") == 1)

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ml_backend.errors import ModelError
-from ml_backend.models.checkpoints import KnownWeights
+from ml_backend.models.checkpoints import Checkpoint
 from segmentation_backend.models import registry
 from segmentation_backend.models.registry import load_model
 from segmentation_backend.settings import SegmentationSettings
@@ -26,7 +26,7 @@ def server() -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def small(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> KnownWeights:
+def small(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
     """The one published model, small; its files are in ``tmp_path`` and on a server."""
     tiny = tiny_segformer.save(tmp_path)
     for file in tiny.files:
@@ -41,7 +41,7 @@ def test_auto_is_the_embedded_model_where_there_are_no_other_weights(tmp_path: P
     assert load_model(settings(tmp_path)).version.startswith("embedded-")
 
 
-def test_auto_is_the_big_model_whose_weights_are_there(small: KnownWeights, tmp_path: Path) -> None:
+def test_auto_is_the_big_model_whose_weights_are_there(small: Checkpoint, tmp_path: Path) -> None:
     with capture_logs() as logs:
         model = load_model(settings(tmp_path))
     assert model.version == small.version
@@ -50,13 +50,13 @@ def test_auto_is_the_big_model_whose_weights_are_there(small: KnownWeights, tmp_
     assert (line["asked"], line["model_version"]) == ("auto", small.version)
 
 
-def test_auto_leaves_alone_what_is_there_in_part(small: KnownWeights, tmp_path: Path) -> None:
+def test_auto_leaves_alone_what_is_there_in_part(small: Checkpoint, tmp_path: Path) -> None:
     (tmp_path / small.files[0].path).unlink()
     assert load_model(settings(tmp_path)).version.startswith("embedded-")
 
 
 def test_damaged_weights_are_an_error_and_no_lesser_model_takes_their_place(
-    small: KnownWeights, tmp_path: Path
+    small: Checkpoint, tmp_path: Path
 ) -> None:
     (tmp_path / small.files[-1].path).write_bytes(b"half a download")
     for name in ("auto", "segformer"):
@@ -65,14 +65,14 @@ def test_damaged_weights_are_an_error_and_no_lesser_model_takes_their_place(
 
 
 def test_the_embedded_model_is_given_on_request_whatever_else_is_there(
-    small: KnownWeights, tmp_path: Path
+    small: Checkpoint, tmp_path: Path
 ) -> None:
     model = load_model(settings(tmp_path, segmentation_model="embedded"))
     assert model.version.startswith("embedded-")
 
 
 def test_a_model_that_is_named_is_fetched_where_it_is_missing(
-    small: KnownWeights, server: FileServer, tmp_path: Path
+    small: Checkpoint, server: FileServer, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "models"
     with capture_logs() as logs:

@@ -18,9 +18,9 @@ from ml_backend.errors import ModelError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.labelstudio.brush_rle import decode_rle
 from ml_backend.labelstudio.label_config import Label, LabelConfig, parse_label_config
-from ml_backend.labelstudio.label_matching import assign_labels
+from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.schemas import Task
-from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS, KnownWeights
+from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS, Checkpoint
 from segmentation_backend.models.base import ClassMap
 from segmentation_backend.models.segformer import SegformerGarmentModel, confidence, decide
 from segmentation_backend.predictor import SegmentationPredictor
@@ -38,17 +38,17 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(models_dir: Path) -> KnownWeights:
+def weights(models_dir: Path) -> Checkpoint:
     return tiny_segformer.save(models_dir)
 
 
 @pytest.fixture(scope="module")
-def ours(weights: KnownWeights, models_dir: Path) -> SegformerGarmentModel:
+def ours(weights: Checkpoint, models_dir: Path) -> SegformerGarmentModel:
     return SegformerGarmentModel.load(weights, models_dir, "cpu", torch.float32)
 
 
 @pytest.fixture(scope="module")
-def upstream(weights: KnownWeights, models_dir: Path) -> tuple[Any, Any]:
+def upstream(weights: Checkpoint, models_dir: Path) -> tuple[Any, Any]:
     folder = models_dir / weights.name
     network: Any = SegformerForSemanticSegmentation.from_pretrained(folder)
     return network.eval(), SegformerImageProcessor.from_pretrained(folder)
@@ -157,7 +157,7 @@ def test_several_photographs_at_once_get_the_answers_they_would_get_alone(
 
 
 def test_bfloat16_changes_few_pixels(
-    weights: KnownWeights, models_dir: Path, ours: SegformerGarmentModel
+    weights: Checkpoint, models_dir: Path, ours: SegformerGarmentModel
 ) -> None:
     fast = SegformerGarmentModel.load(weights, models_dir, "cpu", torch.bfloat16)
     image = photograph(400, 300)
@@ -168,7 +168,7 @@ def test_bfloat16_changes_few_pixels(
 
 def test_the_runway_labels_get_the_classes_that_are_garments(ours: SegformerGarmentModel) -> None:
     labels = parse_label_config(TEMPLATE.read_text()).mask_control().labels
-    found = assign_labels(ours.classes, labels)
+    found = match_labels(ours.classes, labels)
     assert {ours.classes[index]: label for index, label in found.items()} == {
         "Hat": "hat",
         "Sunglasses": "other accessories",
@@ -189,8 +189,8 @@ def test_upper_clothes_go_to_the_label_whose_predicted_values_name_them(
 ) -> None:
     upper = ours.classes.index("Upper-clothes")
     labels = [Label("other tops"), Label("jacket", ("upper-clothes",))]
-    assert assign_labels(ours.classes, labels)[upper] == "jacket"
-    assert assign_labels(ours.classes, labels[:1])[upper] == "other tops"
+    assert match_labels(ours.classes, labels)[upper] == "jacket"
+    assert match_labels(ours.classes, labels[:1])[upper] == "other tops"
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "preprocessor_config.json"])

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from ml_backend.errors import BudgetError, ImageDecodeError
+from ml_backend.errors import DeadlineExceededError, ImageDecodeError
 from ml_backend.images.decode import decode
-from ml_backend.images.pixel_budget import Room
+from ml_backend.images.pixel_budget import PixelBudget
 
 
 def photograph(side: int) -> bytes:
@@ -19,12 +19,12 @@ def photograph(side: int) -> bytes:
 
 
 def test_an_image_takes_its_pixels_of_the_room_as_long_as_it_is_held() -> None:
-    room = Room(250, 0.01)
+    room = PixelBudget(250, 0.01)
     held = [decode(photograph(10), 1000, room) for _ in range(2)]
-    with pytest.raises(BudgetError, match="other large images"):
+    with pytest.raises(DeadlineExceededError, match="other large images"):
         decode(photograph(10), 1000, room)
     part = held.pop()[:5]
-    with pytest.raises(BudgetError):
+    with pytest.raises(DeadlineExceededError):
         decode(photograph(10), 1000, room)
     del part
     gc.collect()
@@ -32,9 +32,9 @@ def test_an_image_takes_its_pixels_of_the_room_as_long_as_it_is_held() -> None:
 
 
 def test_one_that_is_larger_than_the_room_has_it_to_itself() -> None:
-    room = Room(50, 0.01)
+    room = PixelBudget(50, 0.01)
     held = decode(photograph(10), 1000, room)
-    with pytest.raises(BudgetError):
+    with pytest.raises(DeadlineExceededError):
         decode(photograph(2), 1000, room)
     del held
     gc.collect()
@@ -42,7 +42,7 @@ def test_one_that_is_larger_than_the_room_has_it_to_itself() -> None:
 
 
 def test_a_damaged_image_gives_its_room_back() -> None:
-    room = Room(100, 0.01)
+    room = PixelBudget(100, 0.01)
     data = photograph(10)
     for _ in range(3):
         with pytest.raises(ImageDecodeError):
@@ -51,7 +51,7 @@ def test_a_damaged_image_gives_its_room_back() -> None:
 
 
 def test_whoever_waits_gets_the_room_that_becomes_free() -> None:
-    room = Room(100, 30)
+    room = PixelBudget(100, 30)
     held = [decode(photograph(10), 1000, room)]
     with ThreadPoolExecutor(1) as other:
         waiting = other.submit(decode, photograph(10), 1000, room)

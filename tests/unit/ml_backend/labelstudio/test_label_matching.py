@@ -1,7 +1,7 @@
 import pytest
 
 from ml_backend.labelstudio.label_config import Label
-from ml_backend.labelstudio.label_matching import EMBEDDED_CLASSES, assign_labels
+from ml_backend.labelstudio.label_matching import EMBEDDED_CLASSES, match_labels
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 
 CLASSES = ("background", "skin", "jacket", "jersey shirt", "pants", "bag-belt", "dress")
@@ -12,7 +12,7 @@ def labels(*names: str) -> list[Label]:
 
 
 def test_equal_names_meet_whatever_their_case_and_joints() -> None:
-    found = assign_labels(CLASSES, labels("Jersey_Shirt", "BAG / BELT", "Dress"))
+    found = match_labels(CLASSES, labels("Jersey_Shirt", "BAG / BELT", "Dress"))
     assert found == {3: "Jersey_Shirt", 5: "BAG / BELT", 6: "Dress"}
 
 
@@ -21,27 +21,27 @@ def test_equal_names_meet_whatever_their_case_and_joints() -> None:
     [("Trousers", 4), ("Blazer", 2), ("T-Shirt", 3), ("Handbag", 5), ("Car", None)],
 )
 def test_synonyms_are_known(label: str, index: int | None) -> None:
-    assert assign_labels(CLASSES, labels(label)) == ({index: label} if index else {})
+    assert match_labels(CLASSES, labels(label)) == ({index: label} if index else {})
 
 
 def test_the_nearest_name_wins() -> None:
-    assert assign_labels(CLASSES, labels("other tops", "T-shirt"))[3] == "T-shirt"
+    assert match_labels(CLASSES, labels("other tops", "T-shirt"))[3] == "T-shirt"
 
 
 def test_predicted_values_come_first() -> None:
-    found = assign_labels(CLASSES, [Label("Gown", ("dress",)), Label("dress")])
+    found = match_labels(CLASSES, [Label("Gown", ("dress",)), Label("dress")])
     assert found[6] == "Gown"
 
 
 def test_several_classes_may_share_a_label() -> None:
-    assert assign_labels(CLASSES, [Label("clothes", ("jacket", "pants"))]) == {
+    assert match_labels(CLASSES, [Label("clothes", ("jacket", "pants"))]) == {
         2: "clothes",
         4: "clothes",
     }
 
 
 def test_the_background_never_gets_a_label() -> None:
-    assert assign_labels(CLASSES, labels("background")) == {}
+    assert match_labels(CLASSES, labels("background")) == {}
 
 
 def test_the_classes_of_the_shipped_network_are_told_as_they_are() -> None:

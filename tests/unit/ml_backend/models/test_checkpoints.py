@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ml_backend.errors import ModelError
-from ml_backend.models.checkpoints import KNOWN_WEIGHTS, KnownWeights, WeightsFile
+from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint, CheckpointFile
 from sam_backend.settings import SamSettings
 from segmentation_backend.settings import SegmentationSettings
 
@@ -13,18 +13,18 @@ DATA = {"config.json": b"{}", "model.safetensors": b"weights" * 1000}
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> KnownWeights:
+def weights(tmp_path: Path) -> Checkpoint:
     """A model of two files, both there."""
     (tmp_path / "toy").mkdir()
     files = []
     for name, data in DATA.items():
         (tmp_path / "toy" / name).write_bytes(data)
         sha256 = hashlib.sha256(data).hexdigest()
-        files.append(WeightsFile("toy", f"toy/{name}", len(data), sha256, f"https://x/{name}"))
-    return KnownWeights("toy", "SAM_MODEL", "Apache-2.0", tuple(files))
+        files.append(CheckpointFile("toy", f"toy/{name}", len(data), sha256, f"https://x/{name}"))
+    return Checkpoint("toy", "SAM_MODEL", "Apache-2.0", tuple(files))
 
 
-def test_right_files_pass_and_their_folder_is_given(weights: KnownWeights, tmp_path: Path) -> None:
+def test_right_files_pass_and_their_folder_is_given(weights: Checkpoint, tmp_path: Path) -> None:
     assert weights.missing(tmp_path) == ()
     assert weights.check(tmp_path) == tmp_path / "toy"
     assert weights.size == sum(map(len, DATA.values()))
@@ -32,7 +32,7 @@ def test_right_files_pass_and_their_folder_is_given(weights: KnownWeights, tmp_p
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_one_flipped_bit_is_found(weights: KnownWeights, tmp_path: Path, name: str) -> None:
+def test_one_flipped_bit_is_found(weights: Checkpoint, tmp_path: Path, name: str) -> None:
     data = bytearray(DATA[name])
     data[-1] ^= 1
     (tmp_path / "toy" / name).write_bytes(data)
@@ -40,14 +40,14 @@ def test_one_flipped_bit_is_found(weights: KnownWeights, tmp_path: Path, name: s
         weights.check(tmp_path)
 
 
-def test_half_a_file_is_named_with_both_sizes(weights: KnownWeights, tmp_path: Path) -> None:
+def test_half_a_file_is_named_with_both_sizes(weights: Checkpoint, tmp_path: Path) -> None:
     (tmp_path / "toy" / "model.safetensors").write_bytes(b"weights" * 500)
     with pytest.raises(ModelError, match="it has 3,500 bytes, not 7,000"):
         weights.check(tmp_path)
 
 
 def test_a_missing_file_is_named_with_command_place_hash_and_source(
-    weights: KnownWeights, tmp_path: Path
+    weights: Checkpoint, tmp_path: Path
 ) -> None:
     path = tmp_path / "toy" / "model.safetensors"
     path.unlink()
@@ -59,8 +59,8 @@ def test_a_missing_file_is_named_with_command_place_hash_and_source(
         assert part in error.value.hint
 
 
-@pytest.mark.parametrize("known", KNOWN_WEIGHTS, ids=lambda known: known.name)
-def test_every_known_model_is_a_setting_and_pinned_to_the_byte(known: KnownWeights) -> None:
+@pytest.mark.parametrize("known", CHECKPOINTS, ids=lambda known: known.name)
+def test_every_known_model_is_a_setting_and_pinned_to_the_byte(known: Checkpoint) -> None:
     if known.setting == "SAM_MODEL":
         assert SamSettings.model_validate({"sam_model": known.name})
     else:
@@ -75,5 +75,5 @@ def test_every_known_model_is_a_setting_and_pinned_to_the_byte(known: KnownWeigh
 
 
 def test_no_two_files_claim_the_same_place() -> None:
-    places = [file.path for known in KNOWN_WEIGHTS for file in known.files]
+    places = [file.path for known in CHECKPOINTS for file in known.files]
     assert len(places) == len(set(places))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ml_backend.errors import ModelError
 from ml_backend.models import downloads
-from ml_backend.models.checkpoints import KnownWeights, WeightsFile
+from ml_backend.models.checkpoints import Checkpoint, CheckpointFile
 from ml_backend.models.downloads import obtain, pull
 from tests.support.file_server import Fault, FileServer, serving
 from tests.support.waiting import eventually
@@ -35,7 +35,7 @@ class Notes:
         self.notes: list[str] = []
         self.done: dict[str, int] = {}
 
-    def progress(self, file: WeightsFile, done: int) -> None:
+    def progress(self, file: CheckpointFile, done: int) -> None:
         self.done[file.path] = done
 
     def note(self, text: str) -> None:
@@ -48,23 +48,23 @@ def server() -> Iterator[FileServer]:
         yield running
 
 
-def publish(server: FileServer) -> KnownWeights:
+def publish(server: FileServer) -> Checkpoint:
     """A model of two files on the server."""
     files = []
     for name, data in CONTENT.items():
         server.files[f"/{name}"] = data
         sha256 = hashlib.sha256(data).hexdigest()
         url = f"{server.url}/{name}"
-        files.append(WeightsFile("toy", f"toy-1/{name}", len(data), sha256, url))
-    return KnownWeights("toy", "SAM_MODEL", "Apache-2.0", tuple(files))
+        files.append(CheckpointFile("toy", f"toy-1/{name}", len(data), sha256, url))
+    return Checkpoint("toy", "SAM_MODEL", "Apache-2.0", tuple(files))
 
 
 @pytest.fixture
-def weights(server: FileServer) -> KnownWeights:
+def weights(server: FileServer) -> Checkpoint:
     return publish(server)
 
 
-def quick_pull(weights: KnownWeights, folder: Path, watcher: Notes | None = None) -> list[str]:
+def quick_pull(weights: Checkpoint, folder: Path, watcher: Notes | None = None) -> list[str]:
     """Pull without pauses; the paths of the fetched files."""
     fetched = pull(weights, folder, watcher or Notes(), pauses=(0, 0, 0))
     return [file.path for file in fetched]
@@ -79,7 +79,7 @@ def found(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_model_is_fetched_whole_and_right(weights: KnownWeights, tmp_path: Path) -> None:
+def test_a_model_is_fetched_whole_and_right(weights: Checkpoint, tmp_path: Path) -> None:
     watcher = Notes()
     folder = tmp_path / "not" / "yet"
     assert quick_pull(weights, folder, watcher) == [file.path for file in weights.files]
@@ -90,7 +90,7 @@ def test_a_model_is_fetched_whole_and_right(weights: KnownWeights, tmp_path: Pat
 
 
 def test_a_dropped_connection_is_resumed_where_it_broke_off(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     server.faults = [None, Fault(breaks_after=100_000), Fault(breaks_after=50_000)]
     quick_pull(weights, tmp_path)
@@ -103,7 +103,7 @@ def test_a_dropped_connection_is_resumed_where_it_broke_off(
 
 
 def test_an_answer_of_unknown_length_that_ends_early_is_resumed_too(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     server.tells_length = False
     server.faults = [None, Fault(breaks_after=100_000)]
@@ -113,7 +113,7 @@ def test_an_answer_of_unknown_length_that_ends_early_is_resumed_too(
 
 
 def test_the_next_pull_goes_on_where_the_last_one_gave_up(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     server.faults = [None, Fault(breaks_after=200_000), *[Fault(status=503)] * 4]
     with pytest.raises(ModelError, match="503"):
@@ -140,7 +140,7 @@ def test_wherever_connections_break_the_file_is_right_in_the_end(
 
 
 def test_a_server_that_brings_nothing_is_left_after_a_few_tries(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     server.knows_ranges = False
     server.faults = [None, *[Fault(breaks_after=1000)] * 100]
@@ -150,7 +150,7 @@ def test_a_server_that_brings_nothing_is_left_after_a_few_tries(
 
 
 def test_a_busy_server_is_asked_again_and_the_user_told(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     server.faults = [Fault(status=429), Fault(status=500), Fault(status=503)]
     watcher = Notes()
@@ -163,7 +163,7 @@ def test_a_busy_server_is_asked_again_and_the_user_told(
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_a_refusal_is_final(
-    server: FileServer, weights: KnownWeights, tmp_path: Path, status: int
+    server: FileServer, weights: Checkpoint, tmp_path: Path, status: int
 ) -> None:
     server.faults = [Fault(status=status)]
     with pytest.raises(ModelError, match=str(status)):
@@ -172,7 +172,7 @@ def test_a_refusal_is_final(
 
 
 def test_redirects_are_followed_also_when_resuming(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     server.files["/far"] = server.files.pop("/model.safetensors")
     server.redirects["/model.safetensors"] = "/far"
@@ -183,7 +183,7 @@ def test_redirects_are_followed_also_when_resuming(
 
 
 def test_without_a_network_every_missing_file_is_named_with_its_hash_and_place(
-    weights: KnownWeights, tmp_path: Path
+    weights: Checkpoint, tmp_path: Path
 ) -> None:
     offline = replace(
         weights, files=tuple(replace(f, url="http://127.0.0.1:9/x") for f in weights.files)
@@ -196,7 +196,7 @@ def test_without_a_network_every_missing_file_is_named_with_its_hash_and_place(
 
 
 def test_a_file_with_a_wrong_hash_is_never_put_in_place(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     server.faults = [None, Fault(changes=True)]
     with pytest.raises(ModelError, match="is damaged or another file"):
@@ -209,7 +209,7 @@ def test_a_file_with_a_wrong_hash_is_never_put_in_place(
 
 @pytest.mark.parametrize("tells_length", [True, False])
 def test_a_longer_file_is_refused_before_it_fills_the_disk(
-    server: FileServer, weights: KnownWeights, tmp_path: Path, tells_length: bool
+    server: FileServer, weights: Checkpoint, tmp_path: Path, tells_length: bool
 ) -> None:
     server.tells_length = tells_length
     server.files["/model.safetensors"] *= 2
@@ -218,16 +218,14 @@ def test_a_longer_file_is_refused_before_it_fills_the_disk(
     assert found(tmp_path) == {"config.json": CONTENT["config.json"]}
 
 
-def test_a_shorter_file_is_refused(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
-) -> None:
+def test_a_shorter_file_is_refused(server: FileServer, weights: Checkpoint, tmp_path: Path) -> None:
     server.files["/model.safetensors"] = b"version https://git-lfs.github.com/spec/v1"
     with pytest.raises(ModelError, match="has another file than expected"):
         quick_pull(weights, tmp_path)
 
 
 def test_what_is_right_stays_and_what_is_damaged_is_fetched_again(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     quick_pull(weights, tmp_path)
     (tmp_path / "toy-1" / "config.json").write_bytes(b"{}")
@@ -239,7 +237,7 @@ def test_what_is_right_stays_and_what_is_damaged_is_fetched_again(
 
 
 def test_a_second_pull_waits_for_the_first_and_fetches_nothing_twice(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     server.may_answer.clear()
     first, second = Notes(), Notes()
@@ -255,7 +253,7 @@ def test_a_second_pull_waits_for_the_first_and_fetches_nothing_twice(
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     usage = os.statvfs(tmp_path)
     huge = replace(weights.files[1], size=usage.f_bavail * usage.f_frsize + 10**9)
@@ -269,7 +267,7 @@ import resource, sys
 from pathlib import Path
 from ml_backend.models.downloads import pull
 from ml_backend.errors import ModelError
-from tests.unit.ml_backend.models.test_downloads import Notes, KnownWeights, WeightsFile
+from tests.unit.ml_backend.models.test_downloads import Notes, Checkpoint, CheckpointFile
 
 weights, folder = eval(sys.argv[1]), Path(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -281,7 +279,7 @@ except ModelError as error:
 
 
 def test_a_disk_that_runs_full_is_an_error_and_what_was_fetched_is_kept(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", PULL_IN_LITTLE_SPACE, repr(weights), str(tmp_path)],
@@ -298,14 +296,14 @@ def test_a_disk_that_runs_full_is_an_error_and_what_was_fetched_is_kept(
     assert found(tmp_path) == CONTENT
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(weights: KnownWeights, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(weights: Checkpoint, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match=r"cannot write .*file"):
         quick_pull(weights, tmp_path / "file" / "models")
 
 
 def test_a_backend_fetches_what_is_missing_and_judges_nothing_that_is_there(
-    server: FileServer, weights: KnownWeights, tmp_path: Path
+    server: FileServer, weights: Checkpoint, tmp_path: Path
 ) -> None:
     obtain(weights, tmp_path)
     assert found(tmp_path) == CONTENT
@@ -318,7 +316,7 @@ def test_a_backend_fetches_what_is_missing_and_judges_nothing_that_is_there(
 
 
 def test_another_model_may_serve_where_the_weights_cannot_be_had_if_that_is_allowed(
-    server: FileServer, weights: KnownWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FileServer, weights: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloads, "PAUSES", (0.01,))
     gone = replace(weights, files=tuple(replace(f, url=f.url + ".gone") for f in weights.files))

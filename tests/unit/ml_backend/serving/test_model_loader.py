@@ -9,7 +9,7 @@ from ml_backend.errors import BusyError, ModelError, SegstudioError
 from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.serving import model_loader
 from ml_backend.serving.metrics import Metrics
-from ml_backend.serving.model_loader import Loading
+from ml_backend.serving.model_loader import ModelLoader
 from tests.support.waiting import eventually
 from tests.unit.ml_backend.serving.test_app import OneBox
 
@@ -30,7 +30,7 @@ class Weights:
         return cast(Predictor, OneBox())
 
 
-def said(loading: Loading) -> str:
+def said(loading: ModelLoader) -> str:
     """What a caller is told; nothing when it is ready."""
     try:
         loading.predictor()
@@ -49,7 +49,7 @@ def test_a_model_that_failed_is_tried_again_and_the_reason_told_meanwhile(
 ) -> None:
     monkeypatch.setattr(model_loader, "RETRY_SECONDS", 0)
     metrics = Metrics()
-    attempt = Loading(weights.load, metrics)
+    attempt = ModelLoader(weights.load, metrics)
     with pytest.raises(BusyError):
         attempt.predictor()
     weights.go.release()
@@ -63,7 +63,7 @@ def test_a_model_that_failed_is_tried_again_and_the_reason_told_meanwhile(
 
 
 def test_it_is_not_tried_again_at_once(weights: Weights) -> None:
-    attempt = Loading(weights.load, Metrics())
+    attempt = ModelLoader(weights.load, Metrics())
     weights.go.release(9)
     eventually(lambda: said(attempt) == "damaged, seen in try 1", 60)
     assert {said(attempt) for _ in range(100)} == {"damaged, seen in try 1"}

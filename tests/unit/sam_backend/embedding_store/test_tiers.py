@@ -16,9 +16,14 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from ml_backend.serving.metrics import Metrics
-from sam_backend.embedding_service import MAKING_SECONDS, EmbeddingKey, Embeddings, EmbeddingStore
+from sam_backend.embedding_service import (
+    COMPUTE_SECONDS,
+    EmbeddingKey,
+    EmbeddingService,
+    EmbeddingStore,
+)
 from sam_backend.embedding_store.codec import Codec, DamagedError
-from sam_backend.embedding_store.redis_tier import KEPT_SECONDS, LARGEST, RedisTier
+from sam_backend.embedding_store.redis_tier import KEPT_SECONDS, LARGEST, RedisStore
 from sam_backend.embedding_store.tiers import open_store
 from sam_backend.metrics import SamMetrics
 from sam_backend.models.base import Embedding
@@ -161,7 +166,8 @@ def test_a_folder_that_takes_no_files_hurts_nobody(
     (tmp_path / "file").write_text("not a folder")
     for folder in (tmp_path / parent, tmp_path / parent / "embeddings"):
         store, metrics = opened(embedding_disk_dir=folder)
-        assert shown(Embeddings(FillModel(), store).get(KEY, lambda: SCENE, soon()))
+        service = EmbeddingService(FillModel(), store)
+        assert shown(service.get_or_compute(KEY, lambda: SCENE, soon()))
         assert store.has(KEY)
         assert trouble(metrics, "disk", "full") == 1
 
@@ -186,11 +192,11 @@ def test_of_two_processes_that_begin_at_once_one_makes_it_and_the_other_waits(
     where = {"disk": {}, "redis": {"embedding_disk_mb": 0, "redis_url": redis.url}}[shared]
     slow, idle = FillModel(), FillModel()
     slow.may_embed.clear()
-    first, second = (Embeddings(model, opened(**where)[0]) for model in (slow, idle))
+    first, second = (EmbeddingService(model, opened(**where)[0]) for model in (slow, idle))
     with ThreadPoolExecutor(2) as pool:
-        one = pool.submit(first.get, KEY, lambda: SCENE, soon())
+        one = pool.submit(first.get_or_compute, KEY, lambda: SCENE, soon())
         wait_until(lambda: bool(slow.embedded))
-        other = pool.submit(second.get, KEY, lambda: SCENE, soon())
+        other = pool.submit(second.get_or_compute, KEY, lambda: SCENE, soon())
         assert not wait([other], timeout=0.5).done
         slow.may_embed.set()
         assert shown(one.result()) == shown(other.result())
@@ -201,8 +207,8 @@ def test_one_that_died_at_it_is_not_waited_for_long(opened: Open, redis: RedisSe
     store, _ = opened(embedding_disk_mb=0, redis_url=redis.url)
     begun = time.monotonic()
     redis.client.set(f"segstudio:embedding:{KEY.name}:making", "of the dead", px=500)
-    assert Embeddings(FillModel(), store).get(KEY, lambda: SCENE, soon())
-    assert 0.4 < time.monotonic() - begun < MAKING_SECONDS / 3
+    assert EmbeddingService(FillModel(), store).get_or_compute(KEY, lambda: SCENE, soon())
+    assert 0.4 < time.monotonic() - begun < COMPUTE_SECONDS / 3
 
 
 def test_one_that_takes_long_is_waited_for_as_long_as_it_is_alive(
@@ -217,7 +223,7 @@ def test_one_that_takes_long_is_waited_for_as_long_as_it_is_alive(
         left.append(redis.client.pttl(name))
         return left[-1] > left[-2]
 
-    with store.making(KEY):
+    with store.compute_lock(KEY):
         token = redis.client.get(name)
         assert token
         for _ in range(2):
@@ -249,7 +255,7 @@ def test_redis_is_not_believed(opened: Open, redis: RedisServer, value: bytes) -
 def test_of_a_value_beyond_all_measure_no_more_is_read_than_an_embedding_may_have(
     redis: RedisServer,
 ) -> None:
-    tier = RedisTier(redis.url, lambda _: None)
+    tier = RedisStore(redis.url, lambda _: None)
     redis.client.setrange("segstudio:embedding:large", LARGEST + 10, b"end")
     data = tier.get("large")
     assert data is not None
@@ -263,8 +269,8 @@ def test_without_redis_clicks_go_on_and_with_it_back_it_is_used_again(
     told: list[str] = []
     (tmp_path / "own").mkdir()
     with running_redis(tmp_path / "own") as own:
-        tier = RedisTier(own.url, lambda _: None, rest_seconds=0.2)
-        resting = RedisTier(own.url, told.append, rest_seconds=3600)
+        tier = RedisStore(own.url, lambda _: None, rest_seconds=0.2)
+        resting = RedisStore(own.url, told.append, rest_seconds=3600)
         tier.put("a", b"1")
         assert resting.get("a") == b"1"
         own.kill()
@@ -285,7 +291,7 @@ def test_without_redis_clicks_go_on_and_with_it_back_it_is_used_again(
 def test_a_redis_that_hangs_costs_the_time_of_one_answer_and_then_nothing() -> None:
     told: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
-        tier = RedisTier(f"redis://127.0.0.1:{silent.getsockname()[1]}", told.append, 60)
+        tier = RedisStore(f"redis://127.0.0.1:{silent.getsockname()[1]}", told.append, 60)
         assert tier.get("a") is None
         tier.put("a", b"1")
         silent.setblocking(False)
@@ -299,7 +305,7 @@ def test_a_connection_that_was_closed_while_nobody_used_it_costs_nothing(
     redis: RedisServer,
 ) -> None:
     told: list[str] = []
-    tier = RedisTier(redis.url, told.append)
+    tier = RedisStore(redis.url, told.append)
     tier.put("a", b"1")
     assert redis.client.client_kill_filter(_type="normal", skipme=True) >= 1
     assert tier.get("a") == b"1"
@@ -308,7 +314,7 @@ def test_a_connection_that_was_closed_while_nobody_used_it_costs_nothing(
 
 def test_a_redis_that_refuses_writes_is_still_read(redis: RedisServer) -> None:
     told: list[str] = []
-    tier = RedisTier(redis.url, told.append)
+    tier = RedisStore(redis.url, told.append)
     tier.put("a", b"1")
     redis.client.config_set("maxmemory", "1")
     try:

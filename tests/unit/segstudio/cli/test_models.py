@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_backend.models.checkpoints import KNOWN_WEIGHTS, KnownWeights
+from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint
 from segstudio.cli import models
 from tests.support.file_server import Fault, FileServer, serving
 from tests.unit.ml_backend.models.test_downloads import CONTENT, publish
@@ -17,16 +17,16 @@ def server() -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def toy(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> KnownWeights:
+def toy(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
     """The one model that is known, published on a server of this machine."""
     weights = publish(server)
-    monkeypatch.setattr(models, "KNOWN_WEIGHTS", (weights,))
+    monkeypatch.setattr(models, "CHECKPOINTS", (weights,))
     return weights
 
 
 def test_the_list_has_every_model_with_setting_size_hash_and_licence(run: Run) -> None:
     lines = run("models", "list").stdout.splitlines()
-    for known in KNOWN_WEIGHTS:
+    for known in CHECKPOINTS:
         (line,) = [line for line in lines if line.startswith(f"{known.name} ")]
         for cell in (known.setting, "MB", known.files[-1].sha256[:8], known.licence[:20], " no "):
             assert cell in line
@@ -34,7 +34,7 @@ def test_the_list_has_every_model_with_setting_size_hash_and_licence(run: Run) -
 
 def test_the_list_for_programs_says_where_each_file_is_from_and_belongs(run: Run) -> None:
     found = {record["name"]: record for record in records(run("models", "list", "--json"))}
-    assert list(found) == [known.name for known in KNOWN_WEIGHTS]
+    assert list(found) == [known.name for known in CHECKPOINTS]
     (file,) = found["vit_b"]["files"]
     assert file == {
         "path": "models/sam_vit_b_01ec64.pth",
@@ -44,7 +44,7 @@ def test_the_list_for_programs_says_where_each_file_is_from_and_belongs(run: Run
     }
 
 
-def test_a_pulled_model_is_in_models_dir_listed_and_right(toy: KnownWeights, run: Run) -> None:
+def test_a_pulled_model_is_in_models_dir_listed_and_right(toy: Checkpoint, run: Run) -> None:
     result = run("models", "pull", "toy")
     assert result.exit_code == 0
     assert "licence of toy: Apache-2.0" in result.stdout
@@ -56,7 +56,7 @@ def test_a_pulled_model_is_in_models_dir_listed_and_right(toy: KnownWeights, run
 
 
 def test_models_dir_is_taken_from_the_environment(
-    toy: KnownWeights, run: Run, monkeypatch: pytest.MonkeyPatch
+    toy: Checkpoint, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELS_DIR", "elsewhere")
     (record,) = records(run("models", "pull", "toy", "--json"))
@@ -64,7 +64,7 @@ def test_models_dir_is_taken_from_the_environment(
     assert toy.check(Path("elsewhere"))
 
 
-def test_a_second_pull_fetches_nothing(toy: KnownWeights, server: FileServer, run: Run) -> None:
+def test_a_second_pull_fetches_nothing(toy: Checkpoint, server: FileServer, run: Run) -> None:
     run("models", "pull", "toy")
     server.asked.clear()
     (record,) = records(run("models", "pull", "toy", "--json"))
@@ -73,7 +73,7 @@ def test_a_second_pull_fetches_nothing(toy: KnownWeights, server: FileServer, ru
 
 
 def test_a_file_with_a_wrong_hash_ends_the_pull(
-    toy: KnownWeights, server: FileServer, run: Run
+    toy: Checkpoint, server: FileServer, run: Run
 ) -> None:
     server.faults = [None, Fault(changes=True)]
     result = run("models", "pull", "toy")
@@ -97,7 +97,7 @@ def test_without_a_network_the_error_says_which_file_to_place_where(
     assert ") in models, from https://" in line
 
 
-def test_verify_names_what_is_damaged_and_what_is_missing(toy: KnownWeights, run: Run) -> None:
+def test_verify_names_what_is_damaged_and_what_is_missing(toy: Checkpoint, run: Run) -> None:
     assert "there are no weights in models" in run("models", "verify").stdout
     run("models", "pull", "toy")
     weights = Path("models") / "toy-1" / "model.safetensors"

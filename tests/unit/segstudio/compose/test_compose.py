@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from ml_backend.errors import SettingsError
 from ml_backend.models import downloads
-from ml_backend.models.checkpoints import KNOWN_WEIGHTS
+from ml_backend.models.checkpoints import CHECKPOINTS
 from ml_backend.serving.settings import BackendSettings, read_settings
 from segstudio.cli.main import app
 from segstudio.compose import certificate, weights
@@ -24,9 +24,9 @@ from segstudio.compose.bootstrap import bootstrap
 from segstudio.compose.certificate import CHAIN, KEY, make_certificate
 from segstudio.compose.make_secrets import PASSWORD, TOKEN, make_secrets
 from segstudio.compose.weights import pull_named
-from segstudio.errors import StartError
+from segstudio.errors import ProcessError
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.ml_backends import Pair
+from segstudio.labelstudio.ml_backends import BackendPair
 from tests.support.label_studio_server import LabelStudioServer
 from tests.support.processes import free_port
 
@@ -124,7 +124,7 @@ def test_a_certificate_that_is_there_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "lacking"), [(CHAIN, KEY), (KEY, CHAIN)])
 def test_half_a_pair_is_an_error_and_is_left_alone(tmp_path: Path, name: str, lacking: str) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(StartError, match=f"has {name} and no {lacking}"):
+    with pytest.raises(ProcessError, match=f"has {name} and no {lacking}"):
         make_certificate(tmp_path, "localhost")
     assert contents(tmp_path) == {name: "mine"}
 
@@ -138,7 +138,7 @@ def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     with monkeypatch.context() as patch:
         patch.setattr(certificate, "_self_signed", full)
-        with pytest.raises(StartError, match="No space left"):
+        with pytest.raises(ProcessError, match="No space left"):
             make_certificate(tmp_path, "localhost")
     return tmp_path
 
@@ -161,20 +161,20 @@ def test_a_certificate_that_nginx_could_not_read_or_a_folder_not_written_is_told
 ) -> None:
     for name in (CHAIN, KEY):
         (tmp_path / name).symlink_to(tmp_path / "archive" / name)
-    with pytest.raises(StartError, match=f"{CHAIN}: No such file") as told:
+    with pytest.raises(ProcessError, match=f"{CHAIN}: No such file") as told:
         make_certificate(tmp_path, "localhost")
     assert "no links out of the folder" in told.value.hint
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(StartError, match="Not a directory"):
+    with pytest.raises(ProcessError, match="Not a directory"):
         make_certificate(tmp_path / "file", "localhost")
 
 
 def test_weights_that_cannot_be_had_are_told_and_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (known,) = (each for each in KNOWN_WEIGHTS if each.name == "vit_b")
+    (known,) = (each for each in CHECKPOINTS if each.name == "vit_b")
     gone = replace(known.files[0], url=f"http://127.0.0.1:{free_port()}/gone")
-    monkeypatch.setattr(weights, "KNOWN_WEIGHTS", (replace(known, files=(gone,)),))
+    monkeypatch.setattr(weights, "CHECKPOINTS", (replace(known, files=(gone,)),))
     monkeypatch.setattr(downloads, "PAUSES", (0.01,))
     told: list[str] = []
     pull_named({"vit_b", "auto"}, tmp_path, told.append)
@@ -184,7 +184,7 @@ def test_weights_that_cannot_be_had_are_told_and_no_error(
 
 def test_weights_of_the_image_are_linked_where_the_volume_lacks_them(tmp_path: Path) -> None:
     old, image, volume = (tmp_path / name for name in ("old", "image", "volume"))
-    (small,) = (each for each in KNOWN_WEIGHTS if each.name == "sam2.1_tiny")
+    (small,) = (each for each in CHECKPOINTS if each.name == "sam2.1_tiny")
     for folder in (old, image):
         for file in small.files:
             (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
@@ -221,9 +221,9 @@ def test_secrets_of_another_stack_than_the_database_are_a_clear_error(
     tmp_path: Path, label_studio: LabelStudioServer
 ) -> None:
     (tmp_path / "project").write_text("1\n")
-    pair = Pair("http://segmentation:7070", "http://sam:9090")
+    pair = BackendPair("http://segmentation:7070", "http://sam:9090")
     with (
         LabelStudio(label_studio.url, "of another stack") as client,
-        pytest.raises(StartError, match="does not know the token in the volume"),
+        pytest.raises(ProcessError, match="does not know the token in the volume"),
     ):
         bootstrap(client, tmp_path, pair, [], lambda *_: None)

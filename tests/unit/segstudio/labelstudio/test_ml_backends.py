@@ -8,8 +8,8 @@ import pytest
 
 from segstudio.gcs.client import GoogleSettings
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.ml_backends import Login, Pair, conditions, join
-from segstudio.local.connection import Access
+from segstudio.labelstudio.ml_backends import BackendPair, BasicAuth, conditions, connect_backends
+from segstudio.local.connection import LabelStudioAccess
 from segstudio.local.doctor import Doctor
 from tests.support.json_server import Asked, JsonServer
 
@@ -82,13 +82,13 @@ def label_studio(project: Project) -> Iterator[LabelStudio]:
         yield client
 
 
-def pair(password: str = "old") -> Pair:
-    return Pair(SEGMENTATION, SAM, login=Login("anna", password))
+def pair(password: str = "old") -> BackendPair:
+    return BackendPair(SEGMENTATION, SAM, login=BasicAuth("anna", password))
 
 
 def red(project: Project) -> list[str]:
     """What the doctor finds wrong with the project's backends."""
-    access = Access(project.url, "0" * 40)
+    access = LabelStudioAccess(project.url, "0" * 40)
     google = GoogleSettings(google_application_credentials_base64=None)
     checks = Doctor(access, pair(), 3, (), google, ()).checks()
     here = ("segmentation backend", "sam backend")
@@ -98,11 +98,11 @@ def red(project: Project) -> list[str]:
 def test_backends_whose_password_has_changed_are_connected_again(
     project: Project, label_studio: LabelStudio
 ) -> None:
-    assert join(label_studio, 3, pair())
-    assert not join(label_studio, 3, pair())
+    assert connect_backends(label_studio, 3, pair())
+    assert not connect_backends(label_studio, 3, pair())
     project.password = "new"
     assert red(project) == ["Garments from Label Studio", "Smart tools from Label Studio"]
-    assert join(label_studio, 3, pair("new"))
+    assert connect_backends(label_studio, 3, pair("new"))
     assert project.titles() == ["Garments", "Smart tools"]
     assert [each.ready for each in conditions(label_studio, 3, pair())] == [True, True]
     assert red(project) == []
@@ -111,10 +111,10 @@ def test_backends_whose_password_has_changed_are_connected_again(
 def test_a_backend_of_somebody_else_is_left_alone_and_not_held_against_ours(
     project: Project, label_studio: LabelStudio
 ) -> None:
-    join(label_studio, 3, pair())
+    connect_backends(label_studio, 3, pair())
     project.connect(THIRD)
     assert red(project) == []
-    assert not join(label_studio, 3, pair())
+    assert not connect_backends(label_studio, 3, pair())
     assert project.titles() == ["Garments", "Smart tools", "Faces"]
 
 
@@ -125,6 +125,6 @@ def test_backends_connected_by_hand_are_seen_by_their_address_and_replaced(
     for title, url, interactive in (("my sam", SAM, True), ("my masks", SEGMENTATION, False)):
         project.connect({"title": title, "url": url, "is_interactive": interactive, **login})
     assert red(project) == ["backends of project 3"]
-    assert join(label_studio, 3, pair())
+    assert connect_backends(label_studio, 3, pair())
     assert project.titles() == ["Garments", "Smart tools"]
     assert red(project) == []

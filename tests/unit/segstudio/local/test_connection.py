@@ -6,36 +6,36 @@ import pytest
 from pydantic import SecretStr
 
 from ml_backend.errors import SettingsError
-from segstudio.local.connection import backend_pair, find_access
+from segstudio.local.connection import backend_pair, resolve_connection
 from segstudio.local.state import State, write_state
-from segstudio.projects.create import Order
-from segstudio.projects.sampling import Share
-from segstudio.projects.tasks import Survey, TaskRule
+from segstudio.projects.create import ProjectSpec
+from segstudio.projects.sampling import SampleSize
+from segstudio.projects.tasks import TableSummary, TaskMapping
 from segstudio.settings import ProjectSettings
 
-RULE = TaskRule("ID", "Image", "image", ())
-FOUND = Survey(10, "digest", ())
+RULE = TaskMapping("ID", "Image", "image", ())
+FOUND = TableSummary(10, "digest", ())
 
 
 def settings(folder: Path, **values: object) -> ProjectSettings:
     return ProjectSettings.model_validate({"state_dir": folder, "label_studio_port": 81, **values})
 
 
-def order(title: str = "Looks", share: str = "100%", **changes: object) -> Order:
+def order(title: str = "Looks", share: str = "100%", **changes: object) -> ProjectSpec:
     values = {"label_config": "<View/>", "rule": RULE, "seed": 1, "copies": 1, **changes}
-    return Order(title=title, share=Share.parse(share), **values)  # type: ignore[arg-type]
+    return ProjectSpec(title=title, share=SampleSize.parse(share), **values)  # type: ignore[arg-type]
 
 
 def test_a_label_studio_that_is_named_is_taken(tmp_path: Path) -> None:
     named = {"label_studio_url": "http://ls", "label_studio_api_key": SecretStr("abc")}
-    access = find_access(settings(tmp_path, **named))
+    access = resolve_connection(settings(tmp_path, **named))
     assert (access.url, access.token, access.project) == ("http://ls", "abc", None)
     assert "abc" not in repr(access)
 
 
 def test_else_it_is_that_of_make_up(tmp_path: Path) -> None:
     write_state(tmp_path, State(token="0" * 40, project=3))
-    access = find_access(settings(tmp_path))
+    access = resolve_connection(settings(tmp_path))
     assert (access.url, access.token, access.project) == ("http://127.0.0.1:81", "0" * 40, 3)
 
 
@@ -49,7 +49,7 @@ def test_else_it_is_that_of_make_up(tmp_path: Path) -> None:
 )
 def test_what_is_missing_is_told(values: dict[str, object], problem: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=problem) as caught:
-        find_access(settings(tmp_path, **values))
+        resolve_connection(settings(tmp_path, **values))
     assert "make up" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
@@ -82,13 +82,13 @@ def test_the_mark_tells_projects_of_other_options_apart() -> None:
         order(share="50%", seed=2),
         order(share="5"),
         order(label_config="<View></View>"),
-        order(rule=TaskRule("ID", "Image", "image", ("Name",))),
+        order(rule=TaskMapping("ID", "Image", "image", ("Name",))),
         order(),
     ]
     assert len({each.mark(FOUND) for each in wanted}) == len(wanted)
 
 
 def test_rows_that_are_added_later_belong_to_a_project_of_all_rows_alone() -> None:
-    grown = Survey(11, "other", ())
+    grown = TableSummary(11, "other", ())
     assert order().mark(FOUND) == order(seed=2).mark(grown)
     assert order(share="50%").mark(FOUND) != order(share="50%").mark(grown)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segstudio.errors import StartError
+from segstudio.errors import ProcessError
 from segstudio.local.processes import Process, Program, guarded, running
 from tests.support.processes import free_port
 from tests.support.waiting import eventually, members
@@ -71,7 +71,7 @@ def test_a_server_gets_ready_and_is_ended_with_its_children(tmp_path: Path) -> N
 
 def test_a_program_that_ends_while_we_wait_is_named_with_its_last_lines(tmp_path: Path) -> None:
     programs = [server(free_port()), program("broken", BREAKS)]
-    with pytest.raises(StartError, match="broken ended with code 1") as error:
+    with pytest.raises(ProcessError, match="broken ended with code 1") as error:
         run(tmp_path, programs, until_ready)
     assert error.value.log_tail == "loading\nno such file"
 
@@ -81,7 +81,7 @@ def test_a_program_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
         await processes[0].until_ready(patience=0.5)
 
     busy = server(free_port(), 503, '{"error": {"type": "busy", "message": "loading"}}')
-    with pytest.raises(StartError, match="server is not ready after 0 s"):
+    with pytest.raises(ProcessError, match="server is not ready after 0 s"):
         run(tmp_path, [busy], impatient)
 
 
@@ -91,13 +91,13 @@ def test_an_answer_that_is_no_json_is_one_of_a_program_that_is_not_ready_yet(
     async def impatient(processes: Sequence[Process]) -> None:
         await processes[0].until_ready(patience=2)
 
-    with pytest.raises(StartError, match="server is not ready"):
+    with pytest.raises(ProcessError, match="server is not ready"):
         run(tmp_path, [server(free_port(), 502, "<html>")], impatient)
 
 
 def test_a_program_that_says_it_cannot_get_ready_is_not_waited_for(tmp_path: Path) -> None:
     broken = server(free_port(), 503, '{"error": {"type": "model", "message": "no weights"}}')
-    with pytest.raises(StartError, match="server cannot get ready: no weights"):
+    with pytest.raises(ProcessError, match="server cannot get ready: no weights"):
         run(tmp_path, [broken], until_ready)
 
 
@@ -116,15 +116,15 @@ def test_a_program_killed_by_someone_else_is_noticed(tmp_path: Path) -> None:
         processes[0].send(9)
         await asyncio.sleep(60)
 
-    with pytest.raises(StartError, match="server ended by signal 9"):
+    with pytest.raises(ProcessError, match="server ended by signal 9"):
         run(tmp_path, [server(free_port())], kill)
 
 
 def test_an_error_of_ours_ends_the_programs_too(tmp_path: Path) -> None:
     async def fail(processes: Sequence[Process]) -> None:
-        raise StartError("ours")
+        raise ProcessError("ours")
 
-    with pytest.raises(StartError, match="ours"):
+    with pytest.raises(ProcessError, match="ours"):
         run(tmp_path, [server(free_port())], fail)
 
 
@@ -140,5 +140,5 @@ def test_the_terminals_ctrl_c_does_not_reach_the_programs(tmp_path: Path) -> Non
 
 def test_a_program_that_is_not_installed_is_named_with_the_way_out(tmp_path: Path) -> None:
     missing = Program("label-studio", (str(tmp_path / "none"),), {}, "http://127.0.0.1:1", "/")
-    with pytest.raises(StartError, match=r"label-studio cannot be started.*make up"):
+    with pytest.raises(ProcessError, match=r"label-studio cannot be started.*make up"):
         run(tmp_path, [server(free_port()), missing], until_ready)

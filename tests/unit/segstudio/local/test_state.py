@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from segstudio.data.atomic_files import write_whole
-from segstudio.errors import StartError
+from segstudio.data.atomic_files import atomic_write
+from segstudio.errors import ProcessError
 from segstudio.local import run, services
-from segstudio.local.log_view import Screen
+from segstudio.local.log_view import LogView
 from segstudio.local.processes import Program
 from segstudio.local.state import read_state, state_folder, write_state
 from segstudio.settings import UpSettings
@@ -50,8 +50,8 @@ def test_others_cannot_read_the_folder_where_the_backends_alone_were_started_fir
     monkeypatch.setattr(services, "backends", lambda *_: (gone,))
     folder = tmp_path / "state"
     settings = UpSettings(state_dir=folder, segmentation_port=free_port(), sam_port=free_port())
-    with pytest.raises(StartError, match="gone ended"):
-        run.backends(settings, Screen(Console(file=StringIO())))
+    with pytest.raises(ProcessError, match="gone ended"):
+        run.backends(settings, LogView(Console(file=StringIO())))
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
@@ -63,14 +63,17 @@ def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StartError, match="file") as caught, state_folder(tmp_path / "file" / "in"):
+    with (
+        pytest.raises(ProcessError, match="file") as caught,
+        state_folder(tmp_path / "file" / "in"),
+    ):
         pass
     assert "STATE_DIR" in caught.value.hint
 
 
 def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{")
-    with pytest.raises(StartError, match=r"state\.json is damaged"):
+    with pytest.raises(ProcessError, match=r"state\.json is damaged"):
         read_state(tmp_path)
     assert (tmp_path / "state.json").read_text() == "{"
 
@@ -78,7 +81,7 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
 def test_two_runs_cannot_share_a_folder(tmp_path: Path) -> None:
     with (
         state_folder(tmp_path),
-        pytest.raises(StartError, match="another"),
+        pytest.raises(ProcessError, match="another"),
         state_folder(tmp_path),
     ):
         pass
@@ -93,7 +96,7 @@ def test_a_file_that_is_written_whole_is_never_there_in_part_nor_readable_by_oth
     path.write_text("of an earlier run")
     path.chmod(0o644)
     with path.open() as before:
-        write_whole(path, "new", 0o600)
+        atomic_write(path, "new", 0o600)
         assert before.read() == "of an earlier run", "who reads it just now reads it to its end"
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o777 == 0o600

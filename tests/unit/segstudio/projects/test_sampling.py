@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import SettingsError
-from segstudio.projects.sampling import Share, sample
+from segstudio.projects.sampling import SampleSize, sample
 
 
 @given(total=st.integers(0, 300), wanted=st.integers(0, 300), seed=st.integers())
@@ -36,10 +36,10 @@ def test_seeds_choose_differently() -> None:
     ],
 )
 def test_a_share_is_a_part_or_a_number(text: str, total: int, size: int) -> None:
-    assert Share.parse(text).of(total) == size
+    assert SampleSize.parse(text).of(total) == size
 
 
 @pytest.mark.parametrize("text", ["", "0", "0%", "-3", "101%", "many", "3.5", "nan%", "1/0%", "%"])
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="share"):
-        Share.parse(text)
+        SampleSize.parse(text)

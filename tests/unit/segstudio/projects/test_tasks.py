@@ -12,12 +12,12 @@ import pytest
 
 from segstudio.data.tables import CsvTable, TableError
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.projects.create import Creation, Order
-from segstudio.projects.sampling import Share
-from segstudio.projects.tasks import TaskRule, survey
+from segstudio.projects.create import ProjectBuilder, ProjectSpec
+from segstudio.projects.sampling import SampleSize
+from segstudio.projects.tasks import TaskMapping, summarize
 from tests.support.json_server import Asked, JsonServer
 
-RULE = TaskRule("ID", "Image", "image", ("Name",))
+RULE = TaskMapping("ID", "Image", "image", ("Name",))
 
 
 def table(folder: Path, *rows: str) -> CsvTable:
@@ -28,13 +28,13 @@ def table(folder: Path, *rows: str) -> CsvTable:
 
 def test_a_survey_counts_rows_and_finds_the_buckets(tmp_path: Path) -> None:
     rows = ("1,a,gs://one/x.jpg", "2,b,gs://two/y z.jpg", "3,c,https://h/i.jpg", "4,d,gs://one/z")
-    found = survey(table(tmp_path, *rows), RULE)
+    found = summarize(table(tmp_path, *rows), RULE)
     assert (found.rows, found.buckets) == (4, ("one", "two"))
 
 
 def test_another_table_has_another_digest(tmp_path: Path) -> None:
     digests = {
-        survey(table(tmp_path, *rows), RULE).digest
+        summarize(table(tmp_path, *rows), RULE).digest
         for rows in (["1,a,x"], ["1,b,x"], ["1,a,y"], ["1,a,x", "2,a,x"], ["2,a,x", "1,a,x"])
     }
     assert len(digests) == 4  # a name is neither identifier nor image
@@ -51,7 +51,7 @@ def test_another_table_has_another_digest(tmp_path: Path) -> None:
 )
 def test_rows_that_cannot_be_tasks_are_named(rows: list[str], problem: str, tmp_path: Path) -> None:
     with pytest.raises(TableError, match=problem):
-        survey(table(tmp_path, *rows), RULE)
+        summarize(table(tmp_path, *rows), RULE)
 
 
 def test_columns_that_are_missing_are_named_beside_those_that_are_there() -> None:
@@ -62,7 +62,7 @@ def test_columns_that_are_missing_are_named_beside_those_that_are_there() -> Non
 
 def test_a_column_may_not_hide_the_image() -> None:
     with pytest.raises(TableError, match=r"\$image") as caught:
-        TaskRule("ID", "Image", "image", ("image",)).check(("ID", "Image", "image"))
+        TaskMapping("ID", "Image", "image", ("image",)).check(("ID", "Image", "image"))
     assert "--" not in caught.value.hint, "not every command with such a table has the same options"
 
 
@@ -108,9 +108,9 @@ def sink() -> Iterator[_Sink]:
     sink.stop()
 
 
-def creation(label_studio: LabelStudio, rows: CsvTable) -> Creation:
-    order = Order("Many", "<View/>", RULE, Share.parse("100%"), 1, 1)
-    return Creation(label_studio, order, rows, survey(rows, RULE), None, None, False)
+def creation(label_studio: LabelStudio, rows: CsvTable) -> ProjectBuilder:
+    order = ProjectSpec("Many", "<View/>", RULE, SampleSize.parse("100%"), 1, 1)
+    return ProjectBuilder(label_studio, order, rows, summarize(rows, RULE), None, None, False)
 
 
 def fill(url: str, rows: CsvTable) -> tuple[int, int]:
