@@ -30,7 +30,8 @@ from segstudio.predict.items import Item
 from segstudio.predict.pipeline import Pipeline
 from segstudio.predict.sources import folder_items
 from segstudio.projects.templates import read_template
-from tests.integration.predict import models, pictures
+from tests.support import ray_models as models
+from tests.support import ray_pictures as pictures
 from tests.support.waiting import descendants
 
 HEIGHT, WIDTH = 825, 550

@@ -10,11 +10,11 @@ from playwright.sync_api import Browser, Page
 
 from synthetic.people import Figure, draw_figure
 from tests.containers.held_image import HeldImage, held_image
-from tests.containers.stack import Stack, docker
 from tests.e2e.conftest import browser as browser
-from tests.e2e.labeling_page import log_in
-from tests.e2e.photographs import save_plain
+from tests.support.labeling_page import log_in
+from tests.support.photographs import save_plain
 from tests.support.processes import free_port
+from tests.support.stack import Stack, docker
 
 VERSION = "tested"
 PORTS = ("LABEL_STUDIO_PORT", "SEGMENTATION_PORT", "SAM_PORT", "HTTP_PORT", "HTTPS_PORT")

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.containers.stack import docker
+from tests.support.stack import docker
 
 HOST = "host.docker.internal"
 """Name of this machine in the containers, by tests/containers/docker-compose.yml."""

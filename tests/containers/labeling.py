@@ -8,9 +8,9 @@ from playwright.sync_api import Page
 
 from ml_backend.labelstudio.brush_rle import decode_rle
 from synthetic.people import Figure
-from tests.containers.stack import Stack
-from tests.e2e.labeling_page import LabelingPage
-from tests.e2e.photographs import Mask, box_around, iou
+from tests.support.labeling_page import LabelingPage
+from tests.support.photographs import Mask, box_around, iou
+from tests.support.stack import Stack
 
 CLICK = {
     "from_name": "point",

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tests.containers.conftest import VERSION, make_stack
-from tests.containers.stack import docker
-from tests.deploy.manifests import overlay
+from tests.support.manifests import overlay
 from tests.support.repository import ROOT
+from tests.support.stack import docker
 
 pytestmark = pytest.mark.timeout(1800)
 BACKENDS = ("segmentation", "sam")

@@ -10,8 +10,8 @@ import pytest
 
 from synthetic.people import draw_figure
 from tests.containers.conftest import VERSION, make_stack
-from tests.containers.stack import Stack, docker
-from tests.e2e.photographs import save_plain
+from tests.support.photographs import save_plain
+from tests.support.stack import Stack, docker
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(1800)

@@ -16,7 +16,7 @@ from synthetic.people import Figure
 from tests.containers.conftest import make_stack, running
 from tests.containers.held_image import HOST, HeldImage
 from tests.containers.labeling import click, label_one_image, new_task, work
-from tests.containers.stack import Stack, docker
+from tests.support.stack import Stack, docker
 
 pytestmark = pytest.mark.timeout(1800)
 

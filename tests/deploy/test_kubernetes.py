@@ -19,7 +19,7 @@ from ml_backend.serving.app import create_app
 from ml_backend.serving.settings import BackendSettings
 from sam_backend.settings import SamSettings
 from segmentation_backend.settings import SegmentationSettings
-from tests.deploy.manifests import (
+from tests.support.manifests import (
     BACKENDS,
     KUBECTL,
     KUBERNETES,

@@ -13,7 +13,7 @@ import yaml
 from ray.scripts import scripts
 
 from sam_backend.settings import SamSettings
-from tests.deploy.manifests import KUBERNETES, Manifests, Object, overlay, pods_reached, reaches
+from tests.support.manifests import KUBERNETES, Manifests, Object, overlay, pods_reached, reaches
 
 ROOT = KUBERNETES.parents[1]
 OBJECTS = tuple(yaml.safe_load_all((KUBERNETES / "ray" / "rayjob.yaml").read_text()))

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from segstudio.cli.main import app
 from synthetic.people import Figure, draw_figure
-from tests.e2e.labeling_page import log_in
-from tests.e2e.photographs import save_plain, save_rotated
-from tests.e2e.studio import Studio
+from tests.support.command_line import Run
 from tests.support.gcs_server import GcsServer, Key
+from tests.support.labeling_page import log_in
+from tests.support.photographs import save_plain, save_rotated
 from tests.support.processes import free_ports
-from tests.unit.segstudio.conftest import Run
+from tests.support.studio import Studio
 
 SEED = 3_000_004
 HEIGHT, WIDTH = 900, 600

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.studio import SEGSTUDIO
 from tests.support.processes import free_ports
 from tests.support.repository import ROOT
+from tests.support.studio import SEGSTUDIO
 from tests.support.waiting import alive, descendants, eventually
 
 pytestmark = pytest.mark.timeout(600)

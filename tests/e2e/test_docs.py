@@ -12,10 +12,10 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from synthetic.people import Figure
-from tests.e2e.studio import SEGSTUDIO, Studio
+from tests.support.command_line import Run
 from tests.support.gcs_server import GcsServer
 from tests.support.repository import ROOT
-from tests.unit.segstudio.conftest import Run
+from tests.support.studio import SEGSTUDIO, Studio
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -16,8 +16,8 @@ from pycocotools.coco import COCO  # type: ignore[import-untyped]
 
 from ml_backend.labelstudio.brush_rle import encode_rle
 from segstudio.labelstudio.client import LabelStudio
-from tests.e2e.studio import Studio
-from tests.unit.segstudio.conftest import Run, records
+from tests.support.command_line import Run, records
+from tests.support.studio import Studio
 
 pytestmark = pytest.mark.timeout(900)
 

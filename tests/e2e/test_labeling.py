@@ -12,10 +12,10 @@ from playwright.sync_api import Page
 
 from ml_backend.labelstudio.brush_rle import decode_rle
 from synthetic.people import Figure
-from tests.e2e.labeling_page import LabelingPage, Spot
-from tests.e2e.photographs import Mask, box_around, iou, left_half, spots_inside
-from tests.e2e.studio import Studio
+from tests.support.labeling_page import LabelingPage, Spot
+from tests.support.photographs import Mask, box_around, iou, left_half, spots_inside
 from tests.support.repository import ROOT
+from tests.support.studio import Studio
 
 pytestmark = pytest.mark.timeout(1200)
 

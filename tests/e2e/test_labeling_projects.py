@@ -13,10 +13,10 @@ from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.labelstudio.storages import storages
 from synthetic.people import Figure
-from tests.e2e.studio import Studio
 from tests.e2e.test_lifecycle import backend_urls
+from tests.support.command_line import Run, records
 from tests.support.gcs_server import GcsServer
-from tests.unit.segstudio.conftest import Run, records
+from tests.support.studio import Studio
 
 pytestmark = pytest.mark.timeout(900)
 

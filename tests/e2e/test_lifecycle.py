@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from ml_backend.errors import LabelStudioError
-from tests.e2e.studio import Studio
 from tests.support.processes import free_ports
+from tests.support.studio import Studio
 from tests.support.waiting import alive, descendants
 
 KINDS = ("predictions", "annotations")

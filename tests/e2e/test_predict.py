@@ -16,11 +16,11 @@ import pytest
 from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
 from segstudio.projects.templates import read_template
 from synthetic.people import Figure
-from tests.e2e.studio import Studio
 from tests.support.asking import click, jpeg, total
+from tests.support.command_line import Run, records
 from tests.support.gcs_server import GcsServer
 from tests.support.ray_cluster import ENVIRONMENT, Ray, running_ray
-from tests.unit.segstudio.conftest import Run, records
+from tests.support.studio import Studio
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -13,9 +13,9 @@ from segstudio.labelstudio.prewarm import Sam
 from segstudio.local.demo_project import TEMPLATE, add_photographs, find_or_create
 from segstudio.local.images import find_photographs
 from synthetic.people import draw_figure
-from tests.e2e.studio import Studio
 from tests.e2e.test_lifecycle import backend_urls
 from tests.support.asking import total
+from tests.support.studio import Studio
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(1200)

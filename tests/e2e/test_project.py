@@ -10,8 +10,8 @@ from segstudio.labelstudio.client import LabelStudio, NewProject
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.local.demo_project import TEMPLATE, add_photographs, find_or_create, samples_for
 from segstudio.local.images import find_photographs
-from tests.e2e.studio import Studio
 from tests.e2e.test_lifecycle import backend_urls
+from tests.support.studio import Studio
 
 pytestmark = pytest.mark.timeout(1200)
 

@@ -21,9 +21,9 @@ from PIL import Image
 from ml_backend.labelstudio.brush_rle import decode_rle
 from synthetic.people import draw_figure
 from tests.support.asking import jpeg
+from tests.support.http_server import Reply, Server
 from tests.support.processes import Backend, running_backend
 from tests.support.repository import TEMPLATE
-from tests.unit.ml_backend.images.conftest import Reply, Server
 
 HTTPX_KEEPS = 5.5
 """Seconds after which httpx, unless told otherwise, no longer uses a connection."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support.http_server import Reply, Server
 from tests.support.processes import Backend, running_backend
-from tests.unit.ml_backend.images.conftest import Reply, Server
 
 TOKEN = "s3cretHead.s3cretBody.s3cretSign"
 """A personal access token, as far as anybody can see."""

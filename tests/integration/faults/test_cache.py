@@ -8,8 +8,8 @@ import pytest
 
 from tests.integration.faults.conftest import Scene
 from tests.support.asking import ask, click, counted, jpeg, lines, predicted, total, workers
+from tests.support.http_server import Reply
 from tests.support.processes import Backend, running_backend
-from tests.unit.ml_backend.images.conftest import Reply
 
 
 @pytest.fixture

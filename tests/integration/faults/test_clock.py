@@ -13,9 +13,9 @@ import pytest
 
 from tests.integration.faults.conftest import TOKEN, access_token
 from tests.support.asking import ask, batch, jpeg, predicted, workers
+from tests.support.http_server import Reply, Server
 from tests.support.processes import Backend, running_backend
 from tests.support.waiting import eventually
-from tests.unit.ml_backend.images.conftest import Reply, Server
 
 LIBRARY = next(Path(libfaketime.__file__).parent.glob("vendor/libfaketime/src/libfaketime.so*"))
 UPLOAD, WEB = "/data/upload/1/a.jpg", "/b.jpg"

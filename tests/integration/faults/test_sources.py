@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.faults.conftest import IMAGE_SECONDS, Scene, access_token
 from tests.support.asking import counted, data_uri, jpeg, last_failure, predicted
-from tests.unit.ml_backend.images.conftest import Reply, Server
+from tests.support.http_server import Reply, Server
 
 GOOD = data_uri(jpeg())
 LOGIN_PAGE = Reply(

@@ -14,9 +14,9 @@ import pytest
 
 from tests.integration.faults.conftest import Scene
 from tests.support.asking import ask, batch, counted, data_uri, jpeg, predicted, workers
+from tests.support.http_server import Reply, Request, Server
 from tests.support.processes import running_backend
 from tests.support.waiting import alive, eventually
-from tests.unit.ml_backend.images.conftest import Reply, Request, Server
 
 GOOD = data_uri(jpeg())
 

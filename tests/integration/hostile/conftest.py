@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.asking import jpeg, lines, workers
+from tests.support.http_server import Listener, Reply, Server
 from tests.support.processes import Backend, running_backend
-from tests.unit.ml_backend.images.conftest import Listener, Reply, Server
 
 TOKEN = "s3cret" + "0" * 34
 PASSWORD = "s3cretPassword"

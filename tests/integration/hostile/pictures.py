@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tests.support.asking import jpeg
-from tests.unit.ml_backend.images.conftest import encode, picture
+from tests.support.pictures import encode, picture
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:

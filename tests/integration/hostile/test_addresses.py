@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.hostile.conftest import Scene
 from tests.support.asking import ask, batch, click, last_failure, predicted
-from tests.unit.ml_backend.images.conftest import Reply
+from tests.support.http_server import Reply
 from tests.unit.ml_backend.images.test_addresses import LOOPBACK_HOSTS, PRIVATE
 
 METADATA = [

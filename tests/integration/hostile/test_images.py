@@ -14,7 +14,7 @@ from tests.support.asking import (
     lines,
     predicted,
 )
-from tests.unit.ml_backend.images.conftest import Reply
+from tests.support.http_server import Reply
 
 SIZES = {"1 x 1": (1, 1), "65000 x 1": (65_000, 1), "1 x 65000": (1, 65_000)}
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.integration.hostile.conftest import TOKEN, Scene
 from tests.support.asking import jpeg, predicted
-from tests.unit.ml_backend.images.conftest import Reply
+from tests.support.http_server import Reply
 
 OUTSIDE = [
     "../outside/secret.jpg",

@@ -19,8 +19,8 @@ from segstudio.predict.pipeline import Pipeline
 from segstudio.predict.shard_sink import About, ShardSink
 from segstudio.predict.shard_table import ShardFormat
 from segstudio.predict.sources import folder_items
-from tests.integration.predict import models
-from tests.integration.predict.pictures import CONFIG
+from tests.support import ray_models as models
+from tests.support.ray_pictures import CONFIG
 
 SHARD = 50
 

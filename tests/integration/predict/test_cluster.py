@@ -11,11 +11,11 @@ from ray.exceptions import OutOfMemoryError
 
 from segstudio.errors import ProcessError
 from segstudio.predict import cluster, pipeline
-from tests.integration.predict.pictures import fill
+from tests.support.command_line import Run, records
 from tests.support.processes import free_port
 from tests.support.ray_cluster import STARTS, TOO_BUSY
+from tests.support.ray_pictures import fill
 from tests.support.waiting import alive, descendants, eventually
-from tests.unit.segstudio.conftest import Run, records
 
 
 def test_an_address_where_nobody_listens_is_told_with_what_to_do(run: Run, tmp_path: Path) -> None:

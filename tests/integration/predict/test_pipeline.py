@@ -19,9 +19,10 @@ import pytest
 
 from ml_backend.errors import LabelConfigError
 from segstudio.predict.pipeline import Pipeline
-from tests.integration.predict import models, serial
-from tests.integration.predict.pictures import fill
+from tests.integration.predict import serial
+from tests.support import ray_models as models
 from tests.support.ray_cluster import Ray
+from tests.support.ray_pictures import fill
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]

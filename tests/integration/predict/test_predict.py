@@ -13,9 +13,9 @@ import pytest
 
 from segstudio.gcs.client import GoogleSettings, connect
 from synthetic.people import draw_figure
+from tests.support.command_line import Run, records
 from tests.support.gcs_server import GcsServer
 from tests.support.ray_cluster import Ray
-from tests.unit.segstudio.conftest import Run, records
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.http_server import Reply, Request, Server
 from tests.support.repository import ROOT
-from tests.unit.ml_backend.images.conftest import Reply, Request, Server
 
 SCRIPT = ROOT / ".ci" / "audit.py"
 VULNERABILITY = {

@@ -1,19 +1,15 @@
 """The command line as its users have it, and a Google Cloud Storage for it."""
 
-import base64
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from segstudio.cli.main import app
+from tests.support.command_line import Run, use_key
 from tests.support.gcs_server import GcsServer, Key
 from tests.support.label_studio_server import TOKEN, LabelStudioServer
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +32,6 @@ def gcs(key: Key, monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsServer]:
     server.stop()
 
 
-def use_key(monkeypatch: pytest.MonkeyPatch, fields: Mapping[str, object]) -> None:
-    line = base64.b64encode(json.dumps(fields).encode()).decode()
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS_BASE64", line)
-
-
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs ``segstudio`` with the arguments, in an empty folder without a ``.env``."""
@@ -54,11 +45,6 @@ def photos(gcs: GcsServer, run: Run) -> GcsServer:
     """An empty bucket, in a folder of an empty CSV file."""
     gcs.add_bucket("photos")
     return gcs
-
-
-def records(result: Result) -> list[dict[str, Any]]:
-    """What a command with ``--json`` wrote."""
-    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ml_backend.errors import ImageError, ImageFetchError, ImageRefusedError, SettingsError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.images.addresses import AddressPolicy, is_public, parse_host
-from tests.unit.ml_backend.images.conftest import Listener, Reply, Server, png
+from tests.support.http_server import Listener, Reply, Server
+from tests.support.pictures import png
 
 LOOPBACK_HOSTS = [
     "127.0.0.1",

@@ -12,7 +12,7 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageDecodeError, ImageError, ImageReferenceError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.images.data_uri import DataUri
-from tests.unit.ml_backend.images.conftest import png
+from tests.support.pictures import png
 
 BASE64 = base64.b64encode(png()).decode()
 

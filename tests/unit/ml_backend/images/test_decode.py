@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 
 from ml_backend.errors import ImageDecodeError
 from ml_backend.images.decode import decode
-from tests.unit.ml_backend.images.conftest import encode, picture
+from tests.support.pictures import encode, picture
 
 pytestmark = [  # Pillow tells what it skips
     pytest.mark.filterwarnings("ignore::UserWarning"),

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from ml_backend.errors import ImageDecodeError, ImageFetchError, ImageReferenceError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.images.gcs import CloudStorage
-from tests.unit.ml_backend.images.conftest import Reply, Request, Server, png
+from tests.support.http_server import Reply, Request, Server
+from tests.support.pictures import png
 from tests.unit.ml_backend.images.test_credentials import KEY, encoded
 
 Make = Callable[..., ImageSettings]

@@ -25,7 +25,8 @@ from ml_backend.errors import (
 )
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.images.label_studio_media import _climbs
-from tests.unit.ml_backend.images.conftest import Listener, Reply, Request, Server, png
+from tests.support.http_server import Listener, Reply, Request, Server
+from tests.support.pictures import png
 
 Make = Callable[..., ImageSettings]
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ml_backend.errors import ImageDecodeError, ImageError, ImageFetchError, ImageReferenceError
 from ml_backend.images import ImageSettings, ImageSource
-from tests.unit.ml_backend.images.conftest import Reply, Server, png
+from tests.support.http_server import Reply, Server
+from tests.support.pictures import png
 
 Make = Callable[..., ImageSettings]
 UPLOAD = "/data/upload/1/a.png"

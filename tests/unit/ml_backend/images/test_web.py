@@ -23,7 +23,8 @@ from ml_backend.errors import (
     ImageRefusedError,
 )
 from ml_backend.images import ImageSettings, ImageSource
-from tests.unit.ml_backend.images.conftest import Reply, Server, png
+from tests.support.http_server import Reply, Server
+from tests.support.pictures import png
 
 Make = Callable[..., ImageSettings]
 

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from tests.support.command_line import Run, records
 from tests.support.drawn import CONFIG, box, brush, choice, rectangle_mask
 from tests.support.label_studio_server import LabelStudioServer, Task, annotation, task
-from tests.unit.segstudio.conftest import Run, records
 
 ANNA, BEN = 1, 2
 LEFT, RIGHT = rectangle_mask(0, 0, 20, 20), rectangle_mask(10, 0, 20, 20)

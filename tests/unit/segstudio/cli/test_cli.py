@@ -5,9 +5,9 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.e2e.studio import SEGSTUDIO
 from tests.support.processes import free_port
 from tests.support.repository import ROOT
+from tests.support.studio import SEGSTUDIO
 
 
 def segstudio(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

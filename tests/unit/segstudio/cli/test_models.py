@@ -5,9 +5,9 @@ import pytest
 
 from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint
 from segstudio.cli import models
+from tests.support.command_line import Run, records
 from tests.support.file_server import Fault, FileServer, serving
 from tests.unit.ml_backend.models.test_downloads import CONTENT, publish
-from tests.unit.segstudio.conftest import Run, records
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import Run, records
 from tests.support.gcs_posts import RULE, UPLOAD, manifest_rows, write_posts
 from tests.support.gcs_server import GcsServer
-from tests.unit.segstudio.conftest import Run, records
 
 
 def test_the_rows_images_are_uploaded_under_the_naming_rule(photos: GcsServer, run: Run) -> None:

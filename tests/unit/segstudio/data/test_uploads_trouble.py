@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import Run, records, use_key
 from tests.support.gcs_posts import RULE, SEGSTUDIO, UPLOAD, manifest_rows, write_posts
 from tests.support.gcs_server import ALL_PERMISSIONS, EMAIL, GcsServer
-from tests.unit.segstudio.conftest import Run, records, use_key
 
 
 def once(status: int, part: str) -> Callable[[str, str], int | None]:

@@ -14,6 +14,7 @@ from pyarrow import parquet  # type: ignore[import-untyped]
 from pycocotools.coco import COCO  # type: ignore[import-untyped]
 from typer.testing import Result
 
+from tests.support.command_line import Run, records
 from tests.support.drawn import (
     CONFIG,
     HEIGHT,
@@ -28,7 +29,6 @@ from tests.support.drawn import (
 )
 from tests.support.label_studio_server import TIME, LabelStudioServer, Task, annotation, task
 from tests.support.waiting import eventually
-from tests.unit.segstudio.conftest import Run, records
 
 ANNA, BEN = "anna@example.org", "ben@example.org"
 DRESS, HAT = rectangle_mask(10, 5, 30, 20), rectangle_mask(20, 10, 5, 5)

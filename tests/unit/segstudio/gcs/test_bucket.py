@@ -2,8 +2,8 @@ import pytest
 
 from ml_backend.errors import SettingsError
 from segstudio.gcs.client import bucket_and_folder
+from tests.support.command_line import Run, records, use_key
 from tests.support.gcs_server import ALL_PERMISSIONS, EMAIL, PROJECT, GcsServer, Key
-from tests.unit.segstudio.conftest import Run, records, use_key
 
 SETUP = ("bucket", "setup", "gs://photos", "gs://labels", "--origin", "http://localhost:8080")
 CORS = {

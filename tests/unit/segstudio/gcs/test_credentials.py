@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import Run, records, use_key
 from tests.support.gcs_server import EMAIL, GcsServer
-from tests.unit.segstudio.conftest import Run, records, use_key
 
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS_BASE64"
 

@@ -5,7 +5,7 @@ import pytest
 from segstudio.labelstudio.lint import Finding, label_table, lint
 from segstudio.labelstudio.ml_backends import SHIPPED, Classes
 from segstudio.projects.templates import read_template
-from tests.unit.segstudio.conftest import Run, records
+from tests.support.command_line import Run, records
 
 IMAGE = '<Image name="image" value="$image"/>'
 DRESS = '<Label value="Dress"/>'

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_line import Run, records
 from tests.support.label_studio_server import LabelStudioServer, task
-from tests.unit.segstudio.conftest import Run, records
 
 CONFIG = """<View><Image name="image" value="$image"/>
   <BrushLabels name="brush" toName="image"><Label value="Dress"/></BrushLabels></View>"""

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.command_line import Run, records
 from tests.support.gcs_server import ALL_PERMISSIONS, GcsServer, Key
 from tests.support.json_server import Asked, JsonServer
-from tests.unit.segstudio.conftest import Run, records
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from synthetic.people import Figure
-from tests.e2e.labeling_page import Spot
+from tests.support.labeling_page import Spot
 
 Mask = npt.NDArray[np.bool_]
 
