@@ -68,19 +68,6 @@ def assert_equal(ours: Mask, theirs: Mask) -> None:
     assert np.allclose(ours.logits, theirs.logits, atol=1e-4)
 
 
-def assert_kept_is_as_good(model: PromptableModel, height: int, width: int) -> None:
-    """An embedding in half precision, as the stores keep it, gives the same masks."""
-    embedding = model.embed(photograph(height, width))
-    kept = embedding.to_float16()
-    assert kept.nbytes == embedding.nbytes / 2
-    shapes = {name: (tuple(t.shape), t.dtype) for name, t in kept.tensors.items()}
-    assert shapes == model.layout(height, width)
-    for prompts in PROMPTS.values():
-        sized = at_size(prompts, height, width)
-        exact, half = (model.segment(e, sized).pixels for e in (embedding, kept))
-        assert (exact & half).sum() >= 0.99 * (exact | half).sum()
-
-
 def assert_bfloat16_changes_little(exact: PromptableModel, fast: PromptableModel) -> None:
     """Embeddings made in bfloat16 are near to those in float32; clicks nearby stay apart."""
     image = photograph(1000, 1000)

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from ml_backend.labelstudio.label_config import Label, LabelConfig, parse_label_
 from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.schemas import Task
 from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS, Checkpoint
-from segmentation_backend.models.base import ClassMap
 from segmentation_backend.models.segformer import SegformerGarmentModel, confidence, decide
 from segmentation_backend.predictor import SegmentationPredictor
 from tests.support import tiny_segformer
@@ -139,21 +137,6 @@ def test_a_class_that_comes_out_between_pixels_has_a_score() -> None:
     indices = decide(logits, (10, 20))
     assert set(indices.flatten().tolist()) == {0, 1, 2}
     assert confidence(logits, indices)[2] > 0
-
-
-def test_several_photographs_at_once_get_the_answers_they_would_get_alone(
-    ours: SegformerGarmentModel,
-) -> None:
-    images = [photograph(60 + 7 * i, 90) for i in range(6)]
-    alone = [ours.segment([image])[0] for image in images]
-
-    def same(one: ClassMap, other: ClassMap) -> bool:
-        equal = np.array_equal(one.indices, other.indices)
-        return equal and np.array_equal(one.scores, other.scores)
-
-    assert all(map(same, ours.segment(images), alone))
-    with ThreadPoolExecutor(4) as threads:
-        assert all(map(same, threads.map(lambda i: ours.segment([i])[0], images), alone))
 
 
 def test_bfloat16_changes_few_pixels(
