@@ -7,9 +7,10 @@ from pathlib import Path
 from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.local.images import Photograph, batches, draw_samples
+from segstudio.projects.templates import TEMPLATES
 
 TITLE = "Runway fashion"
-TEMPLATE = Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml"
+TEMPLATE = TEMPLATES / "runway_fashion.xml"
 
 _DIGEST = "sha256"
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Self
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -12,7 +14,17 @@ from defusedxml import DefusedXmlException
 from ml_backend.errors import SettingsError
 from ml_backend.labelstudio.label_config import parse_label_config
 
-FOLDER = Path(__file__).parents[2] / "frontend_templates"
+
+def _template_folder() -> Traversable:
+    """Return the templates in an installed wheel, else those beside the package in a checkout."""
+    installed = files("segstudio") / "frontend_templates"
+    if installed.is_dir():
+        return installed
+    return Path(str(files("segstudio"))).parent / "frontend_templates"
+
+
+TEMPLATES = _template_folder()
+"""Folder of the label configs that segstudio ships."""
 
 CODES = "codes"
 """Class of the ``<View>`` that codes go to; where a template has none, they go to its end."""
@@ -55,13 +67,13 @@ def read_template(name: str) -> str:
     Raises:
         SettingsError: There is none.
     """
-    path = Path(name)
+    path: Traversable = Path(name)
     if name == path.name and not path.is_file():
-        path = (FOLDER / name).with_suffix(".xml")
+        path = TEMPLATES / f"{name.removesuffix('.xml')}.xml"
     try:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        known = ", ".join(sorted(each.name for each in FOLDER.glob("*.xml")))
+        known = ", ".join(sorted(each.name for each in TEMPLATES.iterdir()))
         raise SettingsError(
             f"there is no template {name}", f"give the path of a file, or one of {known}"
         ) from None
