@@ -6,11 +6,11 @@ from pathlib import Path
 
 from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
+from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
 from segstudio.local.images import Photograph, batches, draw_samples
-from segstudio.projects.templates import TEMPLATES
 
 TITLE = "Runway fashion"
-TEMPLATE = TEMPLATES / "runway_fashion.xml"
+TEMPLATE = SHIPPED_CONFIGS / "runway_fashion.xml"
 
 _DIGEST = "sha256"
 

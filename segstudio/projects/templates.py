@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Self
@@ -13,18 +12,7 @@ from defusedxml import DefusedXmlException
 
 from ml_backend.errors import SettingsError
 from ml_backend.labelstudio.label_config import parse_label_config
-
-
-def _template_folder() -> Traversable:
-    """Return the templates in an installed wheel, else those beside the package in a checkout."""
-    installed = files("segstudio") / "frontend_templates"
-    if installed.is_dir():
-        return installed
-    return Path(str(files("segstudio"))).parent / "frontend_templates"
-
-
-TEMPLATES = _template_folder()
-"""Folder of the label configs that segstudio ships."""
+from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
 
 CODES = "codes"
 """Class of the ``<View>`` that codes go to; where a template has none, they go to its end."""
@@ -69,11 +57,11 @@ def read_template(name: str) -> str:
     """
     path: Traversable = Path(name)
     if name == path.name and not path.is_file():
-        path = TEMPLATES / f"{name.removesuffix('.xml')}.xml"
+        path = SHIPPED_CONFIGS / f"{name.removesuffix('.xml')}.xml"
     try:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        known = ", ".join(sorted(each.name for each in TEMPLATES.iterdir()))
+        known = ", ".join(sorted(each.name for each in SHIPPED_CONFIGS.iterdir()))
         raise SettingsError(
             f"there is no template {name}", f"give the path of a file, or one of {known}"
         ) from None
