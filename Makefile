@@ -83,6 +83,10 @@ lock: $(VENV)/.dev  ## Resolve the requirements again, keeping versions that sti
 	$(COMPILE) $(SERVING) $(WITHOUT_CUDA) -o requirements/serving.txt
 	$(COMPILE) $(SERVING) requirements/bulk.in --extra bulk $(WITHOUT_CUDA) -o requirements/bulk.txt
 
+.PHONY: dist
+dist: $(UV)  ## Build the wheel and the source distribution in dist/
+	$(UV) build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
+
 .PHONY: help
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
