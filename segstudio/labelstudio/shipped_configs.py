@@ -1,4 +1,4 @@
-"""Label configs that segstudio ships: package data of the wheel, ``frontend_templates/`` in a checkout."""
+"""Label configs that segstudio ships: package data of the wheel, or the checkout's own folder."""
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
