@@ -34,12 +34,12 @@ def test_the_advice_covers_every_package_of_the_extras_and_no_other() -> None:
 
 
 def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with (
         pytest.raises(SettingsError, match="needs the extra analysis") as raised,
         explain_missing_extras(),
     ):
-        import pyarrow.parquet  # noqa: F401
+        import matplotlib.figure  # noqa: F401
     assert raised.value.hint == "pip install 'segstudio[analysis]'"
 
 
