@@ -60,25 +60,32 @@ screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the R
 	README_SCREENSHOT=docs/images/labeling.png $(BIN)/pytest tests/e2e/test_labeling.py -k readme
 
 .PHONY: train-segmentation train-interactive evaluate
-train-segmentation: $(VENV)/.dev  ## Train the embedded garment network (DATA=folder of photographs with masks; ARGS=)
-	$(BIN)/python -m training.segmentation $(if $(DATA),--data '$(DATA)') $(ARGS)
+train-segmentation: data $(VENV)/.dev  ## Train the embedded garment network (DATA=folder of photographs with masks; ARGS=)
+	$(BIN)/python -m training.segmentation --data '$(DATA)' $(ARGS)
 
-train-interactive: $(VENV)/.dev  ## Train the embedded promptable network (DATA=folder; ARGS=)
-	$(BIN)/python -m training.interactive $(if $(DATA),--data '$(DATA)') $(ARGS)
+train-interactive: data $(VENV)/.dev  ## Train the embedded promptable network (DATA=folder; ARGS=)
+	$(BIN)/python -m training.interactive --data '$(DATA)' $(ARGS)
 
-evaluate: $(VENV)/.dev  ## Measure the shipped networks (DATA=folder; ARGS=)
-	$(BIN)/python -m training.evaluate $(if $(DATA),--data '$(DATA)') $(ARGS)
+evaluate: data $(VENV)/.dev  ## Measure the shipped networks (DATA=folder; ARGS=--held-out: the validation part alone)
+	$(BIN)/python -m training.evaluate --data '$(DATA)' $(ARGS)
+
+COMPILE := $(UV) pip compile -q --python-version 3.11 --generate-hashes
+WITHOUT_CUDA := --excludes requirements/cuda.in --no-emit-package torch --no-emit-package torchvision
+SERVING := pyproject.toml --extra server --extra big-models
 
 .PHONY: lock
 lock: $(VENV)/.dev  ## Resolve the requirements again, keeping versions that still fit
-	$(UV) pip compile -q requirements/uv.in --python-version 3.11 --generate-hashes -o requirements/uv.txt
-	$(UV) pip compile -q requirements/label-studio.in --python-version 3.11 --generate-hashes -o requirements/label-studio.txt
-	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes -o requirements/runtime.txt
-	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes -o requirements/cpu.txt \
-		--excludes requirements/cuda.in --no-emit-package torch --no-emit-package torchvision
-	$(UV) pip compile -q pyproject.toml --extra dev --extra bulk --python-version 3.11 --generate-hashes -o requirements/dev.txt
-	$(UV) pip compile -q pyproject.toml requirements/bulk.in --extra bulk --python-version 3.11 --generate-hashes -o requirements/bulk.txt \
-		--excludes requirements/cuda.in --no-emit-package torch --no-emit-package torchvision
+	$(COMPILE) requirements/label-studio.in -o requirements/label-studio.txt
+	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	$(COMPILE) requirements/uv.in -c requirements/dev.txt -o requirements/uv.txt
+	$(COMPILE) pyproject.toml -o requirements/client.txt
+	$(COMPILE) $(SERVING) --extra analysis -o requirements/runtime.txt
+	$(COMPILE) $(SERVING) $(WITHOUT_CUDA) -o requirements/serving.txt
+	$(COMPILE) $(SERVING) requirements/bulk.in --extra bulk $(WITHOUT_CUDA) -o requirements/bulk.txt
+
+.PHONY: dist
+dist: $(UV)  ## Build the wheel and the source distribution in dist/
+	$(UV) build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
 
 .PHONY: help
 help:  ## List these commands
@@ -124,18 +131,27 @@ docker:
 	@docker compose version > /dev/null 2>&1 || \
 		{ echo "error: docker has no compose here; install the plugin docker-compose 2.26 or newer" >&2; exit 1; }
 
-.PHONY: chromium
-chromium:
-	@command -v chromium > /dev/null || \
-		{ test "$$(id -u)" = 0 && run= || run="sudo -n"; \
-		  echo "Installing Debian's chromium for the browser test"; \
-		  $$run apt-get update -qq && $$run apt-get install -y -qq --no-install-recommends chromium; } || \
-		{ echo "error: the browser test needs chromium; install it as root: apt-get install chromium" >&2; exit 1; }
+.PHONY: data
+data:
+	@test -n '$(DATA)' || \
+		{ echo "error: name the folder of photos/, masks/ and labels.json with DATA=folder; docs/models/README.md describes it" >&2; exit 1; }
 
-.PHONY: redis-server
-redis-server:
-	@command -v redis-server > /dev/null || \
-		{ test "$$(id -u)" = 0 && run= || run="sudo -n"; \
-		  echo "Installing Debian's redis-server for the tests"; \
-		  $$run apt-get update -qq && $$run apt-get install -y -qq --no-install-recommends redis-server; } || \
-		{ echo "error: the tests need redis-server; install it as root: apt-get install redis-server" >&2; exit 1; }
+# $(call DEBIAN_PACKAGE,name) installs a package whose program has the same name. In CI (CI is set) it does not ask.
+define DEBIAN_PACKAGE
+@command -v $(1) > /dev/null || { \
+	test -n "$$CI" || { \
+		test -t 0 || { echo "error: the tests need $(1); install it as root: apt-get install $(1) (with CI=1, make does)" >&2; exit 1; }; \
+		printf 'The tests need Debian package $(1). Install it now with apt-get? [y/N] '; \
+		read -r answer; \
+		case "$$answer" in [yY]*) ;; *) echo "error: the tests need $(1)" >&2; exit 1 ;; esac; \
+	}; \
+	test "$$(id -u)" = 0 && run= || run="sudo -n"; \
+	echo "Installing Debian's $(1) for the tests"; \
+	{ $$run apt-get update -qq && $$run apt-get install -y -qq --no-install-recommends $(1); } || \
+		{ echo "error: the tests need $(1); install it as root: apt-get install $(1)" >&2; exit 1; }; \
+}
+endef
+
+.PHONY: chromium redis-server
+chromium redis-server:
+	$(call DEBIAN_PACKAGE,$@)

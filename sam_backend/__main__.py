@@ -1,6 +1,10 @@
 """``python -m sam_backend``: serve until told to stop."""
 
-from ml_backend.serving.gunicorn import serve
-from sam_backend.settings import SamSettings
+from ml_backend.extras import exit_without_extra
+
+exit_without_extra("server")
+
+from ml_backend.serving.gunicorn import serve  # noqa: E402 - imports what was just looked for
+from sam_backend.settings import SamSettings  # noqa: E402
 
 serve("sam_backend.app:create_app()", SamSettings)

@@ -1,6 +1,10 @@
 """``python -m segmentation_backend``: serve until told to stop."""
 
-from ml_backend.serving.gunicorn import serve
-from segmentation_backend.settings import SegmentationSettings
+from ml_backend.extras import exit_without_extra
+
+exit_without_extra("server")
+
+from ml_backend.serving.gunicorn import serve  # noqa: E402 - imports what was just looked for
+from segmentation_backend.settings import SegmentationSettings  # noqa: E402
 
 serve("segmentation_backend.app:create_app()", SegmentationSettings)

@@ -1,5 +1,5 @@
 """``python -m segstudio``: the command line where no script is installed."""
 
-from segstudio.cli.main import app
+from segstudio.cli.main import run
 
-app(prog_name="segstudio")
+run()

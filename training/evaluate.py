@@ -1,9 +1,9 @@
 """Measure both networks on a folder of photographs with masks: ``python -m training.evaluate``.
 
-Prints the tables, and saves them beside a picture of photograph, truth and answer. Of the folder
-that the shipped networks were trained on, the validation part alone counts: no network was trained
-on it, but what was chosen (the calibration of the scores, priors, sizes) was chosen there. Of any
-other folder every photograph counts, unless ``--held-out`` says that it was trained on.
+Prints the tables, and saves them with a picture of photograph, truth and answer. Every photograph
+counts, unless ``--held-out`` says that a network was trained on the folder: then the validation
+part alone does. No network was trained on that part, but the calibration of the scores, the priors
+and the sizes were chosen there.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from training.clicks import Bools, centre_of, iou, next_click
 from training.data import DataError, Folder, Picture, read_photo, split
 from training.grabcut import grab_cut
 from training.interactive import LEAST_AREA, regions_of
-from training.loop import DATA, run_program
+from training.loop import run_program
 from training.taxonomy import CLASSES
 
 CORRECTIONS = 5
@@ -70,14 +70,14 @@ def choose(folder: Folder, held_out: bool) -> list[Path]:
     """The photographs to measure on.
 
     Args:
-        folder: All of it, unless it is the one that the shipped networks were trained on.
+        folder: All its photographs, unless ``held_out``.
         held_out: Only what a training on the folder leaves out.
 
     Raises:
         DataError: That is none.
     """
     photographs = folder.photographs()
-    if held_out or folder.path.resolve() == DATA.resolve():
+    if held_out:
         photographs = split(photographs)[1]
     if not photographs:
         raise DataError(
@@ -248,11 +248,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=DATA, help="photos/, masks/ and labels.json")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of photos/, masks/ and labels.json"
+    )
     parser.add_argument(
         "--held-out",
         action="store_true",
-        help="only what a training on this folder left out, as always of the default one",
+        help="only the photographs that a training on this folder left out",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/evaluation"), help="where to save")
     parser.add_argument("--segmentation", type=Path, help="weights; the shipped ones if not given")

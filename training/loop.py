@@ -24,7 +24,6 @@ from matplotlib import pyplot as plt
 
 Net = TypeVar("Net", bound=nn.Module)
 BATCH = 16
-DATA = Path("../shared/data/ccp/labelled")
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,9 @@ def parser_for(description: str | None, run: Path, samples: int) -> argparse.Arg
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=DATA, help="photos/, masks/ and labels.json")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of photos/, masks/ and labels.json"
+    )
     parser.add_argument(
         "--run", type=Path, default=run, help="checkpoint and log; resumed if there"
     )

@@ -28,7 +28,6 @@ from training.calibration import fit, score_pairs
 from training.data import Folder, Picture, presence, read_photo, split
 from training.loop import (
     BATCH,
-    DATA,
     Options,
     Run,
     options_from,
@@ -353,15 +352,15 @@ def main() -> None:
     parser.add_argument(
         "--tagged",
         type=Path,
-        default=DATA.parent / "unlabelled",
-        help="folder of photos/ and tags.json",
+        help="folder of photos/ and tags.json; default: unlabelled/ next to --data",
     )
     arguments = parser.parse_args()
     options, folder = options_from(arguments), Folder.open(arguments.data)
     if arguments.export:
         run = Run(GarmentNetwork(len(CLASSES)), options)
     else:
-        run = train(options, folder, arguments.tagged, arguments.workers)
+        tagged = arguments.tagged or arguments.data.parent / "unlabelled"
+        run = train(options, folder, tagged, arguments.workers)
     export_calibrated(run, folder)
 
 

@@ -14,6 +14,7 @@ import structlog
 from flask import Blueprint, Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from ml_backend import __version__
 from ml_backend.errors import (
     BusyError,
     RequestError,
@@ -111,9 +112,15 @@ def setup() -> Response:
 
 @blueprint.get("/versions")
 def versions() -> Response:
-    """The one version that is served, and what the model tells apart (an addition of ours)."""
+    """Return the model version that is served, the classes of the model and segstudio's version."""
     predictor = _this().service.predictor
-    return _json({"versions": [predictor.model_version], "classes": predictor.classes})
+    return _json(
+        {
+            "versions": [predictor.model_version],
+            "classes": predictor.classes,
+            "segstudio": __version__,
+        }
+    )
 
 
 @blueprint.post("/webhook")

@@ -8,7 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
 
+from ml_backend import __version__
 from ml_backend.errors import BusyError, ModelError, SegstudioError
+from ml_backend.extras import explain_missing_extras
 from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.serving.metrics import Metrics
 
@@ -57,14 +59,18 @@ class ModelLoader:
     def _begin(self) -> None:
         self._retry_at = math.inf
         thread = ThreadPoolExecutor(1, thread_name_prefix="load-model")
-        self._attempt = thread.submit(self._load)
+        self._attempt = thread.submit(self._load_explained)
         self._attempt.add_done_callback(self._note)
         thread.shutdown(wait=False)
+
+    def _load_explained(self) -> Predictor:
+        with explain_missing_extras():
+            return self._load()
 
     def _note(self, attempt: "Future[Predictor]") -> None:
         error = attempt.exception()
         if error is None:
-            log.info("ready", model_version=attempt.result().model_version)
+            log.info("ready", model_version=attempt.result().model_version, version=__version__)
             return
         kind = error.kind if isinstance(error, SegstudioError) else "unexpected"
         self._metrics.model_failed(kind)

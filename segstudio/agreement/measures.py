@@ -7,7 +7,6 @@ import cv2
 import krippendorff
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import cohen_kappa_score  # type: ignore[import-untyped]
 
 Codes = npt.NDArray[np.int_]
 """(raters, images): what each rater said of each image, as a number from 0 on; -1: nothing."""
@@ -31,9 +30,24 @@ def cohen_kappa(codes: Codes) -> float | None:
         both = (first != MISSING) & (second != MISSING)
         a, b = first[both], second[both]
         if len(np.union1d(a, b)) > 1:
-            weighted += float(cohen_kappa_score(a, b)) * len(a)
+            weighted += _kappa(a, b) * len(a)
             images += len(a)
     return weighted / images if images else None
+
+
+def _kappa(first: Codes, second: Codes) -> float:
+    """Compute Cohen's kappa of two raters who use at least two values between them.
+
+    Cohen, A Coefficient of Agreement for Nominal Scales, 1960: (p_o - p_e) / (1 - p_e), with the
+    observed agreement p_o and the agreement p_e that independent raters would have.
+
+    Args:
+        first: (images,) values that the first rater gave.
+        second: (images,) values that the second rater gave.
+    """
+    values = np.union1d(first, second)[:, np.newaxis]
+    expected = (first == values).mean(axis=1) @ (second == values).mean(axis=1)
+    return float(((first == second).mean() - expected) / (1 - expected))
 
 
 def krippendorff_alpha(codes: Codes) -> float | None:

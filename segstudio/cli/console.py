@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ml_backend.errors import SegstudioError
+from ml_backend.extras import explain_missing_extras
 
 EXIT_ERROR = 1
 EXIT_SOME_FAILED = 3
@@ -139,7 +140,8 @@ def reporting(as_json: bool) -> Iterator[Report]:
     """Run the body of a command: an error of ours becomes one line and exit code 1."""
     report = Report(as_json)
     try:
-        yield report
+        with explain_missing_extras():
+            yield report
     except SegstudioError as error:
         report.fail(error)
         raise typer.Exit(EXIT_ERROR) from None

@@ -1,8 +1,14 @@
 """The command line of people who run labeling projects."""
 
+import sys
+from typing import Annotated
+
 import typer
 from dotenv import load_dotenv
 
+from ml_backend import __version__
+from ml_backend.errors import SettingsError
+from ml_backend.extras import explain_missing_extras
 from segstudio.cli import backends, bucket, credentials, images, models, project, stack, storage
 from segstudio.cli.agreement import agreement
 from segstudio.cli.console import EXIT_CODES
@@ -34,8 +40,30 @@ app.command(epilog=EXIT_CODES)(predict)
 app.command(epilog=EXIT_CODES)(prewarm)
 
 
+def run() -> None:
+    """Run the command line; an extra that is not installed ends it with one line."""
+    try:
+        with explain_missing_extras():
+            app(prog_name="segstudio")
+    except SettingsError as error:
+        sys.exit(f"error: {error}")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"segstudio {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Semi-automatic image segmentation for Label Studio. Settings: see .env.example."""
     load_dotenv(".env")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
+from ml_backend.extras import require_extra
 from ml_backend.serving.settings import read_settings
 from segstudio.cli.console import EXIT_SOME_FAILED, DryRunOption, JsonOption, Report, reporting
 from segstudio.data.manifest import IDENTIFIER, IMAGE
@@ -89,6 +90,7 @@ def predict(
     order = Order(source, project, manifest, out, kind, template, image_column, identifier_column)
     order.check()
     with reporting(as_json) as report, ExitStack() as stack:
+        require_extra("bulk")
         from segstudio.local.connection import settings_of_its_backends
         from segstudio.predict import cluster
         from segstudio.predict.pipeline import Pipeline

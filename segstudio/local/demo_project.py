@@ -6,10 +6,11 @@ from pathlib import Path
 
 from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
+from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
 from segstudio.local.images import Photograph, batches, draw_samples
 
 TITLE = "Runway fashion"
-TEMPLATE = Path(__file__).parents[2] / "frontend_templates" / "runway_fashion.xml"
+TEMPLATE = SHIPPED_CONFIGS / "runway_fashion.xml"
 
 _DIGEST = "sha256"
 

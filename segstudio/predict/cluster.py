@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ml_backend.errors import SettingsError
+from ml_backend.extras import explain_missing_extras
 from segstudio.errors import ProcessError
 
 _OBJECT_STORE_BYTES = 512 << 20
@@ -17,7 +17,6 @@ _CORES = 2
 busy machine: 19 images/s with one, 11 with two), and a core for what is before and behind it."""
 
 _KNOCK_SECONDS = 10
-_INSTALL = "install it with `make bulk`"
 _START = (
     "a very busy machine is too slow for Ray: run it again when there is less to do, or start one "
     "with `ray start --head` and give its address with --ray-address"
@@ -58,11 +57,9 @@ def joined(address: str) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    try:
+    with explain_missing_extras():
         import ray
         import ray.data
-    except ImportError as error:
-        raise SettingsError(f"Ray is not installed here: {error}", _INSTALL) from None
 
     _init(address)
     # What Ray logs is in its own files; what people see is ours.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Self
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -11,8 +12,7 @@ from defusedxml import DefusedXmlException
 
 from ml_backend.errors import SettingsError
 from ml_backend.labelstudio.label_config import parse_label_config
-
-FOLDER = Path(__file__).parents[2] / "frontend_templates"
+from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
 
 CODES = "codes"
 """Class of the ``<View>`` that codes go to; where a template has none, they go to its end."""
@@ -55,13 +55,13 @@ def read_template(name: str) -> str:
     Raises:
         SettingsError: There is none.
     """
-    path = Path(name)
+    path: Traversable = Path(name)
     if name == path.name and not path.is_file():
-        path = (FOLDER / name).with_suffix(".xml")
+        path = SHIPPED_CONFIGS / f"{name.removesuffix('.xml')}.xml"
     try:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        known = ", ".join(sorted(each.name for each in FOLDER.glob("*.xml")))
+        known = ", ".join(sorted(each.name for each in SHIPPED_CONFIGS.iterdir()))
         raise SettingsError(
             f"there is no template {name}", f"give the path of a file, or one of {known}"
         ) from None

@@ -3,7 +3,6 @@
 import ast
 import re
 import subprocess
-import tomllib
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -267,21 +266,7 @@ def test_no_volume_hides_the_weights_that_are_baked_in() -> None:
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_an_image_without_a_tag_of_its_own_says_the_version_of_the_package(path: Path) -> None:
-    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert f"org.opencontainers.image.version=${{VERSION:-{package}}} " in path.read_text()
+def test_an_image_says_its_tag_as_its_version(path: Path) -> None:
+    assert "org.opencontainers.image.version=${VERSION} " in path.read_text()
     arguments = read(ROOT / "docker-compose.yml")["x-build"]["args"]
     assert arguments["VERSION"] == "${SEGSTUDIO_VERSION-}", "empty, where it is not set"
-
-
-def test_images_with_another_torch_lack_torch_and_cuda_and_nothing_else() -> None:
-    whole, cpu = (pins(ROOT / "requirements" / f"{name}.txt") for name in ("runtime", "cpu"))
-    assert cpu < whole
-    left_out = {pin.partition("==")[0] for pin in whole - cpu}
-    assert {"torch", "torchvision"} <= left_out
-    cuda = re.compile(r"torch|torchvision|triton|(nvidia|cuda)-.+")
-    assert left_out == {name for pin in whole if cuda.fullmatch(name := pin.partition("==")[0])}
-
-
-def pins(path: Path) -> set[str]:
-    return set(re.findall(r"^(\S+==\S+)", path.read_text(), re.MULTILINE))

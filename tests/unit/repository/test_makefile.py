@@ -1,6 +1,7 @@
 """The Makefile where something is missing; the good way is how everybody gets here."""
 
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -21,13 +22,23 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make(
-    folder: Path, *arguments: str, path: str = os.environ["PATH"]
+    folder: Path,
+    *arguments: str,
+    path: str = os.environ["PATH"],
+    stdin: int = subprocess.DEVNULL,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    unmade = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    """Run make outside CI, whoever runs the test."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "CI" and not name.startswith("MAKE")
+    }
     return subprocess.run(
         [str(shutil.which("make")), *arguments],
         cwd=folder,
-        env={**unmade, "PATH": path},
+        env={**kept, **variables, "PATH": path},
+        stdin=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -61,6 +72,7 @@ def test_help_is_the_default_and_has_a_line_for_every_command(checkout: Path) ->
     phony = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     commands = {name for line in phony for name in line.split()} - {
         "chromium",
+        "data",
         "docker",
         "redis-server",
     }
@@ -86,19 +98,62 @@ def test_debians_python_without_venv_is_refused_with_the_package_to_install(chec
     assert not (checkout / ".venv").exists()
 
 
-def test_root_gets_debians_chromium_where_there_is_none(checkout: Path) -> None:
-    asked = checkout / "asked"
-    tools = {"id": "echo 0", "apt-get": f'echo "$*" >> {asked}'}
-    assert make(checkout, "chromium", path=fake_tools(checkout, tools)).returncode == 0
+@pytest.fixture
+def asked(checkout: Path) -> Path:
+    """What apt-get was asked for, a line each; missing where it was not."""
+    return checkout / "asked"
+
+
+@pytest.fixture
+def without_packages(checkout: Path, asked: Path) -> str:
+    """A PATH of root's without Debian's packages, where apt-get notes what it is asked for."""
+    return fake_tools(checkout, {"id": "echo 0", "apt-get": f'echo "$*" >> {asked}'})
+
+
+@pytest.mark.parametrize("package", ["chromium", "redis-server"])
+def test_ci_gets_a_missing_debian_package_without_a_question(
+    package: str, checkout: Path, asked: Path, without_packages: str
+) -> None:
+    assert make(checkout, package, path=without_packages, CI="true").returncode == 0
     update, install = asked.read_text().splitlines()
     assert update.startswith("update")
-    assert install.endswith("chromium")
+    assert install.endswith(package)
+
+
+def test_outside_ci_and_without_a_terminal_the_command_is_told_and_nothing_installed(
+    checkout: Path, asked: Path, without_packages: str
+) -> None:
+    (error,) = errors(make(checkout, "chromium", path=without_packages))
+    assert "apt-get install chromium" in error
+    assert not asked.exists()
+
+
+@pytest.mark.parametrize(("answer", "installs"), [("y", True), ("n", False), ("", False)])
+def test_who_sits_at_a_terminal_is_asked_before_a_debian_package_is_installed(
+    answer: str, installs: bool, checkout: Path, asked: Path, without_packages: str
+) -> None:
+    ours, terminal = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        result = make(checkout, "chromium", path=without_packages, stdin=terminal)
+    finally:
+        os.close(terminal)
+        os.close(ours)
+    assert "Install it now" in result.stdout
+    assert (result.returncode == 0, asked.exists()) == (installs, installs)
 
 
 def test_others_are_told_what_to_ask_root_for(checkout: Path) -> None:
     tools = {"id": "echo 1000", "sudo": "exit 1", "apt-get": "echo never"}
-    (error,) = errors(make(checkout, "chromium", path=fake_tools(checkout, tools)))
+    (error,) = errors(make(checkout, "chromium", path=fake_tools(checkout, tools), CI="true"))
     assert error.endswith("apt-get install chromium")
+
+
+@pytest.mark.parametrize("program", ["train-segmentation", "train-interactive", "evaluate"])
+def test_training_without_a_data_set_says_how_to_name_one(program: str, checkout: Path) -> None:
+    (error,) = errors(make(checkout, program))
+    assert "DATA=folder" in error
+    assert not (checkout / ".venv").exists()
 
 
 def test_without_a_docker_engine_its_tests_fail_and_say_so(checkout: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from ml_backend import __version__
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, LabelConfigError, ModelError, TaskError
 from ml_backend.labelstudio.label_config import LabelConfig
@@ -153,6 +154,7 @@ def test_a_config_the_model_cannot_serve_is_refused_in_the_status_line(client: F
 def test_versions_lists_the_one_version_and_the_models_classes(client: FlaskClient) -> None:
     assert client.get("/versions").get_json() == {
         "versions": ["one-box-1"],
+        "segstudio": __version__,
         "classes": ["background", "box"],
     }
 

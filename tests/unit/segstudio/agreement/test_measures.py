@@ -16,6 +16,20 @@ def test_kappa_of_the_textbook() -> None:
     assert cohen_kappa(np.array([first, second])) == pytest.approx(0.4)
 
 
+def test_kappa_of_three_values() -> None:
+    """Fleiss, Statistical Methods for Rates and Proportions, 2003, table 18.1: kappa 0.676."""
+    counts = np.array([[75, 1, 4], [5, 4, 1], [0, 0, 10]])
+    first, second = np.indices(counts.shape).reshape(2, -1).repeat(counts.ravel(), axis=1)
+    assert cohen_kappa(np.array([first, second])) == pytest.approx(0.676, abs=5e-4)
+
+
+@pytest.mark.parametrize(("second", "kappa"), [([0, 1, 2], 1.0), ([1, 1, 1], 0.0)])
+def test_kappa_of_raters_who_agree_in_all_and_by_chance_alone(
+    second: list[int], kappa: float
+) -> None:
+    assert cohen_kappa(np.array([[0, 1, 2], second])) == pytest.approx(kappa)
+
+
 def test_alpha_of_the_textbook() -> None:
     """Krippendorff's example as Wikipedia tells it: three coders, 15 units, alpha 0.691."""
     __ = MISSING

@@ -121,8 +121,8 @@ def fill(url: str, rows: CsvTable) -> tuple[int, int]:
 FILL = """
 import sys
 from pathlib import Path
-from segstudio.tables import CsvTable
-from tests.segstudio.test_tasks import fill
+from segstudio.data.tables import CsvTable
+from tests.unit.segstudio.projects.test_tasks import fill
 fill(sys.argv[1], CsvTable(Path(sys.argv[2])))
 status = Path("/proc/self/status").read_text()
 print(status.partition("VmHWM:")[2].split()[0])
