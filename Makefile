@@ -7,6 +7,8 @@ LABEL_STUDIO_VENV ?= $(or $(shell sed -n 's/^LABEL_STUDIO_VENV=//p' .env 2> /dev
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --require-hashes
+# Two processes of tests; what shares a server stays in one of them (tests/conftest.py).
+PROCESSES := -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -24,8 +26,12 @@ bulk: $(VENV)/.runtime  ## Install what `segstudio predict` needs beside: Ray
 	@$(INSTALL) --python $(BIN)/python -r requirements/bulk.txt
 
 .PHONY: test
-test: lint $(LABEL_STUDIO_VENV)/.installed chromium redis-server  ## Run the checks and tests, with a real Label Studio and browser
-	$(BIN)/pytest $(ARGS)
+test: lint $(LABEL_STUDIO_VENV)/.installed chromium redis-server  ## Run all checks and tests but bulk and containers, with a real Label Studio and browser (ARGS=)
+	$(BIN)/pytest $(PROCESSES) $(ARGS)
+
+.PHONY: test-fast
+test-fast: lint redis-server  ## Run the checks and the unit tests (ARGS=)
+	$(BIN)/pytest $(PROCESSES) tests/unit $(ARGS)
 
 .PHONY: test-bulk
 test-bulk: $(VENV)/.dev  ## Kill workers and the driver of `segstudio predict` on a real Ray, and the like (ARGS=)
@@ -40,6 +46,7 @@ lint: $(VENV)/.dev audit  ## Check style, format, types and security
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio synthetic training
 
 .PHONY: bench
