@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
 from ml_backend.images import ImageSource
-from ml_backend.labelstudio.label_config import LabelConfig
+from ml_backend.labelstudio.label_config import LabelConfig, refuse
 from ml_backend.labelstudio.mask_regions import mask_regions
 from ml_backend.labelstudio.predictor import image_reference
 from ml_backend.labelstudio.prompts import Context
@@ -17,7 +17,7 @@ from sam_backend.embedding_service import EmbeddingKey, EmbeddingService, Embedd
 from sam_backend.mask_refinement import MaskRefiner
 from sam_backend.models.base import Embedding, Mask, PromptableModel
 from sam_backend.objects import prompted_objects
-from sam_backend.region_target import check_tools, find_target, prompted_images
+from sam_backend.region_target import find_target
 
 Prewarmed = Literal["made", "kept"]
 
@@ -58,7 +58,7 @@ class SamPredictor:
         Raises:
             LabelConfigError: One of them is missing.
         """
-        check_tools(label_config)
+        refuse(label_config.problems_for_prompts())
 
     def predict(
         self,
@@ -102,7 +102,7 @@ class SamPredictor:
             For each task, in order: whether it was made or kept, or why it is not there.
         """
         pool = ThreadPoolExecutor(_FETCHES, thread_name_prefix="prewarm-fetch")
-        names = prompted_images(label_config)
+        names = [image.name for image in label_config.prompted_images()]
 
         def prepare(task: Task) -> Prewarmed | TaskError:
             try:

@@ -16,13 +16,14 @@ import structlog
 from ml_backend.deadline import Deadline
 from ml_backend.errors import LabelConfigError, TaskError
 from ml_backend.images import EncodedImage, ImageSource
-from ml_backend.labelstudio.label_config import Control, LabelConfig
+from ml_backend.labelstudio.label_config import Control, LabelConfig, refuse
 from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
 from ml_backend.labelstudio.predictor import image_reference
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
 from ml_backend.serving.executor import PriorityExecutor, wait_for
+from segmentation_backend.classes import SYNONYMS
 from segmentation_backend.models.base import ClassMap, GarmentModel
 from segmentation_backend.prewarm_client import PrewarmClient
 
@@ -59,7 +60,14 @@ class RegionBuilder:
 
     def check(self, label_config: LabelConfig) -> None:
         """Raise LabelConfigError where no label can ever be predicted."""
-        self._targets(label_config.mask_controls())
+        refuse(label_config.problems_for_masks())
+        controls = label_config.mask_controls()
+        if not self._targets(controls):
+            raise LabelConfigError(
+                f"no label of {controls[0].name!r} is known to the model",
+                'add predicted_values to a Label, e.g. <Label value="Gown" '
+                f'predicted_values="dress"/>; the model knows {", ".join(self.classes[1:])}',
+            )
 
     def predict(self, class_map: ClassMap, label_config: LabelConfig) -> Prediction:
         """One region for each label that appears."""
@@ -82,15 +90,8 @@ class RegionBuilder:
     def _targets(self, controls: Sequence[Control]) -> list[tuple[Control, str, list[int]]]:
         """Each label that takes some of the model's classes: its control, itself, and these."""
         labels = [label for control in controls for label in control.labels]
-        assigned = match_labels(self.classes, labels)
-        if not assigned:
-            raise LabelConfigError(
-                f"no label of {controls[0].name!r} is known to the model",
-                'add predicted_values to a Label, e.g. <Label value="Gown" '
-                f'predicted_values="dress"/>; the model knows {", ".join(self.classes[1:])}',
-            )
         taken: dict[str, list[int]] = {}
-        for index, value in assigned.items():
+        for index, value in match_labels(self.classes, labels, SYNONYMS).items():
             taken.setdefault(value, []).append(index)
         # A label of two controls is the first one's.
         return [
@@ -174,7 +175,7 @@ class SegmentationPredictor:
         log.debug("event", action=event, fields=sorted(data))
 
     def _fetch(self, task: Task, label_config: LabelConfig, deadline: Deadline) -> EncodedImage:
-        reference = image_reference(task, label_config, label_config.mask_control().to_name)
+        reference = image_reference(task, label_config, label_config.mask_controls()[0].to_name)
         return self._images.open(reference, deadline.remaining())
 
     def _segmented(

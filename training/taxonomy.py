@@ -4,7 +4,7 @@ Hosiery (socks, stockings, tights) has no label of its own and counts as other a
 underwear counts as swimwear, the nearest cut; a vest is a top worn over another.
 """
 
-from ml_backend.labelstudio.label_matching import EMBEDDED_CLASSES
+from segmentation_backend.classes import EMBEDDED_CLASSES
 
 CLASSES = EMBEDDED_CLASSES
 BACKGROUND = CLASSES[0]

@@ -1,162 +1,306 @@
-"""A project's label config, reduced to what masks need: controls, their labels, their image."""
+"""A project's label config: its images, its controls with their labels, and whether it is served.
+
+Every program reads label configs here: the backends at ``/setup`` and on each call, ``segstudio``
+for its lint, its templates and its exports.
+"""
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from xml.etree.ElementTree import tostring
+from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree
-from defusedxml import DefusedXmlException
-from label_studio_sdk._legacy.exceptions import LabelStudioXMLSyntaxErrorSentryIgnored
-from label_studio_sdk.label_interface.control_tags import ControlTag
-from label_studio_sdk.label_interface.interface import LabelInterface
 
 from ml_backend.errors import LabelConfigError
 
 LONGEST = 500_000
 """Characters of a label config: thousands of labels."""
 
-INVALID = (
-    defusedxml.ElementTree.ParseError,
-    DefusedXmlException,
-    LabelStudioXMLSyntaxErrorSentryIgnored,
-    ValueError,
-)
-"""What the parsers raise."""
+DEEPEST = 256
+"""Levels of nested tags, as many as Label Studio's own parser takes."""
 
 MOST_ATTRIBUTES = 100
-"""Of a tag: the SDK's parser takes time that grows with their square."""
+"""Attributes of a tag: several times as many as any tag of Label Studio has."""
 
 MASK_CONTROLS = ("brushlabels", "polygonlabels", "rectanglelabels")
 """Control types that can hold a mask, the most faithful first."""
 
+PROMPT_CONTROLS = ("keypointlabels", "rectanglelabels")
+"""Control types whose smart tools send prompts that are answered."""
+
+_SHAPES = ("brush", "bitmask", "keypoint", "rectangle", "polygon", "ellipse", "vector")
+_DRAWING_CONTROLS = frozenset({"magicwand", *_SHAPES, *(f"{shape}labels" for shape in _SHAPES)})
+
+_LABEL_TAGS = ("Label", "Choice", "Relation")
+
 
 @dataclass(frozen=True)
 class Label:
-    """One label of a control.
+    """One label, or one choice, of a control.
 
     Attributes:
-        value: What a region carries: the label's ``alias`` where it has one, else its ``value``.
+        value: What a region carries: the tag's ``alias`` if it has one, else its ``value``.
         predicted_values: Class names that the label's author says it stands for.
+        background: Color as CSS writes it; empty without one.
+        smart: Whether the tag itself says ``smart="true"``, which Label Studio ignores.
     """
 
     value: str
     predicted_values: tuple[str, ...] = ()
+    background: str = ""
+    smart: bool = False
 
 
 @dataclass(frozen=True)
 class Control:
-    """A control tag.
+    """A control tag and one of the tags that it is about.
+
+    A tag with ``toName="a,b"`` is two controls of the same name.
 
     Attributes:
-        name: ``from_name`` of its regions.
-        type: In lower case, as in regions (``brushlabels``).
-        to_name: Name of the image tag that it draws on.
-        labels: In their order.
-        smart: Whether Label Studio offers its tool as a smart one too; unless ``smart="false"``,
-            it does (seen in 1.23.2).
+        name: ``from_name`` of its results.
+        type: In lower case, as in results (``brushlabels``, ``choices``).
+        to_name: ``to_name`` of its results.
+        labels: In document order.
+        smart_attribute: What the tag says of its smart tool, if anything.
+        multiple: Whether several values may be chosen.
     """
 
     name: str
     type: str
     to_name: str
     labels: tuple[Label, ...]
-    smart: bool = True
+    smart_attribute: bool | None = None
+    multiple: bool = True
 
-    def has_label(self, value: str) -> bool:
-        """Whether a region of this control may carry the label."""
-        return any(label.value == value for label in self.labels)
+    @property
+    def smart(self) -> bool:
+        """Whether Label Studio 1.23.2 offers the tool as a smart one, as it does by default."""
+        return self.smart_attribute is not False
+
+
+@dataclass(frozen=True)
+class ImageTag:
+    """An ``<Image>``.
+
+    Attributes:
+        name: ``to_name`` of the results on it.
+        key: Key in ``task.data`` that holds its reference.
+    """
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A reason why a backend cannot serve a label config.
+
+    Attributes:
+        where: Name of the tag.
+        text: What is wrong.
+        fix: What to write instead.
+    """
+
+    where: str
+    text: str
+    fix: str
 
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """The controls, in their order, that point at an ``<Image>``.
+    """A parsed label config.
 
     Attributes:
-        controls: Controls with labels, of any type.
-        image_keys: Name of each image tag → the key in ``task.data`` that holds its reference.
-        xml: What it was parsed from.
+        controls: In document order.
+        images: By name, in document order.
+        tags: Name of every named tag → the tag as written (``BrushLabels``).
+        xml: The text it was parsed from.
     """
 
     controls: tuple[Control, ...]
-    image_keys: dict[str, str]
+    images: Mapping[str, ImageTag]
+    tags: Mapping[str, str]
     xml: str = field(repr=False)
 
-    def mask_control(self) -> Control:
-        """The first of ``mask_controls``."""
-        return self.mask_controls()[0]
-
-    def mask_controls(self, to_name: str | None = None) -> tuple[Control, ...]:
-        """The controls that take an image's masks: all brushes, else polygons, else boxes.
+    def mask_controls(self, image: str | None = None) -> tuple[Control, ...]:
+        """Return the controls that take an image's masks: all brushes, else polygons, else boxes.
 
         Args:
-            to_name: The image they must point at; the first that has any when None.
-
-        Raises:
-            LabelConfigError: There is none.
+            image: Name of an image tag; by default, of the first one that has such controls.
         """
-        for kind in MASK_CONTROLS:
-            found = [c for c in self.controls if c.type == kind and to_name in (None, c.to_name)]
+        for type_ in MASK_CONTROLS:
+            found = [c for c in self._labeled((type_,)) if image in (None, c.to_name)]
             if found:
                 return tuple(c for c in found if c.to_name == found[0].to_name)
-        raise LabelConfigError(
-            "no BrushLabels, PolygonLabels or RectangleLabels control on an Image",
-            'add e.g. <BrushLabels name="brush" toName="image"> with <Label> tags',
+        return ()
+
+    def mask_labels(self, image: str | None = None) -> tuple[Label, ...]:
+        """Return the labels of ``mask_controls``."""
+        return tuple(label for control in self.mask_controls(image) for label in control.labels)
+
+    def smart_tools(self) -> tuple[Control, ...]:
+        """Return the controls that labelers prompt with."""
+        return tuple(c for c in self._labeled(PROMPT_CONTROLS) if c.smart)
+
+    def lost_labels(self, tool: Control) -> list[str]:
+        """Return the labels of a smart tool that no mask on its image can carry, in any case."""
+        carried = {label.value.casefold() for label in self.mask_labels(tool.to_name)}
+        return [each.value for each in tool.labels if each.value.casefold() not in carried]
+
+    def prompted_images(self) -> list[ImageTag]:
+        """Return the images on which a smart tool gets a mask, in document order."""
+        tools = self.smart_tools()
+        served = {t.to_name for t in tools if len(self.lost_labels(t)) < len(t.labels)}
+        return [image for name, image in self.images.items() if name in served]
+
+    def wrong_targets(self) -> list[Problem]:
+        """Return a problem for each ``toName`` that names no tag, or nothing to draw on."""
+        image = next(iter(self.images), None)
+        fix = f'toName="{image}"' if image else 'add <Image name="image" value="$image"/>'
+        problems = []
+        for control in self.controls:
+            target = self.tags.get(control.to_name)
+            if target is None:
+                text = f'toName="{control.to_name}" names no tag'
+                problems.append(Problem(control.name, text, fix))
+            elif control.type in _DRAWING_CONTROLS and target != "Image":
+                text = f'toName="{control.to_name}" is a {target}; it draws on an Image'
+                problems.append(Problem(control.name, text, fix))
+        return problems
+
+    def problems_for_masks(self) -> list[Problem]:
+        """Return why masks cannot become regions; nothing where they can."""
+        if problems := self.wrong_targets():
+            return problems
+        if self.mask_controls():
+            return []
+        text = "no BrushLabels, PolygonLabels or RectangleLabels control takes masks"
+        example = brush_example(next(iter(self.images), "image"))
+        return [Problem("View", text, f"add e.g. {example}")]
+
+    def problems_for_prompts(self) -> list[Problem]:
+        """Return why no prompt can be answered with a mask; nothing where one can."""
+        problems = self.problems_for_masks()
+        if problems or self.prompted_images():
+            return problems
+        mask = self.mask_controls()[0]
+        text = "no smart KeyPointLabels or RectangleLabels on the same image shares a label with it"
+        box = f'<RectangleLabels name="box" toName="{mask.to_name}" smart="true">'
+        return [Problem(mask.name, text, f"add e.g. {box} with the same <Label> tags")]
+
+    def _labeled(self, types: Iterable[str]) -> Iterable[Control]:
+        """Return the controls of these types that have labels and are on an image."""
+        return (
+            c for c in self.controls if c.type in types and c.labels and c.to_name in self.images
         )
 
 
+def brush_example(image: str) -> str:
+    """Return the tag that would take the masks of an image."""
+    return f'<BrushLabels name="mask" toName="{image}" smart="false"> with <Label> tags'
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise LabelConfigError for the first problem, if there is one."""
+    for problem in problems:
+        raise LabelConfigError(f"{problem.where}: {problem.text}", problem.fix)
+
+
 @lru_cache(maxsize=16)
-def parse_label_config(xml: str) -> LabelConfig:
+def parse_label_config(xml: str, *, require_image: bool = True) -> LabelConfig:
     """Parse a label config as Label Studio sends it.
+
+    Names, targets and labels are those that label-studio-sdk reads.
+
+    Args:
+        xml: The label config.
+        require_image: Whether one without an image is refused.
 
     Raises:
         LabelConfigError: It is not XML, declares entities, is too long or too deep, or shows no
             image.
     """
-    if len(xml) > LONGEST:
-        raise LabelConfigError(f"the label config has more than {LONGEST} characters")
-    interface = _parse(xml)
-    image_keys = {
-        tag.name: tag.value.removeprefix("$")
-        for tag in interface.objects
-        if tag.tag == "Image" and tag.value
-    }
-    if not image_keys:
+    config = _read(parse_xml(xml), xml)
+    if require_image and not config.images:
         raise LabelConfigError(
             "the label config shows no Image", 'add <Image name="image" value="$image"/>'
         )
-    controls = tuple(
-        Control(tag.name, tag.tag.lower(), to_name, _labels(tag.labels_attrs or {}), _smart(tag))
-        for tag in interface.controls
-        for to_name in tag.to_name[:1]
-        if to_name in image_keys and tag.labels_attrs
-    )
-    return LabelConfig(controls, image_keys, xml)
+    return config
 
 
-def _parse(xml: str) -> LabelInterface:
+def parse_xml(xml: str) -> Element:
+    """Parse the XML of a label config, within limits.
+
+    Raises:
+        LabelConfigError: It is not XML, declares entities, or is too long or too deep.
+    """
+    if len(xml) > LONGEST:
+        raise LabelConfigError(f"the label config has more than {LONGEST} characters")
     try:
-        # The SDK's parser resolves entities and takes no declaration: it gets the safe tree's text.
-        root = defusedxml.ElementTree.fromstring(xml, forbid_dtd=True)
-        if any(len(tag.attrib) > MOST_ATTRIBUTES for tag in root.iter()):
-            raise LabelConfigError(f"a tag has more than {MOST_ATTRIBUTES} attributes")
-        return LabelInterface(tostring(root, encoding="unicode"))
-    except RecursionError:
-        raise LabelConfigError("the label config's tags are nested too deeply") from None
-    except INVALID as error:
+        root: Element = defusedxml.ElementTree.fromstring(xml, forbid_dtd=True)
+    except (defusedxml.ElementTree.ParseError, ValueError) as error:
         reason = re.sub(r"\s+", " ", str(error))[:200]
         raise LabelConfigError(f"the label config is not valid: {reason}") from error
+    level = [root]
+    for _ in range(DEEPEST):
+        if any(len(tag.attrib) > MOST_ATTRIBUTES for tag in level):
+            raise LabelConfigError(f"a tag has more than {MOST_ATTRIBUTES} attributes")
+        level = [child for tag in level for child in tag]
+    if level:
+        raise LabelConfigError("the label config's tags are nested too deeply")
+    return root
 
 
-def _labels(tags: dict[str, object]) -> tuple[Label, ...]:
-    return tuple(Label(value, _predicted_values(tag)) for value, tag in tags.items())
+def _read(root: Element, xml: str) -> LabelConfig:
+    tags: dict[str, str] = {}
+    images: dict[str, ImageTag] = {}
+    controls: dict[str, Element] = {}
+    labels: dict[str, dict[str, Label]] = defaultdict(dict)
+
+    def visit(tag: Element, owner: str) -> None:
+        name = tag.get("name", "")
+        if name:
+            tags[name] = tag.tag
+        if tag.tag in _LABEL_TAGS:
+            if owner and (label := _label(tag)):
+                labels[owner][label.value] = label
+        elif name and tag.get("toName") and tag.tag != "Filter":
+            controls[name] = tag
+            owner = name
+        elif name and tag.tag == "Image" and (value := tag.get("valueList", tag.get("value"))):
+            images[name] = ImageTag(name, value.removeprefix("$"))
+        for child in tag:
+            visit(child, owner)
+
+    visit(root, "")
+    found = tuple(
+        _control(tag, to_name, tuple(labels[name].values()))
+        for name, tag in controls.items()
+        for to_name in tag.attrib["toName"].split(",")
+    )
+    return LabelConfig(found, images, tags, xml)
 
 
-def _smart(tag: ControlTag) -> bool:
-    attributes = {name.lower(): value.lower() for name, value in (tag.attr or {}).items()}
-    return attributes.get("smart") != "false" or attributes.get("smartonly") == "true"
+def _control(tag: Element, to_name: str, labels: tuple[Label, ...]) -> Control:
+    multiple = tag.tag != "Choices" or tag.get("choice") == "multiple"
+    return Control(tag.attrib["name"], tag.tag.lower(), to_name, labels, _smart(tag), multiple)
 
 
-def _predicted_values(tag: object) -> tuple[str, ...]:
-    text: str = getattr(tag, "attr", {}).get("predicted_values", "")
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def _label(tag: Element) -> Label | None:
+    value = tag.get("alias") or tag.get("value")
+    if not value:
+        return None
+    predicted = (part.strip() for part in tag.get("predicted_values", "").split(","))
+    background = tag.get("background", "")
+    return Label(value, tuple(filter(None, predicted)), background, _smart(tag) is True)
+
+
+def _smart(tag: Element) -> bool | None:
+    """Return what a tag says of its smart tool; attribute names count in any case."""
+    values = {name.lower(): value.lower() for name, value in tag.attrib.items()}
+    if values.get("smartonly") == "true":
+        return True
+    return {"true": True, "false": False}.get(values.get("smart", ""))

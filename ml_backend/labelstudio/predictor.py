@@ -66,7 +66,7 @@ def image_reference(task: Task, label_config: LabelConfig, to_name: str) -> str:
     Raises:
         ImageReferenceError: The task has none.
     """
-    key = label_config.image_keys[to_name]
+    key = label_config.images[to_name].key
     reference = task.data.get(key)
     if not isinstance(reference, str) or not reference.strip():
         raise ImageReferenceError(
@@ -78,7 +78,7 @@ def image_reference(task: Task, label_config: LabelConfig, to_name: str) -> str:
 
 def references_alone(task: Task, label_config: LabelConfig) -> Task:
     """A task with its images' references and nothing else of its data."""
-    found = {key: task.data.get(key) for key in label_config.image_keys.values()}
+    found = {image.key: task.data.get(image.key) for image in label_config.images.values()}
     data = {
         key: reference
         for key, reference in found.items()

@@ -214,8 +214,8 @@ def _kind(outcome: Outcome) -> str:
 
 def _references(task: Task, label_config: str) -> list[str]:
     """What the task's image tags show, fit for a log: without signatures and embedded images."""
-    keys = islice(parse_label_config(label_config).image_keys.values(), _MOST_REFERENCES)
-    found = (task.data.get(key, "") for key in keys)
+    images = islice(parse_label_config(label_config).images.values(), _MOST_REFERENCES)
+    found = (task.data.get(image.key, "") for image in images)
     return [redact(value) if isinstance(value, str) else type(value).__name__ for value in found]
 
 

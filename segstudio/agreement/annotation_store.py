@@ -138,13 +138,13 @@ def _choices(task: AnnotatedTask, annotation: Annotation) -> dict[str, list[str]
     return {
         control.name: [str(value) for value in said.get(control.name, [])]
         for control in task.project.controls
-        if control.kind == "choices" and (control.multiple or said.get(control.name))
+        if control.type == "choices" and (control.multiple or said.get(control.name))
     }
 
 
 def _asks_masks(task: AnnotatedTask) -> bool:
     return any(
-        control.kind.removesuffix("labels") in ("brush", "polygon", "ellipse", "rectangle", "")
+        control.type.removesuffix("labels") in ("brush", "polygon", "ellipse", "rectangle", "")
         for control in task.project.controls
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.errors import SegstudioError
+from ml_backend.labelstudio.label_config import Control
 from segstudio.agreement.annotation_store import AnnotationStore, RaterAnnotation
 from segstudio.agreement.measures import (
     MISSING,
@@ -19,7 +20,6 @@ from segstudio.agreement.measures import (
     cohen_kappa,
     krippendorff_alpha,
 )
-from segstudio.labelstudio.annotations import Control
 from segstudio.labelstudio.coco_rle import Rle
 
 Flags = npt.NDArray[np.bool_]
@@ -188,7 +188,7 @@ class Comparison:
 def choice_agreement(spool: AnnotationStore, control: Control) -> Iterator[ChoiceAgreement]:
     """Agreement on a control where one choice is given, then on each choice."""
     given = (value for _, _, values in spool.answers(control.name) for value in values)
-    choices = list(dict.fromkeys([*control.labels, *given]))
+    choices = list(dict.fromkeys([*(label.value for label in control.labels), *given]))
     chosen, answered = _chosen(spool, control.name, choices)
     images = int((answered.sum(axis=0) > 1).sum())
     if not images:

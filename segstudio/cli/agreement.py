@@ -82,7 +82,7 @@ def agreement(
                 control.name: control
                 for project in found
                 for control in project.controls
-                if control.kind == "choices"
+                if control.type == "choices"
             }
             choices = [each for c in controls.values() for each in choice_agreement(spool, c)]
             masks = comparison.masks()

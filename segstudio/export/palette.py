@@ -26,9 +26,9 @@ class Palette:
         for project in projects:
             shapes = mask_shapes(project.controls, with_boxes=True)
             for control in project.controls:
-                if control.kind == "labels" or control.kind.removesuffix("labels") in shapes:
+                if control.type == "labels" or control.type.removesuffix("labels") in shapes:
                     for label in control.labels:
-                        self._add(label, control.backgrounds.get(label, ""))
+                        self._add(label.value, label.background)
 
     def __getitem__(self, label: str) -> int:
         """The index of a label, from 1 on."""

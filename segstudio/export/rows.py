@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from ml_backend.labelstudio.label_config import Control
 from segstudio.export.manifest_join import Manifest
-from segstudio.labelstudio.annotations import AnnotatedTask, Annotation, Control, LabeledProject
+from segstudio.labelstudio.annotations import AnnotatedTask, Annotation, LabeledProject
 from segstudio.labelstudio.results import answers
 
 Kind = Literal["text", "number", "integer", "flag", "time", "list"]
@@ -65,7 +66,7 @@ class Columns:
         controls: dict[str, Kind] = {}
         for project in projects:
             for control in project.controls:
-                if control.kind not in _WITHOUT_ANSWER:
+                if control.type not in _WITHOUT_ANSWER:
                     kind = _kind(control)
                     same = controls.setdefault(control.name, kind) == kind
                     controls[control.name] = kind if same else "list"
@@ -185,7 +186,7 @@ def _row(
 
 
 def _kind(control: Control) -> Kind:
-    if control.kind in _NUMBERS:
+    if control.type in _NUMBERS:
         return "number"
     return "list" if control.multiple else "text"
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import defusedxml.ElementTree
-
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.label_config import Control, ImageTag, parse_label_config
 from segstudio.labelstudio.client import LabelStudio
 
 Result = Mapping[str, Any]
@@ -22,27 +21,6 @@ _FIELDS = (
     # Label Studio takes these from the annotations; without them each would be its id alone.
     *("result", "completed_by", "was_cancelled", "created_at", "updated_at", "lead_time"),
 )
-
-
-@dataclass(frozen=True)
-class Control:
-    """A control of a label config.
-
-    Attributes:
-        name: ``from_name`` of its results.
-        kind: In lower case, as in results (``brushlabels``, ``choices``).
-        to_name: What it is about.
-        labels: Its labels or choices, in their order.
-        backgrounds: Colours of labels that have one.
-        multiple: Whether a labeler may choose more than one.
-    """
-
-    name: str
-    kind: str
-    to_name: str
-    labels: tuple[str, ...]
-    backgrounds: Mapping[str, str]
-    multiple: bool
 
 
 @dataclass(frozen=True)
@@ -131,13 +109,14 @@ class AnnotationReader:
         more = self._label_studio.call(
             "GET",
             f"/api/projects/{id_}",
-            params={"include": "parsed_label_config,skipped_annotations_number"},
+            params={"include": "skipped_annotations_number"},
         )
-        controls = _controls(more["parsed_label_config"], project.label_config)
         skipped = more["skipped_annotations_number"] or 0
         counts = Counts(project.tasks, project.annotations, skipped)
-        image, key = _image(more["parsed_label_config"])
-        return LabeledProject(id_, project.title, controls, image, key, counts)
+        config = parse_label_config(project.label_config, require_image=False)
+        labeled = (c.to_name for c in config.controls if c.to_name in config.images)
+        image = config.images.get(next(labeled, ""), ImageTag("", ""))
+        return LabeledProject(id_, project.title, config.controls, image.name, image.key, counts)
 
     def tasks(self, project: LabeledProject) -> Iterator[AnnotatedTask]:
         """All tasks of a project by their number, once each.
@@ -193,35 +172,3 @@ class AnnotationReader:
                     f"project {project.id} has {high} {name}, but {getattr(seen, name)} came",
                     "has somebody deleted some meanwhile? run the same command again",
                 )
-
-
-def _controls(parsed: Mapping[str, Any], label_config: str) -> tuple[Control, ...]:
-    tags = {
-        tag.get("name"): tag
-        for tag in defusedxml.ElementTree.fromstring(label_config).iter()
-        if tag.get("toName")
-    }
-    return tuple(
-        Control(
-            name=name,
-            kind=control["type"].lower(),
-            to_name=next(iter(control["to_name"]), ""),
-            labels=tuple(control["labels"]),
-            backgrounds={
-                label: attributes["background"]
-                for label, attributes in control["labels_attrs"].items()
-                if attributes.get("background")
-            },
-            multiple=control["type"] != "Choices" or tags[name].get("choice") == "multiple",
-        )
-        for name, control in parsed.items()
-    )
-
-
-def _image(parsed: Mapping[str, Any]) -> tuple[str, str]:
-    """Name of the first image tag that a control is about, and its key."""
-    for control in parsed.values():
-        for to_name, shown in zip(control["to_name"], control["inputs"], strict=False):
-            if shown["type"] == "Image":
-                return to_name, (shown["value"] or "").removeprefix("$")
-    return "", ""

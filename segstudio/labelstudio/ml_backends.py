@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from ml_backend.errors import LabelStudioError, SegstudioError
-from ml_backend.labelstudio.label_matching import EMBEDDED_CLASSES
+from segmentation_backend.classes import EMBEDDED_CLASSES
 from segstudio.labelstudio.client import CONNECTED, Connection, LabelStudio
 
 _TIMEOUT = 5

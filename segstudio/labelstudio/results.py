@@ -14,7 +14,8 @@ import numpy as np
 
 from ml_backend.errors import SegstudioError
 from ml_backend.labelstudio.brush_rle import decode_rle
-from segstudio.labelstudio.annotations import Control, Result
+from ml_backend.labelstudio.label_config import Control
+from segstudio.labelstudio.annotations import Result
 from segstudio.labelstudio.coco_rle import Outline, Rle
 
 Shape = Literal["brush", "polygon", "rectangle", "ellipse", "point", "unknown"]
@@ -121,7 +122,7 @@ def mask_shapes(controls: Iterable[Control], *, with_boxes: bool) -> frozenset[S
     they are boxes, or prompts of a smart tool that somebody left behind.
     """
     finer = ("brush", "polygon", "ellipse")
-    drawn = any(control.kind.startswith(finer) for control in controls)
+    drawn = any(control.type.startswith(finer) for control in controls)
     masks: frozenset[Shape] = frozenset({"brush", "polygon", "ellipse"})
     return masks | {"rectangle"} if with_boxes or not drawn else masks
 

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Self
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-import defusedxml.ElementTree
-from defusedxml import DefusedXmlException
-
 from ml_backend.errors import SettingsError
-from ml_backend.labelstudio.label_config import parse_label_config
+from ml_backend.labelstudio.label_config import parse_label_config, parse_xml
 from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
 
 CODES = "codes"
@@ -76,7 +73,7 @@ def image_key(label_config: str) -> str:
         LabelConfigError: The label config shows no image.
         SettingsError: It shows several.
     """
-    keys = dict.fromkeys(parse_label_config(label_config).image_keys.values())
+    keys = {image.key: None for image in parse_label_config(label_config).images.values()}
     if len(keys) > 1:
         raise SettingsError(
             f"the template shows several images: {', '.join(keys)}",
@@ -89,12 +86,13 @@ def add_codes(label_config: str, codes: Sequence[Code]) -> str:
     """Put codes into a label config; one of a name that is there already takes its place.
 
     Raises:
+        LabelConfigError: The label config is not valid, or shows no image.
         SettingsError: The name belongs to something else than choices.
     """
     if not codes:
         return label_config
-    root = _parse(label_config)
-    image = next(iter(parse_label_config(label_config).image_keys))
+    root = parse_xml(label_config)
+    image = next(iter(parse_label_config(label_config).images))
     place = next((view for view in root.iter("View") if CODES in _classes(view)), root)
     for code in codes:
         _remove(root, code.name)
@@ -104,13 +102,6 @@ def add_codes(label_config: str, codes: Sequence[Code]) -> str:
         for value in code.values:
             SubElement(choices, "Choice", value=value)
     return tostring(root, encoding="unicode")
-
-
-def _parse(label_config: str) -> Element:
-    try:
-        return defusedxml.ElementTree.fromstring(label_config, forbid_dtd=True)
-    except (defusedxml.ElementTree.ParseError, DefusedXmlException) as error:
-        raise SettingsError(f"the template is not valid XML: {error}") from None
 
 
 def _remove(root: Element, name: str) -> None:

@@ -6,10 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from label_studio_sdk._extensions.label_studio_tools.core.label_config import (
-    parse_config,
-)
-
 from tests.support.json_server import Asked, JsonServer
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -45,7 +41,6 @@ class FakeProject:
             "title": f"Copy {id_}",
             "description": "",
             "label_config": self.label_config,
-            "parsed_label_config": parse_config(self.label_config),
             "task_number": self.size,
             "total_annotations_number": counted[False],
             "skipped_annotations_number": counted[True],

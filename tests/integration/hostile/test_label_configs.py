@@ -93,7 +93,7 @@ def test_any_text_is_a_label_config_or_the_promised_error(text: str) -> None:
         config = parse_label_config(text)
     except LabelConfigError:
         return
-    assert config.image_keys
+    assert config.images
 
 
 @settings(max_examples=200)
@@ -103,4 +103,4 @@ def test_a_config_with_any_part_changed_is_one_or_the_promised_error(data: st.Da
     end = data.draw(st.integers(start, min(start + 40, len(CONFIG))))
     changed = CONFIG[:start] + data.draw(st.text(max_size=10)) + CONFIG[end:]
     with suppress(LabelConfigError):
-        assert parse_label_config(changed).image_keys
+        assert parse_label_config(changed).images

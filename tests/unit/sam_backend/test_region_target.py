@@ -1,9 +1,9 @@
 import pytest
 
 from ml_backend.errors import LabelConfigError, PromptError
-from ml_backend.labelstudio.label_config import parse_label_config
+from ml_backend.labelstudio.label_config import parse_label_config, refuse
 from ml_backend.labelstudio.prompts import Context
-from sam_backend.region_target import check_tools, find_target
+from sam_backend.region_target import find_target
 from tests.support.scenes import LABEL_CONFIG
 
 
@@ -24,12 +24,16 @@ def target(xml: str, label: str | None, to_name: str) -> tuple[str, str]:
     return found.control.name, found.label
 
 
+def check_tools(xml: str) -> None:
+    refuse(parse_label_config(xml).problems_for_prompts())
+
+
 def test_the_usual_label_config_is_served() -> None:
-    check_tools(parse_label_config(LABEL_CONFIG))
+    check_tools(LABEL_CONFIG)
 
 
 def test_tools_are_smart_unless_the_label_config_says_otherwise() -> None:
-    check_tools(parse_label_config(config("BrushLabels b front a", "KeyPointLabels k front a")))
+    check_tools(config("BrushLabels b front a", "KeyPointLabels k front a"))
 
 
 @pytest.mark.parametrize(
@@ -46,12 +50,12 @@ def test_a_label_config_without_a_smart_tool_for_its_masks_is_refused_with_the_f
     controls: tuple[str, ...],
 ) -> None:
     with pytest.raises(LabelConfigError, match=r'add e\.g\. <RectangleLabels .*smart="true"'):
-        check_tools(parse_label_config(config(*controls)))
+        check_tools(config(*controls))
 
 
 def test_a_label_config_that_takes_no_masks_is_refused_with_the_fix() -> None:
     with pytest.raises(LabelConfigError, match=r"add e\.g\. <BrushLabels"):
-        check_tools(parse_label_config(config("KeyPointLabels k front a")))
+        check_tools(config("KeyPointLabels k front a"))
 
 
 TWO_IMAGES = config(

@@ -20,6 +20,7 @@ from ml_backend.labelstudio.label_config import Label, LabelConfig, parse_label_
 from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.schemas import Task
 from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS, Checkpoint
+from segmentation_backend.classes import SYNONYMS
 from segmentation_backend.models.segformer import SegformerGarmentModel, confidence, decide
 from segmentation_backend.predictor import SegmentationPredictor
 from tests.support import tiny_segformer
@@ -150,8 +151,8 @@ def test_bfloat16_changes_few_pixels(
 
 
 def test_the_runway_labels_get_the_classes_that_are_garments(ours: SegformerGarmentModel) -> None:
-    labels = parse_label_config(TEMPLATE.read_text()).mask_control().labels
-    found = match_labels(ours.classes, labels)
+    labels = parse_label_config(TEMPLATE.read_text()).mask_labels()
+    found = match_labels(ours.classes, labels, SYNONYMS)
     assert {ours.classes[index]: label for index, label in found.items()} == {
         "Hat": "hat",
         "Sunglasses": "other accessories",
@@ -172,8 +173,8 @@ def test_upper_clothes_go_to_the_label_whose_predicted_values_name_them(
 ) -> None:
     upper = ours.classes.index("Upper-clothes")
     labels = [Label("other tops"), Label("jacket", ("upper-clothes",))]
-    assert match_labels(ours.classes, labels)[upper] == "jacket"
-    assert match_labels(ours.classes, labels[:1])[upper] == "other tops"
+    assert match_labels(ours.classes, labels, SYNONYMS)[upper] == "jacket"
+    assert match_labels(ours.classes, labels[:1], SYNONYMS)[upper] == "other tops"
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "preprocessor_config.json"])

@@ -1,7 +1,7 @@
 import pytest
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.labelstudio.label_config import Label, parse_label_config
+from ml_backend.labelstudio.label_config import ImageTag, Label, parse_label_config, refuse
 
 FASHION = """<View>
   <!-- a comment -->
@@ -17,13 +17,13 @@ FASHION = """<View>
 
 
 def test_masks_go_to_the_brush_whatever_stands_before_it() -> None:
-    control = parse_label_config(FASHION).mask_control()
+    (control,) = parse_label_config(FASHION).mask_controls()
     assert (control.name, control.type, control.to_name) == ("brush", "brushlabels", "image")
     assert control.labels == (Label("Dress", ("gown", "robe")), Label("coat"))
 
 
 def test_the_task_field_of_each_image_is_known() -> None:
-    assert parse_label_config(FASHION).image_keys == {"image": "image"}
+    assert parse_label_config(FASHION).images == {"image": ImageTag("image", "image")}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_without_a_brush_masks_become_polygons_or_boxes(tags: str, expected: str
         f'<{tag} name="{tag}" toName="image"><Label value="a"/></{tag}>' for tag in tags.split()
     )
     config = parse_label_config(f'<View><Image name="image" value="$x"/>{controls}</View>')
-    assert config.mask_control().type == expected
+    assert [control.type for control in config.mask_controls()] == [expected]
 
 
 def test_with_two_images_the_control_of_the_one_drawn_on_is_taken() -> None:
@@ -44,9 +44,8 @@ def test_with_two_images_the_control_of_the_one_drawn_on_is_taken() -> None:
         f'<BrushLabels name="brush-{n}" toName="{n}"><Label value="a"/></BrushLabels>'
         for n in ("left", "right")
     )
-    assert (
-        parse_label_config(f"<View>{both}</View>").mask_controls("right")[0].name == "brush-right"
-    )
+    config = parse_label_config(f"<View>{both}</View>")
+    assert [control.name for control in config.mask_controls("right")] == ["brush-right"]
 
 
 @pytest.mark.parametrize(
@@ -63,19 +62,19 @@ def test_with_two_images_the_control_of_the_one_drawn_on_is_taken() -> None:
 )
 def test_a_config_that_cannot_be_served_says_why(xml: str, said: str) -> None:
     with pytest.raises(LabelConfigError, match=said):
-        parse_label_config(xml).mask_control()
+        parse_label_config(xml)
 
 
 def test_a_config_without_any_mask_control_says_what_to_add() -> None:
     points = '<KeyPointLabels name="k" toName="i"><Label value="a"/></KeyPointLabels>'
     xml = f'<View><Image name="i" value="$i"/>{points}</View>'
     with pytest.raises(LabelConfigError, match="BrushLabels"):
-        parse_label_config(xml).mask_control()
+        refuse(parse_label_config(xml).problems_for_masks())
 
 
 def test_an_xml_declaration_is_no_obstacle() -> None:
     xml = '<?xml version="1.0" encoding="UTF-8"?>' + FASHION
-    assert parse_label_config(xml).mask_control().name == "brush"
+    assert parse_label_config(xml).controls == parse_label_config(FASHION).controls
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class OneBox:
         self.may_answer.set()
 
     def check(self, label_config: LabelConfig) -> None:
-        if not label_config.mask_control().has_label("Dress"):
+        if "Dress" not in {label.value for label in label_config.mask_labels()}:
             raise LabelConfigError("no label Dress", 'add <Label value="Dress"/>')
 
     def predict(

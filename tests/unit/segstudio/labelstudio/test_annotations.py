@@ -31,8 +31,8 @@ def test_a_project_tells_its_controls_its_image_and_label_studios_counts(
     assert (project.image, project.image_key) == ("image", "image")
     counts = project.counts
     assert (counts.tasks, counts.annotations, counts.skipped) == (2, 1, 1)
-    assert controls["mask"].labels == ("dress", "hat", "bag")
-    assert controls["mask"].backgrounds == {"dress": "#ff8000"}
+    labels = [(label.value, label.background) for label in controls["mask"].labels]
+    assert labels == [("dress", "#ff8000"), ("hat", ""), ("bag", "")]
     assert not controls["Sentiment"].multiple
     assert controls["Objects"].multiple
 

@@ -93,7 +93,7 @@ def test_the_image_is_found_whatever_its_key() -> None:
 
 
 def test_the_polygons_template_has_the_garments_of_the_others() -> None:
-    masks = parse_label_config(read_template("runway_fashion")).mask_control()
-    outlines = parse_label_config(read_template("polygons")).mask_control()
+    (masks,) = parse_label_config(read_template("runway_fashion")).mask_controls()
+    (outlines,) = parse_label_config(read_template("polygons")).mask_controls()
     assert outlines.type == "polygonlabels"
     assert outlines.labels == masks.labels

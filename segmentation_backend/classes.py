@@ -1,0 +1,62 @@
+"""The garment classes of the shipped network, and synonyms for those of any model.
+
+Imports nothing, so that ``segstudio`` can check a label config without torch.
+"""
+
+from collections.abc import Mapping
+
+EMBEDDED_CLASSES = (
+    "background",
+    "hair",
+    "skin",
+    "jacket",
+    "coat",
+    "shirt",
+    "blouse",
+    "other tops",
+    "jersey shirt",
+    "dress",
+    "jumpsuit",
+    "skirt",
+    "pants",
+    "knitwear",
+    "tailleur",
+    "swimwear",
+    "footwear",
+    "scarf-gloves",
+    "other accessories",
+    "jewelry",
+    "hat",
+    "bag-belt",
+)
+"""Classes of the shipped network, the background first; readable without torch."""
+
+SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "jacket": ("blazer", "outerwear", "coat"),
+    "coat": ("cape", "outerwear", "jacket"),
+    "shirt": ("top", "tops", "upper clothes", "other tops"),
+    "blouse": ("shirt", "top", "tops", "upper clothes", "other tops"),
+    "other tops": ("top", "tops", "upper clothes", "shirt"),
+    "upper clothes": ("other tops", "top", "tops", "shirt"),
+    "jersey shirt": ("t shirt", "tee", "shirt", "top", "tops", "upper clothes", "other tops"),
+    "knitwear": ("sweater", "pullover", "jumper", "cardigan", "top", "tops", "upper clothes"),
+    "dress": ("dresses", "gown"),
+    "jumpsuit": ("romper", "overall", "dress"),
+    "skirt": ("skirts",),
+    "pants": ("trousers", "jeans", "shorts"),
+    "tailleur": ("suit",),
+    "swimwear": ("swimsuit", "bikini"),
+    "footwear": ("shoes", "shoe", "boots"),
+    "left shoe": ("footwear", "shoes", "shoe"),
+    "right shoe": ("footwear", "shoes", "shoe"),
+    "scarf gloves": ("scarf", "gloves", "other accessories", "accessories"),
+    "scarf": ("scarf gloves", "other accessories", "accessories"),
+    "other accessories": ("accessories", "accessory", "sunglasses", "glasses"),
+    "sunglasses": ("glasses", "other accessories", "accessories"),
+    "jewelry": ("jewellery", "other accessories", "accessories"),
+    "hat": ("hats", "headwear"),
+    "bag belt": ("bag", "bags", "handbag", "belt", "purse"),
+    "bag": ("bag belt", "bags", "handbag", "purse"),
+    "belt": ("bag belt", "other accessories", "accessories"),
+}
+"""Class of a model → labels that mean the same or contain it, nearest first."""
