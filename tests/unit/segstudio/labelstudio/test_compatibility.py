@@ -1,0 +1,87 @@
+"""Lint and both backends give one verdict on a label config."""
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.serving.app import create_app
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from segmentation_backend.predictor import SegmentationPredictor
+from segmentation_backend.settings import SegmentationSettings
+from segstudio.labelstudio.compatibility import IncompatibleConfigError, check_served
+from segstudio.labelstudio.lint import lint
+from segstudio.labelstudio.ml_backends import SHIPPED
+from tests.support.label_configs import label_configs
+from tests.support.sam_calls import make_app, make_predictor
+from tests.support.scenes import FillModel, wait_until
+
+IMAGES = '<Image name="a" value="$a"/><Image name="b" value="$b"/>'
+ON_TWO_IMAGES = f"""<View>{IMAGES}
+<BrushLabels name="brush" toName="a" smart="false"><Label value="dress"/></BrushLabels>
+<KeyPointLabels name="kp" toName="b" smart="true"><Label value="dress"/></KeyPointLabels></View>"""
+SECOND_IMAGE_ALONE = f"""<View>{IMAGES}
+<BrushLabels name="brush" toName="a" smart="false"><Label value="hat"/></BrushLabels>
+<BrushLabels name="other" toName="b" smart="false"><Label value="dress"/></BrushLabels>
+<KeyPointLabels name="kp" toName="b" smart="true"><Label value="dress"/></KeyPointLabels></View>"""
+
+Backends = tuple[FlaskClient, FlaskClient]
+
+
+@pytest.fixture(scope="module")
+def backends(tmp_path_factory: pytest.TempPathFactory) -> Backends:
+    """The segmentation backend with the shipped network, and the sam backend."""
+    folder = tmp_path_factory.mktemp("images")
+    images = ImageSource(ImageSettings(cache_dir=folder))
+    garments = SegmentationPredictor(EmbeddedGarmentModel.load(), images, 0.001)
+    segmentation = create_app(lambda: garments, SegmentationSettings())
+    wait_until(lambda: segmentation.test_client().get("/readyz").status_code == 200)
+    sam = make_app(make_predictor(FillModel(), folder))
+    return segmentation.test_client(), sam.test_client()
+
+
+def refusals(backends: Backends, xml: str) -> list[bool]:
+    """Whether each backend refuses a label config at /setup."""
+    answers = [client.post("/setup", json={"schema": xml}) for client in backends]
+    assert {answer.status_code for answer in answers} <= {200, 422}
+    return [answer.status_code == 422 for answer in answers]
+
+
+def errors(xml: str) -> list[tuple[str, str]]:
+    return [(each.where, each.problem) for each in lint(xml, SHIPPED) if each.level == "error"]
+
+
+tools = ("BrushLabels", "BrushLabels", "PolygonLabels", "RectangleLabels", "KeyPointLabels")
+
+
+@given(xml=st.one_of(label_configs(), label_configs(tools)))
+def test_lint_reports_an_error_where_a_backend_refuses(backends: Backends, xml: str) -> None:
+    found = errors(xml)
+    assert bool(found) == any(refusals(backends, xml)), found
+    if found:
+        with pytest.raises(IncompatibleConfigError):
+            check_served(xml, SHIPPED)
+    else:
+        check_served(xml, SHIPPED)
+
+
+def test_tools_on_an_image_without_masks_are_refused_by_lint_as_by_sam(backends: Backends) -> None:
+    assert refusals(backends, ON_TWO_IMAGES) == [False, True]
+    ((where, problem),) = errors(ON_TWO_IMAGES)
+    assert where == "brush"
+    assert "no smart KeyPointLabels or RectangleLabels on the same image" in problem
+
+
+def test_tools_on_the_second_image_alone_are_served_by_lint_as_by_sam(backends: Backends) -> None:
+    assert refusals(backends, SECOND_IMAGE_ALONE) == [False, False]
+    assert errors(SECOND_IMAGE_ALONE) == []
+
+
+@pytest.mark.parametrize("target", ["nothing", "text"])
+def test_a_wrong_target_is_refused_by_all(backends: Backends, target: str) -> None:
+    text = '<Text name="text" value="$text"/>'
+    more = f'<PolygonLabels name="wrong" toName="{target}"><Label value="hat"/></PolygonLabels>'
+    xml = SECOND_IMAGE_ALONE.replace("</View>", f"{text}{more}</View>")
+    assert refusals(backends, xml) == [True, True]
+    assert [where for where, _ in errors(xml)] == ["wrong"]
