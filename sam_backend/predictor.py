@@ -102,7 +102,7 @@ class SamPredictor:
             For each task, in order: whether it was made or kept, or why it is not there.
         """
         pool = ThreadPoolExecutor(_FETCHES, thread_name_prefix="prewarm-fetch")
-        names = [image.name for image in label_config.prompted_images()]
+        names = label_config.prompted_images()
 
         def prepare(task: Task) -> Prewarmed | TaskError:
             try:

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree
@@ -131,11 +131,9 @@ class LabelConfig:
         Args:
             image: Name of an image tag; by default, of the first one that has such controls.
         """
-        for type_ in MASK_CONTROLS:
-            found = [c for c in self._labeled((type_,)) if image in (None, c.to_name)]
-            if found:
-                return tuple(c for c in found if c.to_name == found[0].to_name)
-        return ()
+        if image is None:
+            return next(iter(self._masks.values()), ())
+        return self._masks.get(image, ())
 
     def mask_labels(self, image: str | None = None) -> tuple[Label, ...]:
         """Return the labels of ``mask_controls``."""
@@ -147,14 +145,14 @@ class LabelConfig:
 
     def lost_labels(self, tool: Control) -> list[str]:
         """Return the labels of a smart tool that no mask on its image can carry, in any case."""
-        carried = {label.value.casefold() for label in self.mask_labels(tool.to_name)}
+        carried = self._carried.get(tool.to_name, frozenset())
         return [each.value for each in tool.labels if each.value.casefold() not in carried]
 
-    def prompted_images(self) -> list[ImageTag]:
-        """Return the images on which a smart tool gets a mask, in document order."""
+    def prompted_images(self) -> list[str]:
+        """Return the names of the images on which a smart tool gets a mask, in document order."""
         tools = self.smart_tools()
         served = {t.to_name for t in tools if len(self.lost_labels(t)) < len(t.labels)}
-        return [image for name, image in self.images.items() if name in served]
+        return [name for name in self.images if name in served]
 
     def wrong_targets(self) -> list[Problem]:
         """Return a problem for each ``toName`` that names no tag, or nothing to draw on."""
@@ -191,11 +189,30 @@ class LabelConfig:
         box = f'<RectangleLabels name="box" toName="{mask.to_name}" smart="true">'
         return [Problem(mask.name, text, f"add e.g. {box} with the same <Label> tags")]
 
-    def _labeled(self, types: Iterable[str]) -> Iterable[Control]:
+    @cached_property
+    def _masks(self) -> Mapping[str, tuple[Control, ...]]:
+        """Mask controls by image, the images with the most faithful ones first."""
+        found: dict[str, list[Control]] = {}
+        for type_ in MASK_CONTROLS:
+            for control in self._labeled((type_,)):
+                same = found.setdefault(control.to_name, [control])
+                if same[0].type == type_ and same[-1] is not control:
+                    same.append(control)
+        return {image: tuple(controls) for image, controls in found.items()}
+
+    @cached_property
+    def _carried(self) -> Mapping[str, frozenset[str]]:
+        """Labels that masks can carry, case-folded, by image."""
+        return {
+            image: frozenset(label.value.casefold() for label in self.mask_labels(image))
+            for image in self._masks
+        }
+
+    def _labeled(self, types: Iterable[str]) -> list[Control]:
         """Return the controls of these types that have labels and are on an image."""
-        return (
+        return [
             c for c in self.controls if c.type in types and c.labels and c.to_name in self.images
-        )
+        ]
 
 
 def brush_example(image: str) -> str:

@@ -103,7 +103,8 @@ def _refused(config: LabelConfig) -> Iterator[Finding]:
 
 
 def _masks(config: LabelConfig) -> Iterator[Finding]:
-    for mask in config.mask_controls()[:1]:
+    masks = [config.mask_controls(), *map(config.mask_controls, config.prompted_images())]
+    for mask in dict.fromkeys(controls[0] for controls in masks if controls):
         if mask.type in _WITHOUT_BRUSH:
             level, problem = _WITHOUT_BRUSH[mask.type]
             yield Finding(level, mask.name, problem, f"add {brush_example(mask.to_name)}")

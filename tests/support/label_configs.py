@@ -34,19 +34,19 @@ def labels(draw: st.DrawFn) -> dict[str, str]:
 def label_configs(draw: st.DrawFn, controls: tuple[str, ...] = CONTROLS) -> str:
     """Up to three images, a text, and controls about them; names are unique, as everywhere."""
     root = Element("View")
-    images = draw(st.sampled_from(["a", "ab", "abc", "ba", ""]))
+    images = draw(st.sampled_from(["a", "ab", "ab", "abc", "ba", ""]))
     for name in images:
         value = draw(st.sampled_from(["value", "valueList"]))
         SubElement(root, "Image", {"name": name, value: f"${name}_url"})
     targets = [*list(images) * 9, "a,b", "text", "nothing"]
     SubElement(root, "Text", name="text", value="$text")
-    for index in range(draw(st.integers(0, 5))):
+    for index in range(draw(st.integers(0, 7))):
         place = SubElement(root, "View") if draw(st.booleans()) else root
         tag = draw(st.sampled_from(controls))
         names = {"name": f"c{index}", "toName": draw(st.sampled_from(targets))}
         control = SubElement(place, tag, names | draw(smart))
         child = "Choice" if tag == "Choices" else "Label"
-        for attributes in draw(st.lists(labels(), max_size=4)):
+        for attributes in draw(st.lists(labels(), min_size=draw(st.integers(0, 2)), max_size=4)):
             inner = SubElement(control, "View") if draw(st.booleans()) else control
             SubElement(inner, child, attributes)
     return tostring(root, encoding="unicode")

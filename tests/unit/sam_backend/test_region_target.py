@@ -71,6 +71,13 @@ def test_the_mask_goes_to_the_image_that_was_drawn_on() -> None:
     assert target(TWO_IMAGES, "Shirt", "back") == ("two", "Shirt")
 
 
+def test_a_control_of_both_images_takes_the_masks_of_each() -> None:
+    xml = config("BrushLabels both front,back Shirt", "KeyPointLabels k back Shirt")
+    check_tools(xml)
+    found = find_target(Context("Shirt", "back"), parse_label_config(xml))
+    assert (found.control.name, found.control.to_name) == ("both", "back")
+
+
 def test_the_mask_goes_to_the_brush_that_has_the_label() -> None:
     assert target(TWO_IMAGES, "Stain", "back") == ("damage", "Stain")
 

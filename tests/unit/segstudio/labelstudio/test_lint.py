@@ -105,6 +105,32 @@ def test_labels_of_a_smart_tool_that_the_brush_lacks_are_told() -> None:
     assert "Shoe" in finding.problem
 
 
+OTHER = '<Image name="other" value="$other"/>'
+
+
+def on_other(tag: str) -> str:
+    return BOX.replace("image", "other").replace("box", "more").replace("RectangleLabels", tag)
+
+
+def test_a_smart_tool_on_an_image_without_masks_is_told() -> None:
+    finding = only(IMAGE, OTHER, MASK, BOX, on_other("KeyPointLabels"))
+    assert (finding.level, finding.where) == ("warning", "more")
+    assert finding.problem == "no control takes masks on other: its suggestions are refused"
+
+
+def test_smart_boxes_on_an_image_without_a_brush_are_told() -> None:
+    finding = only(IMAGE, OTHER, MASK, BOX, on_other("RectangleLabels"))
+    assert (finding.level, finding.where) == ("warning", "more")
+    assert "masks become boxes" in finding.problem
+
+
+def test_all_brushes_of_the_image_count() -> None:
+    wear = MASK.replace("mask", "wear").replace("Dress", "Scratch")
+    finding = only(IMAGE, wear, MASK, BOX, classes=Classes(("background", "dress"), "a model"))
+    assert (finding.level, finding.where) == ("warning", "wear")
+    assert "becomes Scratch" in finding.problem
+
+
 def test_labels_that_no_class_becomes_are_told_with_the_classes_that_are_free() -> None:
     both = [tag.replace(DRESS, f'{DRESS}<Label value="Car"/>') for tag in (MASK, BOX)]
     finding = only(IMAGE, *both, classes=Classes(("background", "dress", "wheel"), "a model"))
