@@ -55,7 +55,10 @@ def errors(xml: str) -> list[tuple[str, str]]:
 tools = ("BrushLabels", "BrushLabels", "PolygonLabels", "RectangleLabels", "KeyPointLabels")
 
 
-@given(xml=st.one_of(label_configs(), label_configs(tools)))
+pair = ("BrushLabels", "KeyPointLabels")
+
+
+@given(xml=st.one_of(label_configs(), label_configs(tools), label_configs(pair)))
 def test_lint_reports_an_error_where_a_backend_refuses(backends: Backends, xml: str) -> None:
     found = errors(xml)
     assert bool(found) == any(refusals(backends, xml)), found
@@ -76,6 +79,13 @@ def test_tools_on_an_image_without_masks_are_refused_by_lint_as_by_sam(backends:
 def test_tools_on_the_second_image_alone_are_served_by_lint_as_by_sam(backends: Backends) -> None:
     assert refusals(backends, SECOND_IMAGE_ALONE) == [False, False]
     assert errors(SECOND_IMAGE_ALONE) == []
+
+
+def test_a_class_may_reach_any_brush_of_the_image(backends: Backends) -> None:
+    xml = SECOND_IMAGE_ALONE.replace('name="brush" toName="a"', 'name="brush" toName="b"')
+    xml = xml.replace('value="hat"', 'value="scratch"')
+    assert refusals(backends, xml) == [False, False]
+    assert errors(xml) == []
 
 
 @pytest.mark.parametrize("target", ["nothing", "text"])
