@@ -19,7 +19,7 @@ up: $(VENV)/.runtime $(LABEL_STUDIO_VENV)/.installed  ## Start Label Studio and 
 
 .PHONY: backends
 backends: $(VENV)/.runtime  ## Start both backends alone, for a Label Studio that you have already
-	@exec $(BIN)/segstudio backends
+	@exec $(BIN)/segstudio serve
 
 .PHONY: bulk
 bulk: $(VENV)/.runtime  ## Install what `segstudio predict` needs beside: Ray

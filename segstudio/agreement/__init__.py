@@ -1,5 +1,6 @@
 """How much annotators agree.
 
-``spool`` keeps what each said of each image on disk, ``compare`` goes through the images that two
-or more have annotated, ``measures`` are the numbers, ``chart`` draws them.
+``collect`` reads the annotations, ``annotation_store`` keeps them on disk, ``compare`` goes through
+the images that two or more have annotated, ``measures`` are the numbers, ``report`` gathers and
+writes them, ``chart`` draws them.
 """

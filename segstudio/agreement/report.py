@@ -1,12 +1,21 @@
-"""The outcome as a folder: two tables and a picture."""
+"""The measures of an agreement, and the folder that they are written to."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from segstudio.agreement.annotation_store import AnnotationStore
 from segstudio.agreement.chart import draw_chart
-from segstudio.agreement.compare import ChoiceAgreement, Comparison, MaskAgreement
+from segstudio.agreement.compare import (
+    ChoiceAgreement,
+    Comparison,
+    Disagreement,
+    MaskAgreement,
+    choice_agreement,
+)
 from segstudio.data.atomic_files import new_folder
+from segstudio.labelstudio.annotations import LabeledProject
 
 INDEX = "agreement.csv"
 """In the folder: a row for each measure of each control, choice and label."""
@@ -18,17 +27,61 @@ CHART = "agreement.png"
 """In the folder."""
 
 
-def write_agreement(
-    path: Path,
-    comparison: Comparison,
-    choices: Sequence[ChoiceAgreement],
-    masks: Sequence[MaskAgreement],
-) -> None:
+@dataclass(frozen=True)
+class Agreement:
+    """How much raters agree.
+
+    Attributes:
+        images: Number of images with annotations of two raters or more.
+        raters: Names of all raters.
+        choices: Measures of each control and choice.
+        masks: Measures of each label.
+        most_disagreement: Images with the highest disagreement, in that order.
+        mismatched: Identifiers of images whose masks have different sizes and are not compared.
+    """
+
+    images: int
+    raters: Sequence[str]
+    choices: Sequence[ChoiceAgreement]
+    masks: Sequence[MaskAgreement]
+    most_disagreement: Sequence[Disagreement]
+    mismatched: Sequence[str]
+
+
+def measure_agreement(
+    store: AnnotationStore, comparison: Comparison, projects: Iterable[LabeledProject], top: int
+) -> Agreement:
+    """Return all measures of a comparison that has run.
+
+    Args:
+        store: Annotations that were compared.
+        comparison: Comparison of the masks and answers in ``store``.
+        projects: Projects whose choice controls are measured.
+        top: Number of images in ``most_disagreement``.
+    """
+    controls = {
+        control.name: control
+        for project in projects
+        for control in project.controls
+        if control.type == "choices"
+    }
+    return Agreement(
+        images=len(store),
+        raters=store.raters(),
+        choices=[each for c in controls.values() for each in choice_agreement(store, c)],
+        masks=comparison.masks(),
+        most_disagreement=list(comparison.images(top)),
+        mismatched=comparison.mismatched,
+    )
+
+
+def write_agreement(path: Path, comparison: Comparison, agreement: Agreement) -> None:
     """Write the folder; it replaces one of an earlier run.
 
     Raises:
         TableError: It cannot be written, or there is something else in its place.
     """
+    choices, masks = agreement.choices, agreement.masks
     with new_folder(path, INDEX) as folder:
         with (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)

@@ -1,7 +1,6 @@
-"""The groups of commands, one module each: options and words here, the work in modules beside.
+"""The command line, a module for each command or group: options and words; the work is elsewhere.
 
-A module has ``app``, a Typer application that ``segstudio.cli`` adds under the group's name. A
-command's body runs in ``console.reporting``, which turns our errors into one line and an exit code
-and gives the ``Report`` that the outcome goes to. What takes long to import is imported by the
-command that needs it, so that ``--help`` comes at once.
+A module has ``app``, a Typer application, which ``main`` names with a summary and ``lazy`` imports
+when the command is run. A command's body runs in ``console.reporting``, which turns errors into one
+line and an exit code, and gives the ``Report`` that writes lines, tables, bars and JSON.
 """

@@ -1,40 +1,39 @@
-"""``segstudio backends``: both backends alone, and their connection to projects."""
+"""``segstudio backends``: the connection of both backends to projects."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import typer
 
+from ml_backend.errors import LabelConfigError
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import (
+from segstudio.cli.console import Report, reporting
+from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
     DryRunOption,
     JsonOption,
     ProjectOption,
-    Report,
     SamOption,
     SegmentationOption,
-    reporting,
+    command_app,
 )
+from segstudio.cli.serve import serve
+from segstudio.labelstudio.client import Project
+from segstudio.labelstudio.compatibility import check_served, known_classes
+from segstudio.labelstudio.lint import Finding, label_table
+from segstudio.labelstudio.ml_backends import BackendStatus, Classes, conditions, connect_backends
+from segstudio.local.connection import backend_pair, open_label_studio
+from segstudio.settings import ProjectSettings
 
-if TYPE_CHECKING:
-    from segstudio.labelstudio.client import Project
-    from segstudio.labelstudio.lint import Finding
-    from segstudio.labelstudio.ml_backends import BackendStatus, Classes
-
-app = typer.Typer(epilog=EXIT_CODES)
+app = command_app(no_args_is_help=False)
 
 
 @app.callback(invoke_without_command=True)
 def group(context: typer.Context) -> None:
-    """Start both backends alone, for a Label Studio that you have already; or connect them."""
+    """Connect both backends to a project, or show whether they work there."""
     if context.invoked_subcommand is None:
-        from segstudio.cli.running import run_program
-        from segstudio.local import run
-
-        run_program(run.backends)
+        serve()  # the name of `segstudio serve` in earlier versions
 
 
 @app.command(epilog=EXIT_CODES)
@@ -45,28 +44,24 @@ def connect(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Connect both backends to a project that there is, in the right order, and verify them.
+    """Connect both backends to an existing project, in the right order, and verify them.
 
-    A label config that they cannot serve is refused, with the labels of both sides. Afterwards
-    Label Studio itself is let ask both. Run again, it verifies again, and connects anew where one
-    does not work: with a password that has changed, say.
+    A label config that they cannot serve is refused, with the labels of both sides. Then Label
+    Studio itself is asked to reach both. The command is idempotent: it verifies again, and
+    reconnects a backend that does not work, for example after a change of password.
     """
-    from segstudio.labelstudio.compatibility import check_served, known_classes
-    from segstudio.labelstudio.ml_backends import conditions, connect_backends
-    from segstudio.local.connection import backend_pair, open_label_studio
-    from segstudio.settings import ProjectSettings
-
     with reporting(as_json) as report:
         settings = read_settings(ProjectSettings)
         pair = backend_pair(settings, segmentation, sam)
         with open_label_studio(settings) as label_studio:
             target = label_studio.project(project)
             classes = known_classes(pair)
-            _show_labels(report, target, classes)
+            _print_labels(report, target, classes)
             findings = check_served(target.label_config, classes)
             changed = not dry_run and connect_backends(label_studio, project, pair)
-            found = conditions(label_studio, project, pair)
-        _tell(report, found, findings)
+            statuses = conditions(label_studio, project, pair)
+        _print_statuses(report, statuses)
+        _print_findings(report, findings)
         if dry_run:
             report.print(f"would connect {pair.segmentation}, then {pair.sam}")
         report.result(
@@ -74,19 +69,38 @@ def connect(
                 "project": project,
                 "changed": changed,
                 "dry_run": dry_run,
-                "backends": [asdict(each) for each in found],
+                "backends": [asdict(each) for each in statuses],
                 "findings": [asdict(each) for each in findings],
             }
         )
-    if not dry_run and not all(each.ready for each in found):
+    if not dry_run and not all(each.ready for each in statuses):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _show_labels(report: Report, project: "Project", classes: "Classes") -> None:
-    """Labels of both sides, as far as there are some."""
-    from ml_backend.errors import LabelConfigError
-    from segstudio.labelstudio.lint import label_table
+@app.command(epilog=EXIT_CODES)
+def status(
+    project: ProjectOption,
+    segmentation: SegmentationOption = "",
+    sam: SamOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show whether Label Studio reaches both backends of a project. Read-only."""
+    with reporting(as_json) as report:
+        settings = read_settings(ProjectSettings)
+        pair = backend_pair(settings, segmentation, sam)
+        with open_label_studio(settings) as label_studio:
+            label_studio.project(project)
+            statuses = conditions(label_studio, project, pair)
+        _print_statuses(report, statuses)
+        if len(statuses) < 2:
+            hint = f"connect both with segstudio backends connect --project {project}"
+            report.print(f"project {project} is not connected to both backends: {hint}", "red")
+        report.result({"project": project, "backends": [asdict(each) for each in statuses]})
+    if len(statuses) < 2 or not all(each.ready for each in statuses):
+        raise typer.Exit(EXIT_SOME_FAILED)
 
+
+def _print_labels(report: Report, project: Project, classes: Classes) -> None:
     try:
         rows = label_table(project.label_config, classes)
     except LabelConfigError:
@@ -97,9 +111,12 @@ def _show_labels(report: Report, project: "Project", classes: "Classes") -> None
     report.table(columns if classes.names else (columns[0], "class", columns[2]), rows)
 
 
-def _tell(report: Report, found: "Sequence[BackendStatus]", findings: "Sequence[Finding]") -> None:
-    for each in found:
+def _print_statuses(report: Report, statuses: Sequence[BackendStatus]) -> None:
+    for each in statuses:
         mark, style = ("✓", "green") if each.ready else ("✗", "red")
         report.print(f"{mark} {each.title} {each.url}: {each.told}", style)
+
+
+def _print_findings(report: Report, findings: Sequence[Finding]) -> None:
     for finding in findings:
         report.print(f"{finding.level}: {finding.where}: {finding.problem}\n  {finding.fix}", "dim")

@@ -2,34 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ml_backend.errors import SettingsError
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import (
+from segstudio.cli.console import Report, reporting
+from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
     DryRunOption,
     JsonOption,
-    Report,
     RetryOption,
-    reporting,
+    command_app,
 )
+from segstudio.gcs.client import GoogleSettings, bucket_name, connect
 from segstudio.gcs.cors import origin
+from segstudio.gcs.setup import BucketSetup, BucketSpec, Step
 
-if TYPE_CHECKING:
-    from segstudio.gcs.setup import Step
-
-app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
+app = command_app()
 
 _MARKS = {"ok": "✓", "changed": "✓ new", "planned": "to do", "lacking": "✗"}
 
 
 @app.callback()
 def group() -> None:
-    """Make buckets ready for Label Studio."""
+    """Prepare buckets for Label Studio."""
 
 
 @app.command(epilog=EXIT_CODES)
@@ -38,9 +37,7 @@ def setup(
     target: Annotated[str, typer.Argument(help="Bucket of the annotations: gs://target.")],
     origins: Annotated[
         list[str],
-        typer.Option(
-            "--origin", help="Address of Label Studio in the browser; repeat it for more."
-        ),
+        typer.Option("--origin", help="Address of Label Studio in the browser; repeatable."),
     ],
     project: Annotated[
         str | None,
@@ -55,11 +52,8 @@ def setup(
 
     Creates what is missing, sets the cross-origin rule that Label Studio's pages need, keeps old
     versions in the target, and checks that the service account may read, write and sign addresses.
-    What is lacking is told with the command that grants it. Run again, it changes nothing.
+    Each missing permission is listed with the command that grants it. The command is idempotent.
     """
-    from segstudio.gcs.client import GoogleSettings, bucket_name, connect
-    from segstudio.gcs.setup import BucketSetup, BucketSpec
-
     with reporting(as_json) as report:
         names = bucket_name(source), bucket_name(target)
         if names[0] == names[1]:
@@ -68,20 +62,22 @@ def setup(
             )
         allowed = tuple(origin(text) for text in origins)
         settings = read_settings(GoogleSettings)
-        cloud = connect(settings, project=project, retry_seconds=retry_seconds)
-        wishes = (
+        connection = connect(settings, project=project, retry_seconds=retry_seconds)
+        specs = (
             BucketSpec(names[0], allowed, versioned=False),
             BucketSpec(names[1], allowed, versioned=True),
         )
         steps = [
-            step for wish in wishes for step in BucketSetup(cloud, wish, location, dry_run).steps()
+            step
+            for spec in specs
+            for step in BucketSetup(connection, spec, location, dry_run).steps()
         ]
-        _tell(report, steps)
+        _print_steps(report, steps)
     if any(step.state == "lacking" for step in steps):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _tell(report: Report, steps: "Sequence[Step]") -> None:
+def _print_steps(report: Report, steps: Sequence[Step]) -> None:
     report.table(
         ("", "bucket", "", ""),
         ((_MARKS[step.state], step.bucket, step.what, step.detail) for step in steps),

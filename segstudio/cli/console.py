@@ -1,133 +1,138 @@
-"""The manners that all commands share: words or JSON, tables, progress, errors, exit codes."""
+"""Output of all commands: lines, tables, progress bars, errors, JSON."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
 from ml_backend.errors import SegstudioError
 from ml_backend.extras import explain_missing_extras
+from segstudio.cli.options import EXIT_ERROR
 
-EXIT_ERROR = 1
-EXIT_SOME_FAILED = 3
-EXIT_CODES = (
-    "Exit codes: 0 all done; 1 stopped by an error; 2 wrong usage; "
-    "3 done, but some items failed or something is lacking (each is named); 130 interrupted."
-)
-"""Epilog of each group of commands."""
+_Item = TypeVar("_Item")
 
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="For scripts: JSON on stdout, one object a line.")
-]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
-]
-RetryOption = Annotated[
-    float, typer.Option(min=0, help="How long a busy or unreachable bucket is asked again.")
-]
 
-ProjectOption = Annotated[
-    int, typer.Option("--project", min=1, help="Number of the project, as in its address.")
-]
-SegmentationOption = Annotated[
-    str,
-    typer.Option(
-        "--segmentation",
-        help="Segmentation backend as Label Studio reaches it; default: that of `make up`.",
-    ),
-]
-SamOption = Annotated[
-    str,
-    typer.Option("--sam", help="Sam backend as Label Studio reaches it; default: as above."),
-]
+@dataclass(frozen=True)
+class Bar:
+    """A progress bar on the terminal; without one, each call does nothing."""
+
+    _progress: Progress
+    _task: TaskID
+
+    def advance(self) -> None:
+        """Count one more item."""
+        self._progress.advance(self._task)
+
+    def update(self, done: int, total: int, description: str | None = None) -> None:
+        """Set how many items or bytes are done, of how many; optionally, of what."""
+        self._progress.update(self._task, completed=done, total=total, description=description)
 
 
 class Report:
-    """Where the outcome of a command goes.
+    """Output of a command.
 
-    People get lines and tables on stdout, problems and progress on stderr. Programs
-    (``as_json``) get JSON Lines on stdout: a record for each problem, then one of the outcome.
+    By default, results are lines and tables on stdout, problems and progress are on stderr.
+    With ``as_json``, stdout gets JSON Lines: a record for each problem, then one of the result.
+
+    Attributes:
+        console: Console on stdout, for displays that this class does not offer.
     """
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
-        self._out = Console()
-        self._err = Console(stderr=True)
+        self.console = Console()
+        self._err = Console(stderr=True, quiet=as_json)
 
     def print(self, text: str, style: str = "") -> None:
-        """Tell people something; it stays one line however narrow the terminal."""
+        """Print human-readable text; a line stays one line on a narrow terminal."""
         if not self._as_json:
-            self._out.print(Text(text, style), soft_wrap=True)
+            self.console.print(Text(text, style), soft_wrap=True)
+
+    def warn(self, text: str, style: str = "yellow") -> None:
+        """Print human-readable text on stderr, above a progress bar if there is one."""
+        self._err.print(Text(text, style), soft_wrap=True)
 
     def error(self, text: str, record: Mapping[str, Any]) -> None:
-        """Tell of one item that failed while the others go on."""
+        """Report an item that failed while the command goes on."""
         if self._as_json:
             self._write(record)
         else:
-            self._err.print(Text(text, "red"), soft_wrap=True)
+            self.warn(text, "red")
 
     def result(self, record: Mapping[str, Any]) -> None:
-        """Give programs the outcome; people are told with ``print`` and ``table``."""
+        """Write the machine-readable result; ``print`` and ``table`` are its readable form."""
         if self._as_json:
             self._write(record)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Show people a table."""
+        """Print a human-readable table."""
         table = Table(*columns, box=None, pad_edge=False)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         if not self._as_json:
-            self._out.print(table)
+            self.console.print(table)
 
     @contextmanager
-    def progress(self, what: str, total: int | None) -> Iterator[Callable[[], None]]:
-        """Show a bar with items per second, if stderr is a terminal, as long as the body runs.
+    def progress(
+        self, description: str, total: int | None = None, unit: Literal["items", "bytes"] = "items"
+    ) -> Iterator[Bar]:
+        """Show a progress bar while the body runs, if stderr is a terminal.
 
         Args:
-            what: The items, for people.
-            total: How many there will be, if known.
-
-        Yields:
-            What tells the bar of one more item.
+            description: What is counted.
+            total: Number of items or bytes, if known.
+            unit: Whether items or bytes are counted.
         """
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _ItemsPerSecond(),
-            TimeRemainingColumn(),
-        )
+        counts = {
+            "items": (MofNCompleteColumn(), _ItemsPerSecond()),
+            "bytes": (DownloadColumn(), TransferSpeedColumn()),
+        }
+        name, bar, left = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
         hidden = self._as_json or not self._err.is_terminal
-        with Progress(*columns, console=self._err, disable=hidden) as bar:
-            line = bar.add_task(what, total=total)
-            yield lambda: bar.advance(line)
+        with Progress(
+            name, bar, *counts[unit], left, console=self._err, disable=hidden
+        ) as progress:
+            yield Bar(progress, progress.add_task(description, total=total))
+
+    def track(
+        self, items: Iterable[_Item], description: str, total: int | None = None
+    ) -> Iterator[_Item]:
+        """Yield items, and show a progress bar that counts those that were handled."""
+        with self.progress(description, total) as bar:
+            for item in items:
+                yield item
+                bar.advance()
 
     def fail(self, error: SegstudioError) -> None:
-        """Tell why the command stopped."""
+        """Report the error that stopped the command."""
         if self._as_json:
             self._write(
                 {"error": {"type": error.kind, "message": error.message, "hint": error.hint}}
             )
         else:
-            self._err.print(Text(f"error: {error}", "bold red"), soft_wrap=True)
+            self.warn(f"error: {error}", "bold red")
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        self._out.file.write(json.dumps(record) + "\n")
-        self._out.file.flush()
+        self.console.file.write(json.dumps(record) + "\n")
+        self.console.file.flush()
 
 
 class _ItemsPerSecond(ProgressColumn):
@@ -136,8 +141,8 @@ class _ItemsPerSecond(ProgressColumn):
 
 
 @contextmanager
-def reporting(as_json: bool) -> Iterator[Report]:
-    """Run the body of a command: an error of ours becomes one line and exit code 1."""
+def reporting(as_json: bool = False) -> Iterator[Report]:
+    """Run the body of a command: a ``SegstudioError`` becomes one line and exit code 1."""
     report = Report(as_json)
     try:
         with explain_missing_extras():

@@ -8,9 +8,12 @@ import typer
 from ml_backend.errors import CredentialsError
 from ml_backend.images.credentials import VARIABLE
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import EXIT_CODES, JsonOption, reporting
+from segstudio.cli.console import reporting
+from segstudio.cli.options import EXIT_CODES, JsonOption, command_app
+from segstudio.gcs.client import GoogleSettings
+from segstudio.gcs.service_account import check_key, encode_key, fetch_token
 
-app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
+app = command_app()
 
 
 @app.callback()
@@ -28,8 +31,6 @@ def encode(
     For the file .env:
     echo "GOOGLE_APPLICATION_CREDENTIALS_BASE64=$(segstudio credentials encode key.json)" >> .env
     """
-    from segstudio.gcs.service_account import encode_key
-
     with reporting(as_json) as report:
         line = encode_key(key)
         report.print(line)
@@ -57,9 +58,6 @@ def check(
     Steps: base64, JSON, its fields, the private key, the project, a token from Google. The first
     that fails is named; nothing secret is shown.
     """
-    from segstudio.gcs.client import GoogleSettings
-    from segstudio.gcs.service_account import check_key, fetch_token
-
     with reporting(as_json) as report:
         secret = read_settings(GoogleSettings).google_application_credentials_base64
         text = line.read() if line else secret.get_secret_value() if secret else ""

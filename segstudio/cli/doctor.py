@@ -1,50 +1,55 @@
 """``segstudio doctor``: one table of green and red."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ml_backend.errors import SegstudioError
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import (
+from segstudio.cli.console import Report, reporting
+from segstudio.cli.options import (
+    EXIT_CODES,
     EXIT_SOME_FAILED,
     JsonOption,
-    Report,
     SamOption,
     SegmentationOption,
-    reporting,
+    command_app,
 )
+from segstudio.gcs.client import GoogleSettings, bucket_name
+from segstudio.local.connection import LabelStudioAccess, backend_pair, resolve_connection
+from segstudio.local.doctor import Check, Doctor
+from segstudio.settings import ProjectSettings
 
-if TYPE_CHECKING:
-    from segstudio.local.doctor import Check, Doctor
+app = command_app(no_args_is_help=False)
 
 _MARKS = {"ok": ("✓", "green"), "bad": ("✗", "red"), "unknown": ("-", "dim")}
 
 
+@app.command(epilog=EXIT_CODES)
 def doctor(
     project: Annotated[
         int | None,
-        typer.Option(min=1, help="Project to look at; default: the one of `make up`."),
+        typer.Option(min=1, help="Project ID to check; default: the project of `make up`."),
     ] = None,
     bucket: Annotated[
         list[str] | None,
-        typer.Option(help="Bucket to look at beside the project's: gs://source; repeatable."),
+        typer.Option(help="Bucket to check in addition to the project's: gs://source; repeatable."),
     ] = None,
     segmentation: SegmentationOption = "",
     sam: SamOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Look at every part, and tell what mends each that is red; nothing is changed.
+    """Diagnose the installation and suggest a fix for each failing check. Read-only.
 
-    Label Studio and its version, the token, private addresses, both backends from here and from
-    Label Studio, the Google key, buckets (reading, CORS, signing), room on the disk.
+    Checks: Label Studio and its version, the token, private addresses, both backends from here and
+    from Label Studio, the Google key, buckets (reading, CORS, signing), free disk space.
     """
     with reporting(as_json) as report:
         found = []
-        for check in _doctor(project, bucket or [], segmentation, sam).checks():
+        for check in _make_doctor(project, bucket or [], segmentation, sam).checks():
             found.append(check)
-            _tell(report, check)
+            _print_check(report, check)
         bad = sum(check.state == "bad" for check in found)
         report.print(f"\n{bad} of {len(found)} are red" if bad else "\nAll is well", "bold")
         report.result({"bad": bad, "checks": [asdict(check) for check in found]})
@@ -52,12 +57,7 @@ def doctor(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _doctor(project: int | None, buckets: list[str], segmentation: str, sam: str) -> "Doctor":
-    from segstudio.gcs.client import GoogleSettings, bucket_name
-    from segstudio.local.connection import LabelStudioAccess, backend_pair, resolve_connection
-    from segstudio.local.doctor import Doctor
-    from segstudio.settings import ProjectSettings
-
+def _make_doctor(project: int | None, buckets: list[str], segmentation: str, sam: str) -> Doctor:
     settings = read_settings(ProjectSettings)
     access: LabelStudioAccess | SegstudioError
     try:
@@ -74,7 +74,7 @@ def _doctor(project: int | None, buckets: list[str], segmentation: str, sam: str
     )
 
 
-def _tell(report: Report, check: "Check") -> None:
+def _print_check(report: Report, check: Check) -> None:
     mark, style = _MARKS[check.state]
     report.print(f"{mark} {check.what:<28} {check.told}", style)
     if check.state == "bad" and check.fix:

@@ -1,4 +1,4 @@
-"""The command line of people who run labeling projects."""
+"""The ``segstudio`` command line: its list of commands, and its entry point."""
 
 import sys
 from typing import Annotated
@@ -9,44 +9,54 @@ from dotenv import load_dotenv
 from ml_backend import __version__
 from ml_backend.errors import SettingsError
 from ml_backend.extras import explain_missing_extras
-from segstudio.cli import backends, bucket, credentials, images, models, project, stack, storage
-from segstudio.cli.agreement import agreement
-from segstudio.cli.console import EXIT_CODES
-from segstudio.cli.doctor import doctor
-from segstudio.cli.export import export
-from segstudio.cli.lint import lint
-from segstudio.cli.predict import predict
-from segstudio.cli.prewarm import prewarm
+from segstudio.cli.lazy import LazyCommand, LazyGroup
+
+COMMANDS = (
+    LazyCommand(
+        "up", "Start Label Studio and both backends, connected in a project, until Ctrl-C."
+    ),
+    LazyCommand(
+        "serve",
+        "Start both backends alone, for a Label Studio that you already have, until Ctrl-C.",
+    ),
+    LazyCommand("backends", "Connect both backends to a project, or show whether they work there."),
+    LazyCommand("bucket", "Prepare buckets for Label Studio."),
+    LazyCommand("credentials", "Encode and check the service account's key."),
+    LazyCommand("images", "Upload images to a bucket."),
+    LazyCommand("models", "List, download and check the weights of the big models."),
+    LazyCommand("project", "Create labeling projects."),
+    LazyCommand("storage", "Write annotations to a bucket."),
+    LazyCommand(
+        "agreement", "Measure inter-annotator agreement on images with two or more annotations."
+    ),
+    LazyCommand("export", "Export the annotations of one or more projects."),
+    LazyCommand(
+        "doctor", "Diagnose the installation and suggest a fix for each failing check. Read-only."
+    ),
+    LazyCommand("lint", "Check a label config against both backends, offline."),
+    LazyCommand(
+        "predict", "Predict many images at once, on this machine or a Ray cluster.", extra="bulk"
+    ),
+    LazyCommand(
+        "prewarm", "Precompute the embeddings of a project's images, so that no first click waits."
+    ),
+    LazyCommand("stack", "Run the one-shot steps of docker-compose.yml.", hidden=True),
+)
+"""Each command with the first line of its help, in the order of ``segstudio --help``."""
+
+
+class Commands(LazyGroup):
+    """The group of all commands."""
+
+    lazy_commands = COMMANDS
+
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.add_typer(backends.app, name="backends")
-app.add_typer(bucket.app, name="bucket")
-app.add_typer(credentials.app, name="credentials")
-app.add_typer(images.app, name="images")
-app.add_typer(models.app, name="models")
-app.add_typer(project.app, name="project")
-app.add_typer(storage.app, name="storage")
-app.add_typer(stack.app, name="stack", hidden=True)
-app.command(epilog=EXIT_CODES)(agreement)
-app.command(epilog=EXIT_CODES)(export)
-app.command(epilog=EXIT_CODES)(doctor)
-app.command(epilog=EXIT_CODES)(lint)
-app.command(epilog=EXIT_CODES)(predict)
-app.command(epilog=EXIT_CODES)(prewarm)
-
-
-def run() -> None:
-    """Run the command line; an extra that is not installed ends it with one line."""
-    try:
-        with explain_missing_extras():
-            app(prog_name="segstudio")
-    except SettingsError as error:
-        sys.exit(f"error: {error}")
 
 
 def _print_version(wanted: bool) -> None:
@@ -68,10 +78,10 @@ def main(
     load_dotenv(".env")
 
 
-@app.command()
-def up() -> None:
-    """Start Label Studio and both backends, joined in a project, until Ctrl-C."""
-    from segstudio.cli.running import run_program
-    from segstudio.local import run
-
-    run_program(run.up)
+def run() -> None:
+    """Run the command line; an extra that is not installed ends it with one line."""
+    try:
+        with explain_missing_extras():
+            app(prog_name="segstudio")
+    except SettingsError as error:
+        sys.exit(f"error: {error}")

@@ -1,27 +1,18 @@
-"""``segstudio models``: the big models' weights, listed, fetched and checked."""
+"""``segstudio models``: the big models' weights, listed, downloaded and checked."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from ml_backend.errors import ModelError
 from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint, CheckpointFile
-from segstudio.cli.console import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, reporting
+from ml_backend.models.downloads import pull as download
+from segstudio.cli.console import Bar, Report, reporting
+from segstudio.cli.options import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, command_app
 
-app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
+app = command_app()
 
 ModelsDir = Annotated[
     Path, typer.Option(envvar="MODELS_DIR", help="Folder with the big models' weights.")
@@ -29,17 +20,16 @@ ModelsDir = Annotated[
 _DEFAULT = Path("models")
 
 
-def _named(name: str) -> Checkpoint:
-    for weights in CHECKPOINTS:
-        if weights.name == name:
-            return weights
-    names = ", ".join(weights.name for weights in CHECKPOINTS)
-    raise typer.BadParameter(f"{name!r} is none of {names}")
+def _find_checkpoint(name: str) -> Checkpoint:
+    by_name = {weights.name: weights for weights in CHECKPOINTS}
+    if name not in by_name:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(by_name)}")
+    return by_name[name]
 
 
 @app.callback()
 def group() -> None:
-    """List, fetch and check the weights of the big models.
+    """List, download and check the weights of the big models.
 
     Without them the backends use the small networks that come with segstudio.
     """
@@ -47,7 +37,7 @@ def group() -> None:
 
 @app.command("list", epilog=EXIT_CODES)
 def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> None:
-    """Show the models that are known, and which are here; with --json, all about their files."""
+    """List the known models and which are here; with --json, with their files."""
     with reporting(as_json) as report:
         report.table(
             ("name", "setting", "size", "here", "sha256 begins", "licence"),
@@ -56,7 +46,7 @@ def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> N
                     weights.name,
                     weights.setting,
                     f"{weights.size / 1e6:,.0f} MB",
-                    _state(weights, models_dir),
+                    _presence(weights, models_dir),
                     weights.files[-1].sha256[:8],
                     weights.licence,
                 )
@@ -70,43 +60,39 @@ def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> N
 @app.command(epilog=EXIT_CODES)
 def pull(
     weights: Annotated[
-        Checkpoint, typer.Argument(parser=_named, metavar="NAME", help="Of the model.")
+        Checkpoint,
+        typer.Argument(parser=_find_checkpoint, metavar="NAME", help="Name of the model."),
     ],
     models_dir: ModelsDir = _DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch the weights of a model.
+    """Download the weights of a model.
 
-    A broken download is resumed, by itself and by the same command. Nothing is put in place before
+    A broken download is resumed, automatically and by the same command. A file appears only when
     its SHA-256 is right.
     """
-    from ml_backend.models.downloads import pull
-
     with reporting(as_json) as report:
         report.print(f"licence of {weights.name}: {weights.licence}")
-        with _watching(weights, as_json) as watcher:
-            fetched = pull(weights, models_dir, watcher)
-        use = f"{weights.setting}={weights.name}"
-        report.print(f"{weights.name} is in {models_dir}; use it with {use}")
-        places = [file.path for file in fetched]
-        report.result(_record(weights, models_dir) | {"fetched": places})
+        with report.progress(weights.name, unit="bytes") as bar:
+            fetched = download(weights, models_dir, _BarWatcher(report, bar))
+        setting = f"{weights.setting}={weights.name}"
+        report.print(f"{weights.name} is in {models_dir}; use it with {setting}")
+        report.result(_record(weights, models_dir) | {"fetched": [file.path for file in fetched]})
 
 
 @app.command(epilog=EXIT_CODES)
 def verify(
     named: Annotated[
         list[Checkpoint] | None,
-        typer.Argument(
-            parser=_named, metavar="NAME", help="Of models; default: all that are here."
-        ),
+        typer.Argument(parser=_find_checkpoint, metavar="NAME", help="Models; default: all here."),
     ] = None,
     models_dir: ModelsDir = _DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the files that are here with the SHA-256 that they must have."""
+    """Compare the files that are here with their SHA-256."""
     some_failed = False
     with reporting(as_json) as report:
-        chosen = named or _here(models_dir)
+        chosen = named or [w for w in CHECKPOINTS if _presence(w, models_dir) != "no"]
         if not chosen:
             report.print(f"there are no weights in {models_dir}")
         for weights in chosen:
@@ -115,8 +101,8 @@ def verify(
                 weights.check(models_dir)
             except ModelError as error:
                 some_failed = True
-                said = {"message": error.message, "hint": error.hint}
-                report.error(f"{weights.name}: {error}", record | {"right": False} | said)
+                wrong = {"right": False, "message": error.message, "hint": error.hint}
+                report.error(f"{weights.name}: {error}", record | wrong)
             else:
                 report.print(f"{weights.name}: right")
                 report.result(record)
@@ -124,13 +110,9 @@ def verify(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _here(models_dir: Path) -> list[Checkpoint]:
-    return [weights for weights in CHECKPOINTS if _state(weights, models_dir) != "no"]
-
-
-def _state(weights: Checkpoint, models_dir: Path) -> str:
-    missing = len(weights.missing(models_dir))
-    return "yes" if not missing else "no" if missing == len(weights.files) else "in part"
+def _presence(weights: Checkpoint, models_dir: Path) -> str:
+    missing, files = len(weights.missing(models_dir)), len(weights.files)
+    return {0: "yes", files: "no"}.get(missing, "in part")
 
 
 def _record(weights: Checkpoint, models_dir: Path) -> dict[str, object]:
@@ -138,7 +120,7 @@ def _record(weights: Checkpoint, models_dir: Path) -> dict[str, object]:
         "name": weights.name,
         "setting": weights.setting,
         "licence": weights.licence,
-        "here": _state(weights, models_dir),
+        "here": _presence(weights, models_dir),
         "files": [
             {
                 "path": str(models_dir / file.path),
@@ -151,34 +133,15 @@ def _record(weights: Checkpoint, models_dir: Path) -> dict[str, object]:
     }
 
 
+@dataclass(frozen=True)
 class _BarWatcher:
-    """Shows bytes on a bar, and notes above it."""
+    """Shows the bytes of the current file on a progress bar, and notes above it."""
 
-    def __init__(self, bar: Progress, lines: dict[str, TaskID]) -> None:
-        self._bar = bar
-        self._lines = lines
+    report: Report
+    bar: Bar
 
     def progress(self, file: CheckpointFile, done: int) -> None:
-        self._bar.update(self._lines[file.path], completed=done, visible=True)
+        self.bar.update(done, file.size, Path(file.path).name)
 
     def note(self, text: str) -> None:
-        self._bar.console.print(text, style="yellow", soft_wrap=True, markup=False)
-
-
-@contextmanager
-def _watching(weights: Checkpoint, as_json: bool) -> Iterator[_BarWatcher]:
-    console = Console(stderr=True, quiet=as_json)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=as_json or not console.is_terminal,
-    ) as bar:
-        lines = {
-            file.path: bar.add_task(Path(file.path).name, total=file.size, visible=False)
-            for file in weights.files
-        }
-        yield _BarWatcher(bar, lines)
+        self.report.warn(text)

@@ -6,21 +6,31 @@ from collections import Counter
 import typer
 
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import EXIT_SOME_FAILED, JsonOption, ProjectOption, SamOption, reporting
+from segstudio.cli.console import reporting
+from segstudio.cli.options import (
+    EXIT_CODES,
+    EXIT_SOME_FAILED,
+    JsonOption,
+    ProjectOption,
+    SamOption,
+    command_app,
+)
+from segstudio.labelstudio.prewarm import Sam
+from segstudio.labelstudio.prewarm import prewarm as prepare
+from segstudio.local.connection import backend_pair, open_label_studio
+from segstudio.settings import ProjectSettings
+
+app = command_app()
 
 
+@app.command(epilog=EXIT_CODES)
 def prewarm(project: ProjectOption, sam: SamOption = "", as_json: JsonOption = False) -> None:
-    """Prepare all images of a project for the smart tools, so that no first click waits.
+    """Precompute the embeddings of a project's images, so that no first click waits.
 
-    The sam backend does it, whenever no labeler is being served, and keeps what it prepared
-    (EMBEDDING_DISK_MB, REDIS_URL). Run again, it passes over what is there. Failed tasks are named
-    and counted by their reasons.
+    The sam backend computes them while no labeler is being served, and keeps them
+    (EMBEDDING_DISK_MB, REDIS_URL). Another run skips existing ones. Failed tasks are named and
+    counted by reason.
     """
-    from segstudio.labelstudio.prewarm import Sam
-    from segstudio.labelstudio.prewarm import prewarm as prepare
-    from segstudio.local.connection import backend_pair, open_label_studio
-    from segstudio.settings import ProjectSettings
-
     tally: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     begun = time.monotonic()
@@ -29,16 +39,15 @@ def prewarm(project: ProjectOption, sam: SamOption = "", as_json: JsonOption = F
         pair = backend_pair(settings, "", sam)
         with open_label_studio(settings) as label_studio:
             found = label_studio.project(project)
-            with report.progress("tasks", found.tasks) as advance:
-                for each in prepare(label_studio, found, Sam(pair.sam, pair.login)):
-                    tally[each.outcome] += 1
-                    if each.outcome == "failed":
-                        reasons[each.error] += 1
-                        report.error(
-                            f"task {each.task}: {each.reason}",
-                            {"failed": each.reason, "task": each.task, "error": each.error},
-                        )
-                    advance()
+            outcomes = prepare(label_studio, found, Sam(pair.sam, pair.login))
+            for each in report.track(outcomes, "tasks", found.tasks):
+                tally[each.outcome] += 1
+                if each.outcome == "failed":
+                    reasons[each.error] += 1
+                    report.error(
+                        f"task {each.task}: {each.reason}",
+                        {"failed": each.reason, "task": each.task, "error": each.error},
+                    )
         report.print(
             f"{tally['made']} images prepared, {tally['kept']} were, {tally['failed']} failed"
         )

@@ -1,26 +1,30 @@
-"""The commands that start programs and follow them until they are told to stop."""
+"""The commands that start programs and follow them until they are stopped."""
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from rich.console import Console
-
-from ml_backend.errors import SegstudioError
 from ml_backend.extras import require_extra
 from ml_backend.serving.settings import read_settings
+from segstudio.cli.console import reporting
 from segstudio.errors import ProcessError
+from segstudio.local.demo_project import Advance
 from segstudio.local.log_view import LogView
 from segstudio.settings import UpSettings
 
 
 def run_program(command: Callable[[UpSettings, LogView], None]) -> None:
-    """Run until Ctrl-C; an error of ours becomes one line, below the log of what failed."""
-    try:
+    """Run until Ctrl-C; an error becomes one line, below the log of the program that failed."""
+    with reporting() as report:
+
+        @contextmanager
+        def uploading() -> Iterator[Advance]:
+            with report.progress("photographs") as bar:
+                yield bar.update
+
         require_extra("server")
-        command(read_settings(UpSettings), LogView(Console()))
-    except SegstudioError as error:
-        screen = LogView(Console(stderr=True))
-        if isinstance(error, ProcessError) and error.log_tail:
-            screen.say(error.log_tail, "dim")
-        screen.say(f"error: {error}", "bold red")
-        sys.exit(1)
+        try:
+            command(read_settings(UpSettings), LogView(report.console, uploading))
+        except ProcessError as error:
+            if error.log_tail:
+                report.warn(error.log_tail, "dim")
+            raise

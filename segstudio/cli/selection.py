@@ -1,23 +1,22 @@
-"""Which projects a command reads: options and opening that ``export`` and ``agreement`` share."""
+"""The projects that ``export`` and ``agreement`` read: options and connection."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ml_backend.serving.settings import read_settings
-from segstudio.data.manifest import IDENTIFIER
-
-if TYPE_CHECKING:
-    from segstudio.labelstudio.annotations import AnnotationReader
+from segstudio.labelstudio.annotations import AnnotationReader
+from segstudio.local.connection import open_label_studio
+from segstudio.settings import ProjectSettings
 
 
 @dataclass(frozen=True)
 class Projects:
-    """Numbers of projects, once each, in the order given."""
+    """Project IDs, once each, in the order given."""
 
     ids: tuple[int, ...]
 
@@ -38,7 +37,7 @@ ProjectsOption = Annotated[
         "--project",
         parser=_parse,
         metavar="3,4,5",
-        help="Numbers of the projects (the copies of one), as in their addresses.",
+        help="Project IDs (the copies of one project), as in their addresses.",
     ),
 ]
 BoxesOption = Annotated[
@@ -55,20 +54,15 @@ ManifestOption = Annotated[
 IdentifierOption = Annotated[
     str, typer.Option("--identifier-column", help="Column of the manifest that is the key.")
 ]
-IDENTIFIER_DEFAULT = IDENTIFIER
 
 
 @contextmanager
-def annotation_reader() -> Iterator["AnnotationReader"]:
-    """Open the Label Studio that the settings name, else that of ``make up``.
+def annotation_reader() -> Iterator[AnnotationReader]:
+    """Connect to the Label Studio that the settings name, else that of ``make up``.
 
     Raises:
-        SettingsError: None is named.
-        LabelStudioError: It refuses something, from anywhere inside.
+        SettingsError: No Label Studio is named.
+        LabelStudioError: Label Studio refuses a call of the body.
     """
-    from segstudio.labelstudio.annotations import AnnotationReader
-    from segstudio.local.connection import open_label_studio
-    from segstudio.settings import ProjectSettings
-
     with open_label_studio(read_settings(ProjectSettings)) as label_studio:
         yield AnnotationReader(label_studio)

@@ -7,12 +7,21 @@ from urllib.parse import urlsplit
 import typer
 
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import EXIT_CODES, reporting
+from segstudio.cli.console import reporting
+from segstudio.cli.options import EXIT_CODES, command_app
+from segstudio.compose.bootstrap import bootstrap as create_project
+from segstudio.compose.certificate import make_certificate
+from segstudio.compose.make_secrets import PASSWORD, make_secrets
+from segstudio.compose.weights import link_baked, pull_named
+from segstudio.local.connection import backend_pair, open_label_studio
+from segstudio.local.images import find_photographs
+from segstudio.settings import ProjectSettings
 
-app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
+app = command_app()
 
 SecretsOption = Annotated[
-    Path, typer.Option("--secrets", envvar="SECRETS_DIR", help="Folder with a file a secret.")
+    Path,
+    typer.Option("--secrets", envvar="SECRETS_DIR", help="Folder with a file for each secret."),
 ]
 AddressOption = Annotated[
     str, typer.Option(envvar="LABEL_STUDIO_HOST", help="Label Studio as browsers reach it.")
@@ -21,7 +30,10 @@ AddressOption = Annotated[
 
 @app.callback()
 def group() -> None:
-    """Do what docker-compose.yml needs done once on each start; run again, nothing is changed."""
+    """Run the one-shot steps of docker-compose.yml.
+
+    Each step is idempotent and runs on each start.
+    """
 
 
 @app.command("secrets", epilog=EXIT_CODES)
@@ -32,10 +44,7 @@ def make(
     ] = None,
     address: AddressOption = "https://localhost",
 ) -> None:
-    """Make the stack's secrets, as far as they are not there."""
-    from segstudio.compose.certificate import make_certificate
-    from segstudio.compose.make_secrets import make_secrets
-
+    """Create the secrets of the stack that do not exist yet."""
     with reporting(as_json=False) as report:
         made = make_secrets(secrets)
         report.print(f"made: {', '.join(made)}" if made else "all secrets are there")
@@ -45,15 +54,15 @@ def make(
 
 @app.command(epilog=EXIT_CODES)
 def models(
-    named: Annotated[list[str], typer.Argument(help="As in SEGMENTATION_MODEL and SAM_MODEL.")],
-    models_dir: Annotated[Path, typer.Option(envvar="MODELS_DIR", help="Where weights go.")],
+    named: Annotated[
+        list[str], typer.Argument(help="Models as in SEGMENTATION_MODEL and SAM_MODEL.")
+    ],
+    models_dir: Annotated[Path, typer.Option(envvar="MODELS_DIR", help="Folder for the weights.")],
     baked: Annotated[
-        Path, typer.Option(help="Where BAKE_WEIGHTS put them when the image was built.")
+        Path, typer.Option(help="Folder of the image with the weights that BAKE_WEIGHTS named.")
     ] = Path("/opt/models"),
 ) -> None:
-    """Link the weights that the image has, pull those that are named, or say why that cannot be."""
-    from segstudio.compose.weights import link_baked, pull_named
-
+    """Link the weights that the image has and download those that are named, or report why not."""
     with reporting(as_json=False) as report:
         link_baked(baked, models_dir, report.print)
         pull_named(set(named), models_dir, report.print)
@@ -63,9 +72,14 @@ def models(
 def bootstrap(
     secrets: SecretsOption,
     segmentation: Annotated[
-        str, typer.Option(envvar="SEGMENTATION_URL", help="As Label Studio reaches it.")
+        str,
+        typer.Option(
+            envvar="SEGMENTATION_URL", help="Segmentation backend as Label Studio reaches it."
+        ),
     ],
-    sam: Annotated[str, typer.Option(envvar="SAM_URL", help="Likewise.")],
+    sam: Annotated[
+        str, typer.Option(envvar="SAM_URL", help="Sam backend as Label Studio reaches it.")
+    ],
     address: AddressOption,
     login: Annotated[
         str, typer.Option(envvar="LABEL_STUDIO_USERNAME", help="E-mail address of the first user.")
@@ -74,18 +88,12 @@ def bootstrap(
         Path | None, typer.Option(envvar="IMAGES", help="Folder with photographs to label.")
     ] = None,
 ) -> None:
-    """Make the project with both backends, and tell how to get in."""
-    from segstudio.compose.bootstrap import bootstrap
-    from segstudio.compose.make_secrets import PASSWORD
-    from segstudio.local.connection import backend_pair, open_label_studio
-    from segstudio.local.images import find_photographs
-    from segstudio.settings import ProjectSettings
-
+    """Create the project with both backends, and print how to log in."""
     with reporting(as_json=False) as report:
         settings = read_settings(ProjectSettings)
         photographs = find_photographs(images) if images else []
         with open_label_studio(settings) as label_studio:
-            project = bootstrap(
+            project = create_project(
                 label_studio,
                 secrets,
                 backend_pair(settings, segmentation, sam),

@@ -1,31 +1,39 @@
 """``segstudio storage``: annotations into a bucket."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import (
+from segstudio.cli.console import Report, reporting
+from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
     DryRunOption,
     JsonOption,
     ProjectOption,
-    Report,
-    reporting,
+    command_app,
 )
+from segstudio.gcs.client import (
+    GoogleObjects,
+    GoogleSettings,
+    bucket_and_folder,
+    connect,
+    service_account,
+)
+from segstudio.labelstudio.storages import connect_target, storages, synchronise
+from segstudio.labelstudio.sync_check import Outcome, read_back
+from segstudio.local.connection import open_label_studio
+from segstudio.settings import ProjectSettings
 
-if TYPE_CHECKING:
-    from segstudio.labelstudio.sync_check import Outcome
-
-app = typer.Typer(no_args_is_help=True, epilog=EXIT_CODES)
+app = command_app()
 
 
 @app.callback()
 def group() -> None:
-    """Bring annotations into a bucket."""
+    """Write annotations to a bucket."""
 
 
 @app.command(epilog=EXIT_CODES)
@@ -33,7 +41,7 @@ def target(
     project: ProjectOption,
     bucket: Annotated[
         str,
-        typer.Argument(help="For the annotations: gs://target or gs://target/folder."),
+        typer.Argument(help="Bucket for the annotations: gs://target or gs://target/folder."),
     ],
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -41,13 +49,8 @@ def target(
     """Connect a bucket as the project's target, with the service account.
 
     From then on Label Studio writes each annotation there when it is submitted; `segstudio storage
-    sync` writes those of before. Run again, it changes nothing.
+    sync` writes earlier ones. The command is idempotent.
     """
-    from segstudio.gcs.client import GoogleSettings, bucket_and_folder, service_account
-    from segstudio.labelstudio.storages import connect_target, storages
-    from segstudio.local.connection import open_label_studio
-    from segstudio.settings import ProjectSettings
-
     with reporting(as_json) as report:
         name, folder = bucket_and_folder(bucket)
         key = service_account(read_settings(GoogleSettings))
@@ -70,18 +73,12 @@ def sync(
 ) -> None:
     """Write all annotations of a project to its targets, and count what is there afterwards.
 
-    Label Studio's own count is compared with the objects that the bucket really holds; what is
-    missing is named. Run again, each annotation's object is written again, and none twice.
+    Label Studio's own count is compared with the objects that the bucket really holds; missing
+    ones are named. Another run writes each annotation's object again, and none twice.
     """
-    from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect, service_account
-    from segstudio.labelstudio.storages import storages, synchronise
-    from segstudio.labelstudio.sync_check import read_back
-    from segstudio.local.connection import open_label_studio
-    from segstudio.settings import ProjectSettings
-
     with reporting(as_json) as report:
         google = read_settings(GoogleSettings)
-        cloud = connect(google) if service_account(google) else None
+        connection = connect(google) if service_account(google) else None
         outcomes = []
         with open_label_studio(read_settings(ProjectSettings)) as label_studio:
             label_studio.project(project)
@@ -93,16 +90,16 @@ def sync(
                 )
             for each in targets:
                 done = each if dry_run else synchronise(label_studio, project, each)
-                objects = GoogleObjects(cloud, each.bucket) if cloud else None
+                objects = GoogleObjects(connection, each.bucket) if connection else None
                 outcomes.append(read_back(label_studio, project, done, objects))
-                _tell(report, outcomes[-1], dry_run)
-        told = [{**asdict(outcome), "complete": outcome.complete} for outcome in outcomes]
-        report.result({"project": project, "dry_run": dry_run, "targets": told})
+                _print_outcome(report, outcomes[-1], dry_run)
+        records = [{**asdict(outcome), "complete": outcome.complete} for outcome in outcomes]
+        report.result({"project": project, "dry_run": dry_run, "targets": records})
     if not dry_run and not all(outcome.complete for outcome in outcomes):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _tell(report: Report, outcome: "Outcome", dry_run: bool) -> None:
+def _print_outcome(report: Report, outcome: Outcome, dry_run: bool) -> None:
     if outcome.problem and not dry_run:
         report.error(f"{outcome.url}: {outcome.problem}", {"failed": outcome.problem})
     there = "not looked at: no key is set" if outcome.present is None else outcome.present

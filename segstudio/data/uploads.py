@@ -136,17 +136,17 @@ class Uploader:
             BucketError: The bucket cannot be used; what was uploaded before stays.
         """
         work = ((item, ledger.stored(item.name)) for item in items)
-        return _parallel(lambda pair: self._settle(*pair), work, self.workers)
+        return _parallel(lambda pair: self._upload_item(*pair), work, self.workers)
 
-    def _settle(self, item: Item, stored: ObjectMeta | None) -> Outcome:
+    def _upload_item(self, item: Item, stored: ObjectMeta | None) -> Outcome:
         if item.path is None:
             return Outcome(item, "failed", "the row names no file")
         try:
-            return self._bring(item, item.path, stored)
+            return self._upload_file(item, item.path, stored)
         except OSError as error:
-            return Outcome(item, "failed", f"{item.path}: {_words(error)}")
+            return Outcome(item, "failed", f"{item.path}: {_error_text(error)}")
 
-    def _bring(self, item: Item, path: Path, stored: ObjectMeta | None) -> Outcome:
+    def _upload_file(self, item: Item, path: Path, stored: ObjectMeta | None) -> Outcome:
         status = path.stat()
         if not S_ISREG(status.st_mode):
             return Outcome(item, "failed", f"{path}: this is not a file")
@@ -174,7 +174,7 @@ class Uploader:
         return Outcome(item, "uploaded")
 
 
-def _words(error: OSError) -> str:
+def _error_text(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     return error.strerror or type(error).__name__

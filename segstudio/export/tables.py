@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import parquet
 
 from segstudio.data.atomic_files import new_file
 from segstudio.export.rows import Columns, Entry, Kind, Problem, Value, cell
-
-if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
 
 _ROW_GROUP = 1000
 
@@ -71,9 +71,6 @@ def write_jsonl(path: Path, _: Columns) -> Iterator[Add]:
 @contextmanager
 def write_parquet(path: Path, columns: Columns) -> Iterator[Add]:
     """Write Parquet, typed, in groups of rows."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
     schema = pa.schema([(column.name, _arrow(column.kind)) for column in columns])
     rows: list[dict[str, Value]] = []
     with new_file(path) as part, parquet.ParquetWriter(part, schema) as file:
@@ -92,9 +89,7 @@ def write_parquet(path: Path, columns: Columns) -> Iterator[Add]:
         flush()
 
 
-def _arrow(kind: Kind) -> "pa.DataType":
-    import pyarrow as pa
-
+def _arrow(kind: Kind) -> pa.DataType:
     types = {
         "text": pa.string(),
         "number": pa.float64(),

@@ -1,18 +1,11 @@
 """What the user sees: progress, the ready line, and the programs' logs side by side."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from segstudio.local.demo_project import Advance
@@ -23,12 +16,20 @@ _COLOURS = ("cyan", "magenta", "green")
 
 
 class LogView:
-    """The terminal, or the file that stands in for it (then without live displays)."""
+    """The terminal, or the file that stands in for it (then without live displays).
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: Console to print on.
+        uploading: Shows how many images are in Label Studio while its body runs.
+    """
+
+    def __init__(
+        self, console: Console, uploading: Callable[[], AbstractContextManager[Advance]]
+    ) -> None:
         self._console = console
+        self.uploading = uploading
 
-    def say(self, text: str, style: str = "") -> None:
+    def print(self, text: str, style: str = "") -> None:
         """Print, one line a line, however narrow the terminal."""
         self._console.print(Text(text, style), soft_wrap=True)
 
@@ -47,17 +48,6 @@ class LogView:
                 progress.advance(line)
 
             await asyncio.gather(*(one(process) for process in processes))
-
-    @contextmanager
-    def uploading(self) -> Iterator[Advance]:
-        """Show how many photographs are in Label Studio, as long as there are some to come."""
-        with Progress(
-            TextColumn("photographs"), BarColumn(), MofNCompleteColumn(), console=self._console
-        ) as progress:
-            line = progress.add_task("", visible=False)
-            yield lambda done, total: progress.update(
-                line, completed=done, total=total, visible=True
-            )
 
     async def follow(self, processes: Sequence[Process]) -> None:
         """Print what the programs write, each line with its program's name, for ever."""

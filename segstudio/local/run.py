@@ -1,4 +1,4 @@
-"""``segstudio up`` and ``segstudio backends``, from the first check to the last signal."""
+"""``segstudio up`` and ``segstudio serve``, from the first check to the last signal."""
 
 import asyncio
 import signal
@@ -41,7 +41,7 @@ def up(settings: UpSettings, screen: LogView) -> None:
         _run_until_told(_supervise(start.parts, folder / "logs", screen, start.work))
 
 
-def backends(settings: UpSettings, screen: LogView) -> None:
+def serve(settings: UpSettings, screen: LogView) -> None:
     """Start both backends alone and follow them until told to stop.
 
     Raises:
@@ -53,7 +53,7 @@ def backends(settings: UpSettings, screen: LogView) -> None:
     async def work(processes: Sequence[Process]) -> None:
         await screen.wait(processes)
         for part in parts:
-            screen.say(f"Ready: {part.name} at {part.url}")
+            screen.print(f"Ready: {part.name} at {part.url}")
         await screen.follow(processes)
 
     logs = private_folder(settings.state_dir) / "logs"
@@ -83,9 +83,9 @@ class _Start:
         await self.screen.wait(processes)
         project = await asyncio.to_thread(self._prepare)
         port, state = self.settings.label_studio_port, self.state
-        self.screen.say(f"Ready: http://localhost:{port}/projects/{project}/data", "bold green")
-        self.screen.say(f"Login: {state.email}  password: {state.password}")
-        self.screen.say("Ctrl-C ends everything; `make up` goes on from there.", "dim")
+        self.screen.print(f"Ready: http://localhost:{port}/projects/{project}/data", "bold green")
+        self.screen.print(f"Login: {state.email}  password: {state.password}")
+        self.screen.print("Ctrl-C ends everything; `make up` goes on from there.", "dim")
         await self.screen.follow(processes)
 
     def _prepare(self) -> int:
@@ -118,12 +118,12 @@ def _backend_ports(settings: UpSettings) -> dict[str, int]:
 
 async def _supervise(parts: Sequence[Program], logs: Path, screen: LogView, work: Work) -> None:
     names = ", ".join(part.name for part in parts)
-    screen.say(f"Starting {names}; the first time takes a minute or two. Logs: {logs}")
+    screen.print(f"Starting {names}; the first time takes a minute or two. Logs: {logs}")
     async with running(parts, logs) as processes:
         try:
             await guarded(processes, work(processes))
         except asyncio.CancelledError:
-            screen.say("Ending ...", "dim")
+            screen.print("Ending ...", "dim")
             raise
 
 

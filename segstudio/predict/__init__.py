@@ -1,6 +1,6 @@
 """Predictions for a whole archive at once: ``segstudio predict``, on Ray Data.
 
-``sources`` say which images, ``worker`` is what runs on Ray's workers, ``pipeline`` joins its
-stages, ``shards`` and ``project`` are where predictions go and know which are there already,
-``run`` tells what is left and writes what gets ready.
+``job`` runs from end to end. ``sources`` are the images, ``stages`` run on Ray's workers,
+``pipeline`` joins them, ``shard_sink`` and ``project_sink`` are where predictions go and know which
+are present, ``failures`` is the table of failures.
 """

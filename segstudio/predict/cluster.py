@@ -16,7 +16,7 @@ _CORES = 2
 """Of a core group: one thread for the model, for more mostly wait for each other (measured on a
 busy machine: 19 images/s with one, 11 with two), and a core for what is before and behind it."""
 
-_KNOCK_SECONDS = 10
+_PORT_CHECK_SECONDS = 10
 _START = (
     "a very busy machine is too slow for Ray: run it again when there is less to do, or start one "
     "with `ray start --head` and give its address with --ray-address"
@@ -83,7 +83,7 @@ def _init(address: str) -> None:
     tries = "1" if address else "120"
     os.environ.update(RAY_gcs_server_port_wait_time_s=tries)
     try:
-        _knock(address)
+        _check_port_open(address)
         ray.init(
             address or "local",
             include_dashboard=None if address else False,
@@ -99,11 +99,11 @@ def _init(address: str) -> None:
         raise ProcessError(f"no Ray {where}: {error}", hint) from None
 
 
-def _knock(address: str) -> None:
+def _check_port_open(address: str) -> None:
     """Raise OSError where nobody listens, which Ray would take minutes to find."""
     found = urlsplit(f"//{address}")
     if found.hostname and found.port:
-        socket.create_connection((found.hostname, found.port), _KNOCK_SECONDS).close()
+        socket.create_connection((found.hostname, found.port), _PORT_CHECK_SECONDS).close()
 
 
 def plan_pool(workers: int, models: int = 1) -> Pool:

@@ -1,14 +1,33 @@
-"""One run: what is left to do, done, and written down as it gets ready."""
+"""A bulk prediction: its source and target are opened, what is left is predicted and written."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
+from pydantic import SecretStr
+
+from ml_backend.serving.settings import read_settings
 from segstudio.data.scratch_db import NameIndex
+from segstudio.gcs.client import GoogleSettings
+from segstudio.gcs.store import Folder, Store, open_store
+from segstudio.labelstudio.client import LabelStudio
+from segstudio.local.connection import resolve_connection, settings_of_its_backends
+from segstudio.predict import cluster
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
+from segstudio.predict.pipeline import Pipeline
+from segstudio.predict.project_sink import ProjectSink
+from segstudio.predict.shard_sink import About, ShardSink
+from segstudio.predict.shard_table import ShardFormat
+from segstudio.predict.sources import ImagesSpec, open_items
+from segstudio.predict.stages import Model, Settings, backend_settings, sam_settings
+from segstudio.projects.templates import image_key, read_template
+from segstudio.settings import ProjectSettings
 
 _FLUSH_SECONDS = 60
 
@@ -20,16 +39,175 @@ class Sink(Protocol):
     """How many are written at a time."""
 
     def done(self) -> Iterator[str]:
-        """Keys of the items whose predictions are there."""
+        """Yield the keys of the items that have predictions."""
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write predictions: all of them or none."""
 
 
+@dataclass(frozen=True)
+class ShardsSpec:
+    """Images to predict into shards.
+
+    Attributes:
+        images: The images.
+        out: Folder or ``gs://bucket/prefix`` for the shards and the table of failures.
+        kind: Format of the shards.
+        template: Label config, as ``read_template`` takes it.
+    """
+
+    images: ImagesSpec
+    out: str
+    kind: ShardFormat
+    template: str
+
+
+@dataclass(frozen=True)
+class ProjectTasksSpec:
+    """A project whose tasks are predicted into the project.
+
+    Attributes:
+        project: Project ID.
+        retry_seconds: Seconds to retry a Label Studio that fails.
+    """
+
+    project: int
+    retry_seconds: float
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a job runs.
+
+    Attributes:
+        embed: Whether the sam backend's embeddings are precomputed, too.
+        limit: Largest number of images to predict; None: all.
+        retry_failed: Whether images in the table of failures are retried.
+        workers: Processes that hold the model; 0: as many as fit.
+        ray_address: Address of a Ray cluster; empty: this machine alone.
+    """
+
+    embed: bool = False
+    limit: int | None = None
+    retry_failed: bool = False
+    workers: int = 0
+    ray_address: str = ""
+
+
+@contextmanager
+def open_job(spec: ShardsSpec | ProjectTasksSpec, options: RunOptions) -> Iterator["Job"]:
+    """Open the source, the target and Ray, load the model once, and find what is left to predict.
+
+    Raises:
+        SegstudioError: One of them cannot be used; also from the body.
+    """
+    with ExitStack() as stack:
+        of_local_backends = settings_of_its_backends(read_settings(ProjectSettings))
+        target = (
+            _open_project(stack, spec) if isinstance(spec, ProjectTasksSpec) else _open_shards(spec)
+        )
+        stack.enter_context(cluster.joined(options.ray_address))
+        pipeline = Pipeline(
+            target.settings,
+            target.label_config,
+            cluster.plan_pool(options.workers, models=2 if options.embed else 1),
+            sam=sam_settings(**of_local_backends) if options.embed else None,
+        )
+        yield _plan_job(target, pipeline, options)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned run.
+
+    Attributes:
+        pipeline: Makes predictions.
+        model: Model of the pipeline.
+        sink: Where predictions go.
+        failures: Table of failures.
+        failures_name: File name of that table.
+        items: Items that are left to predict.
+        tally: Counts ``predicted``, ``failed``, ``present`` and ``failed_before``.
+    """
+
+    pipeline: Pipeline
+    model: Model
+    sink: Sink
+    failures: Failures
+    failures_name: str
+    items: Sequence[Item]
+    tally: Counter[str]
+
+    def run(self, report_outcome: Callable[[Outcome], None]) -> None:
+        """Predict and write what is left, and report each outcome as soon as it is known."""
+        outcomes = self.pipeline.predict(self.items, self.model)
+        Writer(self.sink, self.failures, self.tally).write(outcomes, report_outcome)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A source and a target, opened.
+
+    Attributes:
+        settings: Settings of the segmentation backend.
+        label_config: XML.
+        store: Store with the table of failures.
+        failures_name: File name of that table.
+        open: Returns, for a model version, the items and where their predictions go.
+    """
+
+    settings: Settings
+    label_config: str
+    store: Store
+    failures_name: str
+    open: Callable[[str], tuple[Iterator[Item], Sink]]
+
+
+def _open_project(stack: ExitStack, spec: ProjectTasksSpec) -> _Target:
+    access = resolve_connection(read_settings(ProjectSettings))
+    label_studio = stack.enter_context(LabelStudio(access.url, access.token))
+    config = label_studio.project(spec.project).label_config
+
+    def open_sink(version: str) -> tuple[Iterator[Item], Sink]:
+        key = image_key(config)
+        sink = ProjectSink(label_studio, spec.project, key, version, spec.retry_seconds)
+        return sink.items(), sink
+
+    settings = backend_settings(
+        label_studio_url=access.url, label_studio_api_key=SecretStr(access.token)
+    )
+    return _Target(
+        settings, config, Folder(Path()), f"project-{spec.project}.failed.csv", open_sink
+    )
+
+
+def _open_shards(spec: ShardsSpec) -> _Target:
+    config = read_template(spec.template)
+    store = open_store(spec.out, read_settings(GoogleSettings))
+    folder = spec.images.folder
+    root = {"local_files_document_root": folder.absolute()} if folder else {}
+    items = open_items(spec.images, image_key(config))
+
+    def open_sink(version: str) -> tuple[Iterator[Item], Sink]:
+        return items, ShardSink(store, spec.kind, About.of(version, config))
+
+    return _Target(backend_settings(**root), config, store, "failed.csv", open_sink)
+
+
+def _plan_job(target: _Target, pipeline: Pipeline, options: RunOptions) -> Job:
+    model = pipeline.model()
+    items, sink = target.open(model.version)
+    failures = Failures(target.store, target.failures_name, retry=options.retry_failed)
+    tally: Counter[str] = Counter()
+    pending = pending_items(items, sink.done(), failures, tally)
+    todo = list(islice(pending, options.limit))
+    return Job(pipeline, model, sink, failures, target.failures_name, todo, tally)
+
+
 def pending_items(
     items: Iterable[Item], done: Iterable[str], failures: Failures, tally: Counter[str]
 ) -> Iterator[Item]:
-    """The items that are neither there nor failed, each once; counts the others in ``tally``."""
+    """Yield each item once that is neither done nor failed; count the others in ``tally``."""
     with NameIndex() as ledger:
         for key in done:
             ledger.claim(key, 0)
@@ -59,12 +237,12 @@ class Writer:
     _waiting: list[Outcome] = field(default_factory=list)
     _since: float = field(default_factory=time.monotonic)
 
-    def write(self, outcomes: Iterable[Outcome], each: Callable[[Outcome], None]) -> None:
-        """Take all outcomes, and tell of each."""
+    def write(self, outcomes: Iterable[Outcome], report_outcome: Callable[[Outcome], None]) -> None:
+        """Write all outcomes, and report each before it is written."""
         try:
             for outcome in outcomes:
                 self._waiting.append(outcome)
-                each(outcome)
+                report_outcome(outcome)
                 if self._is_due():
                     self._flush()
         finally:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from segstudio.data.tables import Row, TableError
+from segstudio.data.tables import CsvTable, Row, Table, TableError
 from segstudio.gcs.client import GoogleSettings
 from segstudio.gcs.store import open_store
 
@@ -32,6 +32,16 @@ def is_shards(place: str) -> bool:
 
 def _is_shard(name: str) -> bool:
     return Path(name).suffix in SUFFIXES
+
+
+def open_task_table(place: str, delimiter: str, google: GoogleSettings) -> Table:
+    """Open shards with predictions, or else a CSV file, as a table with a row for each task.
+
+    Raises:
+        TableError: The table cannot be read.
+        BucketError: The bucket cannot be read.
+    """
+    return ShardTable(place, google) if is_shards(place) else CsvTable(Path(place), delimiter)
 
 
 class ShardTable:
@@ -95,6 +105,7 @@ def tasks_in(content: bytes, kind: ShardFormat) -> Iterator[dict[str, Any]]:
     if kind is ShardFormat.JSONL:
         yield from (_checked(json.loads(line)) for line in content.splitlines())
         return
+    # An optional dependency: `project create` makes tasks of CSV files and JSON Lines without it.
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=100):

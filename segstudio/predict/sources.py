@@ -2,14 +2,67 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from segstudio.data.manifest import IDENTIFIER
-from segstudio.data.tables import IMAGE_SUFFIXES, FolderTable, Row, Table
+from ml_backend.serving.settings import read_settings
+from segstudio.data.manifest import IDENTIFIER, IMAGE
+from segstudio.data.tables import IMAGE_SUFFIXES, CsvTable, FolderTable, Row, Table
+from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect
 from segstudio.gcs.objects import Objects
+from segstudio.gcs.store import split_address
 from segstudio.predict.items import Item
-from segstudio.projects.tasks import TaskMapping
+from segstudio.projects.tasks import TaskMapping, summarize
+
+
+@dataclass(frozen=True)
+class ImagesSpec:
+    """Images of a manifest, else of a bucket or a folder.
+
+    Attributes:
+        source: ``gs://bucket/prefix`` or a folder; not used with a manifest.
+        manifest: CSV file with a row for each image; None: all images of ``source``.
+        image_column: Column of the manifest with the images' references.
+        identifier_column: Column of the manifest that is different in each row.
+    """
+
+    source: str = ""
+    manifest: Path | None = None
+    image_column: str = IMAGE
+    identifier_column: str = IDENTIFIER
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, if the images are those of one."""
+        in_folder = self.source and not self.source.startswith("gs://")
+        return Path(self.source) if in_folder else None
+
+
+def open_items(spec: ImagesSpec, image_key: str) -> Iterator[Item]:
+    """Return the images of a manifest, a bucket or a folder.
+
+    Raises:
+        TableError: The manifest cannot be read, or makes no tasks.
+        BucketError: The bucket cannot be listed.
+    """
+    if spec.manifest is not None:
+        return manifest_items(*_open_manifest(spec, spec.manifest, image_key))
+    if spec.folder is not None:
+        return folder_items(spec.folder, image_key)
+    bucket, prefix = split_address(spec.source)
+    objects = GoogleObjects(connect(read_settings(GoogleSettings)), bucket)
+    return bucket_items(objects, bucket, prefix, image_key)
+
+
+def _open_manifest(spec: ImagesSpec, path: Path, image_key: str) -> tuple[Table, TaskMapping]:
+    table = CsvTable(path)
+    own = (spec.image_column, spec.identifier_column)
+    more = tuple(name for name in table.columns if name not in own)
+    mapping = TaskMapping(spec.identifier_column, spec.image_column, image_key, more)
+    mapping.check(table.columns)
+    summarize(table, mapping)
+    return table, mapping
 
 
 def manifest_items(table: Table, rule: TaskMapping) -> Iterator[Item]:

@@ -1,6 +1,6 @@
 """Label configs from templates, with codes added to them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -64,6 +64,19 @@ def read_template(name: str) -> str:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the template {path}: {error}") from None
+
+
+def read_template_with_codes(
+    name: str, single: Iterable[str] = (), multiple: Iterable[str] = ()
+) -> str:
+    """Read a template and add codes with one and with several answers, as ``Code`` parses them.
+
+    Raises:
+        SettingsError: The template cannot be read, or a code is wrong.
+    """
+    codes = [Code.parse(text, multiple=False) for text in single]
+    codes += [Code.parse(text, multiple=True) for text in multiple]
+    return add_codes(read_template(name), codes)
 
 
 def image_key(label_config: str) -> str:

@@ -38,6 +38,8 @@ def test_a_taken_port_is_one_line_with_the_variable_that_moves_it(tmp_path: Path
         line = only_line(segstudio(tmp_path, "up", SAM_PORT=port))
         assert port in line
         assert "SAM_PORT" in line
+        assert port in only_line(segstudio(tmp_path, "serve", SEGMENTATION_PORT=port))
+        # `segstudio backends` alone is the earlier name of `segstudio serve`.
         assert port in only_line(segstudio(tmp_path, "backends", SEGMENTATION_PORT=port))
     assert not (tmp_path / "state").exists()
 

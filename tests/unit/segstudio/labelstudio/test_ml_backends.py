@@ -11,6 +11,7 @@ from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair, BasicAuth, conditions, connect_backends
 from segstudio.local.connection import LabelStudioAccess
 from segstudio.local.doctor import Doctor
+from tests.support.command_line import Run, records
 from tests.support.json_server import Asked, JsonServer
 
 SEGMENTATION, SAM = "http://127.0.0.1:7070", "http://127.0.0.1:9090"
@@ -106,6 +107,26 @@ def test_backends_whose_password_has_changed_are_connected_again(
     assert project.titles() == ["Garments", "Smart tools"]
     assert [each.ready for each in conditions(label_studio, 3, pair())] == [True, True]
     assert red(project) == []
+
+
+def test_the_status_of_a_project_is_red_until_both_backends_work_there(
+    project: Project, label_studio: LabelStudio, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", project.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0" * 40)
+    before = run("backends", "status", "--project", 3)
+    assert before.exit_code == 3
+    assert "segstudio backends connect --project 3" in before.stdout
+    connect_backends(label_studio, 3, pair())
+    connected = run("backends", "status", "--project", 3, "--json")
+    assert connected.exit_code == 0
+    (record,) = records(connected)
+    assert [each["ready"] for each in record["backends"]] == [True, True]
+    project.password = "new"
+    after = run("backends", "status", "--project", 3)
+    assert after.exit_code == 3
+    assert f"✗ Garments {SEGMENTATION}" in after.stdout
+    assert project.titles() == ["Garments", "Smart tools"]
 
 
 def test_a_backend_of_somebody_else_is_left_alone_and_not_held_against_ours(

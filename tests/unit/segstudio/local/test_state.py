@@ -1,4 +1,5 @@
 import sys
+from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
 
@@ -50,8 +51,9 @@ def test_others_cannot_read_the_folder_where_the_backends_alone_were_started_fir
     monkeypatch.setattr(services, "backends", lambda *_: (gone,))
     folder = tmp_path / "state"
     settings = UpSettings(state_dir=folder, segmentation_port=free_port(), sam_port=free_port())
+    view = LogView(Console(file=StringIO()), lambda: nullcontext(lambda *_: None))
     with pytest.raises(ProcessError, match="gone ended"):
-        run.backends(settings, LogView(Console(file=StringIO())))
+        run.serve(settings, view)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 

@@ -1,0 +1,79 @@
+"""Annotations of projects, read into an annotation store under the names of their raters."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from segstudio.agreement.annotation_store import AnnotationStore
+from segstudio.export.manifest_join import Manifest
+from segstudio.export.mask_regions import draw
+from segstudio.labelstudio.annotations import AnnotatedTask, AnnotationReader, LabeledProject
+from segstudio.labelstudio.results import faults
+
+
+class Rater(StrEnum):
+    """Who is compared: accounts, or copies of one project."""
+
+    ANNOTATOR = "annotator"
+    PROJECT = "project"
+
+
+@dataclass(frozen=True)
+class UnreadableRegion:
+    """A region or answer that cannot be compared.
+
+    Attributes:
+        identifier: Identifier of the image.
+        annotation: Annotation ID.
+        region: Region ID.
+        reason: Why it cannot be compared.
+    """
+
+    identifier: str
+    annotation: int
+    region: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class AnnotationCollector:
+    """Reads the annotations of projects into a store.
+
+    Attributes:
+        reader: Reads annotations.
+        projects: Projects to read.
+        manifest: Rows that give images their identifiers.
+        store: Gets the annotations; skipped ones are left out.
+        by: Who is a rater.
+        with_boxes: Whether rectangles are masks even in projects with finer shapes.
+    """
+
+    reader: AnnotationReader
+    projects: Sequence[LabeledProject]
+    manifest: Manifest
+    store: AnnotationStore
+    by: Rater
+    with_boxes: bool
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks, as Label Studio counts them."""
+        return sum(project.counts.tasks for project in self.projects)
+
+    def run(self) -> Iterator[Sequence[UnreadableRegion]]:
+        """Store all annotations; yields what cannot be compared, task by task."""
+        for project in self.projects:
+            for task in self.reader.tasks(project):
+                yield list(self._store_task(task))
+
+    def _store_task(self, task: AnnotatedTask) -> Iterator[UnreadableRegion]:
+        identifier, _ = self.manifest.find(task)
+        for annotation in task.annotations:
+            if annotation.skipped:
+                continue
+            drawing = draw(task, annotation, with_boxes=self.with_boxes)
+            copy = f"project {task.project.id}"
+            rater = annotation.annotator if self.by is Rater.ANNOTATOR else copy
+            self.store.add(identifier, rater, task, annotation, drawing)
+            for region, reason in (*drawing.problems, *faults(annotation.result)):
+                yield UnreadableRegion(identifier, annotation.id, region, reason)

@@ -1,0 +1,143 @@
+"""An export from end to end: projects are read task by task and written in one of the formats."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from segstudio.data.tables import CsvTable
+from segstudio.export.coco import write_coco
+from segstudio.export.manifest_join import Manifest
+from segstudio.export.mask_regions import draw
+from segstudio.export.masks import write_masks
+from segstudio.export.palette import Palette
+from segstudio.export.rows import Columns, Entry, Problem, entries, unknown_answers
+from segstudio.export.tables import Add, Added, write_csv, write_jsonl, write_parquet
+from segstudio.labelstudio.annotations import AnnotationReader, LabeledProject
+from segstudio.labelstudio.results import faults
+
+
+class Format(StrEnum):
+    """Format of an export."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    MASKS = "masks"
+    COCO = "coco"
+
+
+@dataclass(frozen=True)
+class ExportSpec:
+    """What is exported, and how it is written.
+
+    Attributes:
+        projects: Project IDs.
+        kind: Format of the output.
+        out: File to write; for masks, a folder.
+        manifest: CSV file whose columns are joined; None: no columns are joined.
+        identifier_column: Column of the manifest that is the key.
+        annotator: E-mail address of the one annotator who is exported; empty: all.
+        with_boxes: Whether rectangles are masks even in projects with finer shapes.
+        dry_run: Whether annotations are only counted and nothing is written.
+    """
+
+    projects: Sequence[int]
+    kind: Format
+    out: Path
+    manifest: Path | None
+    identifier_column: str
+    annotator: str = ""
+    with_boxes: bool = False
+    dry_run: bool = False
+
+
+@contextmanager
+def open_export(reader: AnnotationReader, spec: ExportSpec) -> Iterator["Export"]:
+    """Read the projects and the manifest.
+
+    Raises:
+        LabelStudioError: A project does not exist or cannot be read.
+        TableError: The manifest cannot be read; also from the body, when the output cannot be
+            written.
+    """
+    projects = [reader.project(id_) for id_ in spec.projects]
+    table = CsvTable(spec.manifest) if spec.manifest else None
+    with Manifest(table, spec.identifier_column) as rows:
+        yield Export(spec, reader, projects, rows, Columns.of(projects, rows.columns))
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export that is ready to run.
+
+    Attributes:
+        spec: What is exported.
+        reader: Reads annotations.
+        projects: The projects of ``spec``.
+        manifest: Rows to join.
+        columns: Columns of the output.
+        tally: Counts ``tasks``, ``annotations``, ``skipped``, ``regions``, ``left_out``,
+            ``problems`` and ``without_row`` while the export runs.
+    """
+
+    spec: ExportSpec
+    reader: AnnotationReader
+    projects: Sequence[LabeledProject]
+    manifest: Manifest
+    columns: Columns
+    tally: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks, as Label Studio counts them."""
+        return sum(project.counts.tasks for project in self.projects)
+
+    def run(self) -> Iterator[Sequence[Problem]]:
+        """Write all annotations; yields the problems of each task when it is written.
+
+        The output takes its place only when all tasks are written and yielded.
+        """
+        with self._open_writer() as add:
+            for project in self.projects:
+                for task in self.reader.tasks(project):
+                    self.tally["tasks"] += 1
+                    chosen = [
+                        entry
+                        for entry in entries(task, self.columns, self.manifest)
+                        if self.spec.annotator in ("", entry.annotation.annotator)
+                    ]
+                    yield [problem for entry in chosen for problem in self._write(entry, add)]
+
+    def _open_writer(self) -> AbstractContextManager[Add]:
+        out, columns = self.spec.out, self.columns
+        if self.spec.dry_run:
+            return nullcontext(lambda _: Added())
+        if self.spec.kind in _TABLES:
+            return _TABLES[self.spec.kind](out, columns)
+        write = write_masks if self.spec.kind is Format.MASKS else write_coco
+        draw_masks = partial(draw, with_boxes=self.spec.with_boxes)
+        return write(out, columns, Palette(self.projects), draw_masks)
+
+    def _write(self, entry: Entry, add: Add) -> list[Problem]:
+        added = add(entry)
+        problems = list(added.problems)
+        problems += [Problem(entry, why, id_) for id_, why in faults(entry.annotation.result)]
+        if names := unknown_answers(entry, self.columns):
+            problems.append(Problem(entry, f"{', '.join(names)} is not in the label config"))
+        self.tally["skipped" if entry.annotation.skipped else "annotations"] += 1
+        self.tally["regions"] += added.regions
+        self.tally["left_out"] += added.left_out
+        self.tally["problems"] += len(problems)
+        self.tally["without_row"] += self.spec.manifest is not None and entry.metadata is None
+        return problems
+
+
+_TABLES: Mapping[Format, Callable[[Path, Columns], AbstractContextManager[Add]]] = {
+    Format.CSV: write_csv,
+    Format.JSONL: write_jsonl,
+    Format.PARQUET: write_parquet,
+}
