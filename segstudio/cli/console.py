@@ -67,20 +67,19 @@ class Report:
             self.console.print(Text(text, style), soft_wrap=True)
 
     def warn(self, text: str, style: str = "yellow") -> None:
-        """Print human-readable text on stderr, above a progress bar if there is one."""
+        """Print human-readable text on stderr, above a progress bar; not with ``as_json``."""
         self._err.print(Text(text, style), soft_wrap=True)
 
     def error(self, text: str, record: Mapping[str, Any]) -> None:
         """Report an item that failed while the command goes on."""
-        if self._as_json:
-            self._write(record)
-        else:
-            self.warn(text, "red")
+        self.result(record)
+        self.warn(text, "red")
 
     def result(self, record: Mapping[str, Any]) -> None:
         """Write the machine-readable result; ``print`` and ``table`` are its readable form."""
         if self._as_json:
-            self._write(record)
+            self.console.file.write(json.dumps(record) + "\n")
+            self.console.file.flush()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a human-readable table."""
@@ -123,16 +122,8 @@ class Report:
 
     def fail(self, error: SegstudioError) -> None:
         """Report the error that stopped the command."""
-        if self._as_json:
-            self._write(
-                {"error": {"type": error.kind, "message": error.message, "hint": error.hint}}
-            )
-        else:
-            self.warn(f"error: {error}", "bold red")
-
-    def _write(self, record: Mapping[str, Any]) -> None:
-        self.console.file.write(json.dumps(record) + "\n")
-        self.console.file.flush()
+        self.result({"error": {"type": error.kind, "message": error.message, "hint": error.hint}})
+        self.warn(f"error: {error}", "bold red")
 
 
 class _ItemsPerSecond(ProgressColumn):
