@@ -13,7 +13,7 @@ import httpx
 import structlog
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.auth import authorization
+from ml_backend.labelstudio.auth import TokenSource
 from ml_backend.labelstudio.schemas import Task
 from sam_backend.prewarming import Ahead
 from sam_backend.settings import SamSettings
@@ -36,7 +36,7 @@ def upcoming_tasks(settings: SamSettings) -> Ahead:
     if url is None or key is None or not settings.prewarm_ahead:
         return _unknown
     client = httpx.Client(
-        base_url=url, auth=authorization(key.get_secret_value()), timeout=_TIMEOUT, trust_env=False
+        base_url=url, auth=TokenSource(key.get_secret_value()), timeout=_TIMEOUT, trust_env=False
     )
     return UpcomingTasks(client, settings.prewarm_ahead)
 

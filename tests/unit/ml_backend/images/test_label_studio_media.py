@@ -24,7 +24,7 @@ from ml_backend.errors import (
     SettingsError,
 )
 from ml_backend.images import ImageSettings, ImageSource
-from ml_backend.images.label_studio_media import _climbs
+from ml_backend.images.label_studio_media import _has_dotdot
 from tests.support.http_server import Listener, Reply, Request, Server
 from tests.support.pictures import png
 
@@ -454,4 +454,4 @@ def test_climbing_is_seen_through_any_number_of_escapes(parts: list[str]) -> Non
         for escape, character in (("%2e", "."), ("%2E", "."), ("%2f", "/"), ("%5c", "\\")):
             decoded = decoded.replace(escape, character)
     expected = ".." in decoded.replace("\\", "/").split("/")
-    assert _climbs(path) == expected
+    assert _has_dotdot(path) == expected
