@@ -81,7 +81,7 @@ class UpcomingTasks:
         return True
 
     def _list(self, project: int, after: int) -> Sequence[Task]:
-        items = [_is("id", "greater", after), _is("total_annotations", "equal", 0)]
+        items = [_filter("id", "greater", after), _filter("total_annotations", "equal", 0)]
         query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
         params: dict[str, str | int] = {
             "project": project,
@@ -98,6 +98,6 @@ class UpcomingTasks:
         ]
 
 
-def _is(what: str, operator: str, value: int) -> dict[str, Any]:
+def _filter(what: str, operator: str, value: int) -> dict[str, Any]:
     name = f"filter:tasks:{what}"
     return {"filter": name, "operator": operator, "type": "Number", "value": value}

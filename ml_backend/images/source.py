@@ -81,7 +81,7 @@ class ImageSource:
         self, settings: ImageSettings, resolver: Resolver = resolve_name, tell: Tell = ignore
     ) -> None:
         self._settings = settings
-        self._room = PixelBudget(settings.max_image_pixels, settings.total_seconds)
+        self._pixel_budget = PixelBudget(settings.max_image_pixels, settings.total_seconds)
         self._cache = DiskCache(settings.cache_dir, settings.cache_bytes, tell=tell)
         client = HttpClient(settings)
         policy = AddressPolicy(map(parse_host, settings.allowed_image_hosts), resolver)
@@ -151,13 +151,13 @@ class ImageSource:
 
     def _decode(self, location: Location, data: bytes) -> npt.NDArray[np.uint8]:
         try:
-            return decode(data, self._settings.max_image_pixels, self._room)
+            return decode(data, self._settings.max_image_pixels, self._pixel_budget)
         except ImageDecodeError:
             self._cache.drop(location.key)  # ask its source again the next time
             raise
 
     def _locate(self, reference: str) -> Location:
-        reference = _checked(reference)
+        reference = _check_reference(reference)
         for source in self._sources:
             if location := source.locate(reference):
                 return location
@@ -172,7 +172,7 @@ def _fingerprint(name: str) -> str:
     return hashlib.sha256(b"name:" + name.encode()).hexdigest()
 
 
-def _checked(reference: object) -> str:
+def _check_reference(reference: object) -> str:
     """Refuse what tasks may hold in place of text."""
     if not isinstance(reference, str) or not reference.strip():
         raise ImageReferenceError("the task holds no image reference", HINT)

@@ -89,14 +89,14 @@ def parse_context(context: Any) -> Context:
         )
     last = regions[-1]
     chosen = [r for r in regions if (r.label, r.to_name) == (last.label, last.to_name)]
-    boxes = [box for box in (_box(region) for region in chosen if region.is_box) if box]
+    boxes = [box for box in (_upright_box(region) for region in chosen if region.is_box) if box]
     points = tuple(_point(region) for region in chosen if region.is_point)
     if not boxes and not any(point.positive for point in points):
         raise PromptError(
             "the context holds no rectangle with an area and no positive click",
             "click on the object first, then Alt+click what does not belong to it",
         )
-    return Context(last.label, last.to_name, _latest(boxes), points)
+    return Context(last.label, last.to_name, _drop_redrawn(boxes), points)
 
 
 def _result(context: Any) -> Sequence[Any]:
@@ -118,7 +118,7 @@ def _point(region: _Region) -> Point:
     )
 
 
-def _box(region: _Region) -> Box | None:
+def _upright_box(region: _Region) -> Box | None:
     """The upright rectangle around a possibly rotated one; None where nothing is left of it."""
     value = region.value
     # Label Studio turns a rectangle around its top left corner, in pixels.
@@ -137,7 +137,7 @@ def _fraction(percent: float) -> float:
     return min(max(percent / 100, 0.0), 1.0)
 
 
-def _latest(boxes: Sequence[Box]) -> tuple[Box, ...]:
+def _drop_redrawn(boxes: Sequence[Box]) -> tuple[Box, ...]:
     return tuple(
         box
         for index, box in enumerate(boxes)

@@ -64,7 +64,7 @@ def pull(
     """
     waits = PAUSES if pauses is None else pauses
     try:
-        with _turn(models_dir, watcher), _client() as client:
+        with _folder_lock(models_dir, watcher), _client() as client:
             files = [file for file in weights.files if not _is_right(file, models_dir)]
             for index, file in enumerate(files):
                 try:
@@ -131,7 +131,7 @@ def _is_right(file: CheckpointFile, models_dir: Path) -> bool:
 
 
 @contextmanager
-def _turn(models_dir: Path, watcher: Watcher) -> Iterator[None]:
+def _folder_lock(models_dir: Path, watcher: Watcher) -> Iterator[None]:
     """Keep others, in this and in other processes, out of the folder meanwhile."""
     models_dir.mkdir(parents=True, exist_ok=True)
     with (models_dir / ".pull.lock").open("w") as lock:
