@@ -95,7 +95,7 @@ class Objects:
     def _connected(self) -> storage.Client:
         with self._lock:
             if self._client is None:
-                key = self._settings.credentials_base64
+                key = self._settings.google_application_credentials_base64
                 credentials = make_credentials(decode_service_account(key)) if key else None
                 self._client = storage.Client(project=None, credentials=credentials)
             return self._client

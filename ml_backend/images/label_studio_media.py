@@ -66,7 +66,7 @@ class LabelStudio(Source):
         if UPLOAD.fullmatch(path):
             # Each upload gets a name of its own, the same at all addresses of Label Studio.
             return Location(str(url), math.inf, partial(self._fetch, url), f"label-studio:{path}")
-        lifetime = self._settings.mutable_cache_seconds
+        lifetime = self._settings.image_cache_seconds
         return Location(str(url), lifetime, partial(self._fetch, url))
 
     def _absolute(self, reference: str) -> httpx.URL | None:

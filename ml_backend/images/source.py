@@ -81,15 +81,15 @@ class ImageSource:
         self, settings: ImageSettings, resolver: Resolver = resolve_name, tell: Tell = ignore
     ) -> None:
         self._settings = settings
-        self._pixel_budget = PixelBudget(settings.max_image_pixels, settings.total_seconds)
-        self._cache = DiskCache(settings.cache_dir, settings.cache_bytes, tell=tell)
+        self._pixel_budget = PixelBudget(settings.max_image_pixels, settings.image_seconds)
+        self._cache = DiskCache(settings.image_cache_dir, settings.image_cache_bytes, tell=tell)
         client = HttpClient(settings)
         policy = AddressPolicy(map(parse_host, settings.allowed_image_hosts), resolver)
         self._sources = (
             DataUri(settings.max_image_bytes),
             CloudStorage(settings),
             LabelStudio(settings, client, policy),
-            Web(client, policy, settings.mutable_cache_seconds),
+            Web(client, policy, settings.image_cache_seconds),
         )
 
     def load(self, reference: str, timeout: float | None = None) -> Image:
@@ -97,7 +97,7 @@ class ImageSource:
 
         Args:
             reference: As found in ``task.data``.
-            timeout: Seconds for the whole fetch; never more than ``total_seconds`` of the settings.
+            timeout: Seconds for the whole fetch; never more than ``image_seconds`` of the settings.
 
         Raises:
             ImageReferenceError: Not a reference we can follow.
@@ -137,7 +137,7 @@ class ImageSource:
         return EncodedImage(digest, identity, partial(self._decode, location, data))
 
     def _fetch(self, location: Location, timeout: float | None) -> bytes:
-        seconds = self._settings.total_seconds
+        seconds = self._settings.image_seconds
         if timeout is not None:
             seconds = min(timeout, seconds)
         try:

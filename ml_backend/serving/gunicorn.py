@@ -48,7 +48,6 @@ def serve(app: str, kind: type[BackendSettings]) -> None:
     """
     try:
         settings = read_settings(kind)
-        _ = settings.image_settings  # credentials and addresses are checked here, not per task
     except SettingsError as error:
         sys.exit(f"error: {error}")
     _keep_few_arenas()

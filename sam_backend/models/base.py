@@ -57,7 +57,7 @@ class Embedding:
 class Prompts:
     """What a labeler showed of one object: a box, clicks in the order they were made, or both.
 
-    In pixels of the original image, unless something else is said.
+    In pixels of the original image, unless stated otherwise.
     """
 
     box: Box | None = None

@@ -104,7 +104,7 @@ def test_a_turned_photograph_is_masked_in_the_frame_that_the_labeler_sees(
     Image.fromarray(photograph(160, 120)).save(file, "PNG", exif=exif)
     expected = ask_upstream(upstream, ImageOps.exif_transpose(Image.open(file)))
     reference = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    predictor = SegmentationPredictor(ours, ImageSource(ImageSettings(cache_dir=tmp_path)), 0)
+    predictor = SegmentationPredictor(ours, ImageSource(ImageSettings(image_cache_dir=tmp_path)), 0)
     task = Task(id=1, data={"image": reference})
     (answer,) = predictor.predict(
         [task], None, label_config=naming_every_class(ours), deadline=Deadline.after(60)
