@@ -96,7 +96,7 @@ def _beside_the_plain_loop(folder: Path, turns: int) -> Figure:
     config = read_template("runway_fashion")
     pipeline = _pipeline(folder, config, stages.load_model, 1)
     items = list(folder_items(folder, "image"))
-    model, source = load_model(pipeline.settings), ImageSource(pipeline.settings.image_settings)
+    model, source = load_model(pipeline.settings), ImageSource(pipeline.settings)
     garments = RegionBuilder("plain", model.classes, pipeline.settings.min_region_fraction)
     parsed = parse_label_config(config)
 

@@ -84,7 +84,7 @@ def _two_labelers(name: str, model: PromptableModel, folder: Path) -> Figure:
 
 
 def _our_app(model: PromptableModel, studio_url: str, folder: Path) -> Flask:
-    images = ImageSource(ImageSettings(cache_dir=folder, label_studio_url=studio_url))
+    images = ImageSource(ImageSettings(image_cache_dir=folder, label_studio_url=studio_url))
     predictor = SamPredictor(model, images, LruCache(1 << 28))
     return ml_backend.serving.app.create_app(lambda: predictor, SamSettings())
 

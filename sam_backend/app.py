@@ -49,5 +49,5 @@ def load_predictor(settings: SamSettings, metrics: SamMetrics | None = None) -> 
     """
     model = load_model(settings)
     metrics = metrics or SamMetrics()
-    images = ImageSource(settings.image_settings, tell=metrics.shared.image_cache_trouble)
+    images = ImageSource(settings, tell=metrics.shared.image_cache_trouble)
     return SamPredictor(model, images, open_store(settings, model, metrics))

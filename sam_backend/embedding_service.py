@@ -82,7 +82,7 @@ class EmbeddingService:
     def __init__(self, model: PromptableModel, store: EmbeddingStore) -> None:
         self._model = model
         self._store = store
-        self._lane = PriorityExecutor("embed")
+        self._executor = PriorityExecutor("embed")
         self._flights: dict[EmbeddingKey, _Flight] = {}
         self._lock = threading.RLock()
 
@@ -96,7 +96,7 @@ class EmbeddingService:
         found = self._store.get(key)
         if found is not None:
             return found
-        flight = self._board(key, urgent=True)
+        flight = self._join(key, urgent=True)
         return None if flight is None else self._wait(key, flight, deadline)
 
     def get_or_compute(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> Embedding:
@@ -115,7 +115,7 @@ class EmbeddingService:
         found = self._store.get(key)
         if found is not None:
             return found
-        return self._wait(key, self._begin(key, decode, urgent=True), deadline)
+        return self._wait(key, self._join_or_start(key, decode, urgent=True), deadline)
 
     def has(self, key: EmbeddingKey, into_memory: bool) -> bool:
         """Whether the embedding need not be made; if asked to, bring it to the fastest tier."""
@@ -126,23 +126,23 @@ class EmbeddingService:
 
         Arguments and errors are those of ``get_or_compute``.
         """
-        self._wait(key, self._begin(key, decode, urgent=False), deadline)
+        self._wait(key, self._join_or_start(key, decode, urgent=False), deadline)
 
-    def _begin(self, key: EmbeddingKey, decode: Decode, urgent: bool) -> _Flight:
+    def _join_or_start(self, key: EmbeddingKey, decode: Decode, urgent: bool) -> _Flight:
         with self._lock:
-            flight = self._board(key, urgent)
+            flight = self._join(key, urgent)
             if flight is None:
-                future = self._lane.submit(lambda: self._make(key, decode), urgent)
+                future = self._executor.submit(lambda: self._make(key, decode), urgent)
                 flight = self._flights[key] = _Flight(future, waiting=1)
             return flight
 
-    def _board(self, key: EmbeddingKey, urgent: bool) -> _Flight | None:
+    def _join(self, key: EmbeddingKey, urgent: bool) -> _Flight | None:
         with self._lock:
             flight = self._flights.get(key)
             if flight is not None:
                 flight.waiting += 1
                 if urgent:
-                    self._lane.hurry(flight.future)
+                    self._executor.hurry(flight.future)
             return flight
 
     def _wait(self, key: EmbeddingKey, flight: _Flight, deadline: Deadline) -> Embedding:

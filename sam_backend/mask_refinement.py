@@ -94,7 +94,11 @@ class MaskRefiner:
         for prompts in wanted[count:]:
             mask = self.segment(key, embedding, prompts, deadline)
             count += 1
-            found = mask if found is None else self._keep(key, wanted[:count], _both(found, mask))
+            found = (
+                mask
+                if found is None
+                else self._cache_mask(key, wanted[:count], _union(found, mask))
+            )
         if found is None:
             raise ValueError("no object")
         return found
@@ -119,7 +123,7 @@ class MaskRefiner:
         before = earlier(prompts)
         previous = self.segment(key, embedding, before, deadline) if before else None
         deadline.remaining()
-        return self._keep(key, (prompts,), self._model.segment(embedding, prompts, previous))
+        return self._cache_mask(key, (prompts,), self._model.segment(embedding, prompts, previous))
 
     def _longest(self, key: EmbeddingKey, wanted: tuple[Prompts, ...]) -> tuple[int, Mask | None]:
         """How many of the objects, in their order, are in one mask that is kept, and that mask."""
@@ -129,12 +133,12 @@ class MaskRefiner:
                 return count, kept.mask()
         return 0, None
 
-    def _keep(self, key: EmbeddingKey, objects: tuple[Prompts, ...], mask: Mask) -> Mask:
+    def _cache_mask(self, key: EmbeddingKey, objects: tuple[Prompts, ...], mask: Mask) -> Mask:
         self._kept.put((key, objects), _CompressedMask.of(mask))
         return mask
 
 
-def _both(one: Mask, other: Mask) -> Mask:
+def _union(one: Mask, other: Mask) -> Mask:
     return Mask(one.pixels | other.pixels, min(one.score, other.score), _NO_LOGITS)
 
 

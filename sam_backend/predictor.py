@@ -16,8 +16,7 @@ from ml_backend.serving.executor import ActivityGauge, PriorityExecutor
 from sam_backend.embedding_service import EmbeddingKey, EmbeddingService, EmbeddingStore
 from sam_backend.mask_refinement import MaskRefiner
 from sam_backend.models.base import Embedding, Mask, PromptableModel
-from sam_backend.objects import prompted_objects
-from sam_backend.region_target import find_target
+from sam_backend.region_target import find_target, prompts_from_context
 
 Prewarmed = Literal["made", "kept"]
 
@@ -135,7 +134,7 @@ class SamPredictor:
     def _segment(self, reference: str, context: Context, deadline: Deadline) -> Mask:
         """All that the labeler showed."""
         key, embedding = self._embedding(reference, deadline)
-        objects = prompted_objects(context, embedding.height, embedding.width)
+        objects = prompts_from_context(context, embedding.height, embedding.width)
         return self._clicks.run(
             lambda: self._refiner.predict(key, embedding, objects, deadline), deadline
         )

@@ -59,9 +59,9 @@ class Prewarmer:
 
     def offer(self, tasks: Sequence[Task], label_config: LabelConfig) -> None:
         """Take tasks that were opened; returns at once."""
-        self._add(tasks[::-1], label_config, opened=True)
+        self._enqueue(tasks[::-1], label_config, opened=True)
 
-    def _add(self, tasks: Sequence[Task], label_config: LabelConfig, opened: bool) -> None:
+    def _enqueue(self, tasks: Sequence[Task], label_config: LabelConfig, opened: bool) -> None:
         with self._changed:
             for task in tasks:
                 order = _Order(references_alone(task, label_config), label_config, opened)
@@ -81,12 +81,12 @@ class Prewarmer:
             with self._changed:
                 self._changed.wait_for(lambda: self._orders)
                 order = self._orders.pop()
-            job = Job(lambda order=order: self._work(predictor, order))  # type: ignore[misc]
+            job = Job(lambda order=order: self._prepare(predictor, order))  # type: ignore[misc]
             job.run()
             if error := job.future.exception():
                 log.error("prewarm_failed", task=order.task.id, exc_info=error)
 
-    def _work(self, predictor: SamPredictor, order: _Order) -> None:
+    def _prepare(self, predictor: SamPredictor, order: _Order) -> None:
         outcomes = predictor.prewarm(
             [order.task],
             label_config=order.label_config,
@@ -98,4 +98,4 @@ class Prewarmer:
             if isinstance(outcome, TaskError):
                 log.info("prewarm_lacks", task=order.task.id, reason=str(outcome))
         if order.opened:
-            self._add(self._ahead(order.task), order.label_config, opened=False)
+            self._enqueue(self._ahead(order.task), order.label_config, opened=False)

@@ -1,10 +1,12 @@
-"""Where a mask goes: the control and the label that the label config has for a prompt's."""
+"""What a labeler's prompts ask for: objects in pixels, and the control and label of their mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ml_backend.errors import PromptError
+from ml_backend.geometry import Box, Point
 from ml_backend.labelstudio.label_config import Control, LabelConfig
 from ml_backend.labelstudio.prompts import Context
+from sam_backend.models.base import Prompts
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,43 @@ def _by_label(targets: list[Target], label: str) -> Target:
             f"add that <Label> to {name!r}, or choose one that it has",
         )
     return next((target for target in same if target.label == label), same[0])
+
+
+def prompts_from_context(context: Context, height: int, width: int) -> list[Prompts]:
+    """Return what the prompts ask for: an object for each box, or one for all points without a box.
+
+    With boxes, a positive point belongs to those around it, else to the nearest; a negative point
+    takes away from everything.
+
+    Args:
+        context: At least one box or one positive point.
+        height: Image height in pixels.
+        width: Image width in pixels.
+    """
+
+    def pixels(point: Point) -> Point:
+        placed = point.scaled(width, height)
+        # A click on the far edge is one on the last pixel.
+        return replace(placed, x=min(placed.x, width - 0.5), y=min(placed.y, height - 0.5))
+
+    if not context.boxes:
+        return [Prompts(points=tuple(map(pixels, context.points)))]
+    owners = [_owners(point, context.boxes) for point in context.points]
+    return [
+        Prompts(
+            box.scaled(width, height),
+            tuple(
+                pixels(point)
+                for point, boxes in zip(context.points, owners, strict=True)
+                if box in boxes
+            ),
+        )
+        for box in context.boxes
+    ]
+
+
+def _owners(point: Point, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+    if not point.positive:
+        return boxes
+    around = tuple(box for box in boxes if box.contains(point))
+    return around or (min(boxes, key=lambda box: box.distance(point)),)

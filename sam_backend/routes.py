@@ -37,7 +37,7 @@ def prewarm() -> Response:
         prewarmer.offer(body.tasks, label_config)
         return _json({"status": "accepted"}, 202)
     outcomes = _outcomes(body.tasks, label_config)
-    return _json({"results": [_entry(outcome) for outcome in outcomes]}, 200)
+    return _json({"results": [_to_entry(outcome) for outcome in outcomes]}, 200)
 
 
 def _outcomes(tasks: list[Task], label_config: LabelConfig) -> list[Prewarmed | TaskError]:
@@ -50,7 +50,7 @@ def _outcomes(tasks: list[Task], label_config: LabelConfig) -> list[Prewarmed | 
         return [*outcomes, *[TOO_MANY] * (len(tasks) - len(admitted))]
 
 
-def _entry(outcome: Prewarmed | TaskError) -> dict[str, Any]:
+def _to_entry(outcome: Prewarmed | TaskError) -> dict[str, Any]:
     if isinstance(outcome, TaskError):
         return {"outcome": "failed", "error": outcome.kind, "reason": str(outcome)}
     return {"outcome": outcome}

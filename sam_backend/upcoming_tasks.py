@@ -13,7 +13,7 @@ import httpx
 import structlog
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.auth import authorization
+from ml_backend.labelstudio.auth import TokenSource
 from ml_backend.labelstudio.schemas import Task
 from sam_backend.prewarming import Ahead
 from sam_backend.settings import SamSettings
@@ -36,7 +36,7 @@ def upcoming_tasks(settings: SamSettings) -> Ahead:
     if url is None or key is None or not settings.prewarm_ahead:
         return _unknown
     client = httpx.Client(
-        base_url=url, auth=authorization(key.get_secret_value()), timeout=_TIMEOUT, trust_env=False
+        base_url=url, auth=TokenSource(key.get_secret_value()), timeout=_TIMEOUT, trust_env=False
     )
     return UpcomingTasks(client, settings.prewarm_ahead)
 
@@ -81,7 +81,7 @@ class UpcomingTasks:
         return True
 
     def _list(self, project: int, after: int) -> Sequence[Task]:
-        items = [_is("id", "greater", after), _is("total_annotations", "equal", 0)]
+        items = [_filter("id", "greater", after), _filter("total_annotations", "equal", 0)]
         query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
         params: dict[str, str | int] = {
             "project": project,
@@ -98,6 +98,6 @@ class UpcomingTasks:
         ]
 
 
-def _is(what: str, operator: str, value: int) -> dict[str, Any]:
+def _filter(what: str, operator: str, value: int) -> dict[str, Any]:
     name = f"filter:tasks:{what}"
     return {"filter": name, "operator": operator, "type": "Number", "value": value}

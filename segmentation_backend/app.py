@@ -19,24 +19,24 @@ def create_app() -> Flask:
     configure_logging(settings.log_level)
     metrics = Metrics()
     url = settings.sam_prewarm_url
-    relay = PrewarmClient(url, settings.login, metrics) if url else None
+    prewarm_client = PrewarmClient(url, settings.login, metrics) if url else None
 
     def load() -> SegmentationPredictor:
-        return load_predictor(settings, relay, metrics)
+        return load_predictor(settings, prewarm_client, metrics)
 
     return ml_backend.serving.app.create_app(load, settings, metrics)
 
 
 def load_predictor(
     settings: SegmentationSettings,
-    relay: PrewarmClient | None = None,
+    prewarm_client: PrewarmClient | None = None,
     metrics: Metrics | None = None,
 ) -> SegmentationPredictor:
     """Load and warm the model that the settings ask for.
 
     Args:
         settings: The backend's.
-        relay: Is told of each batch's tasks.
+        prewarm_client: Is told of each batch's tasks.
         metrics: Count; None: nobody looks.
 
     Raises:
@@ -44,5 +44,5 @@ def load_predictor(
     """
     model = load_model(settings)
     trouble = (metrics or Metrics()).image_cache_trouble
-    images = ImageSource(settings.image_settings, tell=trouble)
-    return SegmentationPredictor(model, images, settings.min_region_fraction, relay)
+    images = ImageSource(settings, tell=trouble)
+    return SegmentationPredictor(model, images, settings.min_region_fraction, prewarm_client)

@@ -112,7 +112,7 @@ class SegmentationPredictor:
         model: Loaded and warmed.
         images: Where task images come from.
         min_region_fraction: Connected parts smaller than this fraction of the image are dropped.
-        relay: Is told of each batch's tasks before they are answered.
+        prewarm_client: Is told of each batch's tasks before they are answered.
     """
 
     def __init__(
@@ -120,28 +120,28 @@ class SegmentationPredictor:
         model: GarmentModel,
         images: ImageSource,
         min_region_fraction: float,
-        relay: PrewarmClient | None = None,
+        prewarm_client: PrewarmClient | None = None,
     ) -> None:
         version = f"segmentation-{model.version}"
         self._model = model
         self._images = images
-        self._garments = RegionBuilder(version, model.classes, min_region_fraction)
-        self._relay = relay
-        self._lane = PriorityExecutor("model")
+        self._region_builder = RegionBuilder(version, model.classes, min_region_fraction)
+        self._prewarm_client = prewarm_client
+        self._executor = PriorityExecutor("model")
 
     @property
     def model_version(self) -> str:
         """Names the network and its weights."""
-        return self._garments.model_version
+        return self._region_builder.model_version
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The network's."""
-        return self._garments.classes
+        return self._region_builder.classes
 
     def check(self, label_config: LabelConfig) -> None:
         """Raise LabelConfigError where no label can ever be predicted."""
-        self._garments.check(label_config)
+        self._region_builder.check(label_config)
 
     def predict(
         self,
@@ -155,16 +155,16 @@ class SegmentationPredictor:
         if context is not None:
             yield from (None for _ in tasks)
             return
-        if self._relay is not None:
-            self._relay.send(tasks, label_config)
+        if self._prewarm_client is not None:
+            self._prewarm_client.send(tasks, label_config)
         with _threads(_FETCHES + 1) as fetchers, _threads(1) as decoder:
             fetch = partial(self._fetch, label_config=label_config, deadline=deadline)
-            fetched = _ahead((fetchers.submit(fetch, task) for task in tasks), _FETCHES)
-            decoded = _ahead((decoder.submit(_decode, image) for image in fetched), _DECODES)
-            for segmented in _ahead(self._segmented(decoded, deadline), _INFERENCES):
+            fetched = _prefetch((fetchers.submit(fetch, task) for task in tasks), _FETCHES)
+            decoded = _prefetch((decoder.submit(_decode, image) for image in fetched), _DECODES)
+            for segmented in _prefetch(self._segmented(decoded, deadline), _INFERENCES):
                 try:
                     class_map = wait_for(segmented, deadline)
-                    yield self._garments.predict(class_map, label_config)
+                    yield self._region_builder.predict(class_map, label_config)
                 except TaskError as error:
                     yield error
                 finally:
@@ -190,7 +190,7 @@ class SegmentationPredictor:
                 failed.set_exception(error)
                 yield failed
             else:
-                yield self._lane.submit(partial(self._segment, pixels))
+                yield self._executor.submit(partial(self._segment, pixels))
 
     def _segment(self, pixels: Pixels) -> ClassMap:
         return self._model.segment([pixels])[0]
@@ -206,7 +206,7 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ahead(begun: Iterable[Future[Result]], count: int) -> Iterator[Future[Result]]:
+def _prefetch(begun: Iterable[Future[Result]], count: int) -> Iterator[Future[Result]]:
     """Give work in its order, with ``count`` more begun than were asked for."""
     waiting: deque[Future[Result]] = deque()
     try:

@@ -61,10 +61,10 @@ class PrewarmClient:
             self._waiting.append((count, body))
             self._bytes += len(body)
             while self._bytes > MOST_BYTES:
-                self._tasks.labels("dropped").inc(self._take()[0])
+                self._tasks.labels("dropped").inc(self._next_body()[0])
             self._changed.notify()
 
-    def _take(self) -> tuple[int, bytes]:
+    def _next_body(self) -> tuple[int, bytes]:
         count, body = self._waiting.popleft()
         self._bytes -= len(body)
         return count, body
@@ -73,7 +73,7 @@ class PrewarmClient:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
-                count, body = self._take()
+                count, body = self._next_body()
             self._tasks.labels("sent" if self._post(body) else "failed").inc(count)
 
     def _post(self, body: bytes) -> bool:

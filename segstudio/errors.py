@@ -3,14 +3,12 @@
 from ml_backend.errors import SegstudioError
 
 
-class ProcessError(SegstudioError):
+class ProcessError(SegstudioError, kind="start"):
     """A program cannot be started, does not get ready, or ends when it should not.
 
     Attributes:
         log_tail: The last lines that the program wrote; may be empty.
     """
-
-    kind = "start"
 
     def __init__(self, message: str, hint: str = "", log_tail: str = "") -> None:
         super().__init__(message, hint)
@@ -19,5 +17,3 @@ class ProcessError(SegstudioError):
 
 class PhotographsError(SegstudioError):
     """The folder of photographs cannot be used."""
-
-    kind = "photographs"

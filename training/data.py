@@ -24,8 +24,6 @@ LAYOUT = "a data set is photos/NNNN.jpg, masks/NNNN.png and labels.json: docs/mo
 class DataError(SegstudioError):
     """A data set, or a run to go on with, is not there or not what it should be."""
 
-    kind = "data"
-
 
 @dataclass(frozen=True)
 class Folder:

@@ -67,9 +67,11 @@ def decode(data: bytes, max_pixels: int, room: PixelBudget | None = None) -> npt
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_pixels(image, max_pixels)
             _check_scans(image, data)
-            pixels = _pixels(image) if room is None else _in_room(image, room)
+            pixels = _pixels(image) if room is None else _decode_within(image, room)
     except UnidentifiedImageError as error:
-        raise ImageDecodeError(_what_it_is(data), f"use one of {', '.join(FORMATS)}") from error
+        raise ImageDecodeError(
+            _describe_content(data), f"use one of {', '.join(FORMATS)}"
+        ) from error
     except Image.DecompressionBombError as error:
         raise ImageDecodeError(f"the image claims too many pixels: {error}") from error
     except DAMAGE as error:
@@ -86,7 +88,7 @@ def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
     return np.asarray(_to_rgb(_upright(image)))
 
 
-def _in_room(image: Image.Image, room: PixelBudget) -> npt.NDArray[np.uint8]:
+def _decode_within(image: Image.Image, room: PixelBudget) -> npt.NDArray[np.uint8]:
     amount = room.acquire(image.width * image.height)
     try:
         pixels = _pixels(image)
@@ -115,7 +117,7 @@ def _check_scans(image: Image.Image, data: bytes) -> None:
         )
 
 
-def _what_it_is(data: bytes) -> str:
+def _describe_content(data: bytes) -> str:
     if not data:
         return "the image file is empty"
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":

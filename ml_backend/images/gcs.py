@@ -41,7 +41,7 @@ class CloudStorage(Source):
         fetch = partial(self._fetch, bucket, name, generation)
         if generation or names_hash(name):
             return Location(key, math.inf, fetch, key)
-        return Location(key, self._settings.mutable_cache_seconds, fetch)
+        return Location(key, self._settings.image_cache_seconds, fetch)
 
     def _fetch(self, bucket: str, name: str, generation: int | None, deadline: Deadline) -> bytes:
         return self._objects.read(bucket, name, generation, deadline)

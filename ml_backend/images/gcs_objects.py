@@ -69,7 +69,9 @@ class Objects:
             ImageFetchError: Not found, no access, no credentials, trouble.
         """
         # The library's time-outs begin anew with each byte: one that drips is left at the deadline.
-        download = _begin(partial(self._download, bucket, name, generation, deadline))
+        download = _run_in_daemon_thread(
+            partial(self._download, bucket, name, generation, deadline)
+        )
         wait([download], deadline.remaining())
         if not download.done():
             raise DeadlineExceededError(f"{redact(f'gs://{bucket}/{name}')} came too slowly")
@@ -87,19 +89,19 @@ class Objects:
             blob = self._connected().bucket(bucket).blob(name, generation=generation)
             blob.download_to_file(download, timeout=timeout, retry=retry)
         except FAILURES as error:
-            raise _explain(redact(f"gs://{bucket}/{name}"), error) from error
+            raise _to_image_error(redact(f"gs://{bucket}/{name}"), error) from error
         return download.getvalue()
 
     def _connected(self) -> storage.Client:
         with self._lock:
             if self._client is None:
-                key = self._settings.credentials_base64
+                key = self._settings.google_application_credentials_base64
                 credentials = make_credentials(decode_service_account(key)) if key else None
                 self._client = storage.Client(project=None, credentials=credentials)
             return self._client
 
 
-def _begin(work: Callable[[], bytes]) -> Future[bytes]:
+def _run_in_daemon_thread(work: Callable[[], bytes]) -> Future[bytes]:
     """Work in a thread that nobody waits for at the process's end, unlike an executor's."""
     future: Future[bytes] = Future()
 
@@ -113,7 +115,7 @@ def _begin(work: Callable[[], bytes]) -> Future[bytes]:
     return future
 
 
-def _explain(shown: str, error: Exception) -> ImageFetchError:
+def _to_image_error(shown: str, error: Exception) -> ImageFetchError:
     """Say what happened to an object, in words that hold nothing of the credentials."""
     cause = cause_of(error)
     if isinstance(cause, DefaultCredentialsError):

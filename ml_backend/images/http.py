@@ -34,7 +34,7 @@ HINTS = {
 SERVER_ERROR_HINT = "the server has a problem; try again later"
 
 
-class HttpStatusError(ImageFetchError):
+class HttpStatusError(ImageFetchError, kind="image_fetch"):
     """The server answered with an error status."""
 
     def __init__(self, url: httpx.URL, status: int) -> None:

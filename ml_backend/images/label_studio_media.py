@@ -1,6 +1,5 @@
 """Label Studio's own media: uploads, local files, and objects that it serves from its storages."""
 
-import json
 import math
 import re
 from functools import partial
@@ -16,7 +15,7 @@ from ml_backend.images.http import Headers, HttpClient, HttpStatusError, origin,
 from ml_backend.images.local_files import read_below
 from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
-from ml_backend.images.tokens import ApiKey
+from ml_backend.labelstudio.auth import REFRESH_PATH, TokenSource
 
 UPLOAD = re.compile(r"/data/upload/.+")
 LOCAL_FILE = re.compile(r"/data/local-files/?")
@@ -46,7 +45,8 @@ class LabelStudio(Source):
         self._client = client
         self._base = parse_url((settings.label_studio_url or NO_LABEL_STUDIO).rstrip("/"))
         self._policy = policy.trusting(origin(self._base)[1:])
-        self._key = ApiKey(settings.label_studio_api_key, self._exchange)
+        key = settings.label_studio_api_key
+        self._tokens = TokenSource(key.get_secret_value() if key else "")
 
     def locate(self, reference: str) -> Location | None:
         """See ``Source``."""
@@ -66,7 +66,7 @@ class LabelStudio(Source):
         if UPLOAD.fullmatch(path):
             # Each upload gets a name of its own, the same at all addresses of Label Studio.
             return Location(str(url), math.inf, partial(self._fetch, url), f"label-studio:{path}")
-        lifetime = self._settings.mutable_cache_seconds
+        lifetime = self._settings.image_cache_seconds
         return Location(str(url), lifetime, partial(self._fetch, url))
 
     def _absolute(self, reference: str) -> httpx.URL | None:
@@ -95,7 +95,7 @@ class LabelStudio(Source):
         path = self._path_below_base(url)
         if not any(media.fullmatch(path) for media in (UPLOAD, LOCAL_FILE, STORAGE)):
             return False
-        if _climbs(path):
+        if _has_dotdot(path):
             raise ImageRefusedError("the path climbs out of Label Studio's media with '..'")
         return True
 
@@ -104,13 +104,13 @@ class LabelStudio(Source):
         return url.path.removeprefix(prefix) if url.path.startswith(f"{prefix}/") else ""
 
     def _fetch(self, url: httpx.URL, deadline: Deadline) -> bytes:
-        authorization = self._key.authorization(deadline)
+        authorization = self._authorization(deadline)
         try:
             return self._get(url, authorization, deadline)
         except HttpStatusError as error:
             if error.status != 401:
                 raise
-            renewed = self._key.authorization(deadline, rejected=authorization)
+            renewed = self._authorization(deadline, rejected=authorization)
             if renewed == authorization:
                 raise
         return self._get(url, renewed, deadline)
@@ -133,25 +133,29 @@ class LabelStudio(Source):
                 error.hint = HINTS.get(error.status, error.hint)
             raise
 
-    def _exchange(self, refresh_token: str, deadline: Deadline) -> str:
-        url = parse_url(str(self._base).rstrip("/") + "/api/token/refresh/")
-        body = json.dumps({"refresh": refresh_token}).encode()
+    def _authorization(self, deadline: Deadline, rejected: str = "") -> str:
+        url = parse_url(str(self._base).rstrip("/") + REFRESH_PATH)
+
+        def exchange(body: bytes) -> bytes:
+            return self._client.post_json(url, body, self._policy, deadline)
+
         try:
-            answer = json.loads(self._client.post_json(url, body, self._policy, deadline))
-            return str(answer["access"])
+            return self._tokens.authorization(exchange, deadline.remaining(), rejected)
+        except TimeoutError as error:
+            raise ImageFetchError("Label Studio took too long to renew the access token") from error
         except HttpStatusError as error:
             raise ImageFetchError(
                 f"Label Studio did not take the personal access token (HTTP {error.status})",
                 KEY_HINT,
             ) from error
-        except (ValueError, LookupError, TypeError) as error:
+        except ValueError as error:
             raise ImageFetchError(
                 "Label Studio answered the token refresh with something else than a token",
                 "check that LABEL_STUDIO_URL is Label Studio itself",
             ) from error
 
 
-def _climbs(path: str) -> bool:
+def _has_dotdot(path: str) -> bool:
     """Say whether any server or proxy on the way could read ``..`` in the path."""
     while (decoded := unquote(path)) != path:
         path = decoded

@@ -1,11 +1,21 @@
-"""What the image loader can be told; made by each program from its own settings."""
+"""Settings of the image loader: part of the settings of every program that loads images."""
 
+import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from PIL import Image
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import NoDecode
 
 from ml_backend.errors import SettingsError
 from ml_backend.images.addresses import parse_host
@@ -13,6 +23,8 @@ from ml_backend.images.credentials import decode_service_account
 
 PILLOW_MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow itself refuses to open anything larger."""
+
+MIB = 1 << 20
 
 
 def _none_if_blank(value: Any) -> Any:
@@ -27,28 +39,54 @@ class ImageSettings(BaseModel):
 
     Raises:
         SettingsError: A value cannot work; names the variable, never the secret.
-        CredentialsError: ``credentials_base64`` is no service-account key; names the step.
+        CredentialsError: ``google_application_credentials_base64`` is no service-account key;
+            names the step.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    label_studio_url: Annotated[str | None, BlankIsNone] = None
-    label_studio_api_key: Annotated[SecretStr | None, BlankIsNone] = None
-    credentials_base64: Annotated[SecretStr | None, BlankIsNone] = None
-    allowed_image_hosts: tuple[str, ...] = ()
-    local_files_document_root: Annotated[Path | None, BlankIsNone] = None
+    connect_seconds: ClassVar[float] = 5
+    read_seconds: ClassVar[float] = 20
+    retry_seconds: ClassVar[float] = 10
 
-    cache_dir: Path
-    cache_bytes: int = Field(2_000_000_000, ge=0)
-    mutable_cache_seconds: float = Field(600, ge=0)
+    label_studio_url: Annotated[str | None, BlankIsNone] = Field(
+        None, description="Label Studio as this backend reaches it; needed for uploaded images"
+    )
+    label_studio_api_key: Annotated[SecretStr | None, BlankIsNone] = Field(
+        None, description="Legacy token or personal access token of a Label Studio user"
+    )
+    google_application_credentials_base64: Annotated[SecretStr | None, BlankIsNone] = Field(
+        None, description="Service-account JSON in base64 for gs:// images; unset: the default"
+    )
+    allowed_image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated hosts whose private addresses images may come from"
+    )
+    local_files_document_root: Annotated[Path | None, BlankIsNone] = Field(
+        None, description="Label Studio's local files, where this backend can read them itself"
+    )
+    image_cache_dir: Path = Field(
+        Path(tempfile.gettempdir()) / "segstudio-images", description="Folder of fetched images"
+    )
+    image_cache_mb: float = Field(
+        1024, ge=0, allow_inf_nan=False, description="Size of that folder, in MiB; 0: no cache"
+    )
+    image_cache_seconds: float = Field(
+        600, ge=0, description="How long a fetched image is used that its server may change"
+    )
+    image_seconds: float = Field(60, gt=0, description="Time for fetching one image")
+    max_image_mb: float = Field(
+        50, gt=0, allow_inf_nan=False, description="Largest image file, in MiB"
+    )
+    max_image_megapixels: float = Field(
+        100, gt=0, allow_inf_nan=False, description="Largest image, in megapixels"
+    )
 
-    max_image_bytes: int = Field(50_000_000, gt=0)
-    max_image_pixels: int = Field(100_000_000, gt=0)
-
-    connect_seconds: float = Field(5, gt=0)
-    read_seconds: float = Field(20, gt=0)
-    retry_seconds: float = Field(10, gt=0)
-    total_seconds: float = Field(60, gt=0)
+    @field_validator("allowed_image_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(host.strip() for host in value.split(",") if host.strip())
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -56,14 +94,29 @@ class ImageSettings(BaseModel):
             _check_url(self.label_studio_url)
         if self.label_studio_api_key is not None:
             _check_api_key(self.label_studio_api_key.get_secret_value())
-        if self.credentials_base64 is not None:
-            decode_service_account(self.credentials_base64)
+        if self.google_application_credentials_base64 is not None:
+            decode_service_account(self.google_application_credentials_base64)
         if self.max_image_pixels > PILLOW_MAX_PIXELS:
             most = PILLOW_MAX_PIXELS // 1_000_000
             raise SettingsError(f"MAX_IMAGE_MEGAPIXELS is more than {most}, the most that works")
         for entry in self.allowed_image_hosts:
             parse_host(entry)
         return self
+
+    @property
+    def image_cache_bytes(self) -> int:
+        """``image_cache_mb`` in bytes."""
+        return int(self.image_cache_mb * MIB)
+
+    @property
+    def max_image_bytes(self) -> int:
+        """``max_image_mb`` in bytes."""
+        return int(self.max_image_mb * MIB)
+
+    @property
+    def max_image_pixels(self) -> int:
+        """``max_image_megapixels`` in pixels."""
+        return int(self.max_image_megapixels * 1_000_000)
 
 
 def _check_url(url: str) -> None:

@@ -81,15 +81,15 @@ class ImageSource:
         self, settings: ImageSettings, resolver: Resolver = resolve_name, tell: Tell = ignore
     ) -> None:
         self._settings = settings
-        self._room = PixelBudget(settings.max_image_pixels, settings.total_seconds)
-        self._cache = DiskCache(settings.cache_dir, settings.cache_bytes, tell=tell)
+        self._pixel_budget = PixelBudget(settings.max_image_pixels, settings.image_seconds)
+        self._cache = DiskCache(settings.image_cache_dir, settings.image_cache_bytes, tell=tell)
         client = HttpClient(settings)
         policy = AddressPolicy(map(parse_host, settings.allowed_image_hosts), resolver)
         self._sources = (
             DataUri(settings.max_image_bytes),
             CloudStorage(settings),
             LabelStudio(settings, client, policy),
-            Web(client, policy, settings.mutable_cache_seconds),
+            Web(client, policy, settings.image_cache_seconds),
         )
 
     def load(self, reference: str, timeout: float | None = None) -> Image:
@@ -97,7 +97,7 @@ class ImageSource:
 
         Args:
             reference: As found in ``task.data``.
-            timeout: Seconds for the whole fetch; never more than ``total_seconds`` of the settings.
+            timeout: Seconds for the whole fetch; never more than ``image_seconds`` of the settings.
 
         Raises:
             ImageReferenceError: Not a reference we can follow.
@@ -137,7 +137,7 @@ class ImageSource:
         return EncodedImage(digest, identity, partial(self._decode, location, data))
 
     def _fetch(self, location: Location, timeout: float | None) -> bytes:
-        seconds = self._settings.total_seconds
+        seconds = self._settings.image_seconds
         if timeout is not None:
             seconds = min(timeout, seconds)
         try:
@@ -151,13 +151,13 @@ class ImageSource:
 
     def _decode(self, location: Location, data: bytes) -> npt.NDArray[np.uint8]:
         try:
-            return decode(data, self._settings.max_image_pixels, self._room)
+            return decode(data, self._settings.max_image_pixels, self._pixel_budget)
         except ImageDecodeError:
             self._cache.drop(location.key)  # ask its source again the next time
             raise
 
     def _locate(self, reference: str) -> Location:
-        reference = _checked(reference)
+        reference = _check_reference(reference)
         for source in self._sources:
             if location := source.locate(reference):
                 return location
@@ -172,7 +172,7 @@ def _fingerprint(name: str) -> str:
     return hashlib.sha256(b"name:" + name.encode()).hexdigest()
 
 
-def _checked(reference: object) -> str:
+def _check_reference(reference: object) -> str:
     """Refuse what tasks may hold in place of text."""
     if not isinstance(reference, str) or not reference.strip():
         raise ImageReferenceError("the task holds no image reference", HINT)

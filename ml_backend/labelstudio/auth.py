@@ -1,16 +1,17 @@
-"""The two kinds of Label Studio token, as httpx takes them."""
+"""The two kinds of Label Studio token, behind one Authorization header."""
 
+import json
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import httpx
 
 from ml_backend.errors import LabelStudioError
 
+REFRESH_PATH = "/api/token/refresh/"
 RENEW_SECONDS = 240
-"""Access tokens live 300 s; the rest is left for long requests."""
-
-_REFRESH = "/api/token/refresh/"
+"""Access tokens live 300 s; the remainder is left for long requests."""
 
 
 def is_personal(token: str) -> bool:
@@ -18,60 +19,91 @@ def is_personal(token: str) -> bool:
     return token.count(".") == 2
 
 
-def authorization(token: str) -> httpx.Auth:
-    """What signs requests with a token of either kind."""
-    return PersonalAccessToken(token) if is_personal(token) else LegacyToken(token)
+class TokenSource(httpx.Auth):
+    """Makes Authorization headers, and signs the requests of an httpx client. Safe for threads.
 
+    A legacy token is sent as it is. A personal access token is accepted for one thing only: in
+    exchange for an access token, which is kept and renewed in time.
 
-class LegacyToken(httpx.Auth):
-    """Is sent as it is."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign a request."""
-        request.headers["Authorization"] = f"Token {self._token}"
-        yield request
-
-
-class PersonalAccessToken(httpx.Auth):
-    """Is good for one thing only: to be exchanged for an access token, again and again."""
+    Args:
+        token: Of either kind; empty: ``authorization`` gives none.
+    """
 
     requires_response_body = True
 
     def __init__(self, token: str) -> None:
         self._token = token
-        self._access = ""
-        self._renew_at = 0.0
+        self._lock = threading.Lock()
+        self._header = f"Token {token}" if token else ""
+        self._renew_at = 0.0 if is_personal(token) else float("inf")
+
+    def authorization(
+        self, exchange: Callable[[bytes], bytes], seconds: float, rejected: str = ""
+    ) -> str:
+        """Return the header's value, empty where there is no token.
+
+        Args:
+            exchange: Posts a JSON body to ``REFRESH_PATH`` and returns the answer's.
+            seconds: How long to wait for another thread's exchange.
+            rejected: A value returned before, which Label Studio has answered with 401.
+
+        Raises:
+            TimeoutError: The other thread's exchange took longer.
+            ValueError: The exchange's answer holds no access token.
+        """
+        if not is_personal(self._token):
+            return self._header
+        if not self._lock.acquire(timeout=seconds):
+            raise TimeoutError
+        try:
+            if self._is_due() or rejected == self._header:
+                self._renew(exchange(self._refresh_body()))
+            return self._header
+        finally:
+            self._lock.release()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign a request; a token that is refused is renewed once.
+        """Sign a request; an access token that is refused is renewed once.
 
         Raises:
             LabelStudioError: Label Studio gives no access token.
         """
-        if time.monotonic() >= self._renew_at:
-            yield from self._renew(request.url)
-        request.headers["Authorization"] = f"Bearer {self._access}"
+        if self._is_due():
+            yield from self._exchange(request.url)
+        request.headers["Authorization"] = self._header
         response = yield request
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            yield from self._renew(request.url)
-            request.headers["Authorization"] = f"Bearer {self._access}"
+        if response.status_code == httpx.codes.UNAUTHORIZED and is_personal(self._token):
+            yield from self._exchange(request.url)
+            request.headers["Authorization"] = self._header
             yield request
 
-    def _renew(self, url: httpx.URL) -> Generator[httpx.Request, httpx.Response, None]:
-        prefix = url.path.partition("/api/")[0]
+    def _exchange(self, url: httpx.URL) -> Generator[httpx.Request, httpx.Response, None]:
+        path = url.path.partition("/api/")[0] + REFRESH_PATH
         response = yield httpx.Request(
-            "POST", url.copy_with(path=prefix + _REFRESH, query=None), json={"refresh": self._token}
+            "POST",
+            url.copy_with(path=path, query=None),
+            content=self._refresh_body(),
+            headers={"Content-Type": "application/json"},
         )
         try:
-            self._access = str(response.raise_for_status().json()["access"])
-        except (httpx.HTTPStatusError, ValueError, LookupError, TypeError):
+            self._renew(response.raise_for_status().content)
+        except (httpx.HTTPStatusError, ValueError):
             raise LabelStudioError(
                 "Label Studio does not take the personal access token "
                 f"(HTTP {response.status_code})",
                 "it is revoked or expired; make one in Account & Settings",
                 response.status_code,
             ) from None
+
+    def _is_due(self) -> bool:
+        return time.monotonic() >= self._renew_at
+
+    def _refresh_body(self) -> bytes:
+        return json.dumps({"refresh": self._token}, separators=(",", ":")).encode()
+
+    def _renew(self, answer: bytes) -> None:
+        try:
+            self._header = f"Bearer {json.loads(answer)['access']}"
+        except (LookupError, TypeError) as error:
+            raise ValueError("no access token") from error
         self._renew_at = time.monotonic() + RENEW_SECONDS

@@ -33,7 +33,7 @@ def encode_rle(mask: Mask) -> list[int]:
     Returns:
         Bytes as integers 0..255.
     """
-    lengths, values = _runs(mask)
+    lengths, values = _run_lengths(mask)
     codes, widths = _blocks(lengths, values)
     starts = _HEADER_BITS + np.concatenate(([0], np.cumsum(widths)))
     bits = np.zeros(int(starts[-1]), np.uint8)
@@ -77,7 +77,7 @@ def decode_rle(rle: Sequence[int], height: int, width: int) -> Mask:
     return alpha.reshape(height, width)
 
 
-def _runs(mask: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def _run_lengths(mask: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Lengths, in values, and the pixel of each run of equal pixels."""
     pixels = mask.ravel()
     ends = np.append(np.flatnonzero(pixels[1:] != pixels[:-1]), pixels.size - 1)

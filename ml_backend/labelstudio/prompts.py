@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from ml_backend.errors import PromptError
+from ml_backend.geometry import Box, Point
 
 MOST_REGIONS = 100
 """Regions of a context that are looked at, the last ones; a labeler draws a few."""
@@ -17,43 +18,8 @@ _LARGEST = 1e6
 
 
 @dataclass(frozen=True)
-class BoxPrompt:
-    """A rectangle in fractions 0..1 of the image; ``left < right`` and ``top < bottom``."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def overlap(self, other: "BoxPrompt") -> float:
-        """Intersection over union, 0..1."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        shared = max(width, 0.0) * max(height, 0.0)
-        return shared / (self.area + other.area - shared)
-
-    @property
-    def area(self) -> float:
-        """Fraction of the image that it covers."""
-        return (self.right - self.left) * (self.bottom - self.top)
-
-    def contains(self, point: "PointPrompt") -> bool:
-        """Whether the point lies in the rectangle."""
-        return self.left <= point.x <= self.right and self.top <= point.y <= self.bottom
-
-
-@dataclass(frozen=True)
-class PointPrompt:
-    """A click in fractions 0..1 of the image; Alt+click makes it negative."""
-
-    x: float
-    y: float
-    positive: bool = True
-
-
-@dataclass(frozen=True)
 class Context:
-    """The prompts for one label on one image.
+    """The prompts for one label on one image, in fractions 0..1 of the image.
 
     Attributes:
         label: The label that the labeler chose; None where the prompts carry none.
@@ -65,8 +31,8 @@ class Context:
 
     label: str | None
     to_name: str
-    boxes: tuple[BoxPrompt, ...] = ()
-    points: tuple[PointPrompt, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    points: tuple[Point, ...] = ()
 
 
 class _Value(BaseModel):
@@ -123,14 +89,14 @@ def parse_context(context: Any) -> Context:
         )
     last = regions[-1]
     chosen = [r for r in regions if (r.label, r.to_name) == (last.label, last.to_name)]
-    boxes = [box for box in (_box(region) for region in chosen if region.is_box) if box]
+    boxes = [box for box in (_upright_box(region) for region in chosen if region.is_box) if box]
     points = tuple(_point(region) for region in chosen if region.is_point)
     if not boxes and not any(point.positive for point in points):
         raise PromptError(
             "the context holds no rectangle with an area and no positive click",
             "click on the object first, then Alt+click what does not belong to it",
         )
-    return Context(last.label, last.to_name, _latest(boxes), points)
+    return Context(last.label, last.to_name, _drop_redrawn(boxes), points)
 
 
 def _result(context: Any) -> Sequence[Any]:
@@ -146,13 +112,13 @@ def _read_region(raw: Any) -> _Region | None:
     return region if region.is_box or region.is_point else None
 
 
-def _point(region: _Region) -> PointPrompt:
-    return PointPrompt(
+def _point(region: _Region) -> Point:
+    return Point(
         _fraction(region.value.x), _fraction(region.value.y), region.is_positive is not False
     )
 
 
-def _box(region: _Region) -> BoxPrompt | None:
+def _upright_box(region: _Region) -> Box | None:
     """The upright rectangle around a possibly rotated one; None where nothing is left of it."""
     value = region.value
     # Label Studio turns a rectangle around its top left corner, in pixels.
@@ -162,7 +128,7 @@ def _box(region: _Region) -> BoxPrompt | None:
     down = (-value.height * math.sin(angle) * aspect, value.height * math.cos(angle))
     xs = [value.x, value.x + right[0], value.x + down[0], value.x + right[0] + down[0]]
     ys = [value.y, value.y + right[1], value.y + down[1], value.y + right[1] + down[1]]
-    box = BoxPrompt(*map(_fraction, (min(xs), min(ys), max(xs), max(ys))))
+    box = Box(*map(_fraction, (min(xs), min(ys), max(xs), max(ys))))
     # Of sides that are there, but tiny, the area may still be 0.
     return box if box.left < box.right and box.top < box.bottom and box.area else None
 
@@ -171,7 +137,7 @@ def _fraction(percent: float) -> float:
     return min(max(percent / 100, 0.0), 1.0)
 
 
-def _latest(boxes: Sequence[BoxPrompt]) -> tuple[BoxPrompt, ...]:
+def _drop_redrawn(boxes: Sequence[Box]) -> tuple[Box, ...]:
     return tuple(
         box
         for index, box in enumerate(boxes)

@@ -1,10 +1,13 @@
-"""Weights from the web into ``MODELS_DIR``: resumed where they broke off, checked, put in place."""
+"""Weights from the web into ``MODELS_DIR``: resumed where they broke off, checked, put in place.
 
-import asyncio
+Plain httpx: huggingface_hub's ``hf_hub_download`` deletes what a broken download brought, and
+``torch.hub.download_url_to_file`` neither resumes nor limits time and size.
+"""
+
 import fcntl
 import os
-import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,10 +62,16 @@ def pull(
     Raises:
         ModelError: A file cannot be had, is another than expected, or cannot be written.
     """
+    waits = PAUSES if pauses is None else pauses
     try:
-        with _turn(models_dir, watcher):
+        with _folder_lock(models_dir, watcher), _client() as client:
             files = [file for file in weights.files if not _is_right(file, models_dir)]
-            asyncio.run(_Pull(models_dir, files, watcher, pauses or PAUSES).run())
+            for index, file in enumerate(files):
+                try:
+                    _Download(client, file, models_dir / file.path, watcher, waits).run()
+                except _UnavailableError as error:
+                    ways = "; ".join(left.by_hand(models_dir) for left in files[index:])
+                    raise ModelError(str(error), f"without a network: {ways}") from error
     except OSError as error:
         raise ModelError(
             f"cannot write {error.filename or models_dir}: {error.strerror}",
@@ -122,7 +131,7 @@ def _is_right(file: CheckpointFile, models_dir: Path) -> bool:
 
 
 @contextmanager
-def _turn(models_dir: Path, watcher: Watcher) -> Iterator[None]:
+def _folder_lock(models_dir: Path, watcher: Watcher) -> Iterator[None]:
     """Keep others, in this and in other processes, out of the folder meanwhile."""
     models_dir.mkdir(parents=True, exist_ok=True)
     with (models_dir / ".pull.lock").open("w") as lock:
@@ -134,108 +143,99 @@ def _turn(models_dir: Path, watcher: Watcher) -> Iterator[None]:
         yield
 
 
+def _client() -> httpx.Client:
+    return httpx.Client(
+        timeout=TIMEOUT, follow_redirects=True, headers={"Accept-Encoding": "identity"}
+    )
+
+
+class _UnavailableError(Exception):
+    """The server does not have the file, or nothing comes from it."""
+
+
 class _BrokenOffError(Exception):
     """The server is busy, or ended its answer early: worth another try."""
 
 
 @dataclass(frozen=True)
-class _Pull:
-    models_dir: Path
-    files: Sequence[CheckpointFile]
+class _Download:
+    client: httpx.Client
+    file: CheckpointFile
+    path: Path
     watcher: Watcher
     pauses: Sequence[float]
 
-    async def run(self) -> None:
-        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=True) as client:
-            for file in self.files:
-                await self._fetch(client, file)
-
-    async def _fetch(self, client: httpx.AsyncClient, file: CheckpointFile) -> None:
-        path = self.models_dir / file.path
-        path.parent.mkdir(exist_ok=True)
+    def run(self) -> None:
+        """Fetch the file and put it in place."""
+        self.path.parent.mkdir(exist_ok=True)
         # The hash is in the name: what remains of another version is never resumed.
-        part = path.with_name(f".{path.name}.{file.sha256[:8]}.part")
+        part = self.path.with_name(f".{self.path.name}.{self.file.sha256[:8]}.part")
         part.touch()
         with part.open("r+b") as out:
             out.seek(0, os.SEEK_END)
-            _check_room(part.parent, file, out.tell())
-            await self._fill(client, file, out)
+            self._check_room(out.tell())
+            self._fill(out)
             os.fsync(out.fileno())
         try:
-            check_sha256(part, file.sha256, "it was deleted; run the command again")
+            check_sha256(part, self.file.sha256, "it was deleted; run the command again")
         except ModelError:
             part.unlink()
             raise
-        part.replace(path)
+        part.replace(self.path)
 
-    async def _fill(self, client: httpx.AsyncClient, file: CheckpointFile, out: BinaryIO) -> None:
+    def _check_room(self, done: int) -> None:
+        needed, free = self.file.size - done, shutil.disk_usage(self.path.parent).free
+        if needed > free:
+            raise ModelError(
+                f"{self.path.parent} has {free / 1e9:.1f} GB free, and {self.path.name} needs "
+                f"{needed / 1e9:.1f} GB more",
+                "make room or choose another MODELS_DIR",
+            )
+
+    def _fill(self, out: BinaryIO) -> None:
         """Try until all bytes are there, or too many tries in a row brought none."""
         furthest, fruitless = out.tell(), 0
-        while out.tell() < file.size:
+        while out.tell() < self.file.size:
             try:
-                await self._receive(client, file, out)
+                self._receive(out)
             except (httpx.TransportError, _BrokenOffError) as error:
                 fruitless = 0 if out.tell() > furthest else fruitless + 1
                 furthest = max(furthest, out.tell())
                 reason = str(error) or type(error).__name__
                 if fruitless > len(self.pauses):
-                    raise self._gave_up(file, reason) from error
-                self.watcher.note(f"{Path(file.path).name}: {reason}; trying again")
-                await asyncio.sleep(self.pauses[max(fruitless, 1) - 1])
+                    raise _UnavailableError(f"cannot fetch {self.file.url}: {reason}") from error
+                self.watcher.note(f"{self.path.name}: {reason}; trying again")
+                time.sleep(self.pauses[max(fruitless, 1) - 1])
 
-    async def _receive(
-        self, client: httpx.AsyncClient, file: CheckpointFile, out: BinaryIO
-    ) -> None:
-        headers = {"Accept-Encoding": "identity"}
-        if out.tell():
-            headers["Range"] = f"bytes={out.tell()}-"
-        async with client.stream("GET", file.url, headers=headers) as answer:
-            self._check_answer(answer, file, out)
-            async for chunk in answer.aiter_bytes():
-                if out.tell() + len(chunk) > file.size:
-                    raise self._is_another(file)
+    def _receive(self, out: BinaryIO) -> None:
+        """Append what one answer brings."""
+        headers = {"Range": f"bytes={out.tell()}-"} if out.tell() else {}
+        with self.client.stream("GET", self.file.url, headers=headers) as answer:
+            if answer.status_code == httpx.codes.OK:
+                out.seek(0)  # this server knows no ranges: everything comes again
+            self._check_answer(answer, out.tell())
+            for chunk in answer.iter_bytes():
+                if out.tell() + len(chunk) > self.file.size:
+                    raise self._is_another()
                 out.write(chunk)
-                self.watcher.progress(file, out.tell())
-        if out.tell() < file.size:
+                self.watcher.progress(self.file, out.tell())
+        if out.tell() < self.file.size:
             raise _BrokenOffError("the answer ended early")
 
-    def _check_answer(self, answer: httpx.Response, file: CheckpointFile, out: BinaryIO) -> None:
-        """See that what follows is the rest of the file, or all of it."""
-        if answer.status_code in _BUSY:
-            raise _BrokenOffError(f"HTTP {answer.status_code}")
-        if answer.status_code == httpx.codes.PARTIAL_CONTENT:
-            if _range(answer) != (out.tell(), file.size):
-                raise self._is_another(file)
-        elif answer.status_code == httpx.codes.OK:
-            out.seek(0)  # this server knows no ranges: everything comes again
-            if int(answer.headers.get("Content-Length", file.size)) != file.size:
-                raise self._is_another(file)
+    def _check_answer(self, answer: httpx.Response, start: int) -> None:
+        """See that what follows is all of the file, or what is left of it."""
+        status, size = answer.status_code, self.file.size
+        if status in _BUSY:
+            raise _BrokenOffError(f"HTTP {status}")
+        if status == httpx.codes.OK:
+            right = int(answer.headers.get("Content-Length", size)) == size
+        elif status == httpx.codes.PARTIAL_CONTENT:
+            span = answer.headers.get("Content-Range", "")
+            right = span.startswith(f"bytes {start}-") and span.endswith(f"/{size}")
         else:
-            raise self._gave_up(file, f"HTTP {answer.status_code}")
+            raise _UnavailableError(f"cannot fetch {self.file.url}: HTTP {status}")
+        if not right:
+            raise self._is_another()
 
-    def _is_another(self, file: CheckpointFile) -> ModelError:
-        return ModelError(f"{file.url} has another file than expected", self._by_hand(file))
-
-    def _gave_up(self, file: CheckpointFile, reason: str) -> ModelError:
-        return ModelError(f"cannot fetch {file.url}: {reason}", self._by_hand(file))
-
-    def _by_hand(self, first: CheckpointFile) -> str:
-        left = self.files[self.files.index(first) :]
-        ways = "; ".join(file.by_hand(self.models_dir) for file in left)
-        return f"without a network: {ways}"
-
-
-def _check_room(folder: Path, file: CheckpointFile, done: int) -> None:
-    needed, free = file.size - done, shutil.disk_usage(folder).free
-    if needed > free:
-        raise ModelError(
-            f"{folder} has {free / 1e9:.1f} GB free, and {Path(file.path).name} needs "
-            f"{needed / 1e9:.1f} GB more",
-            "make room or choose another MODELS_DIR",
-        )
-
-
-def _range(answer: httpx.Response) -> tuple[int, int] | None:
-    """First byte and whole size, from ``Content-Range``."""
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
-    return (int(match[1]), int(match[2])) if match else None
+    def _is_another(self) -> _UnavailableError:
+        return _UnavailableError(f"{self.file.url} has another file than expected")

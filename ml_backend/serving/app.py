@@ -70,8 +70,8 @@ def create_app(
     metrics = metrics or Metrics()
     app.extensions[_EXTENSION] = _App(Service(load, settings, metrics), settings, metrics)
     app.register_blueprint(blueprint)
-    app.before_request(_begin)
-    app.after_request(_finish)
+    app.before_request(_start_request)
+    app.after_request(_finish_request)
     app.register_error_handler(SegstudioError, _segstudio_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
@@ -88,7 +88,7 @@ def service_of(app: Flask) -> Service:
 @blueprint.get("/health")
 def health() -> Response:
     """What Label Studio asks before each batch: 200 only when predictions can be made."""
-    return _json({"status": "UP", "model_version": _this().service.predictor.model_version})
+    return _json({"status": "UP", "model_version": _state().service.predictor.model_version})
 
 
 @blueprint.get("/livez")
@@ -100,20 +100,20 @@ def livez() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> Response:
     """Whether the model is loaded and warmed; 503 with the reason until then."""
-    return _json({"status": "ready", "model_version": _this().service.predictor.model_version})
+    return _json({"status": "ready", "model_version": _state().service.predictor.model_version})
 
 
 @blueprint.post("/setup")
 def setup() -> Response:
     """Tell the model version, or refuse the label config in the status line."""
     body = read_body(SetupRequest)
-    return _json({"model_version": _this().service.setup(body.label_config)})
+    return _json({"model_version": _state().service.setup(body.label_config)})
 
 
 @blueprint.get("/versions")
 def versions() -> Response:
     """Return the model version that is served, the classes of the model and segstudio's version."""
-    predictor = _this().service.predictor
+    predictor = _state().service.predictor
     return _json(
         {
             "versions": [predictor.model_version],
@@ -128,7 +128,7 @@ def webhook() -> Response:
     """Pass an event on; Label Studio waits for the answer, so nothing is done here."""
     body = read_body(WebhookRequest)
     action = body.pop("action", None)
-    _this().service.fit(action if isinstance(action, str) else "", body)
+    _state().service.fit(action if isinstance(action, str) else "", body)
     return _json({"status": "ok"})
 
 
@@ -136,13 +136,13 @@ def webhook() -> Response:
 def predict() -> Response:
     """Answer a batch of tasks, or one click."""
     body = read_body(PredictRequest)
-    service = _this().service
+    service = _state().service
     outcomes = service.predict(body)
     version = service.predictor.model_version
     interactive = body.context is not None
     _record(body, outcomes)
     answer = PredictResponse(
-        results=[_entry(outcome, version, interactive) for outcome in outcomes],
+        results=[_to_entry(outcome, version, interactive) for outcome in outcomes],
         model_version=version,
     )
     return Response(answer.model_dump_json(), content_type="application/json")
@@ -151,10 +151,10 @@ def predict() -> Response:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Prometheus exposition."""
-    return Response(_this().metrics.render(), content_type="text/plain; version=0.0.4")
+    return Response(_state().metrics.render(), content_type="text/plain; version=0.0.4")
 
 
-def _this() -> _App:
+def _state() -> _App:
     app: _App = current_app.extensions[_EXTENSION]
     return app
 
@@ -181,7 +181,7 @@ def _read(sent: Request) -> bytearray:
     return body
 
 
-def _entry(outcome: Outcome, version: str, interactive: bool) -> Prediction | list[Any]:
+def _to_entry(outcome: Outcome, version: str, interactive: bool) -> Prediction | list[Any]:
     if isinstance(outcome, Prediction):
         return outcome
     return Prediction(result=[], score=0, model_version=version) if interactive else []
@@ -189,10 +189,10 @@ def _entry(outcome: Outcome, version: str, interactive: bool) -> Prediction | li
 
 def _record(body: PredictRequest, outcomes: Sequence[Outcome]) -> None:
     """Count all outcomes, and log the failures; those above MAX_TASKS are alike, so in one line."""
-    counter = _this().metrics.tasks
+    counter = _state().metrics.tasks
     for outcome in outcomes:
         counter.labels(_kind(outcome)).inc()
-    admitted = _this().settings.max_tasks
+    admitted = _state().settings.max_tasks
     for task, outcome in islice(zip(body.tasks, outcomes, strict=True), admitted):
         if isinstance(outcome, TaskError):
             log.warning(
@@ -219,14 +219,14 @@ def _references(task: Task, label_config: str) -> list[str]:
     return [redact(value) if isinstance(value, str) else type(value).__name__ for value in found]
 
 
-def _begin() -> None:
+def _start_request() -> None:
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if re.fullmatch(r"[\w.-]{1,64}", given) else uuid.uuid4().hex
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
     if request.endpoint != "ml.livez":
-        _authorise(_this().settings)
+        _authorise(_state().settings)
 
 
 def _authorise(settings: BackendSettings) -> None:
@@ -235,8 +235,8 @@ def _authorise(settings: BackendSettings) -> None:
     given = request.authorization
     user, password = (given.username, given.password) if given else (None, None)
     # Both are compared whatever the first says, so that the time tells nothing.
-    right_user = _same(user, settings.basic_auth_user)
-    right_password = _same(password, settings.basic_auth_pass.get_secret_value())
+    right_user = _equal_in_constant_time(user, settings.basic_auth_user)
+    right_password = _equal_in_constant_time(password, settings.basic_auth_pass.get_secret_value())
     if not (right_user and right_password):
         raise UnauthorizedError(
             "user name or password is missing or wrong",
@@ -244,15 +244,15 @@ def _authorise(settings: BackendSettings) -> None:
         )
 
 
-def _same(given: str | None, expected: str) -> bool:
+def _equal_in_constant_time(given: str | None, expected: str) -> bool:
     return hmac.compare_digest((given or "").encode(), expected.encode())
 
 
-def _finish(response: Response) -> Response:
+def _finish_request(response: Response) -> Response:
     seconds = time.perf_counter() - g.started
     endpoint = (request.endpoint or "unknown").removeprefix("ml.")
-    _this().metrics.requests.labels(endpoint, response.status_code).inc()
-    _this().metrics.seconds.labels(endpoint).observe(seconds)
+    _state().metrics.requests.labels(endpoint, response.status_code).inc()
+    _state().metrics.seconds.labels(endpoint).observe(seconds)
     level = "info" if endpoint in ("predict", "setup", "webhook") else "debug"
     getattr(log, level)(
         "request", endpoint=endpoint, status=response.status_code, ms=round(seconds * 1000, 1)

@@ -19,11 +19,11 @@ def available_cpus(cgroups: Path = CGROUPS, own: Path = OWN) -> int:
         cgroups: Where the control groups are mounted.
         own: Tells the one of this process, in the form of ``/proc/self/cgroup``.
     """
-    quotas = [quota for folder in _folders(cgroups, own) for quota in _quota(folder)]
+    quotas = [quota for folder in _cgroup_folders(cgroups, own) for quota in _quota(folder)]
     return max(min([len(os.sched_getaffinity(0)), *quotas]), 1)
 
 
-def _folders(cgroups: Path, own: Path) -> Iterator[Path]:
+def _cgroup_folders(cgroups: Path, own: Path) -> Iterator[Path]:
     """The control groups that this process is in, of both versions, with all around them."""
     for line in own.read_text().splitlines() if own.is_file() else ["0::/"]:
         _, controllers, path = line.split(":", 2)

@@ -48,18 +48,17 @@ def serve(app: str, kind: type[BackendSettings]) -> None:
     """
     try:
         settings = read_settings(kind)
-        _ = settings.image_settings  # credentials and addresses are checked here, not per task
     except SettingsError as error:
         sys.exit(f"error: {error}")
     _keep_few_arenas()
     if settings.workers > 1 and _METRICS_FOLDER not in os.environ:
         os.environ[_METRICS_FOLDER] = tempfile.mkdtemp(prefix="segstudio-metrics-")
-        atexit.register(_remove, os.environ[_METRICS_FOLDER], os.getpid())
+        atexit.register(_remove_folder, os.environ[_METRICS_FOLDER], os.getpid())
     configure_logging(settings.log_level)
     _Server(app, settings).run()
 
 
-def _remove(folder: str, owner: int) -> None:
+def _remove_folder(folder: str, owner: int) -> None:
     if os.getpid() == owner:  # workers are forks of it, and end too
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -14,7 +14,7 @@ _TIMEOUT = 4
 
 def check() -> None:
     """Ask ``/readyz`` with the login that the backend's variables name; end the program if not."""
-    user, password = map(_setting, ("BASIC_AUTH_USER", "BASIC_AUTH_PASS"))
+    user, password = map(_read_setting, ("BASIC_AUTH_USER", "BASIC_AUTH_PASS"))
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
     connection = http.client.HTTPConnection("127.0.0.1", int(os.environ["PORT"]), timeout=_TIMEOUT)
     try:
@@ -26,7 +26,7 @@ def check() -> None:
         sys.exit(f"not ready: {answer.status} {answer.reason}")
 
 
-def _setting(name: str) -> str:
+def _read_setting(name: str) -> str:
     """From the environment, else from the file in ``SECRETS_DIR``."""
     path = Path(os.environ.get("SECRETS_DIR", ""), name.lower())
     return os.environ.get(name) or (path.read_text().strip() if path.is_file() else "")

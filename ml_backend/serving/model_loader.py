@@ -33,7 +33,7 @@ class ModelLoader:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._failure: SegstudioError | None = None
-        self._begin()
+        self._start_loading()
 
     def predictor(self) -> Predictor:
         """The loaded predictor.
@@ -44,11 +44,11 @@ class ModelLoader:
         """
         with self._lock:
             if time.monotonic() >= self._retry_at:
-                self._failure = _explain(self._attempt)
-                self._begin()
+                self._failure = _error_of(self._attempt)
+                self._start_loading()
             attempt, failure = self._attempt, self._failure
         if attempt.done():
-            failure = _explain(attempt)
+            failure = _error_of(attempt)
             if failure is None:
                 return attempt.result()
         if failure is None:
@@ -56,18 +56,18 @@ class ModelLoader:
         # Raised once per request: without this its traceback would grow each time.
         raise failure.with_traceback(None)
 
-    def _begin(self) -> None:
+    def _start_loading(self) -> None:
         self._retry_at = math.inf
         thread = ThreadPoolExecutor(1, thread_name_prefix="load-model")
         self._attempt = thread.submit(self._load_explained)
-        self._attempt.add_done_callback(self._note)
+        self._attempt.add_done_callback(self._log_attempt)
         thread.shutdown(wait=False)
 
     def _load_explained(self) -> Predictor:
         with explain_missing_extras():
             return self._load()
 
-    def _note(self, attempt: "Future[Predictor]") -> None:
+    def _log_attempt(self, attempt: "Future[Predictor]") -> None:
         error = attempt.exception()
         if error is None:
             log.info("ready", model_version=attempt.result().model_version, version=__version__)
@@ -79,7 +79,7 @@ class ModelLoader:
         self._retry_at = time.monotonic() + RETRY_SECONDS
 
 
-def _explain(attempt: "Future[Predictor]") -> SegstudioError | None:
+def _error_of(attempt: "Future[Predictor]") -> SegstudioError | None:
     error = attempt.exception()
     if error is None or isinstance(error, SegstudioError):
         return error

@@ -1,23 +1,20 @@
 """Settings of both backends: one class, read from the environment, else from the file .env."""
 
 import os
-import tempfile
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml_backend.errors import SettingsError
-from ml_backend.images import ImageSettings
+from ml_backend.images.settings import MIB, ImageSettings
 from ml_backend.serving.cpu_quota import available_cpus
 
-_MB = 1 << 20
 
-
-class BackendSettings(BaseSettings):
-    """What both backends can be told. Empty variables count as unset."""
+class BackendSettings(BaseSettings, ImageSettings):
+    """Settings of both backends. Empty variables count as unset."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"
@@ -42,50 +39,18 @@ class BackendSettings(BaseSettings):
         "docker compose: True unless this says otherwise",
     )
 
-    label_studio_url: str | None = Field(
-        None, description="Label Studio as this backend reaches it; needed for uploaded images"
-    )
-    label_studio_api_key: SecretStr | None = Field(
-        None, description="Legacy token or personal access token of a Label Studio user"
-    )
     secrets_dir: Path | None = Field(
         None, description="Folder of secrets, files named as variables in small letters"
-    )
-    google_application_credentials_base64: SecretStr | None = Field(
-        None, description="Service-account JSON in base64 for gs:// images; unset: the default"
     )
     basic_auth_user: str | None = Field(None, description="Ask for basic auth with this name")
     basic_auth_pass: SecretStr | None = Field(None, description="... and this password")
 
-    allowed_image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Comma-separated hosts whose private addresses images may come from"
-    )
-    local_files_document_root: Path | None = Field(
-        None, description="Label Studio's local files, where this backend can read them itself"
-    )
-    image_cache_dir: Path = Field(
-        Path(tempfile.gettempdir()) / "segstudio-images", description="Folder of fetched images"
-    )
-    image_cache_mb: int = Field(1024, ge=0, description="Size of that folder, in MiB; 0: no cache")
-    image_cache_seconds: float = Field(
-        600, ge=0, description="How long a fetched image is used that its server may change"
-    )
-    image_seconds: float = Field(60, gt=0, description="Time for fetching one image")
-    max_image_mb: int = Field(50, gt=0, description="Largest image file, in MiB")
-    max_image_megapixels: int = Field(100, gt=0, description="Largest image, in megapixels")
     max_request_mb: int = Field(256, gt=0, description="Largest request body, in MiB")
     max_tasks: int = Field(1000, gt=0, description="Tasks answered in a call; the rest get nothing")
     max_queue: int = Field(32, gt=0, description="Predictions at work or waiting; above, 503")
     predict_seconds: float = Field(
         90, gt=0, description="Time for a call; Label Studio waits 100 s. Later tasks get nothing"
     )
-
-    @field_validator("allowed_image_hosts", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(host.strip() for host in value.split(",") if host.strip())
 
     @model_validator(mode="after")
     def _auth_is_whole(self) -> "BackendSettings":
@@ -107,30 +72,9 @@ class BackendSettings(BaseSettings):
         return min(self.threads, most) if self.threads else most
 
     @property
-    def image_settings(self) -> ImageSettings:
-        """The part that the image loader needs.
-
-        Raises:
-            SettingsError: A value cannot work; credentials name the step that failed.
-        """
-        return ImageSettings(
-            label_studio_url=self.label_studio_url,
-            label_studio_api_key=self.label_studio_api_key,
-            credentials_base64=self.google_application_credentials_base64,
-            allowed_image_hosts=self.allowed_image_hosts,
-            local_files_document_root=self.local_files_document_root,
-            cache_dir=self.image_cache_dir,
-            cache_bytes=self.image_cache_mb * _MB,
-            mutable_cache_seconds=self.image_cache_seconds,
-            total_seconds=self.image_seconds,
-            max_image_bytes=self.max_image_mb * _MB,
-            max_image_pixels=self.max_image_megapixels * 1_000_000,
-        )
-
-    @property
     def max_request_bytes(self) -> int:
         """``max_request_mb`` in bytes."""
-        return self.max_request_mb * _MB
+        return self.max_request_mb * MIB
 
 
 def _secrets_dir() -> str | None:

@@ -54,19 +54,19 @@ class LruCache(Generic[Key, Value]):
     def put(self, key: Key, value: Value) -> None:
         """Keep a value, dropping those unused for longest; one above ``max_bytes`` is not kept."""
         with self._lock:
-            self._forget(key)
+            self._remove(key)
             if value.nbytes > self._max_bytes:
                 return
             self._values[key] = value
             self._nbytes += value.nbytes
             while self._nbytes > self._max_bytes:
-                self._forget(next(iter(self._values)))
+                self._remove(next(iter(self._values)))
 
     def compute_lock(self, key: Key) -> AbstractContextManager[None]:  # noqa: ARG002
         """As of stores that processes share: nobody beside this one can make a value."""
         return nullcontext()
 
-    def _forget(self, key: Key) -> None:
+    def _remove(self, key: Key) -> None:
         value = self._values.pop(key, None)
         if value is not None:
             self._nbytes -= value.nbytes

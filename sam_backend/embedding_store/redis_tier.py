@@ -44,12 +44,12 @@ class RedisStore:
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
         tell: Is told of trouble, in a word: ``gone`` or ``refused``.
-        rest_seconds: Between two tries of a Redis that is gone.
+        back_off_seconds: Between two tries of a Redis that is gone.
     """
 
     name = "redis"
 
-    def __init__(self, url: str, tell: Callable[[str], None], rest_seconds: float = 5) -> None:
+    def __init__(self, url: str, tell: Callable[[str], None], back_off_seconds: float = 5) -> None:
         self._client = Redis.from_url(
             url,
             socket_connect_timeout=_CONNECT_SECONDS,
@@ -59,51 +59,51 @@ class RedisStore:
             retry=Retry(NoBackoff(), 0),
         )
         self._tell = tell
-        self._rest_seconds = rest_seconds
-        self._rests_until: float | None = None
+        self._back_off_seconds = back_off_seconds
+        self._backs_off_until: float | None = None
 
     def get(self, key: str) -> bytes | None:
         """See ``ByteStore``."""
 
         def ask() -> bytes:
             with self._client.pipeline(transaction=False) as pipe:
-                pipe.getrange(_name(key), 0, LARGEST)
-                pipe.expire(_name(key), KEPT_SECONDS)
+                pipe.getrange(_redis_key(key), 0, LARGEST)
+                pipe.expire(_redis_key(key), KEPT_SECONDS)
                 return bytes(pipe.execute()[0])
 
-        return self._try(ask, b"") or None
+        return self._call(ask, b"") or None
 
     def put(self, key: str, data: bytes) -> None:
         """See ``ByteStore``."""
         if len(data) <= LARGEST:
-            self._try(lambda: self._client.set(_name(key), data, ex=KEPT_SECONDS), None)
+            self._call(lambda: self._client.set(_redis_key(key), data, ex=KEPT_SECONDS), None)
 
     def has(self, key: str) -> bool:
         """See ``ByteStore``."""
-        return bool(self._try(lambda: self._client.exists(_name(key)), 0))
+        return bool(self._call(lambda: self._client.exists(_redis_key(key)), 0))
 
     def drop(self, key: str) -> None:
         """See ``ByteStore``."""
-        self._try(lambda: self._client.delete(_name(key)), None)
+        self._call(lambda: self._client.delete(_redis_key(key)), None)
 
     @contextmanager
     def compute_lock(self, key: str) -> Iterator[None]:
         """See ``ByteStore``."""
-        name = f"{_name(key)}:making"
+        name = f"{_redis_key(key)}:making"
         lock = self._client.lock(name, _ALIVE_SECONDS, sleep=0.05, thread_local=False)
         with ExitStack() as stack:
-            if self._try(lambda: lock.acquire(blocking_timeout=COMPUTE_SECONDS), False):
-                stack.enter_context(self._held(lock))
+            if self._call(lambda: lock.acquire(blocking_timeout=COMPUTE_SECONDS), False):
+                stack.enter_context(self._kept_alive(lock))
             yield
 
     @contextmanager
-    def _held(self, lock: Lock) -> Iterator[None]:
+    def _kept_alive(self, lock: Lock) -> Iterator[None]:
         """Say again and again that whoever has the lock is alive, and give it back."""
         done = Event()
 
         def keep() -> None:
             while not done.wait(_ALIVE_SECONDS / 4):
-                self._try(partial(_own, lock.reacquire), None)
+                self._call(partial(_unless_lost, lock.reacquire), None)
 
         keeper = Thread(target=keep, name="making", daemon=True)
         keeper.start()
@@ -112,37 +112,37 @@ class RedisStore:
         finally:
             done.set()
             keeper.join()
-            self._try(partial(_own, lock.release), None)
+            self._call(partial(_unless_lost, lock.release), None)
 
-    def _try(self, ask: Callable[[], Answer], otherwise: Answer) -> Answer:
-        rests_until = self._rests_until
-        if rests_until is not None and time.monotonic() < rests_until:
+    def _call(self, ask: Callable[[], Answer], otherwise: Answer) -> Answer:
+        backs_off_until = self._backs_off_until
+        if backs_off_until is not None and time.monotonic() < backs_off_until:
             return otherwise
         try:
             answer = ask()
         except (GoneError, LateError) as error:
-            self._rest(error)
+            self._back_off(error)
             return otherwise
         except RedisError as error:  # it answers, but not so: memory full, read-only replica
             self._tell("refused")
             log.warning("redis_refused", reason=str(error))
             return otherwise
-        if self._rests_until is not None:
-            self._rests_until = None
+        if self._backs_off_until is not None:
+            self._backs_off_until = None
             log.info("redis_back")
         return answer
 
-    def _rest(self, error: RedisError) -> None:
-        if self._rests_until is None:
+    def _back_off(self, error: RedisError) -> None:
+        if self._backs_off_until is None:
             log.warning("redis_gone", reason=type(error).__name__, hint="clicks go on without it")
-        self._rests_until = time.monotonic() + self._rest_seconds
+        self._backs_off_until = time.monotonic() + self._back_off_seconds
         self._tell("gone")
 
 
-def _own(ask: Callable[[], object]) -> None:
+def _unless_lost(ask: Callable[[], object]) -> None:
     with suppress(LockNotOwnedError):  # Redis was gone for a while, and somebody else began
         ask()
 
 
-def _name(key: str) -> str:
+def _redis_key(key: str) -> str:
     return f"segstudio:embedding:{key}"

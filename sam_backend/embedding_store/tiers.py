@@ -134,5 +134,5 @@ def open_store(
         url = settings.redis_url.get_secret_value()
         slower.append(RedisStore(url, trouble(RedisStore.name)))
     memory = LruCache[EmbeddingKey, Embedding](settings.embedding_cache_bytes)
-    codec = Codec(model, settings.max_image_megapixels * 1_000_000)
+    codec = Codec(model, settings.max_image_pixels)
     return TieredStore(memory, slower, codec, metrics)

@@ -9,6 +9,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ml_backend.geometry import Box, Point
+
+__all__ = [
+    "Box",
+    "Embedding",
+    "Layout",
+    "Mask",
+    "Point",
+    "PromptableModel",
+    "Prompts",
+]
+
 Layout = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 """Names, shapes and types of an embedding's tensors."""
 
@@ -42,30 +54,19 @@ class Embedding:
 
 
 @dataclass(frozen=True)
-class Point:
-    """A click: ``x`` and ``y`` in pixels of the original image, ``positive`` for "this too"."""
-
-    x: float
-    y: float
-    positive: bool = True
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in pixels of the original image; ``left < right`` and ``top < bottom``."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-@dataclass(frozen=True)
 class Prompts:
-    """What a labeler showed of one object: a box, clicks in the order they were made, or both."""
+    """What a labeler showed of one object: a box, clicks in the order they were made, or both.
+
+    In pixels of the original image, unless stated otherwise.
+    """
 
     box: Box | None = None
     points: tuple[Point, ...] = ()
+
+    def scaled(self, across: float, down: float) -> "Prompts":
+        """The same object in an image of another size."""
+        box = None if self.box is None else self.box.scaled(across, down)
+        return Prompts(box, tuple(point.scaled(across, down) for point in self.points))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ further click has the last mask for a first answer.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -84,7 +83,8 @@ class EmbeddedPromptableModel:
         """
         picture = _picture(embedding)
         scale = (picture.shape[1] / embedding.width, picture.shape[0] / embedding.height)
-        box, points = _scaled(prompts, scale)
+        reduced = prompts.scaled(*scale)
+        box, points = reduced.box, reduced.points
         last = None if previous is None else _prior(previous, picture)
         prior = self._first_look(picture, box, points) if last is None else last
         frame = _frame(picture, box, points, prior)
@@ -148,16 +148,6 @@ def _picture(embedding: Embedding) -> Picture:
     if picture is None or picture.dtype != torch.uint8:
         raise ModelError("This embedding was made by another model.", "embed the image anew")
     return np.asarray(picture, np.uint8)
-
-
-def _scaled(prompts: Prompts, scale: tuple[float, float]) -> tuple[Box | None, list[Point]]:
-    """The prompts in pixels of the reduced picture."""
-    across, down = scale
-    points = [replace(p, x=p.x * across, y=p.y * down) for p in prompts.points]
-    box = prompts.box
-    if box is None:
-        return None, points
-    return Box(box.left * across, box.top * down, box.right * across, box.bottom * down), points
 
 
 def _prior(previous: Mask, picture: Picture) -> Floats | None:

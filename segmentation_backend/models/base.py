@@ -1,9 +1,10 @@
 """What the segmentation backend asks of a model: arrays in, arrays out, nothing of Label Studio."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -45,3 +46,28 @@ class GarmentModel(Protocol):
             One map per image, in order.
         """
         ...
+
+
+def decide(
+    levels: npt.NDArray[np.float32], size: tuple[int, int], classes: Iterable[int] | None = None
+) -> npt.NDArray[np.uint8]:
+    """Enlarge first, then choose, so that edges are as fine as the photograph.
+
+    One class after the other: a large photograph takes two arrays of its size, not one for each
+    class. The choice is that of transformers' ``post_process_semantic_segmentation``.
+
+    Args:
+        levels: (C, h, w) logits or probabilities.
+        size: (H, W) of the photograph.
+        classes: Indices of those to choose from; None: all.
+
+    Returns:
+        (H, W) uint8: the class with the largest level at each pixel.
+    """
+    indices = np.zeros(size, np.uint8)
+    best = np.full(size, -np.inf, np.float32)
+    for number in range(len(levels)) if classes is None else classes:
+        enlarged = cv2.resize(levels[number], size[::-1], interpolation=cv2.INTER_LINEAR)
+        indices[enlarged > best] = number
+        np.maximum(best, enlarged, out=best)
+    return indices

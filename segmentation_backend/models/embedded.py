@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ml_backend.errors import ModelError
 from ml_backend.models.blocks import STRIDE, Weights, as_batch, prepare, read_weights
-from segmentation_backend.models.base import ClassMap
+from segmentation_backend.models.base import ClassMap, decide
 from segmentation_backend.models.network import GarmentNetwork
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
@@ -130,7 +130,8 @@ class EmbeddedGarmentModel:
     def _class_map(self, chances: Floats, shape: tuple[int, ...]) -> ClassMap:
         grouped = by_group(chances, self._recipe.members)
         return ClassMap(
-            decide(grouped, (shape[0], shape[1])), self._calibrated(expected_ious(grouped))
+            decide(grouped, (shape[0], shape[1]), np.unique(grouped.argmax(0))),
+            self._calibrated(expected_ious(grouped)),
         )
 
     @torch.inference_mode()
@@ -210,18 +211,3 @@ def expected_ious(chances: Floats) -> Floats:
     inside = np.einsum("chw,hwc->c", chances, taken, dtype=np.float64)
     union = taken.sum((0, 1)) + chances.sum((1, 2)) - inside
     return np.asarray(inside / np.maximum(union, 1e-9), np.float32)
-
-
-def decide(chances: Floats, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """(H, W) of ``size``: the likeliest class at each pixel of the enlarged probabilities.
-
-    One class after the other, and only those that win somewhere, so that a large photograph takes
-    two arrays of its size and not one for each class.
-    """
-    indices = np.zeros(size, np.uint8)
-    best = np.full(size, -1, np.float32)
-    for number in np.unique(chances.argmax(0)):
-        enlarged = cv2.resize(chances[number], size[::-1], interpolation=cv2.INTER_LINEAR)
-        indices[enlarged > best] = number
-        np.maximum(best, enlarged, out=best)
-    return indices

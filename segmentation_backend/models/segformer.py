@@ -22,7 +22,7 @@ from transformers import (
 from ml_backend.models.blocks import fast_dtype
 from ml_backend.models.checkpoints import Checkpoint
 from ml_backend.models.pretrained import read_pretrained
-from segmentation_backend.models.base import ClassMap
+from segmentation_backend.models.base import ClassMap, decide
 
 
 class SegformerGarmentModel:
@@ -95,35 +95,12 @@ class SegformerGarmentModel:
             return_tensors="pt",
         )
         pixels = inputs["pixel_values"].to(self._network.device, self._network.dtype)
-        logits = self._network(pixel_values=pixels).logits[0].float()
-        indices = decide(logits, (image.shape[0], image.shape[1]))
-        scores = confidence(logits, indices)
-        return ClassMap(indices.cpu().numpy(), scores.cpu().numpy())
+        logits = self._network(pixel_values=pixels).logits[0].float().cpu()
+        indices = decide(logits.numpy(), (image.shape[0], image.shape[1]))
+        return ClassMap(indices, confidence(logits, indices).numpy())
 
 
-def decide(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Enlarge first, then choose, so that edges are as fine as the photograph.
-
-    One class after the other: a large photograph takes two float arrays of its size, not one for
-    each class. The choice is that of transformers' ``post_process_semantic_segmentation``.
-
-    Args:
-        logits: (C, h, w) float32.
-        size: (H, W) of the photograph.
-
-    Returns:
-        (H, W) uint8: the class with the largest logit.
-    """
-    best = torch.full(size, -torch.inf, device=logits.device)
-    indices = torch.zeros(size, dtype=torch.uint8, device=logits.device)
-    for number, level in enumerate(logits):
-        enlarged = functional.interpolate(level[None, None], size, mode="bilinear")[0, 0]
-        indices.masked_fill_(enlarged > best, number)
-        torch.maximum(best, enlarged, out=best)
-    return indices
-
-
-def confidence(logits: Tensor, indices: Tensor) -> Tensor:
+def confidence(logits: Tensor, indices: npt.NDArray[np.uint8]) -> Tensor:
     """The mean probability of each class where it is the likeliest, before enlarging.
 
     Enlarging can bring out a class that is the likeliest nowhere: it has its largest probability.
@@ -139,5 +116,5 @@ def confidence(logits: Tensor, indices: Tensor) -> Tensor:
     taken = functional.one_hot(chances.argmax(0), len(chances)).T
     areas = taken.sum(1)
     means = (chances * taken).sum(1) / areas.clamp(min=1)
-    appears = indices.flatten().bincount(minlength=len(chances)) > 0
+    appears = torch.from_numpy(np.bincount(indices.ravel(), minlength=len(chances)) > 0)
     return torch.where(areas > 0, means, chances.amax(1)) * appears

@@ -28,8 +28,6 @@ Flags = npt.NDArray[np.bool_]
 class AgreementError(SegstudioError):
     """There is nothing to compare."""
 
-    kind = "agreement"
-
 
 @dataclass(frozen=True)
 class ChoiceAgreement:

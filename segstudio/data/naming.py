@@ -16,8 +16,6 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\\?#\ud800-\udfff]")
 class NamingError(SegstudioError):
     """A naming rule, or the name that it makes of a row, cannot be used."""
 
-    kind = "naming"
-
 
 @dataclass(frozen=True)
 class NamingRule:

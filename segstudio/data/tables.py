@@ -20,8 +20,6 @@ FOLDER_COLUMNS = ("path", "folder", "stem", "suffix")
 class TableError(SegstudioError):
     """A table cannot be read or written."""
 
-    kind = "table"
-
 
 @dataclass(frozen=True)
 class Row:

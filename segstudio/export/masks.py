@@ -38,8 +38,6 @@ _UNFIT = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|\ud800-\udfff]')
 class PaletteError(SegstudioError):
     """There are more labels than a PNG has indices."""
 
-    kind = "palette"
-
 
 def paint(masks: Iterable[MaskRegion], palette: Palette) -> tuple[Indices, int]:
     """Put masks on one canvas; where labels overlap, the smaller region wins.

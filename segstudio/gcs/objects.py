@@ -41,17 +41,13 @@ class BucketError(SegstudioError):
         status: HTTP status of Google's answer; None where there was none.
     """
 
-    kind = "bucket"
-
     def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
         super().__init__(message, hint)
         self.status = status
 
 
-class PreconditionFailedError(SegstudioError):
+class PreconditionFailedError(SegstudioError, kind="changed"):
     """The object is no longer what it was when the bucket was listed."""
-
-    kind = "changed"
 
 
 class Objects(Protocol):

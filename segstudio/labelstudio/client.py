@@ -15,7 +15,7 @@ from typing import Any, Self
 import httpx
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.auth import authorization
+from ml_backend.labelstudio.auth import TokenSource
 
 _TIMEOUT = httpx.Timeout(120, connect=5)
 _PAGE = 1000
@@ -105,7 +105,7 @@ class LabelStudio:
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=self.url,
-            auth=authorization(token),
+            auth=TokenSource(token),
             timeout=_TIMEOUT,
             trust_env=False,
         )

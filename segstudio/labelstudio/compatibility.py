@@ -7,10 +7,8 @@ from segstudio.labelstudio.lint import Finding, lint
 from segstudio.labelstudio.ml_backends import BackendError, BackendPair, Classes, ask_classes
 
 
-class IncompatibleConfigError(SegstudioError):
+class IncompatibleConfigError(SegstudioError, kind="label_config"):
     """A backend cannot serve the label config."""
-
-    kind = "label_config"
 
 
 def known_classes(pair: BackendPair) -> Classes:

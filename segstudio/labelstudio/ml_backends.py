@@ -16,8 +16,6 @@ _TIMEOUT = 5
 class BackendError(SegstudioError):
     """A backend does not answer as it should."""
 
-    kind = "backend"
-
 
 @dataclass(frozen=True)
 class BasicAuth:

@@ -35,8 +35,6 @@ _PARTS: Mapping[str, type | tuple[type, ...]] = {
 class RegionError(SegstudioError):
     """A region's pixels cannot be told."""
 
-    kind = "region"
-
 
 @dataclass(frozen=True)
 class Region:

@@ -101,7 +101,7 @@ def describe_model(
     from segmentation_backend.predictor import SegmentationPredictor
 
     try:
-        predictor = SegmentationPredictor(load(settings), ImageSource(settings.image_settings), 0)
+        predictor = SegmentationPredictor(load(settings), ImageSource(settings), 0)
         predictor.check(parse_label_config(label_config))
         if sam is not None:
             Embedder(sam)
@@ -121,7 +121,7 @@ def load_images(batch: Batch, settings: "SegmentationSettings") -> Iterator[Batc
         For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, and ``reason``
         why there are none.
     """
-    source = _image_source(settings.image_settings)
+    source = _image_source(settings)
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
         fetched = pool.map(partial(_fetch, source), map(str, batch["reference"]))
         for item, encoded in zip(batch["item"], fetched, strict=True):

@@ -24,7 +24,7 @@ def make_predictor(
     model: PromptableModel, folder: Path, cache_bytes: int = 1 << 24
 ) -> SamPredictor:
     """A predictor with an image cache in ``folder``."""
-    images = ImageSource(ImageSettings(cache_dir=folder))
+    images = ImageSource(ImageSettings(image_cache_dir=folder))
     return SamPredictor(model, images, LruCache(cache_bytes))
 
 

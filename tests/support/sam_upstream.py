@@ -33,11 +33,7 @@ def photograph(height: int, width: int) -> Pixels:
 
 def at_size(prompts: Prompts, height: int, width: int) -> Prompts:
     """Prompts given in fractions, in pixels."""
-    box = prompts.box
-    return Prompts(
-        box and Box(box.left * width, box.top * height, box.right * width, box.bottom * height),
-        tuple(Point(p.x * width, p.y * height, p.positive) for p in prompts.points),
-    )
+    return prompts.scaled(width, height)
 
 
 TURNED = Prompts(Box(32, 24, 96, 72), (Point(51.2, 57.6),))

@@ -47,7 +47,7 @@ def number_of(image: Pixels) -> int:
 def make_predictor(model: FillModel, folder: Path) -> SamPredictor:
     store = LruCache[EmbeddingKey, Embedding](1 << 24)
     host = "127.0.0.1"
-    images = ImageSource(ImageSettings(cache_dir=folder, allowed_image_hosts=(host,)))
+    images = ImageSource(ImageSettings(image_cache_dir=folder, allowed_image_hosts=(host,)))
     return SamPredictor(model, images, store)
 
 

@@ -41,7 +41,9 @@ class ByColour:
 
 @pytest.fixture
 def predictor(tmp_path: Path) -> SegmentationPredictor:
-    return SegmentationPredictor(ByColour(), ImageSource(ImageSettings(cache_dir=tmp_path)), 0.001)
+    return SegmentationPredictor(
+        ByColour(), ImageSource(ImageSettings(image_cache_dir=tmp_path)), 0.001
+    )
 
 
 def picture() -> np.ndarray:
@@ -212,7 +214,9 @@ def served(tmp_path: Path) -> Iterator[tuple[str, ImageSource, type[Photographs]
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     host = f"127.0.0.1:{server.server_port}"
-    settings = ImageSettings(cache_dir=tmp_path, cache_bytes=0, allowed_image_hosts=(host,))
+    settings = ImageSettings(
+        image_cache_dir=tmp_path, image_cache_mb=0, allowed_image_hosts=(host,)
+    )
     yield f"http://{host}", ImageSource(settings), handler
     server.shutdown()
     server.server_close()

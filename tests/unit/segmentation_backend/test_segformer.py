@@ -21,7 +21,8 @@ from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.schemas import Task
 from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS, Checkpoint
 from segmentation_backend.classes import SYNONYMS
-from segmentation_backend.models.segformer import SegformerGarmentModel, confidence, decide
+from segmentation_backend.models.base import decide
+from segmentation_backend.models.segformer import SegformerGarmentModel, confidence
 from segmentation_backend.predictor import SegmentationPredictor
 from tests.support import tiny_segformer
 from tests.support.repository import TEMPLATE
@@ -103,7 +104,7 @@ def test_a_turned_photograph_is_masked_in_the_frame_that_the_labeler_sees(
     Image.fromarray(photograph(160, 120)).save(file, "PNG", exif=exif)
     expected = ask_upstream(upstream, ImageOps.exif_transpose(Image.open(file)))
     reference = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    predictor = SegmentationPredictor(ours, ImageSource(ImageSettings(cache_dir=tmp_path)), 0)
+    predictor = SegmentationPredictor(ours, ImageSource(ImageSettings(image_cache_dir=tmp_path)), 0)
     task = Task(id=1, data={"image": reference})
     (answer,) = predictor.predict(
         [task], None, label_config=naming_every_class(ours), deadline=Deadline.after(60)
@@ -129,13 +130,13 @@ def naming_every_class(model: SegformerGarmentModel) -> LabelConfig:
 def test_scores_are_the_mean_probability_where_a_class_is_the_likeliest() -> None:
     chances = torch.tensor([[0.7, 0.1, 0.6], [0.2, 0.8, 0.3], [0.1, 0.1, 0.1]])
     logits = chances.log().reshape(3, 1, 3)
-    scores = confidence(logits, decide(logits, (1, 3)))
+    scores = confidence(logits, decide(logits.numpy(), (1, 3)))
     assert scores.tolist() == pytest.approx([0.65, 0.8, 0.0])
 
 
 def test_a_class_that_comes_out_between_pixels_has_a_score() -> None:
     logits = torch.tensor([[9.0, -9.0], [-9.0, 9.0], [5.0, 5.0]]).reshape(3, 1, 2)
-    indices = decide(logits, (10, 20))
+    indices = decide(logits.numpy(), (10, 20))
     assert set(indices.flatten().tolist()) == {0, 1, 2}
     assert confidence(logits, indices)[2] > 0
 

@@ -29,14 +29,14 @@ def settings(tmp_path: Path) -> Callable[..., ImageSettings]:
     """Make settings with short time-outs and a cache folder of the test's own."""
 
     def make(**changes: Any) -> ImageSettings:
-        usual = {
-            "cache_dir": tmp_path / "cache",
-            "connect_seconds": 1,
-            "read_seconds": 2,
-            "total_seconds": 5,
-            "retry_seconds": 1,
+        times = {
+            name: changes.pop(name, seconds)
+            for name, seconds in (("connect_seconds", 1), ("read_seconds", 2), ("retry_seconds", 1))
         }
-        return ImageSettings(**(usual | changes))
+        kind = type("QuickSettings", (ImageSettings,), times)
+        usual = {"image_cache_dir": tmp_path / "cache", "image_seconds": 5}
+        made: ImageSettings = kind(**(usual | changes))
+        return made
 
     return make
 

@@ -88,11 +88,11 @@ def test_the_step_that_failed_is_named(value: str, step: str) -> None:
 
 def test_a_bad_key_stops_the_program(settings: Callable[..., ImageSettings]) -> None:
     with pytest.raises(CredentialsError, match="not base64"):
-        settings(credentials_base64="%%%")
+        settings(google_application_credentials_base64="%%%")
 
 
 def test_settings_do_not_show_the_key(settings: Callable[..., ImageSettings]) -> None:
-    made = settings(credentials_base64=encoded(KEY))
+    made = settings(google_application_credentials_base64=encoded(KEY))
     assert encoded(KEY)[:40] not in repr(made) + str(made) + made.model_dump_json()
 
 

@@ -12,6 +12,7 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageDecodeError, ImageError, ImageReferenceError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.images.data_uri import DataUri
+from ml_backend.images.settings import MIB
 from tests.support.pictures import png
 
 BASE64 = base64.b64encode(png()).decode()
@@ -19,7 +20,7 @@ BASE64 = base64.b64encode(png()).decode()
 
 @pytest.fixture
 def source(settings: Callable[..., ImageSettings]) -> ImageSource:
-    return ImageSource(settings(max_image_bytes=10_000))
+    return ImageSource(settings(max_image_mb=10_000 / MIB))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from ml_backend.errors import ImageDecodeError, ImageFetchError, ImageReferenceError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.images.gcs import CloudStorage
+from ml_backend.images.settings import MIB
 from tests.support.http_server import Reply, Request, Server
 from tests.support.pictures import png
 from tests.unit.ml_backend.images.test_credentials import KEY, encoded
@@ -47,7 +48,7 @@ def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
 
 @pytest.fixture
 def source(settings: Make) -> ImageSource:
-    return ImageSource(settings(cache_bytes=0))
+    return ImageSource(settings(image_cache_mb=0))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_missing_object_or_bucket_is_named(emulator: storage.Client, source: I
 
 def test_a_large_object_is_not_read_whole(emulator: storage.Client, settings: Make) -> None:
     emulator.bucket("photos").blob("a.png").upload_from_string(bytes(10**6))
-    source = ImageSource(settings(max_image_bytes=10**5))
+    source = ImageSource(settings(max_image_mb=10**5 / MIB))
     with pytest.raises(ImageDecodeError, match=r"more than 0\.1 MB"):
         source.load(REFERENCE)
 
@@ -96,7 +97,7 @@ def test_a_reference_without_bucket_or_object_is_malformed(
 
 @given(st.text())
 def test_any_gs_reference_names_an_object_or_is_malformed(rest: str) -> None:
-    source = CloudStorage(ImageSettings(cache_dir=Path("unused")))
+    source = CloudStorage(ImageSettings(image_cache_dir=Path("unused")))
     try:
         location = source.locate(f"gs://{rest}")
     except ImageReferenceError:
@@ -136,7 +137,7 @@ def test_passing_trouble_is_not_noticed(bucket: Server, settings: Make) -> None:
         return Reply(503) if first else Reply(body=png())
 
     bucket.replies[OBJECT] = second_time_lucky
-    source = ImageSource(settings(retry_seconds=30, total_seconds=30))
+    source = ImageSource(settings(retry_seconds=30, image_seconds=30))
     assert source.load(REFERENCE).pixels.shape == (4, 6, 3)
 
 
@@ -216,7 +217,9 @@ def endpoint(bucket: Server, monkeypatch: pytest.MonkeyPatch) -> TokenEndpoint:
 def test_one_access_token_of_the_service_account_serves_many_threads(
     endpoint: TokenEndpoint, settings: Make
 ) -> None:
-    source = ImageSource(settings(credentials_base64=encoded(endpoint.key), cache_bytes=0))
+    source = ImageSource(
+        settings(google_application_credentials_base64=encoded(endpoint.key), image_cache_mb=0)
+    )
     first = source.load(REFERENCE)
     with ThreadPoolExecutor(8) as pool:
         images = list(pool.map(source.load, [REFERENCE] * 32))
@@ -229,7 +232,9 @@ def test_credentials_that_are_not_accepted_are_named(
 ) -> None:
     endpoint.server.replies[OBJECT] = Reply(401)
     with pytest.raises(ImageFetchError, match="HTTP 401") as caught:
-        ImageSource(settings(credentials_base64=encoded(endpoint.key))).load(REFERENCE)
+        ImageSource(settings(google_application_credentials_base64=encoded(endpoint.key))).load(
+            REFERENCE
+        )
     assert "GOOGLE_APPLICATION_CREDENTIALS_BASE64" in caught.value.hint
 
 
@@ -239,7 +244,7 @@ def test_a_disabled_service_account_is_named_and_nothing_shown(
     body = json.dumps({"error": "invalid_grant", "error_description": "s3cret"}).encode()
     headers = {"Content-Type": "application/json"}
     endpoint.server.replies["/token"] = Reply(400, body, headers)
-    source = ImageSource(settings(credentials_base64=encoded(endpoint.key)))
+    source = ImageSource(settings(google_application_credentials_base64=encoded(endpoint.key)))
     with pytest.raises(ImageFetchError, match="Google refused the service account") as caught:
         source.load(REFERENCE)
     assert "GOOGLE_APPLICATION_CREDENTIALS_BASE64" in caught.value.hint
@@ -249,7 +254,11 @@ def test_a_disabled_service_account_is_named_and_nothing_shown(
 def test_a_token_endpoint_that_hangs_is_left(endpoint: TokenEndpoint, settings: Make) -> None:
     endpoint.server.raw["/token"] = endpoint.server.hang
     source = ImageSource(
-        settings(credentials_base64=encoded(endpoint.key), read_seconds=0.2, retry_seconds=0.3)
+        settings(
+            google_application_credentials_base64=encoded(endpoint.key),
+            read_seconds=0.2,
+            retry_seconds=0.3,
+        )
     )
     started = time.monotonic()
     with pytest.raises(ImageFetchError, match=REFERENCE):

@@ -24,7 +24,8 @@ from ml_backend.errors import (
     SettingsError,
 )
 from ml_backend.images import ImageSettings, ImageSource
-from ml_backend.images.label_studio_media import _climbs
+from ml_backend.images.label_studio_media import _has_dotdot
+from ml_backend.images.settings import MIB
 from tests.support.http_server import Listener, Reply, Request, Server
 from tests.support.pictures import png
 
@@ -71,7 +72,7 @@ def label_studio(server: Server) -> LabelStudio:
 @pytest.fixture
 def with_key(settings: Make, server: Server) -> Callable[..., ImageSource]:
     def make(key: str | None = LEGACY, **changes: object) -> ImageSource:
-        usual = {"label_studio_url": server.url, "cache_bytes": 0}
+        usual = {"label_studio_url": server.url, "image_cache_mb": 0}
         return ImageSource(settings(label_studio_api_key=key, **(usual | changes)))
 
     return make
@@ -180,7 +181,7 @@ def test_threads_that_wait_for_a_slow_refresh_keep_their_deadline(
         return Reply(503)
 
     server.replies["/api/token/refresh/"] = hang
-    source = with_key(PERSONAL, total_seconds=60, read_seconds=60)
+    source = with_key(PERSONAL, image_seconds=60, read_seconds=60)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(source.load, UPLOAD)
         assert asked.wait(60)
@@ -440,7 +441,7 @@ def test_what_cannot_be_a_file_name_is_an_error_of_the_task(
 def test_a_large_file_is_not_read_whole(root: Path, settings: Make) -> None:
     with (root / "large.png").open("wb") as file:
         file.truncate(10**10)
-    source = ImageSource(settings(local_files_document_root=root, max_image_bytes=10**6))
+    source = ImageSource(settings(local_files_document_root=root, max_image_mb=10**6 / MIB))
     with pytest.raises(ImageError, match="more than 1 MB"):
         source.load("/data/local-files/?d=large.png")
 
@@ -454,4 +455,4 @@ def test_climbing_is_seen_through_any_number_of_escapes(parts: list[str]) -> Non
         for escape, character in (("%2e", "."), ("%2E", "."), ("%2f", "/"), ("%5c", "\\")):
             decoded = decoded.replace(escape, character)
     expected = ".." in decoded.replace("\\", "/").split("/")
-    assert _climbs(path) == expected
+    assert _has_dotdot(path) == expected

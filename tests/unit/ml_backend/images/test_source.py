@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ml_backend.errors import ImageDecodeError, ImageError, ImageFetchError, ImageReferenceError
 from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.images.settings import MIB
 from tests.support.http_server import Reply, Server
 from tests.support.pictures import png
 
@@ -49,7 +50,7 @@ def test_an_image_is_fetched_once(make: Source, web: str, server: Server) -> Non
 def test_an_upload_is_kept_for_ever_and_a_web_image_for_a_while(
     make: Source, web: str, server: Server
 ) -> None:
-    source = make(mutable_cache_seconds=0)
+    source = make(image_cache_seconds=0)
     for reference, requests in ((web, 2), (UPLOAD, 1)):
         server.requests.clear()
         source.load(reference)
@@ -83,7 +84,7 @@ def test_a_changed_image_is_noticed_after_a_while(make: Source, web: str, server
     before = make().load(web)
     server.replies["/a.png"] = Reply(body=png(seed=1))
     assert make().load(web).digest == before.digest
-    assert make(mutable_cache_seconds=1e-9).load(web).digest != before.digest
+    assert make(image_cache_seconds=1e-9).load(web).digest != before.digest
 
 
 def test_the_same_path_of_another_label_studio_is_another_image(
@@ -133,7 +134,7 @@ def test_a_damaged_copy_is_fetched_anew(
 def test_many_threads_get_their_own_images(make: Source, server: Server) -> None:
     for seed in range(20):
         server.replies[f"/data/upload/1/{seed}.png"] = Reply(body=png(seed))
-    source = make(cache_bytes=2000)
+    source = make(image_cache_mb=2000 / MIB)
     seeds = [(7 * n) % 20 for n in range(200)]
     with ThreadPoolExecutor(8) as pool:
         images = list(pool.map(source.load, [f"/data/upload/1/{seed}.png" for seed in seeds]))
@@ -193,7 +194,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> ImageSource:
     usual = ImageSettings(
         label_studio_url="http://ls.example",
         local_files_document_root=folder / "none",
-        cache_dir=folder / "cache",
+        image_cache_dir=folder / "cache",
     )
     return ImageSource(usual, nowhere)
 

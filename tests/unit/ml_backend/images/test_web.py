@@ -23,6 +23,7 @@ from ml_backend.errors import (
     ImageRefusedError,
 )
 from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.images.settings import MIB
 from tests.support.http_server import Reply, Server
 from tests.support.pictures import png
 
@@ -108,7 +109,7 @@ def test_an_image_that_says_it_is_too_large_is_not_read(settings: Make, server: 
         server.hang(connection)
 
     server.raw["/a.png"] = promise
-    source = ImageSource(settings(allowed_image_hosts=(server.host,), max_image_bytes=1_000_000))
+    source = ImageSource(settings(allowed_image_hosts=(server.host,), max_image_mb=1_000_000 / MIB))
     with pytest.raises(ImageDecodeError, match="more than 1 MB"):
         source.load(f"{server.url}/a.png")
 
@@ -121,7 +122,7 @@ def test_an_endless_image_is_cut_off(settings: Make, server: Server) -> None:
                 connection.sendall(b"x" * 65536)
 
     server.raw["/a.png"] = endless
-    source = ImageSource(settings(allowed_image_hosts=(server.host,), max_image_bytes=1_000_000))
+    source = ImageSource(settings(allowed_image_hosts=(server.host,), max_image_mb=1_000_000 / MIB))
     with pytest.raises(ImageDecodeError, match="MAX_IMAGE_MB"):
         source.load(f"{server.url}/a.png")
 

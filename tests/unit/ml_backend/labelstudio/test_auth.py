@@ -2,7 +2,7 @@ import httpx
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.auth import RENEW_SECONDS, PersonalAccessToken, authorization
+from ml_backend.labelstudio.auth import RENEW_SECONDS, TokenSource
 
 PERSONAL = "header.payload.signature"
 
@@ -27,7 +27,7 @@ class Server:
 
     def client(self, base: str = "http://ls") -> httpx.Client:
         transport = httpx.MockTransport(self)
-        return httpx.Client(base_url=base, auth=authorization(PERSONAL), transport=transport)
+        return httpx.Client(base_url=base, auth=TokenSource(PERSONAL), transport=transport)
 
 
 def test_a_personal_token_is_exchanged_once_for_many_requests() -> None:
@@ -72,6 +72,5 @@ def test_below_a_path_the_token_is_exchanged_there_too() -> None:
 
 
 def test_a_legacy_token_is_sent_as_it_is() -> None:
-    flow = authorization("0" * 40).auth_flow(httpx.Request("GET", "http://ls"))
+    flow = TokenSource("0" * 40).auth_flow(httpx.Request("GET", "http://ls"))
     assert next(flow).headers["Authorization"] == f"Token {'0' * 40}"
-    assert isinstance(authorization(PERSONAL), PersonalAccessToken)

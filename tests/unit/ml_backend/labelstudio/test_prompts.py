@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import PromptError
-from ml_backend.labelstudio.prompts import BoxPrompt, PointPrompt, parse_context
+from ml_backend.geometry import Box, Point
+from ml_backend.labelstudio.prompts import parse_context
 
 
 def box(
@@ -29,14 +30,14 @@ def point(x: float, y: float, positive: bool | None = True, label: str = "Dress"
 
 def test_percent_become_fractions() -> None:
     context = parse_context({"result": [box(10, 20, 30, 40)]})
-    assert context.boxes == (BoxPrompt(0.1, 0.2, 0.4, 0.6),)
+    assert context.boxes == (Box(0.1, 0.2, 0.4, 0.6),)
     assert (context.label, context.to_name) == ("Dress", "image")
 
 
 def test_clicks_keep_their_order_and_sign() -> None:
     context = parse_context({"result": [point(10, 10), point(20, 20), point(30, 30, False)]})
     assert [p.positive for p in context.points] == [True, True, False]
-    assert context.points[2] == PointPrompt(0.3, 0.3, positive=False)
+    assert context.points[2] == Point(0.3, 0.3, positive=False)
 
 
 def test_a_click_from_a_draft_without_its_sign_is_positive() -> None:
@@ -51,12 +52,12 @@ def test_boxes_and_clicks_come_together() -> None:
 def test_prompts_for_another_label_or_image_are_passed_over() -> None:
     other = point(1, 1) | {"to_name": "second"}
     context = parse_context({"result": [point(5, 5, label="Hat"), other, point(9, 9)]})
-    assert context.points == (PointPrompt(0.09, 0.09),)
+    assert context.points == (Point(0.09, 0.09),)
 
 
 def test_values_outside_the_image_are_clipped_to_it() -> None:
     context = parse_context({"result": [box(-5, -1, 200, 50)]})
-    assert context.boxes == (BoxPrompt(0, 0, 1, 0.49),)
+    assert context.boxes == (Box(0, 0, 1, 0.49),)
 
 
 def test_a_box_drawn_again_replaces_the_first_but_a_second_object_does_not() -> None:
@@ -105,7 +106,7 @@ def test_a_context_with_nothing_to_work_with_says_so(context: Any) -> None:
 
 def test_an_unknown_region_beside_a_prompt_does_no_harm() -> None:
     brush = {"type": "brush", "value": {"points": [1, 2]}, "to_name": "image"}
-    assert parse_context({"result": [point(5, 5), brush]}).points == (PointPrompt(0.05, 0.05),)
+    assert parse_context({"result": [point(5, 5), brush]}).points == (Point(0.05, 0.05),)
 
 
 json_values = st.recursive(

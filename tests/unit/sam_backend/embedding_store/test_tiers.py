@@ -269,8 +269,8 @@ def test_without_redis_clicks_go_on_and_with_it_back_it_is_used_again(
     told: list[str] = []
     (tmp_path / "own").mkdir()
     with running_redis(tmp_path / "own") as own:
-        tier = RedisStore(own.url, lambda _: None, rest_seconds=0.2)
-        resting = RedisStore(own.url, told.append, rest_seconds=3600)
+        tier = RedisStore(own.url, lambda _: None, back_off_seconds=0.2)
+        resting = RedisStore(own.url, told.append, back_off_seconds=3600)
         tier.put("a", b"1")
         assert resting.get("a") == b"1"
         own.kill()

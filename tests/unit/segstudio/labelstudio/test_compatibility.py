@@ -33,7 +33,7 @@ Backends = tuple[FlaskClient, FlaskClient]
 def backends(tmp_path_factory: pytest.TempPathFactory) -> Backends:
     """The segmentation backend with the shipped network, and the sam backend."""
     folder = tmp_path_factory.mktemp("images")
-    images = ImageSource(ImageSettings(cache_dir=folder))
+    images = ImageSource(ImageSettings(image_cache_dir=folder))
     garments = SegmentationPredictor(EmbeddedGarmentModel.load(), images, 0.001)
     segmentation = create_app(lambda: garments, SegmentationSettings())
     wait_until(lambda: segmentation.test_client().get("/readyz").status_code == 200)
