@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -25,22 +24,13 @@ def group() -> None:
 
 
 @app.command("secrets", epilog=EXIT_CODES)
-def make(
-    secrets: SecretsOption,
-    certificate: Annotated[
-        Path | None, typer.Option(help="Folder that gets a self-signed one, if it has none.")
-    ] = None,
-    address: AddressOption = "https://localhost",
-) -> None:
-    """Make the stack's secrets, as far as they are not there."""
-    from segstudio.compose.certificate import make_certificate
+def make(secrets: SecretsOption) -> None:
+    """Create the secrets that are missing."""
     from segstudio.compose.make_secrets import make_secrets
 
     with reporting(as_json=False) as report:
         made = make_secrets(secrets)
         report.print(f"made: {', '.join(made)}" if made else "all secrets are there")
-        if certificate and make_certificate(certificate, urlsplit(address).hostname or "localhost"):
-            report.print("made: a self-signed certificate; browsers warn until TLS_DIR names yours")
 
 
 @app.command(epilog=EXIT_CODES)
