@@ -108,6 +108,8 @@ class LabelStudio:
             auth=authorization(token),
             timeout=_TIMEOUT,
             trust_env=False,
+            # Heeds SSL_CERT_FILE, which trust_env=False alone would not: the team stack may have its own authority.
+            verify=httpx.create_ssl_context(),
         )
 
     def __enter__(self) -> Self:

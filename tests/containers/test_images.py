@@ -138,7 +138,7 @@ def test_another_build_of_torch_comes_from_its_index_at_the_locked_version_witho
     tag = f"segstudio-torch:{VERSION}"
     with serving(tmp_path) as url:
         words = ("--network=host", "--target=torch", f"--build-arg=TORCH_INDEX_URL={url}")
-        docker("build", *words, "--file=sam_backend/Dockerfile", f"--tag={tag}", ".")
+        docker("build", *words, f"--tag={tag}", ".")
     found = docker("run", "--rm", "--network=none", tag, "ls", "/opt/torch").split()
     docker("image", "rm", tag)
     installed = {f"{name}-{version}+cpu.dist-info" for name, version in locked.items()}
