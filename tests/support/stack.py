@@ -67,7 +67,7 @@ class Stack:
         return _run([*named, *options, *words], _environment(self.variables), check)
 
     def up(self, *words: str) -> None:
-        """Start what is not running, and wait until the project is ready, which exit code 0 says."""
+        """Start what is not running, and wait until the project is ready."""
         self.compose("up", "--detach", "--wait", "--quiet-pull", *words)
         (bootstrap,) = self.inspect("bootstrap", "--all")
         state = bootstrap["State"]
