@@ -108,7 +108,7 @@ class LabelStudio:
             auth=authorization(token),
             timeout=_TIMEOUT,
             trust_env=False,
-            # Heeds SSL_CERT_FILE, which trust_env=False alone would not: the team stack may have its own authority.
+            # Reads SSL_CERT_FILE, which trust_env=False alone ignores.
             verify=httpx.create_ssl_context(),
         )
 
