@@ -87,9 +87,9 @@ def test_what_the_builder_keeps_secret_is_not_in_an_image(backend: str) -> None:
     assert "VERSION=" in told, "the history tells of arguments"
     assert SECRET not in told
     names = r"-name '.env*' -o -name '.git' -o -name '.netrc' -o -name '*.key' -o -name 'id_*'"
-    places = "/app /secrets /tls /models /opt/models /cache /tmp /opt/venv/bin"
+    places = "/app /secrets /caddy /models /opt/models /cache /tmp /opt/venv/bin"
     assert look(backend, rf"find {places} -mindepth 1 \( {names} \)") == []
-    assert look(backend, "find /secrets /tls /models /cache /tmp -mindepth 1") == []
+    assert look(backend, "find /secrets /caddy /models /cache /tmp -mindepth 1") == []
     assert look(backend, f"grep -rlsF {SECRET} /app /etc /opt/venv/bin /opt/models || true") == []
 
 
