@@ -223,6 +223,8 @@ def test_caddy_is_given_each_variable_of_its_configuration() -> None:
     text = (ROOT / mounted.partition(":")[0]).read_text()
     assert set(re.findall(r"\{\$(\w+)", text)) == {"HOST", "LABEL_STUDIO_HOST", "TLS_FILES"}
     assert {"LABEL_STUDIO_HOST", "TLS_FILES"} <= set(caddy()["environment"])
+    (asked,) = re.findall(r"(http://\S+)/health", caddy()["healthcheck"]["test"][1])
+    assert f"\n{asked} {{\n" in text
 
 
 @pytest.mark.parametrize(
