@@ -76,14 +76,12 @@ class ComposeSettings(PlaceSettings):
         "0", description="docker-compose.gpu.yml: the GPU of the segmentation backend"
     )
     sam_gpu: str = Field("0", description="docker-compose.gpu.yml: the GPU of the sam backend")
-    http_port: int = Field(80, description="docker-compose.team.yml: leads to HTTPS_PORT")
-    https_port: int = Field(
-        443, description="docker-compose.team.yml: the only other one published"
-    )
+    http_port: int = Field(80, description="docker-compose.team.yml: redirects to HTTPS")
+    https_port: int = Field(443, description="docker-compose.team.yml: the labeling page")
     tls_dir: str | None = Field(
         None,
-        description="docker-compose.team.yml: folder with fullchain.pem and privkey.pem, "
-        "beginning with / or ./; unset: a self-signed certificate",
+        description="docker-compose.team.yml: folder with fullchain.pem and privkey.pem; unset: "
+        "Caddy gets a certificate from Let's Encrypt for a public name, else makes one",
     )
     sam_replicas: int = Field(
         3,

@@ -23,6 +23,20 @@ resource "google_compute_firewall" "web" {
   }
 }
 
+# Let's Encrypt checks the domain from addresses that it does not publish.
+resource "google_compute_firewall" "acme" {
+  count         = var.domain == "" ? 0 : 1
+  name          = "${var.name}-acme"
+  network       = google_compute_network.this.id
+  direction     = "INGRESS"
+  source_ranges = ["0.0.0.0/0"]
+
+  allow {
+    protocol = "tcp"
+    ports    = ["80"]
+  }
+}
+
 resource "google_compute_address" "this" {
   name       = var.name
   depends_on = [google_project_service.api]

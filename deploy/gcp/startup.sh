@@ -106,7 +106,7 @@ build_images() { # VERSION
 }
 
 start_stack() {
-  local secret key bootstrap status
+  local secret key bootstrap
   secret=$(attribute credentials-secret)
   key=$(read_secret "$secret")
   if [ -n "$key" ]; then
@@ -114,10 +114,14 @@ start_stack() {
   else
     say "starting, with no key in Secret Manager: buckets are read with the machine's own identity"
   fi
-  GOOGLE_APPLICATION_CREDENTIALS_BASE64=$key docker compose up --detach --quiet-pull --remove-orphans
+  if GOOGLE_APPLICATION_CREDENTIALS_BASE64=$key docker compose up --detach --wait --quiet-pull --remove-orphans; then return; fi
   bootstrap=$(docker compose ps --all --quiet bootstrap)
-  status=$(docker wait "$bootstrap")
-  [ "$status" = 0 ] || fail "the stack did not come up" "$(docker logs --tail 3 "$bootstrap" 2>&1)"
+  fail "the stack did not come up" "$(docker logs --tail 3 "$bootstrap" 2>&1)"
+}
+
+# Caddy's root certificate is public. Browsers and the command line that trust it trust the page, if no other certificate is set up.
+print_root_certificate() {
+  say "root certificate: $(docker compose exec -T caddy cat /data/caddy/pki/authorities/local/root.crt | base64 --wrap=0)"
 }
 
 publish_password() {
@@ -153,6 +157,7 @@ main() {
   build_images "${sum:0:12}"
   start_stack
   publish_password
+  print_root_certificate
   forget_older_releases "$sum"
   say "ready"
 }

@@ -56,7 +56,7 @@ variable "image" {
 }
 
 variable "domain" {
-  description = "Name whose DNS entry points to the address; empty: the address itself."
+  description = "Name whose DNS entry points to the address, for which Caddy gets a certificate from Let's Encrypt; empty: the address itself."
   type        = string
   default     = ""
 }

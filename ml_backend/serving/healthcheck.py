@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-_TIMEOUT = 4
+_TIMEOUT = 15
 
 
 def check() -> None:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -10,7 +9,6 @@ from ml_backend.serving.settings import read_settings
 from segstudio.cli.console import reporting
 from segstudio.cli.options import EXIT_CODES, command_app
 from segstudio.compose.bootstrap import bootstrap as create_project
-from segstudio.compose.certificate import make_certificate
 from segstudio.compose.make_secrets import PASSWORD, make_secrets
 from segstudio.compose.weights import link_baked, pull_named
 from segstudio.local.connection import backend_pair, open_label_studio
@@ -37,19 +35,11 @@ def group() -> None:
 
 
 @app.command("secrets", epilog=EXIT_CODES)
-def make(
-    secrets: SecretsOption,
-    certificate: Annotated[
-        Path | None, typer.Option(help="Folder that gets a self-signed one, if it has none.")
-    ] = None,
-    address: AddressOption = "https://localhost",
-) -> None:
+def make(secrets: SecretsOption) -> None:
     """Create the secrets of the stack that do not exist yet."""
     with reporting(as_json=False) as report:
         made = make_secrets(secrets)
         report.print(f"made: {', '.join(made)}" if made else "all secrets are there")
-        if certificate and make_certificate(certificate, urlsplit(address).hostname or "localhost"):
-            report.print("made: a self-signed certificate; browsers warn until TLS_DIR names yours")
 
 
 @app.command(epilog=EXIT_CODES)

@@ -27,10 +27,6 @@ def make_secrets(folder: Path) -> list[str]:
     """
     made = [name for name in _MAKERS if not (folder / name).exists()]
     for name in made:
-        write_for_group(folder / name, f"{_MAKERS[name]()}\n".encode())
+        # Only the owner and the containers' group can read it.
+        atomic_write(folder / name, f"{_MAKERS[name]()}\n".encode(), 0o640)
     return made
-
-
-def write_for_group(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all, that nobody but its user and group may read."""
-    atomic_write(path, content, 0o640)

@@ -108,6 +108,8 @@ class LabelStudio:
             auth=TokenSource(token),
             timeout=_TIMEOUT,
             trust_env=False,
+            # Reads SSL_CERT_FILE, which trust_env=False alone ignores.
+            verify=httpx.create_ssl_context(),
         )
 
     def __enter__(self) -> Self:

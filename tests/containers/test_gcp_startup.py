@@ -57,7 +57,8 @@ services:
   sam:
     build: .
     image: segstudio-sam:${{SEGSTUDIO_VERSION}}
-    command: ["true"]
+    init: true
+    command: [sleep, infinity]
   label-studio:
     image: debian:bookworm-slim
     init: true
@@ -70,12 +71,31 @@ services:
     image: debian:bookworm-slim
     depends_on: [segmentation, label-studio]
     command: [echo, Ready]
+  ready:
+    image: debian:bookworm-slim
+    scale: 0
+    depends_on:
+      bootstrap: {{condition: service_completed_successfully}}
 """,
         "docker-compose.team.yml": """
 services:
   segmentation:
     environment: [SAM_MODEL]
     labels: {address: "${LABEL_STUDIO_HOST} on ${BIND_ADDRESS}"}
+  caddy:
+    image: debian:bookworm-slim
+    init: true
+    tmpfs: [/data]
+    command:
+      - sh
+      - -c
+      - |
+        mkdir -p /data/caddy/pki/authorities/local
+        echo root >/data/caddy/pki/authorities/local/root.crt
+        exec sleep infinity
+    healthcheck:
+      test: [CMD, test, -s, /data/caddy/pki/authorities/local/root.crt]
+      interval: 1s
 """,
     }
 
@@ -242,6 +262,11 @@ def test_the_first_boot_installs_docker_and_brings_up_the_team_stack(machine: Ma
 def test_the_password_of_the_page_is_put_into_secret_manager_once(machine: Machine) -> None:
     assert machine.boot().returncode == 0
     assert machine.cloud.versions("password") == [PASSWORD]
+
+
+def test_the_root_certificate_is_printed_for_who_can_read_the_console(machine: Machine) -> None:
+    (found,) = re.findall(r"root certificate: (\S+)", machine.said[0])
+    assert base64.b64decode(found) == b"root\n"
 
 
 def test_a_reboot_changes_nothing(machine: Machine) -> None:

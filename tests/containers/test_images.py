@@ -87,9 +87,9 @@ def test_what_the_builder_keeps_secret_is_not_in_an_image(backend: str) -> None:
     assert "VERSION=" in told, "the history tells of arguments"
     assert SECRET not in told
     names = r"-name '.env*' -o -name '.git' -o -name '.netrc' -o -name '*.key' -o -name 'id_*'"
-    places = "/app /secrets /tls /models /opt/models /cache /tmp /opt/venv/bin"
+    places = "/app /secrets /caddy /models /opt/models /cache /tmp /opt/venv/bin"
     assert look(backend, rf"find {places} -mindepth 1 \( {names} \)") == []
-    assert look(backend, "find /secrets /tls /models /cache /tmp -mindepth 1") == []
+    assert look(backend, "find /secrets /caddy /models /cache /tmp -mindepth 1") == []
     assert look(backend, f"grep -rlsF {SECRET} /app /etc /opt/venv/bin /opt/models || true") == []
 
 
@@ -138,7 +138,7 @@ def test_another_build_of_torch_comes_from_its_index_at_the_locked_version_witho
     tag = f"segstudio-torch:{VERSION}"
     with serving(tmp_path) as url:
         words = ("--network=host", "--target=torch", f"--build-arg=TORCH_INDEX_URL={url}")
-        docker("build", *words, "--file=sam_backend/Dockerfile", f"--tag={tag}", ".")
+        docker("build", *words, f"--tag={tag}", ".")
     found = docker("run", "--rm", "--network=none", tag, "ls", "/opt/torch").split()
     docker("image", "rm", tag)
     installed = {f"{name}-{version}+cpu.dist-info" for name, version in locked.items()}

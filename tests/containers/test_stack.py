@@ -178,6 +178,17 @@ def answers(url: str) -> bool:
         return False
 
 
+def test_up_reports_a_bootstrap_that_fails(stack: Stack) -> None:
+    stack.variables["IMAGES"] = "requirements"  # a folder without photographs
+    try:
+        with pytest.raises(AssertionError, match=r'"bootstrap" didn.t complete successfully'):
+            stack.up()
+        assert "no photographs" in stack.logs("bootstrap")
+    finally:
+        del stack.variables["IMAGES"]
+    stack.up()
+
+
 def test_stopped_and_started_again_nothing_is_lost_and_nothing_comes_twice(stack: Stack) -> None:
     login = stack.login
     with stack.client() as api:

@@ -1,4 +1,4 @@
-"""The compose files and Dockerfiles, as far as they tell without Docker; see tests/containers."""
+"""Checks of the compose files and the Dockerfile that need no Docker; see also tests/containers."""
 
 import ast
 import re
@@ -28,8 +28,9 @@ IMAGES = (
     "postgres:15-bookworm",
     "redis:7-bookworm",
     "nginx:1-bookworm",
+    "caddy:2",
 )
-DOCKERFILES = [ROOT / f"{name}_backend" / "Dockerfile" for name in ("segmentation", "sam")]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SETTINGS: dict[str, type[BackendSettings]] = {
     "segmentation": SegmentationSettings,
     "sam": SamSettings,
@@ -121,7 +122,7 @@ def test_what_a_backend_can_be_told_reaches_its_container(name: str) -> None:
     assert passed <= own
     assert own - passed == own & (FIXED | FROM_SECRETS)
     assert {"host", "models_dir", "image_cache_dir", "port"} <= {
-        variable.lower() for variable in re.findall(r"(\w+)=", DOCKERFILES[0].read_text())
+        variable.lower() for variable in re.findall(r"(\w+)=", DOCKERFILE)
     }
     assert set(BackendSettings.model_fields) <= own
 
@@ -163,13 +164,14 @@ def test_opened_tasks_are_passed_on_to_sam_or_to_what_stands_before_many_of_it()
         (scale["segmentation"]["environment"]["SAM_PREWARM_URL"], "sam-balancer"),
     ):
         assert url == f"http://{server}:{SamSettings.model_fields['port'].default}/prewarm"
-    assert "listen 9090;" in put_in_place("docker-compose.scale.yml", "sam-balancer")[0]
+    assert "listen 9090;" in balancer_configuration()[0]
 
 
 @pytest.mark.parametrize(("file", "name", "service"), services())
 def test_every_container_is_confined(file: str, name: str, service: dict[str, Any]) -> None:
     assert service["image"].startswith(IMAGES)
     assert service["cap_drop"] == ["ALL"]
+    assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "caddy" else [])
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["mem_limit"]
     assert service["pids_limit"]
@@ -185,62 +187,97 @@ def test_ports_are_published_on_this_machine_alone_unless_told_otherwise(
         assert port.startswith(("${BIND_ADDRESS:-127.0.0.1}:", "127.0.0.1:")), port
 
 
-def test_a_team_reaches_nginx_and_nothing_else() -> None:
+def test_a_team_reaches_caddy_and_nothing_else() -> None:
     team = read(ROOT / "docker-compose.team.yml")["services"]
     published = {name for name, service in base().items() if service.get("ports")}
-    assert published == {name for name in team if "ports" in team[name]} - {"nginx"}
+    assert published == {name for name in team if "ports" in team[name]} - {"caddy"}
     assert all(team[name]["ports"] is None for name in published)
 
 
-def put_in_place(file: str, service: str) -> tuple[str, dict[str, str]]:
-    """The nginx configuration of a service as its command makes it, and what it is given."""
-    nginx = read(ROOT / file)["services"][service]
-    given = {name: f"<{name}>" for name in nginx["environment"]}
+def balancer_configuration() -> tuple[str, dict[str, str]]:
+    """Return nginx's configuration as its command makes it, and the variables it is given."""
+    nginx = read(ROOT / "docker-compose.scale.yml")["services"]["sam-balancer"]
     [script] = nginx["command"]
     [(names, path)] = re.findall(r"envsubst '(.+)' <(\S+) >/tmp/nginx.conf", script)
     [here] = [v.split(":")[0] for v in nginx["volumes"] if v.split(":")[1] == path]
     text = (ROOT / here).read_text()
     for name in re.findall(r"\$\$(\w+)", names):
-        text = text.replace(f"${{{name}}}", given[name])
+        text = text.replace(f"${{{name}}}", f"<{name}>")
     return text, nginx["environment"]
 
 
 def test_nginx_lets_through_what_a_sam_backend_takes() -> None:
-    text, given = put_in_place("docker-compose.scale.yml", "sam-balancer")
+    text, given = balancer_configuration()
     assert "client_max_body_size <MAX_REQUEST_MB>m;" in text
     assert given == {"MAX_REQUEST_MB": "${MAX_REQUEST_MB:-256}"}
     assert "${" not in text, "nginx would not know it"
 
 
-def test_nginx_sends_browsers_to_the_page_that_is_named() -> None:
-    text, given = put_in_place("docker-compose.team.yml", "nginx")
-    assert "return 301 <LABEL_STUDIO_HOST>$request_uri;" in text
-    assert set(given) == {"LABEL_STUDIO_HOST"}
-    assert "${" not in text, "nginx would not know it"
+def caddy() -> dict[str, Any]:
+    service: dict[str, Any] = read(ROOT / "docker-compose.team.yml")["services"]["caddy"]
+    return service
 
 
-def test_both_images_are_the_same_up_to_the_mark_so_that_they_share_layers() -> None:
-    first, second = (path.read_text().partition("\n# ---\n") for path in DOCKERFILES)
-    assert first[0] == second[0]
-    assert first[2] != second[2] != ""
+def test_caddy_is_given_each_variable_of_its_configuration() -> None:
+    [mounted] = [v for v in caddy()["volumes"] if "/etc/caddy/Caddyfile" in v]
+    text = (ROOT / mounted.partition(":")[0]).read_text()
+    assert set(re.findall(r"\{\$(\w+)", text)) == {"HOST", "LABEL_STUDIO_HOST", "TLS_FILES"}
+    assert {"LABEL_STUDIO_HOST", "TLS_FILES"} <= set(caddy()["environment"])
+    (asked,) = re.findall(r"(http://\S+)/health", caddy()["healthcheck"]["test"][1])
+    assert f"\n{asked} {{\n" in text
 
 
-@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_an_image_is_small_in_rights_and_says_what_it_is(path: Path) -> None:
-    text = path.read_text()
-    stages = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
-    assert stages == ["python:3.11-slim-bookworm"] * 4 + ["runtime"] * 2
-    assert "USER 10001:0" in text
-    assert "HEALTHCHECK" in text
-    assert {"title", "description", "version", "licenses"} <= set(
-        re.findall(r"org\.opencontainers\.image\.(\w+)=", text)
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://localhost", "localhost"),
+        ("https://label.example.com/", "label.example.com"),
+        ("https://label.example.com:8443/studio", "label.example.com"),
+        ("https://203.0.113.7:443", "203.0.113.7"),
+        ("https://[2001:db8::7]:8443", "2001:db8::7"),
+        ("https://[2001:db8::7]", "2001:db8::7"),
+    ],
+)
+def test_caddy_serves_the_host_of_the_address_for_browsers(
+    address: str, host: str, tmp_path: Path
+) -> None:
+    (tmp_path / "caddy").write_text("#!/bin/sh\necho $HOST\n")
+    (tmp_path / "caddy").chmod(0o755)
+    [script] = caddy()["command"]
+    done = subprocess.run(
+        [*caddy()["entrypoint"], script.replace("$$", "$")],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "LABEL_STUDIO_HOST": address},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert "apt-get" not in text, "nothing but Python's own base and wheels"
+    assert done.stdout == f"{host}\n"
 
 
-@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_a_build_ends_where_weights_to_bake_in_cannot_be_had(path: Path, tmp_path: Path) -> None:
-    (command,) = re.findall(r"^RUN (.*\$BAKE_WEIGHTS.*)$", path.read_text(), re.MULTILINE)
+def test_an_image_is_small_in_rights_and_says_what_it_is() -> None:
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert bases == ["python:3.11-slim-bookworm"] * 4 + ["runtime"] * 2 + ["backend"] * 2
+    assert "USER 10001:0" in DOCKERFILE
+    assert "HEALTHCHECK" in DOCKERFILE
+    assert {"title", "description", "version", "licenses"} <= set(
+        re.findall(r"org\.opencontainers\.image\.(\w+)=", DOCKERFILE)
+    )
+    assert "apt-get" not in DOCKERFILE, "nothing but Python's own base and wheels"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_each_backend_is_a_target_of_the_one_dockerfile(name: str) -> None:
+    build = base()[name]["build"]
+    assert (build["context"], build["target"]) == (".", name)
+    assert "dockerfile" not in build
+    (stage,) = re.findall(rf"^FROM backend AS {name}\n((?:.+\n)+)", DOCKERFILE, re.MULTILINE)
+    assert f"COPY {name}_backend {name}_backend\n" in stage
+    assert f"PORT={SETTINGS[name].model_fields['port'].default}\n" in stage
+    assert stage.endswith(f'CMD ["python", "-m", "{name}_backend"]\n')
+
+
+def test_a_build_ends_where_weights_to_bake_in_cannot_be_had(tmp_path: Path) -> None:
+    (command,) = re.findall(r"^RUN (.*\$BAKE_WEIGHTS.*)$", DOCKERFILE, re.MULTILINE)
     (tmp_path / "python").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\ntest "$5" != bad\n')
     (tmp_path / "python").chmod(0o755)
 
@@ -257,7 +294,7 @@ def test_a_build_ends_where_weights_to_bake_in_cannot_be_had(path: Path, tmp_pat
 
 
 def test_no_volume_hides_the_weights_that_are_baked_in() -> None:
-    (baked,) = re.findall(r"\bMODELS_DIR=(\S+)", DOCKERFILES[0].read_text())
+    (baked,) = re.findall(r"\bMODELS_DIR=(\S+)", DOCKERFILE)
     for name in ("models", *SETTINGS):
         targets = [volume.split(":")[1] for volume in base()[name]["volumes"]]
         assert base()[name]["environment"]["MODELS_DIR"] in targets
@@ -265,8 +302,7 @@ def test_no_volume_hides_the_weights_that_are_baked_in() -> None:
     assert f'Path("{baked}")' in (ROOT / "segstudio" / "cli" / "stack.py").read_text()
 
 
-@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_an_image_says_its_tag_as_its_version(path: Path) -> None:
-    assert "org.opencontainers.image.version=${VERSION} " in path.read_text()
+def test_an_image_says_its_tag_as_its_version() -> None:
+    assert "org.opencontainers.image.version=${VERSION} " in DOCKERFILE
     arguments = read(ROOT / "docker-compose.yml")["x-build"]["args"]
     assert arguments["VERSION"] == "${SEGSTUDIO_VERSION-}", "empty, where it is not set"

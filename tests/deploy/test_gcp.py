@@ -61,10 +61,15 @@ def test_the_disk_has_50_gb_or_more() -> None:
 
 
 def test_only_http_and_https_come_in() -> None:
-    firewall = only("google_compute_firewall")
-    assert firewall["allow"] == [{"protocol": "tcp", "ports": ["80", "443"]}]
-    assert firewall["direction"] == "INGRESS"
-    assert firewall["network"] == "${google_compute_network.this.id}"
+    firewalls = resources("google_compute_firewall")
+    assert firewalls["web"]["allow"] == [{"protocol": "tcp", "ports": ["80", "443"]}]
+    assert firewalls["web"]["source_ranges"] == "${var.allowed_ranges}"
+    assert firewalls["acme"]["allow"] == [{"protocol": "tcp", "ports": ["80"]}]
+    assert firewalls["acme"]["count"] == '${var.domain == "" ? 0 : 1}'
+    assert firewalls.keys() == {"web", "acme"}
+    for firewall in firewalls.values():
+        assert firewall["direction"] == "INGRESS"
+        assert firewall["network"] == "${google_compute_network.this.id}"
 
 
 def test_the_machine_is_in_a_network_without_google_s_default_rules() -> None:
@@ -217,7 +222,7 @@ def test_the_script_names_files_services_and_images_of_the_stack() -> None:
     files = re.findall(r"docker-compose[\w.]*\.yml", SCRIPT)
     assert files == ["docker-compose.yml", "docker-compose.team.yml", "docker-compose.gpu.yml"]
     services = compose(*files)
-    assert {"bootstrap", "label-studio", "nginx"} <= set(services)
+    assert {"bootstrap", "label-studio", "caddy"} <= set(services)
     assert "secrets:/secrets:ro" in compose("docker-compose.yml")["label-studio"]["volumes"]
     assert f"cat /secrets/{PASSWORD}" in SCRIPT
     for name in ("segmentation", "sam"):
@@ -230,7 +235,7 @@ def test_the_key_goes_from_the_script_to_the_backends_and_into_no_image() -> Non
     assert f"{variable}=$key docker compose up" in SCRIPT
     for service in ("segmentation", "sam"):
         assert variable in compose("docker-compose.yml")[service]["environment"]
-        assert variable not in (ROOT / f"{service}_backend" / "Dockerfile").read_text()
+    assert variable not in (ROOT / "Dockerfile").read_text()
     [settings] = re.findall(r"cat >\.env <<END\n(.*?)\nEND", SCRIPT, re.DOTALL)
     assert variable not in settings
     written = set(re.findall(r"^([A-Z_]+)=", settings, re.MULTILINE))

@@ -68,10 +68,10 @@ class Stack:
 
     def up(self, *words: str) -> None:
         """Start what is not running, and wait until the project is ready."""
-        self.compose("up", "--detach", "--quiet-pull", *words)
-        (bootstrap,) = self.containers("bootstrap", "--all")
-        code = docker("wait", bootstrap).strip()
-        assert code == "0", self.logs("bootstrap")
+        self.compose("up", "--detach", "--wait", "--quiet-pull", *words)
+        (bootstrap,) = self.inspect("bootstrap", "--all")
+        state = bootstrap["State"]
+        assert (state["Status"], state["ExitCode"]) == ("exited", 0), self.logs("bootstrap")
 
     def down(self, *words: str) -> None:
         """Remove the containers; what they stored stays, unless ``words`` say otherwise."""
@@ -124,10 +124,14 @@ class Stack:
         assert told, self.logs("bootstrap")
         return str(told[-1])
 
+    @property
+    def token(self) -> str:
+        """Label Studio's token of the first user."""
+        return self.compose("exec", "--no-TTY", "label-studio", *_SHOW_TOKEN).strip()
+
     def client(self, **options: Any) -> httpx.Client:
         """Label Studio's API at its published port, as the first user."""
-        token = self.compose("exec", "--no-TTY", "label-studio", *_SHOW_TOKEN)
-        headers = {"Authorization": f"Token {token.strip()}"}
+        headers = {"Authorization": f"Token {self.token}"}
         return httpx.Client(
             base_url=self.url, headers=headers, timeout=150, trust_env=False, **options
         )

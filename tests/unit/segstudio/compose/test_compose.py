@@ -1,16 +1,10 @@
 """What docker-compose.yml runs once on each start; tests/containers has it in containers."""
 
-import errno
 import shutil
-import ssl
 import stat
-import threading
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import NoReturn
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -19,9 +13,8 @@ from ml_backend.models import downloads
 from ml_backend.models.checkpoints import CHECKPOINTS
 from ml_backend.serving.settings import BackendSettings, read_settings
 from segstudio.cli.main import app
-from segstudio.compose import certificate, weights
+from segstudio.compose import weights
 from segstudio.compose.bootstrap import bootstrap
-from segstudio.compose.certificate import CHAIN, KEY, make_certificate
 from segstudio.compose.make_secrets import PASSWORD, TOKEN, make_secrets
 from segstudio.compose.weights import pull_named
 from segstudio.errors import ProcessError
@@ -58,7 +51,6 @@ def test_a_secret_that_is_lost_is_made_anew_and_the_others_stay(tmp_path: Path) 
 
 def test_only_their_user_and_group_may_read_secrets(tmp_path: Path) -> None:
     make_secrets(tmp_path)
-    make_certificate(tmp_path, "localhost")
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {0o640}
 
@@ -90,83 +82,6 @@ def test_the_folder_of_secrets_may_be_named_in_the_file_of_variables_and_must_be
 def key() -> str:
     found = read_settings(BackendSettings).label_studio_api_key
     return found.get_secret_value() if found else ""
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_who_trusts_the_certificate_reaches_its_host_and_no_other(
-    tmp_path: Path, host: str
-) -> None:
-    assert make_certificate(tmp_path, host)
-    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / CHAIN, tmp_path / KEY)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    trusting = ssl.create_default_context(cafile=str(tmp_path / CHAIN))
-    other = {"localhost": "127.0.0.1", "127.0.0.1": "localhost"}[host]
-    with httpx.Client(verify=trusting, trust_env=False) as client:
-        url = f"https://{host}:{server.server_port}/"
-        assert client.get(url).status_code == httpx.codes.NOT_IMPLEMENTED
-        with pytest.raises(httpx.ConnectError, match="mismatch"):
-            client.get(f"https://{other}:{server.server_port}/")
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_certificate_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    pair = {CHAIN: "of a real authority", KEY: "its key"}
-    for name, content in pair.items():
-        (tmp_path / name).write_text(content)
-    assert not make_certificate(tmp_path, "localhost")
-    assert contents(tmp_path) == pair
-
-
-@pytest.mark.parametrize(("name", "lacking"), [(CHAIN, KEY), (KEY, CHAIN)])
-def test_half_a_pair_is_an_error_and_is_left_alone(tmp_path: Path, name: str, lacking: str) -> None:
-    (tmp_path / name).write_text("mine")
-    with pytest.raises(ProcessError, match=f"has {name} and no {lacking}"):
-        make_certificate(tmp_path, "localhost")
-    assert contents(tmp_path) == {name: "mine"}
-
-
-@pytest.fixture
-def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder where a disk was full between the key and the chain."""
-
-    def full(*_args: object) -> NoReturn:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(certificate, "_self_signed", full)
-        with pytest.raises(ProcessError, match="No space left"):
-            make_certificate(tmp_path, "localhost")
-    return tmp_path
-
-
-def test_a_certificate_whose_making_was_interrupted_is_made_anew(interrupted: Path) -> None:
-    assert make_certificate(interrupted, "localhost")
-    assert contents(interrupted).keys() == {CHAIN, KEY}
-    assert not make_certificate(interrupted, "localhost")
-
-
-def test_a_certificate_put_there_after_an_interruption_is_left_alone(interrupted: Path) -> None:
-    for name in (CHAIN, KEY):
-        (interrupted / name).write_text("mine")
-    assert not make_certificate(interrupted, "localhost")
-    assert all((interrupted / name).read_text() == "mine" for name in (CHAIN, KEY))
-
-
-def test_a_certificate_that_nginx_could_not_read_or_a_folder_not_written_is_told(
-    tmp_path: Path,
-) -> None:
-    for name in (CHAIN, KEY):
-        (tmp_path / name).symlink_to(tmp_path / "archive" / name)
-    with pytest.raises(ProcessError, match=f"{CHAIN}: No such file") as told:
-        make_certificate(tmp_path, "localhost")
-    assert "no links out of the folder" in told.value.hint
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(ProcessError, match="Not a directory"):
-        make_certificate(tmp_path / "file", "localhost")
 
 
 def test_weights_that_cannot_be_had_are_told_and_no_error(

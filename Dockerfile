@@ -1,13 +1,15 @@
-# Up to the line below, both images are the same: the second is built from the first one's layers.
+# Both images: docker build --target segmentation . and docker build --target sam . They share all layers but the last few.
+
+# The locked lines of torch and of CUDA's libraries.
 FROM python:3.11-slim-bookworm AS locks
 COPY requirements/runtime.txt /
 RUN awk '/^ *#/ { next } /^[^ ]/ { big = /^(torch|torchvision|triton|(nvidia|cuda)-[^=]+)==/ } big' /runtime.txt >/torch.txt
 
-# A layer of its own, which other requirements leave as it is: with CUDA it is most of the image.
+# A separate layer, which changes to other requirements do not rebuild: with CUDA it is most of the image.
 FROM python:3.11-slim-bookworm AS torch
 COPY --from=locks /torch.txt /
-# Empty: torch from PyPI, with CUDA, by its hash. Else torch from that index, by its version alone: the wheels of each
-# index have hashes of their own. CPU wheels only: nothing that they require comes along. Everything else always by its hash.
+# Empty: torch from PyPI, with CUDA, pinned by hash. Otherwise torch from that index, pinned by version: each index has
+# wheels with other hashes. It must hold CPU wheels: their dependencies are not installed here. All else is pinned by hash.
 ARG TORCH_INDEX_URL=""
 RUN --mount=type=cache,target=/root/.cache/pip <<SH
 set -eu
@@ -32,7 +34,7 @@ FROM python:3.11-slim-bookworm AS runtime
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp HOST=0.0.0.0 MODELS_DIR=/opt/models IMAGE_CACHE_DIR=/cache
 RUN useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin segstudio && \
-    install -d -o 10001 -g 0 -m 750 /models /opt/models /cache /secrets /tls
+    install -d -o 10001 -g 0 -m 750 /models /opt/models /cache /secrets /caddy
 COPY --from=torch /opt/torch /opt/torch
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
@@ -43,20 +45,30 @@ COPY segstudio segstudio
 COPY synthetic synthetic
 USER 10001:0
 
-# Names of `segstudio models list` to bake in. A volume is mounted at /models instead, where it hides nothing:
-# `segstudio stack models` links there what is baked in.
+# Models to bake in, by their names in `segstudio models list`. They go to /opt/models, where the volume at /models does
+# not hide them: `segstudio stack models` links them from there.
 FROM runtime AS weights
 ARG BAKE_WEIGHTS=""
 RUN set -e; for name in $BAKE_WEIGHTS; do python -m segstudio models pull "$name"; done
 
-FROM runtime
+FROM runtime AS backend
 COPY --from=weights --chown=10001:0 /opt/models /opt/models
-HEALTHCHECK --interval=10s --timeout=5s --start-period=180s CMD ["python", "-m", "ml_backend.serving.healthcheck"]
+# On a busy machine, starting Python alone may take seconds.
+HEALTHCHECK --interval=10s --timeout=20s --start-period=180s CMD ["python", "-m", "ml_backend.serving.healthcheck"]
 ARG VERSION=""
 LABEL org.opencontainers.image.version=${VERSION} \
       org.opencontainers.image.licenses=Apache-2.0 \
       org.opencontainers.image.base.name=docker.io/library/python:3.11-slim-bookworm
-# ---
+
+FROM backend AS segmentation
+COPY segmentation_backend segmentation_backend
+LABEL org.opencontainers.image.title=segstudio-segmentation \
+      org.opencontainers.image.description="Segmentation backend: masks fashion photographs for Label Studio"
+ENV PORT=7070
+EXPOSE 7070
+CMD ["python", "-m", "segmentation_backend"]
+
+FROM backend AS sam
 COPY sam_backend sam_backend
 LABEL org.opencontainers.image.title=segstudio-sam \
       org.opencontainers.image.description="Sam backend: turns boxes and clicks into masks for Label Studio"
