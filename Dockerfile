@@ -43,6 +43,8 @@ COPY frontend_templates frontend_templates
 COPY ml_backend ml_backend
 COPY segstudio segstudio
 COPY synthetic synthetic
+# The names of the garments, for the command line in either image.
+COPY segmentation_backend/__init__.py segmentation_backend/classes.py segmentation_backend/
 USER 10001:0
 
 # Models to bake in, by their names in `segstudio models list`. They go to /opt/models, where the volume at /models does

@@ -21,9 +21,6 @@ SecretsOption = Annotated[
     Path,
     typer.Option("--secrets", envvar="SECRETS_DIR", help="Folder with a file for each secret."),
 ]
-AddressOption = Annotated[
-    str, typer.Option(envvar="LABEL_STUDIO_HOST", help="Label Studio as browsers reach it.")
-]
 
 
 @app.callback()
@@ -70,7 +67,9 @@ def bootstrap(
     sam: Annotated[
         str, typer.Option(envvar="SAM_URL", help="Sam backend as Label Studio reaches it.")
     ],
-    address: AddressOption,
+    address: Annotated[
+        str, typer.Option(envvar="LABEL_STUDIO_HOST", help="Label Studio as browsers reach it.")
+    ],
     login: Annotated[
         str, typer.Option(envvar="LABEL_STUDIO_USERNAME", help="E-mail address of the first user.")
     ],

@@ -76,9 +76,12 @@ def test_an_image_has_nobody_elses_code(backend: str) -> None:
         "ml_backend",
         "segstudio",
         "synthetic",
+        "segmentation_backend",
         f"{backend}_backend",
     }
     assert set(look(backend, "ls -A")) == own
+    if backend == "sam":
+        assert set(look(backend, "ls segmentation_backend")) == {"__init__.py", "classes.py"}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -305,4 +305,4 @@ def test_no_volume_hides_the_weights_that_are_baked_in() -> None:
 def test_an_image_says_its_tag_as_its_version() -> None:
     assert "org.opencontainers.image.version=${VERSION} " in DOCKERFILE
     arguments = read(ROOT / "docker-compose.yml")["x-build"]["args"]
-    assert arguments["VERSION"] == "${SEGSTUDIO_VERSION-}", "empty, where it is not set"
+    assert arguments["VERSION"] == "${SEGSTUDIO_VERSION:-latest}"
