@@ -1,33 +1,15 @@
-"""What each rater said of each image, in a temporary SQLite database: memory stays flat."""
+"""What each rater said of each image."""
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from types import TracebackType
-from typing import Self
 
+from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.export.mask_regions import Drawing
 from segstudio.labelstudio.annotations import AnnotatedTask, Annotation
 from segstudio.labelstudio.coco_rle import Rle
 from segstudio.labelstudio.results import answers
-
-_SCHEMA = """
-    CREATE TABLE opinions (
-        id INTEGER PRIMARY KEY, identifier TEXT NOT NULL, rater TEXT NOT NULL,
-        said_at TEXT NOT NULL, answers TEXT NOT NULL, asked_masks INTEGER NOT NULL,
-        UNIQUE (identifier, rater)
-    );
-    CREATE TABLE masks (
-        opinion INTEGER NOT NULL, label TEXT NOT NULL,
-        height INTEGER NOT NULL, width INTEGER NOT NULL, counts TEXT NOT NULL
-    );
-    CREATE INDEX by_opinion ON masks (opinion);
-    CREATE VIEW shared AS
-        SELECT * FROM opinions WHERE identifier IN
-            (SELECT identifier FROM opinions GROUP BY identifier HAVING count(*) > 1);
-"""
 
 
 @dataclass(frozen=True)
@@ -45,23 +27,24 @@ class RaterAnnotation:
     masks: Mapping[str, Rle] | None
 
 
-class AnnotationStore:
-    """Takes opinions and gives them back image by image."""
+class AnnotationStore(ScratchDatabase):
+    """Takes annotations and gives them back image by image."""
 
-    def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.executescript(f"PRAGMA journal_mode = OFF; {_SCHEMA}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._database.close()
+    schema = """
+        CREATE TABLE opinions (
+            id INTEGER PRIMARY KEY, identifier TEXT NOT NULL, rater TEXT NOT NULL,
+            said_at TEXT NOT NULL, answers TEXT NOT NULL, asked_masks INTEGER NOT NULL,
+            UNIQUE (identifier, rater)
+        );
+        CREATE TABLE masks (
+            opinion INTEGER NOT NULL, label TEXT NOT NULL,
+            height INTEGER NOT NULL, width INTEGER NOT NULL, counts TEXT NOT NULL
+        );
+        CREATE INDEX by_opinion ON masks (opinion);
+        CREATE VIEW shared AS
+            SELECT * FROM opinions WHERE identifier IN
+                (SELECT identifier FROM opinions GROUP BY identifier HAVING count(*) > 1);
+    """
 
     def add(
         self,

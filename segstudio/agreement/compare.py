@@ -1,11 +1,8 @@
 """Through the images that two raters or more have annotated, pair by pair."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +17,7 @@ from segstudio.agreement.measures import (
     cohen_kappa,
     krippendorff_alpha,
 )
+from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.labelstudio.coco_rle import Rle
 
 Flags = npt.NDArray[np.bool_]
@@ -93,8 +91,8 @@ class _LabelSum:
     boundary_f: float = 0
 
 
-class Comparison:
-    """All that ``run`` finds out; the images' scores are in a temporary SQLite database.
+class Comparison(ScratchDatabase):
+    """The result of ``run``.
 
     Args:
         spool: With all opinions.
@@ -103,23 +101,13 @@ class Comparison:
         mismatched: Images whose masks are of different sizes, which are not compared.
     """
 
+    schema = "CREATE TABLE scores (identifier TEXT, score REAL, worst TEXT)"
+
     def __init__(self, spool: AnnotationStore) -> None:
+        super().__init__()
         self._spool = spool
         self._labels: dict[str, _LabelSum] = {}
         self.mismatched: list[str] = []
-        self._scores = sqlite3.connect("", isolation_level=None)
-        self._scores.execute("CREATE TABLE scores (identifier TEXT, score REAL, worst TEXT)")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._scores.close()
 
     def run(self, advance: Callable[[], None]) -> None:
         """Compare all images.
@@ -137,7 +125,7 @@ class Comparison:
             if apart:
                 score = sum(distance for _, distance in apart) / len(apart)
                 worst, distance = max(apart, key=lambda each: each[1])
-                self._scores.execute(
+                self._database.execute(
                     "INSERT INTO scores VALUES (?, ?, ?)",
                     (identifier, score, worst if distance else ""),
                 )
@@ -153,7 +141,7 @@ class Comparison:
 
     def images(self, most: int | None = None) -> Iterator[Disagreement]:
         """Images by disagreement, the highest first."""
-        found = self._scores.execute(
+        found = self._database.execute(
             "SELECT identifier, score, worst FROM scores ORDER BY score DESC, identifier LIMIT ?",
             (-1 if most is None else most,),
         )

@@ -5,26 +5,19 @@ skipped them and carry the manifest's cells, and annotations tell whose they are
 """
 
 import json
-import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from segstudio.data.atomic_files import new_file
+from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.export.mask_regions import Draw, Drawing, MaskRegion
 from segstudio.export.palette import Palette
 from segstudio.export.rows import Columns, Entry, Problem
 from segstudio.export.tables import Add, Added
 
-_SCHEMA = """
-    CREATE TABLE images (
-        id INTEGER PRIMARY KEY, identifier TEXT UNIQUE NOT NULL, reference TEXT NOT NULL,
-        height INTEGER, width INTEGER, metadata TEXT NOT NULL
-    );
-    CREATE TABLE opinions (image INTEGER NOT NULL, annotator TEXT NOT NULL, skipped INTEGER);
-"""
 _IMAGES = """
     SELECT id, identifier, reference, height, width, metadata,
         (SELECT json_group_array(annotator) FROM opinions WHERE image = id AND NOT skipped),
@@ -39,20 +32,24 @@ def write_coco(path: Path, _: Columns, palette: Palette, draw: Draw) -> Iterator
     with (
         new_file(path) as part,
         tempfile.TemporaryFile("w+", encoding="utf-8") as annotations,
-        closing(sqlite3.connect("", isolation_level=None)) as database,
+        _Images() as images,
     ):
-        database.executescript(f"PRAGMA journal_mode = OFF; {_SCHEMA}")
-        writer = _Coco(_Images(database), annotations, palette, draw)
+        writer = _Coco(images, annotations, palette, draw)
         yield writer.add
         with part.open("w", encoding="utf-8") as file:
             writer.finish(file)
 
 
-class _Images:
+class _Images(ScratchDatabase):
     """The images by identifier, and who said something about them."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
+    schema = """
+        CREATE TABLE images (
+            id INTEGER PRIMARY KEY, identifier TEXT UNIQUE NOT NULL, reference TEXT NOT NULL,
+            height INTEGER, width INTEGER, metadata TEXT NOT NULL
+        );
+        CREATE TABLE opinions (image INTEGER NOT NULL, annotator TEXT NOT NULL, skipped INTEGER);
+    """
 
     def note(self, entry: Entry, drawing: Drawing) -> tuple[int, tuple[int, int] | None]:
         """Take note of an annotation; returns its image's id, and height and width if known."""
