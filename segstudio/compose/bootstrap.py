@@ -43,12 +43,17 @@ def bootstrap(
     project = int(memo.read_text()) if memo.exists() else None
     # A tmpfs of our own.
     wanted = Wanted(pair, photographs, Path("/tmp/samples"))  # noqa: S108 # nosec B108
+
+    def remember(id_: int) -> None:
+        with atomic_write(memo, 0o644) as part:
+            part.write_text(f"{id_}\n")
+
     try:
         return bring_up_to_date(
             label_studio,
             project,
             wanted,
-            lambda id_: atomic_write(memo, f"{id_}\n", 0o644),
+            remember,
             advance,
         )
     except LabelStudioError as error:

@@ -32,5 +32,6 @@ def make_secrets(folder: Path) -> list[str]:
 
 
 def write_for_group(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all, that nobody but its user and group may read."""
-    atomic_write(path, content, 0o640)
+    """Write a file that only its user and group may read."""
+    with atomic_write(path, 0o640) as part:
+        part.write_bytes(content)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from segstudio.data.atomic_files import new_file
+from segstudio.data.atomic_files import atomic_write
 from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.export.mask_regions import Draw, Drawing, MaskRegion
 from segstudio.export.palette import Palette
@@ -30,7 +30,7 @@ _IMAGES = """
 def write_coco(path: Path, _: Columns, palette: Palette, draw: Draw) -> Iterator[Add]:
     """Write a COCO file; what must wait for its end waits on disk."""
     with (
-        new_file(path) as part,
+        atomic_write(path) as part,
         tempfile.TemporaryFile("w+", encoding="utf-8") as annotations,
         _Images() as images,
     ):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ml_backend.errors import SegstudioError
-from segstudio.data.atomic_files import new_folder
+from segstudio.data.atomic_files import atomic_folder
 from segstudio.data.scratch_db import NameIndex
 from segstudio.export.mask_regions import Draw, Drawing, MaskRegion
 from segstudio.export.palette import Palette
@@ -81,7 +81,7 @@ def write_masks(path: Path, columns: Columns, palette: Palette, draw: Draw) -> I
     for label in palette.labels:
         _index(palette, label)
     with (
-        new_folder(path, INDEX) as folder,
+        atomic_folder(path, INDEX) as folder,
         NameIndex() as names,
         (folder / INDEX).open("w", encoding="utf-8", newline="") as file,
     ):

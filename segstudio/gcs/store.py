@@ -1,11 +1,11 @@
 """Where shards are kept: a folder or a bucket. A file is there whole, or not at all."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from ml_backend.errors import SettingsError
+from segstudio.data.atomic_files import PART_SUFFIX, atomic_write
 from segstudio.data.tables import TableError
 from segstudio.gcs.client import TIMEOUT, GcsConnection, GoogleSettings, bucket_name, connect
 
@@ -33,7 +33,7 @@ class Folder:
         """See ``Store``."""
         folder = self._path / below
         if folder.is_dir():
-            yield from (path.name for path in folder.iterdir() if path.suffix != ".part")
+            yield from (path.name for path in folder.iterdir() if path.suffix != PART_SUFFIX)
 
     def read(self, name: str) -> bytes | None:
         """See ``Store``."""
@@ -43,16 +43,12 @@ class Folder:
     def write(self, name: str, content: bytes) -> None:
         """See ``Store``."""
         path = self._path / name
-        part = path.with_name(f".{path.name}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
         except OSError as error:
             raise TableError(f"cannot write {path}: {error.strerror}") from None
+        with atomic_write(path) as part:
+            part.write_bytes(content)
 
 
 class Bucket:

@@ -97,8 +97,9 @@ def read_state(folder: Path) -> State:
 
 
 def write_state(folder: Path, state: State) -> None:
-    """Write the state, whole or not at all, readable by this user alone."""
-    atomic_write(_path(folder), state.model_dump_json(indent=2) + "\n", 0o600)
+    """Write the state, readable by this user alone."""
+    with atomic_write(_path(folder), 0o600) as part:
+        part.write_text(state.model_dump_json(indent=2) + "\n")
 
 
 def _path(folder: Path) -> Path:
