@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from ml_backend.serving.settings import read_settings
 from segstudio.data.scratch_db import NameIndex
+from segstudio.data.store import Folder, Store, open_store
 from segstudio.gcs.client import GoogleSettings
-from segstudio.gcs.store import Folder, Store, open_store
 from segstudio.labelstudio.client import LabelStudio
 from segstudio.local.connection import resolve_connection, settings_of_its_backends
 from segstudio.predict import cluster

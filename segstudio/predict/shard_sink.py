@@ -17,8 +17,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from segstudio.data.manifest import IDENTIFIER
+from segstudio.data.store import Store
 from segstudio.data.tables import TableError
-from segstudio.gcs.store import Store
 from segstudio.predict.items import Outcome
 from segstudio.predict.shard_table import FOLDER, ShardFormat, tasks_in
 

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from ml_backend.serving.settings import read_settings
 from segstudio.data.manifest import IDENTIFIER, IMAGE
+from segstudio.data.store import split_address
 from segstudio.data.tables import IMAGE_SUFFIXES, CsvTable, FolderTable, Row, Table
 from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect
 from segstudio.gcs.objects import Objects
-from segstudio.gcs.store import split_address
 from segstudio.predict.items import Item
 from segstudio.projects.tasks import TaskMapping, summarize
 
