@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from google.cloud import storage  # type: ignore[import-untyped]
 
-from segstudio.gcs.client import TIMEOUT, GcsConnection
+from segstudio.gcs.client import GcsConnection
+from segstudio.gcs.cors import allowed_origins
 from segstudio.gcs.objects import BucketError
 from segstudio.gcs.signed_urls import read_signed
 
@@ -52,20 +53,15 @@ def check_bucket(cloud: GcsConnection, bucket: str, label_studio: str) -> Iterat
 
 def _first(cloud: GcsConnection, bucket: str) -> storage.Blob | None:
     with cloud.explained(bucket):
-        blobs = cloud.client.list_blobs(bucket, max_results=1, timeout=TIMEOUT, retry=cloud.retry)
+        blobs = cloud.client.list_blobs(bucket, max_results=1, **cloud.options)
         return next(iter(blobs), None)
 
 
 def _cors(cloud: GcsConnection, name: str, label_studio: str) -> Finding:
     bucket = cloud.client.bucket(name)
     with cloud.explained(name):
-        bucket.reload(timeout=TIMEOUT, retry=cloud.retry)
-    allowed = {
-        origin
-        for rule in bucket.cors
-        if "GET" in rule.get("method", ())
-        for origin in rule.get("origin", ())
-    }
+        bucket.reload(**cloud.options)
+    allowed = allowed_origins(bucket.cors)
     wanted = _origins(label_studio)
     if "*" in allowed or allowed & set(wanted):
         return Finding("CORS", True, f"allows {', '.join(sorted(allowed))}")

@@ -7,7 +7,7 @@ from typing import Literal
 import httpx
 from google.cloud import storage  # type: ignore[import-untyped]
 
-from segstudio.gcs.client import TIMEOUT, GcsConnection
+from segstudio.gcs.client import GcsConnection
 from segstudio.gcs.cors import label_studio_rule, with_rule
 from segstudio.gcs.iam import LOOK, READ, WRITE, grant, grant_creation
 from segstudio.gcs.objects import BucketError
@@ -93,7 +93,7 @@ class BucketSetup:
     def _exists(self, bucket: storage.Bucket) -> Step:
         try:
             with self.cloud.explained(bucket.name):
-                bucket.reload(timeout=TIMEOUT, retry=self.cloud.retry)
+                bucket.reload(**self.cloud.options)
         except BucketError as error:
             if error.status == httpx.codes.NOT_FOUND:
                 return self._created(bucket)
@@ -116,10 +116,7 @@ class BucketSetup:
         try:
             with self.cloud.explained(bucket.name):
                 bucket.create(
-                    project=self.cloud.project,
-                    location=self.location,
-                    timeout=TIMEOUT,
-                    retry=self.cloud.retry,
+                    project=self.cloud.project, location=self.location, **self.cloud.options
                 )
         except BucketError as error:
             if error.status != httpx.codes.FORBIDDEN:
@@ -150,11 +147,7 @@ class BucketSetup:
             return self._step(what, "planned", detail)
         try:
             with self.cloud.explained(bucket.name):
-                bucket.patch(
-                    if_metageneration_match=bucket.metageneration,
-                    timeout=TIMEOUT,
-                    retry=self.cloud.retry,
-                )
+                bucket.patch(if_metageneration_match=bucket.metageneration, **self.cloud.options)
         except BucketError as error:
             if error.status != httpx.codes.FORBIDDEN:
                 raise
@@ -165,9 +158,7 @@ class BucketSetup:
         """The permissions that Label Studio and uploads need and the member has not."""
         needed = frozenset().union(*(permissions for _, permissions in _NEEDS))
         with self.cloud.explained(bucket.name):
-            held = bucket.test_iam_permissions(
-                sorted(needed), timeout=TIMEOUT, retry=self.cloud.retry
-            )
+            held = bucket.test_iam_permissions(sorted(needed), **self.cloud.options)
         return needed - frozenset(held)
 
     def _permissions(self, missing: frozenset[str]) -> Iterator[Step]:
