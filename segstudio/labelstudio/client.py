@@ -3,7 +3,6 @@
 ``label-studio-sdk`` is not used here: it cannot upload files, and takes seconds to import.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import httpx
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.auth import authorization
+from ml_backend.labelstudio.queries import TaskFilter, task_query
 
 _TIMEOUT = httpx.Timeout(120, connect=5)
 _PAGE = 1000
@@ -219,38 +219,29 @@ class LabelStudio:
         if not (now["show_collab_predictions"] and now["model_version"]):
             self.call("PATCH", path, json={"show_collab_predictions": True, "model_version": title})
 
-    def tasks_after(
-        self, project: int, last: int, include: str, size: int = _PAGE
+    def find_tasks(
+        self, project: int, which: TaskFilter, include: str, size: int = _PAGE
     ) -> list[dict[str, Any]]:
-        """The next tasks of a project, by their number; empty: there are no more.
-
-        A page begins after the last task of the page before, not at a position: tasks that come or
-        go meanwhile move none of the others.
+        """Return the first tasks of a project that a filter takes, by their number.
 
         Args:
-            project: That they are in.
-            last: Number of the last task of the page before; 0: none was.
-            include: What to tell of each, with commas between.
-            size: How many at most.
+            project: Project ID.
+            which: Filter.
+            include: Fields of each task, separated by commas.
+            size: Maximum number of tasks.
         """
-        later = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number"}
-        items = [later | {"value": last}]
-        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
-        params = {
-            "project": project,
-            "fields": "all",
-            "include": include,
-            "resolve_uri": "false",
-            "page_size": size,
-            "query": json.dumps(query),
-        }
+        params = task_query(project, [which], include, size)
         tasks: list[dict[str, Any]] = self.call("GET", "/api/tasks", params=params)["tasks"]
         return tasks
 
     def tasks(self, project: int, include: str, size: int = _PAGE) -> Iterator[dict[str, Any]]:
-        """All tasks of a project, by their number, a page at a time in memory; as above."""
+        """Yield all tasks of a project by their number, with one page of them in memory.
+
+        A page begins after the last task of the page before, not at a position: tasks that come or
+        go meanwhile move none of the others.
+        """
         last = 0
-        while page := self.tasks_after(project, last, include, size):
+        while page := self.find_tasks(project, TaskFilter("id", "greater", last), include, size):
             yield from page
             last = int(page[-1]["id"])
 

@@ -11,6 +11,7 @@ from google.api_core.exceptions import RetryError
 from google.api_core.retry import Retry
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.queries import TaskFilter
 from segstudio.labelstudio.client import LabelStudio
 from segstudio.predict.items import Item, Outcome
 
@@ -76,7 +77,7 @@ class ProjectSink:
     def items(self) -> Iterator[Item]:
         """The tasks without a prediction of this version, a page of them at a time in memory."""
         last = 0
-        while page := self._page(("greater", last), "id,data"):
+        while page := self._page(TaskFilter("id", "greater", last), "id,data"):
             for task in page:
                 if not self._predicted(task):
                     reference = str(task["data"].get(self._image_key, ""))
@@ -129,7 +130,7 @@ class ProjectSink:
 
     def _lacking(self, tasks: Iterable[int]) -> list[int]:
         """Which of the tasks are there, without a prediction of this version."""
-        there = self._page(("in_list", sorted(tasks)), "id")
+        there = self._page(TaskFilter("id", "in_list", sorted(tasks)), "id")
         return [int(task["id"]) for task in there if not self._predicted(task)]
 
     def _patiently(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -147,23 +148,9 @@ class ProjectSink:
         found = self._patiently(self._label_studio.call, "GET", "/api/predictions", params=params)
         return any(each["model_version"] == self._version for each in found)
 
-    def _page(self, ids: tuple[str, Any], include: str) -> list[dict[str, Any]]:
-        operator, value = ids
-        chosen = {
-            "filter": "filter:tasks:id",
-            "operator": operator,
-            "type": "Number",
-            "value": value,
-        }
-        query = {"filters": {"conjunction": "and", "items": [chosen]}, "ordering": ["tasks:id"]}
-        params = {
-            "project": self._project,
-            "fields": "all",
-            "include": f"{include},{_VERSIONS}",
-            "resolve_uri": "false",
-            "page_size": _PAGE,
-            "query": json.dumps(query),
-        }
-        answer = self._patiently(self._label_studio.call, "GET", "/api/tasks", params=params)
-        tasks: Iterable[dict[str, Any]] = answer["tasks"]
-        return list(tasks)
+    def _page(self, which: TaskFilter, include: str) -> list[dict[str, Any]]:
+        fields = f"{include},{_VERSIONS}"
+        tasks: list[dict[str, Any]] = self._patiently(
+            self._label_studio.find_tasks, self._project, which, fields, _PAGE
+        )
+        return tasks
