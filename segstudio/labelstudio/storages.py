@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from threading import Event
-from time import monotonic
+from functools import partial
 from typing import Any, Literal
 
 from ml_backend.errors import LabelStudioError
 from segstudio.labelstudio.client import LabelStudio
+from segstudio.retries import poll
 
 Kind = Literal["source", "target"]
 
@@ -108,20 +108,27 @@ def synchronise(label_studio: LabelStudio, project: int, target: Storage) -> Sto
     except LabelStudioError as error:
         hint = "is the key still good? segstudio storage target with another one renews it"
         raise LabelStudioError(error.message, error.hint or hint, error.status) from None
-    waiting, end = Event(), monotonic() + _JOB_SECONDS
-    while done.status in {"queued", "in_progress"}:
-        if monotonic() > end:
-            raise LabelStudioError(
-                f"Label Studio has {target.url} {done.status!r} after {_JOB_SECONDS} s",
-                "do the workers of its queue of jobs run? once they do, run the same command again",
-            )
-        waiting.wait(_ASK_AGAIN_SECONDS)
-        # Listed, for only then does Label Studio look for jobs that died, and say so.
-        listed = {each.id: each for each in storages(label_studio, project, "target")}
-        if target.id not in listed:
-            raise LabelStudioError(f"{target.url} was taken from project {project} meanwhile")
-        done = listed[target.id]
+    if not _has_ended(done):
+        listed = partial(_listed, label_studio, project, target)
+        done = poll(listed, _has_ended, _ASK_AGAIN_SECONDS, _JOB_SECONDS)
+    if not _has_ended(done):
+        raise LabelStudioError(
+            f"Label Studio has {target.url} {done.status!r} after {_JOB_SECONDS} s",
+            "do the workers of its queue of jobs run? once they do, run the same command again",
+        )
     return done
+
+
+def _has_ended(storage: Storage) -> bool:
+    return storage.status not in {"queued", "in_progress"}
+
+
+def _listed(label_studio: LabelStudio, project: int, target: Storage) -> Storage:
+    """Return a target from the listing: only for that Label Studio looks for jobs that died."""
+    for each in storages(label_studio, project, "target"):
+        if each.id == target.id:
+            return each
+    raise LabelStudioError(f"{target.url} was taken from project {project} meanwhile")
 
 
 def annotation_objects(
