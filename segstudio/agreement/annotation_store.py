@@ -9,7 +9,6 @@ from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.export.mask_regions import Drawing
 from segstudio.labelstudio.annotations import AnnotatedTask, Annotation
 from segstudio.labelstudio.coco_rle import Rle
-from segstudio.labelstudio.results import answers
 
 
 @dataclass(frozen=True)
@@ -117,11 +116,11 @@ class AnnotationStore(ScratchDatabase):
 
 def _choices(task: AnnotatedTask, annotation: Annotation) -> dict[str, list[str]]:
     """What was chosen; nothing at all is an answer only where several may be chosen."""
-    said = answers(annotation.result)
+    answers = annotation.parsed.answers
     return {
-        control.name: [str(value) for value in said.get(control.name, [])]
+        control.name: [str(value) for value in answers.get(control.name, [])]
         for control in task.project.controls
-        if control.type == "choices" and (control.multiple or said.get(control.name))
+        if control.type == "choices" and (control.multiple or answers.get(control.name))
     }
 
 

@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.label_config import Control, ImageTag, parse_label_config
 from segstudio.labelstudio.client import LabelStudio
-
-Result = Mapping[str, Any]
-"""One entry of an annotation's ``result``, as Label Studio holds it."""
+from segstudio.labelstudio.results import ParsedResult, Result, parse_result
 
 DELETED_USER = "deleted user"
 
@@ -74,6 +73,11 @@ class Annotation:
     updated_at: datetime
     lead_time: float | None
     result: tuple[Result, ...] = field(repr=False)
+
+    @cached_property
+    def parsed(self) -> ParsedResult:
+        """The result, parsed."""
+        return parse_result(self.result)
 
 
 @dataclass(frozen=True)
