@@ -110,13 +110,7 @@ class AnnotationReader:
     def project(self, id_: int) -> LabeledProject:
         """One project, its counts as of now."""
         project = self._label_studio.project(id_)
-        more = self._label_studio.call(
-            "GET",
-            f"/api/projects/{id_}",
-            params={"include": "skipped_annotations_number"},
-        )
-        skipped = more["skipped_annotations_number"] or 0
-        counts = Counts(project.tasks, project.annotations, skipped)
+        counts = Counts(project.tasks, project.annotations, project.skipped)
         config = parse_label_config(project.label_config, require_image=False)
         labeled = (c.to_name for c in config.controls if c.to_name in config.images)
         image = config.images.get(next(labeled, ""), ImageTag("", ""))

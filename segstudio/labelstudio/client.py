@@ -21,6 +21,11 @@ _TIMEOUT = httpx.Timeout(120, connect=5)
 _PAGE = 1000
 _LONGEST = 1000
 
+_PROJECT_FIELDS = (
+    "id,title,description,label_config,"
+    "task_number,total_annotations_number,skipped_annotations_number"
+)
+
 CONNECTED = "CO"
 """State of a backend that Label Studio just got good answers from."""
 
@@ -55,8 +60,9 @@ class Project:
         title: For people.
         description: For people.
         label_config: XML.
-        tasks: How many it has.
-        annotations: How many its tasks have, cancelled ones left out.
+        tasks: Number of tasks.
+        annotations: Number of annotations of all tasks, skipped ones left out.
+        skipped: Number of skipped annotations.
     """
 
     id: int
@@ -65,6 +71,7 @@ class Project:
     label_config: str = field(repr=False)
     tasks: int
     annotations: int
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,8 @@ class LabelStudio:
     def project(self, project: int) -> Project:
         """One project."""
         try:
-            return _project(self.call("GET", f"/api/projects/{project}"))
+            path, params = f"/api/projects/{project}", {"include": _PROJECT_FIELDS}
+            return _project(self.call("GET", path, params=params))
         except LabelStudioError as error:
             if error.status != httpx.codes.NOT_FOUND:
                 raise
@@ -230,8 +238,7 @@ class LabelStudio:
             include: Fields of each task, separated by commas.
             size: Maximum number of tasks.
         """
-        params = task_query(project, [which], include, size)
-        tasks: list[dict[str, Any]] = self.call("GET", "/api/tasks", params=params)["tasks"]
+        tasks: list[dict[str, Any]] = self._task_page(project, which, include, size)["tasks"]
         return tasks
 
     def tasks(self, project: int, include: str, size: int = _PAGE) -> Iterator[dict[str, Any]]:
@@ -240,10 +247,16 @@ class LabelStudio:
         A page begins after the last task of the page before, not at a position: tasks that come or
         go meanwhile move none of the others.
         """
-        last = 0
-        while page := self.find_tasks(project, TaskFilter("id", "greater", last), include, size):
-            yield from page
-            last = int(page[-1]["id"])
+        last, left = 0, 1
+        while left > 0:
+            page = self._task_page(project, TaskFilter("id", "greater", last), include, size)
+            yield from page["tasks"]
+            left = page["total"] - len(page["tasks"])
+            last = int(page["tasks"][-1]["id"]) if left else last
+
+    def _task_page(self, project: int, which: TaskFilter, include: str, size: int) -> Any:
+        params = task_query(project, [which], include, size)
+        return self.call("GET", "/api/tasks", params=params)
 
     def task_metas(self, project: int) -> Iterator[dict[str, Any]]:
         """The ``meta`` of each task of the project."""
@@ -332,6 +345,7 @@ def _project(answer: Mapping[str, Any]) -> Project:
         label_config=answer["label_config"],
         tasks=answer["task_number"] or 0,
         annotations=answer["total_annotations_number"] or 0,
+        skipped=answer["skipped_annotations_number"] or 0,
     )
 
 

@@ -43,7 +43,8 @@ class Project(JsonServer):
         backends = [self.told(each) for each in self.backends.values()]
         shown = {"show_collab_predictions": True, "model_version": "Garments"}
         texts = {"id": 3, "title": "", "description": "", "label_config": ""}
-        counts = {"task_number": 0, "total_annotations_number": 0}
+        counted = ("task_number", "total_annotations_number", "skipped_annotations_number")
+        counts = dict.fromkeys(counted, 0)
         answers: dict[str, Any] = {
             "/api/ml": backends,
             "/api/projects/3": {**texts, **counts, **shown},
