@@ -26,7 +26,7 @@ _PROJECT_FIELDS = (
     "task_number,total_annotations_number,skipped_annotations_number"
 )
 
-CONNECTED = "CO"
+_CONNECTED = "CO"
 """State of a backend that Label Studio just got good answers from."""
 
 
@@ -41,6 +41,7 @@ class Connection:
         user: Name for basic auth, if it asks for one.
         password: For basic auth; Label Studio takes it and never tells it.
         works: Whether Label Studio got an answer from it, and it takes the label config.
+        answer: Its model version, or what is wrong.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Connection:
     user: str = ""
     password: str = field(default="", compare=False, repr=False)
     works: bool = True
+    answer: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -184,16 +186,8 @@ class LabelStudio:
         Label Studio asks each of them before it answers.
         """
         found = self.call("GET", "/api/ml", params={"project": project})
-        return {
-            each["id"]: Connection(
-                title=each["title"],
-                url=each["url"],
-                interactive=each["is_interactive"],
-                user=each["basic_auth_user"] or "",
-                works=each["state"] == CONNECTED,
-            )
-            for each in sorted(found, key=lambda each: int(each["id"]))
-        }
+        found.sort(key=lambda each: int(each["id"]))
+        return {each["id"]: _connection(each) for each in found}
 
     def connect(self, project: int, connection: Connection) -> int:
         """Connect a backend that is ready and takes the label config; returns an id."""
@@ -335,6 +329,19 @@ class LabelStudio:
         # hundreds of pages wait for the garbage collector.
         response.stream = httpx.ByteStream(b"")
         return response
+
+
+def _connection(answer: Mapping[str, Any]) -> Connection:
+    works = answer["state"] == _CONNECTED
+    problem = answer["error_message"] or "Label Studio does not reach it"
+    return Connection(
+        title=answer["title"],
+        url=answer["url"],
+        interactive=answer["is_interactive"],
+        user=answer["basic_auth_user"] or "",
+        works=works,
+        answer=str(answer["model_version"] if works else problem),
+    )
 
 
 def _project(answer: Mapping[str, Any]) -> Project:

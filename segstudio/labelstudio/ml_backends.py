@@ -1,6 +1,6 @@
 """The two backends of a project: connected in their order, and shown to serve it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,8 @@ import httpx
 
 from ml_backend.errors import LabelStudioError, SegstudioError
 from segmentation_backend.classes import EMBEDDED_CLASSES
-from segstudio.labelstudio.client import CONNECTED, Connection, LabelStudio
+from segstudio.checks import CheckResult
+from segstudio.labelstudio.client import Connection, LabelStudio
 
 _TIMEOUT = 5
 
@@ -121,38 +122,12 @@ def _connect(label_studio: LabelStudio, project: int, wanted: Sequence[Connectio
         raise
 
 
-@dataclass(frozen=True)
-class BackendStatus:
-    """How Label Studio finds a backend of a project just now.
-
-    Attributes:
-        title: Of the connection.
-        url: As Label Studio reaches it.
-        ready: Whether it answers and takes the label config.
-        told: Its model version, or what is wrong.
-    """
-
-    title: str
-    url: str
-    ready: bool
-    told: str
-
-
-def conditions(label_studio: LabelStudio, project: int, pair: BackendPair) -> list[BackendStatus]:
-    """Let Label Studio ask the pair of a project, in the order they were connected in."""
-    found = label_studio.call("GET", "/api/ml", params={"project": project})
+def check_connections(connections: Iterable[Connection]) -> list[CheckResult]:
+    """Return whether Label Studio reaches each backend, and what it answers."""
     return [
-        BackendStatus(each["title"], each["url"], ready, _told(each, ready))
-        for each in sorted(found, key=lambda each: int(each["id"]))
-        for ready in [each["state"] == CONNECTED]
-        if pair.has(each["title"], each["url"])
+        CheckResult(f"{each.title} {each.url}", "ok" if each.works else "error", each.answer)
+        for each in connections
     ]
-
-
-def _told(answer: Mapping[str, Any], ready: bool) -> str:
-    if ready:
-        return str(answer["model_version"])
-    return str(answer["error_message"] or "Label Studio does not reach it")
 
 
 def ask_version(url: str, login: BasicAuth) -> str:
