@@ -1,14 +1,12 @@
 """``segstudio backends``: the connection of both backends to projects."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import typer
 
 from ml_backend.errors import LabelConfigError
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import Report, reporting
+from segstudio.cli.console import Report, finding_record, reporting
 from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
@@ -22,7 +20,7 @@ from segstudio.cli.options import (
 from segstudio.cli.serve import serve
 from segstudio.labelstudio.client import Connection, Project
 from segstudio.labelstudio.compatibility import check_served, known_classes
-from segstudio.labelstudio.lint import Finding, label_table
+from segstudio.labelstudio.lint import label_table
 from segstudio.labelstudio.ml_backends import (
     Classes,
     check_connections,
@@ -67,7 +65,7 @@ def connect(
             changed = not dry_run and connect_backends(label_studio, project, pair)
             connections = list(connected(label_studio, project, pair).values())
         report.checks(check_connections(connections))
-        _print_findings(report, findings)
+        report.checks(findings)
         if dry_run:
             report.print(f"would connect {pair.segmentation}, then {pair.sam}")
         report.result(
@@ -76,7 +74,7 @@ def connect(
                 "changed": changed,
                 "dry_run": dry_run,
                 "backends": [_connection_record(each) for each in connections],
-                "findings": [asdict(each) for each in findings],
+                "findings": [finding_record(each) for each in findings],
             }
         )
     if not dry_run and not all(each.works for each in connections):
@@ -126,8 +124,3 @@ def _connection_record(connection: Connection) -> dict[str, Any]:
         "ready": connection.works,
         "told": connection.answer,
     }
-
-
-def _print_findings(report: Report, findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        report.print(f"{finding.level}: {finding.where}: {finding.problem}\n  {finding.fix}", "dim")

@@ -156,6 +156,16 @@ def check_record(result: CheckResult) -> dict[str, str]:
     return {"what": result.subject, "state": state, "told": result.detail, "fix": result.fix}
 
 
+def finding_record(result: CheckResult) -> dict[str, str]:
+    """Return a finding about a label config as JSON output has it."""
+    return {
+        "level": result.status,
+        "where": result.subject,
+        "problem": result.detail,
+        "fix": result.fix,
+    }
+
+
 class _ItemsPerSecond(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.completed / task.elapsed:.1f}/s" if task.elapsed else "", "dim")
