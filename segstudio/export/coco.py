@@ -20,8 +20,8 @@ from segstudio.export.tables import Add, Added
 
 _IMAGES = """
     SELECT id, identifier, reference, height, width, metadata,
-        (SELECT json_group_array(annotator) FROM opinions WHERE image = id AND NOT skipped),
-        (SELECT json_group_array(annotator) FROM opinions WHERE image = id AND skipped)
+        (SELECT json_group_array(annotator) FROM annotations WHERE image = id AND NOT skipped),
+        (SELECT json_group_array(annotator) FROM annotations WHERE image = id AND skipped)
     FROM images ORDER BY id
 """
 
@@ -48,11 +48,11 @@ class _Images(ScratchDatabase):
             id INTEGER PRIMARY KEY, identifier TEXT UNIQUE NOT NULL, reference TEXT NOT NULL,
             height INTEGER, width INTEGER, metadata TEXT NOT NULL
         );
-        CREATE TABLE opinions (image INTEGER NOT NULL, annotator TEXT NOT NULL, skipped INTEGER);
+        CREATE TABLE annotations (image INTEGER NOT NULL, annotator TEXT NOT NULL, skipped INTEGER);
     """
 
-    def note(self, entry: Entry, drawing: Drawing) -> tuple[int, tuple[int, int] | None]:
-        """Take note of an annotation; returns its image's id, and height and width if known."""
+    def record(self, entry: Entry, drawing: Drawing) -> tuple[int, tuple[int, int] | None]:
+        """Record an annotation; returns its image's id, and height and width if known."""
         height, width = drawing.size or (None, None)
         id_, height, width = self._database.execute(
             "INSERT INTO images (identifier, reference, height, width, metadata) "
@@ -68,14 +68,14 @@ class _Images(ScratchDatabase):
             ),
         ).fetchone()
         self._database.execute(
-            "INSERT INTO opinions VALUES (?, ?, ?)",
+            "INSERT INTO annotations VALUES (?, ?, ?)",
             (id_, entry.annotation.annotator, entry.annotation.skipped),
         )
         return id_, None if height is None else (height, width)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """As in the file."""
-        self._database.execute("CREATE INDEX by_image ON opinions (image)")
+        self._database.execute("CREATE INDEX by_image ON annotations (image)")
         for row in self._database.execute(_IMAGES):
             yield {
                 "id": row[0],
@@ -100,7 +100,7 @@ class _Coco:
     def add(self, entry: Entry) -> Added:
         drawing = self._draw(entry.task, entry.annotation)
         problems = [Problem(entry, reason, region) for region, reason in drawing.problems]
-        image, size = self._images.note(entry, drawing)
+        image, size = self._images.record(entry, drawing)
         if drawing.size != size and drawing.masks:
             reason = "its image has other sizes in other annotations"
             problems += [Problem(entry, reason, mask.region.id) for mask in drawing.masks]

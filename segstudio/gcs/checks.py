@@ -22,7 +22,7 @@ def check_bucket(cloud: GcsConnection, bucket: str, label_studio: str) -> Iterat
     """
     subject = f"gs://{bucket} read"
     try:
-        first = _first(cloud, bucket)
+        first = _first_object(cloud, bucket)
         yield CheckResult(subject, "ok", f"e.g. {first.name}" if first else "it is empty")
         subject = f"gs://{bucket} CORS"
         if label_studio:
@@ -36,7 +36,7 @@ def check_bucket(cloud: GcsConnection, bucket: str, label_studio: str) -> Iterat
         )
 
 
-def _first(cloud: GcsConnection, bucket: str) -> storage.Blob | None:
+def _first_object(cloud: GcsConnection, bucket: str) -> storage.Blob | None:
     with cloud.explained(bucket):
         blobs = cloud.client.list_blobs(bucket, max_results=1, **cloud.options)
         return next(iter(blobs), None)
@@ -46,7 +46,7 @@ def _check_cors(cloud: GcsConnection, name: str, label_studio: str, subject: str
     bucket = cloud.client.bucket(name)
     with cloud.explained(name):
         bucket.reload(**cloud.options)
-    allowed, wanted = allowed_origins(bucket.cors), _origins(label_studio)
+    allowed, wanted = allowed_origins(bucket.cors), _browser_origins(label_studio)
     if "*" in allowed or allowed & set(wanted):
         return CheckResult(subject, "ok", f"allows {', '.join(sorted(allowed))}")
     fix = _setup_command(name, label_studio)
@@ -60,7 +60,7 @@ def _check_signing(blob: storage.Blob, subject: str) -> CheckResult:
     return CheckResult(subject, "ok", f"{blob.name} can be read through a signed address")
 
 
-def _origins(label_studio: str) -> tuple[str, ...]:
+def _browser_origins(label_studio: str) -> tuple[str, ...]:
     """What the browser may call it: this machine has two names."""
     parts = urlsplit(label_studio)
     here = ("localhost", "127.0.0.1")
@@ -70,5 +70,5 @@ def _origins(label_studio: str) -> tuple[str, ...]:
 
 
 def _setup_command(bucket: str, label_studio: str) -> str:
-    origin = _origins(label_studio)[0] if label_studio else "http://localhost:8080"
+    origin = _browser_origins(label_studio)[0] if label_studio else "http://localhost:8080"
     return f"segstudio bucket setup gs://{bucket} gs://TARGET --origin {origin}"

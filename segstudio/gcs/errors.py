@@ -25,7 +25,7 @@ def explain(error: Exception, bucket: str, member: Member) -> BucketError:
     failure = explain_failure(error)
     if isinstance(failure.cause, RefreshError):
         return refused(failure.cause, member)
-    message, hint = _about_bucket(failure, bucket, member)
+    message, hint = _describe_bucket_error(failure, bucket, member)
     return BucketError(f"gs://{bucket}: {message}", hint, failure.status)
 
 
@@ -35,11 +35,11 @@ def refused(error: RefreshError, member: Member) -> BucketError:
     return BucketError(f"Google refuses the key of {member.email}: {reason}", _NOT_ACCEPTED)
 
 
-def _about_bucket(failure: GcsFailure, bucket: str, member: Member) -> tuple[str, str]:
+def _describe_bucket_error(failure: GcsFailure, bucket: str, member: Member) -> tuple[str, str]:
     """Return message and hint."""
     if failure.status is None:
         return failure.message, failure.hint
-    reason = _reason(failure.cause)
+    reason = _google_reason(failure.cause)
     message = f"{failure.message}: {reason}" if reason else failure.message
     if failure.status == 403:
         return message, "; ".join(grant(bucket, member, _PERMISSION.findall(reason)))
@@ -59,7 +59,7 @@ def _about_bucket(failure: GcsFailure, bucket: str, member: Member) -> tuple[str
     }.get(failure.status, (message, ""))
 
 
-def _reason(error: Any) -> str:
+def _google_reason(error: Any) -> str:
     """Return Google's own words; empty where the answer is not in Google's format."""
     try:
         return str(error.response.json()["error"]["message"]).strip().rstrip(".")

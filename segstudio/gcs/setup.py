@@ -55,7 +55,7 @@ class BucketSetup:
             BucketError: Google does not answer, or something else than a permission is lacking.
         """
         bucket = self.cloud.client.bucket(self.spec.name)
-        existence = self._exists(bucket)
+        existence = self._check_exists(bucket)
         yield existence
         if existence.status == "planned":
             yield self._result("CORS", "planned", ", ".join(self.spec.origins))
@@ -63,25 +63,25 @@ class BucketSetup:
                 yield self._result("versioning", "planned", "on")
             return
         if existence.status != "error":
-            yield from self._configured(bucket)
-        missing = self._missing(bucket)
-        yield from self._permissions(missing)
+            yield from self._configure(bucket)
+        missing = self._missing_permissions(bucket)
+        yield from self._check_permissions(missing)
         if not missing and not self.dry_run:
-            yield self._tried(bucket)
+            yield self._check_signing(bucket)
 
-    def _exists(self, bucket: storage.Bucket) -> CheckResult:
+    def _check_exists(self, bucket: storage.Bucket) -> CheckResult:
         try:
             with self.cloud.explained(bucket.name):
                 bucket.reload(**self.cloud.options)
         except BucketError as error:
             if error.status == httpx.codes.NOT_FOUND:
-                return self._created(bucket)
+                return self._create_bucket(bucket)
             if error.status != httpx.codes.FORBIDDEN:
                 raise
             return self._forbidden("bucket", "it may not be looked at", LOOK)
         return self._result("bucket", "ok", "it is there")
 
-    def _created(self, bucket: storage.Bucket) -> CheckResult:
+    def _create_bucket(self, bucket: storage.Bucket) -> CheckResult:
         if self.cloud.project is None:
             raise BucketError(
                 f"gs://{bucket.name} does not exist, and no project is known to create it in",
@@ -104,7 +104,7 @@ class BucketSetup:
             raise BucketError(error.message, fix, error.status) from error
         return self._result("bucket", "changed", f"created {detail}")
 
-    def _configured(self, bucket: storage.Bucket) -> Iterator[CheckResult]:
+    def _configure(self, bucket: storage.Bucket) -> Iterator[CheckResult]:
         rules = list(bucket.cors)
         wanted = with_rule(rules, label_studio_rule(self.spec.origins))
         origins = ", ".join(self.spec.origins)
@@ -112,16 +112,16 @@ class BucketSetup:
             yield self._result("CORS", "ok", origins)
         else:
             bucket.cors = wanted
-            yield self._patched(bucket, "CORS", origins)
+            yield self._patch(bucket, "CORS", origins)
         if not self.spec.versioned:
             return
         if bucket.versioning_enabled:
             yield self._result("versioning", "ok", "on")
         else:
             bucket.versioning_enabled = True
-            yield self._patched(bucket, "versioning", "on")
+            yield self._patch(bucket, "versioning", "on")
 
-    def _patched(self, bucket: storage.Bucket, what: str, detail: str) -> CheckResult:
+    def _patch(self, bucket: storage.Bucket, what: str, detail: str) -> CheckResult:
         if self.dry_run:
             return self._result(what, "planned", detail)
         try:
@@ -133,14 +133,14 @@ class BucketSetup:
             return self._forbidden(what, f"it may not be set to {detail}", _CONFIGURE)
         return self._result(what, "changed", detail)
 
-    def _missing(self, bucket: storage.Bucket) -> frozenset[str]:
+    def _missing_permissions(self, bucket: storage.Bucket) -> frozenset[str]:
         """The permissions that Label Studio and uploads need and the member has not."""
         needed = frozenset().union(*(permissions for _, permissions in _NEEDS))
         with self.cloud.explained(bucket.name):
             held = bucket.test_iam_permissions(sorted(needed), **self.cloud.options)
         return needed - frozenset(held)
 
-    def _permissions(self, missing: frozenset[str]) -> Iterator[CheckResult]:
+    def _check_permissions(self, missing: frozenset[str]) -> Iterator[CheckResult]:
         """A step each; what is lacking gets the roles for all that is lacking together."""
         fixes = grant(self.spec.name, self.cloud.member, missing)
         for what, permissions in _NEEDS:
@@ -150,7 +150,7 @@ class BucketSetup:
             else:
                 yield self._result(what, "ok", "permitted")
 
-    def _tried(self, bucket: storage.Bucket) -> CheckResult:
+    def _check_signing(self, bucket: storage.Bucket) -> CheckResult:
         problem = try_signed_url(self.cloud, bucket)
         if problem:
             return self._result("sign", "error", problem)

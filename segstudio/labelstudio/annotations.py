@@ -124,27 +124,27 @@ class AnnotationReader:
         """
         seen: Counter[str] = Counter()
         for each in self._label_studio.tasks(project.id, ",".join(_FIELDS), _PAGE):
-            task = self._task(project, each)
+            task = self._parse_task(project, each)
             seen["tasks"] += 1
             seen["skipped"] += sum(one.skipped for one in task.annotations)
             seen["annotations"] += sum(not one.skipped for one in task.annotations)
             yield task
-        self._check(project, Counts(**seen))
+        self._check_counts(project, Counts(**seen))
 
-    def _task(self, project: LabeledProject, task: Mapping[str, Any]) -> AnnotatedTask:
+    def _parse_task(self, project: LabeledProject, task: Mapping[str, Any]) -> AnnotatedTask:
         annotations = sorted(task["annotations"], key=lambda each: int(each["id"]))
         return AnnotatedTask(
             id=int(task["id"]),
             project=project,
             data=task["data"],
             meta=task["meta"] or {},
-            annotations=tuple(self._annotation(each) for each in annotations),
+            annotations=tuple(self._parse_annotation(each) for each in annotations),
         )
 
-    def _annotation(self, annotation: Mapping[str, Any]) -> Annotation:
+    def _parse_annotation(self, annotation: Mapping[str, Any]) -> Annotation:
         return Annotation(
             id=int(annotation["id"]),
-            annotator=self._annotator(annotation["completed_by"]),
+            annotator=self._annotator_name(annotation["completed_by"]),
             skipped=annotation["was_cancelled"],
             created_at=datetime.fromisoformat(annotation["created_at"]),
             updated_at=datetime.fromisoformat(annotation["updated_at"]),
@@ -152,7 +152,7 @@ class AnnotationReader:
             result=tuple(annotation["result"] or ()),
         )
 
-    def _annotator(self, user: int | None) -> str:
+    def _annotator_name(self, user: int | None) -> str:
         if user is None:
             return DELETED_USER
         if user not in self._annotators:  # somebody may have begun since the list was read
@@ -160,7 +160,7 @@ class AnnotationReader:
             self._annotators = {each["id"]: each["email"] for each in listed}
         return self._annotators.setdefault(user, f"user {user}")
 
-    def _check(self, project: LabeledProject, seen: Counts) -> None:
+    def _check_counts(self, project: LabeledProject, seen: Counts) -> None:
         """Compare with Label Studio's counts: exact, unless they changed while we read."""
         before, after = project.counts, self.project(project.id).counts
         for name in ("tasks", "annotations", "skipped"):

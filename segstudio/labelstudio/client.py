@@ -147,14 +147,14 @@ class LabelStudio:
         response = self._send("GET", f"/api/projects/{project}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return False
-        _check(response)
+        _raise_for_status(response)
         return True
 
     def project(self, project: int) -> Project:
         """One project."""
         try:
             path, params = f"/api/projects/{project}", {"include": _PROJECT_FIELDS}
-            return _project(self.call("GET", path, params=params))
+            return _parse_project(self.call("GET", path, params=params))
         except LabelStudioError as error:
             if error.status != httpx.codes.NOT_FOUND:
                 raise
@@ -167,7 +167,7 @@ class LabelStudio:
     def projects(self, title: str) -> Iterator[Project]:
         """The projects of just this title, oldest first."""
         found = self.pages("/api/projects", "results", {"title": title, "ordering": "id"})
-        return (_project(each) for each in found if each["title"] == title)
+        return (_parse_project(each) for each in found if each["title"] == title)
 
     def create_project(self, new: NewProject) -> int:
         """Make a project; returns its id."""
@@ -187,7 +187,7 @@ class LabelStudio:
         """
         found = self.call("GET", "/api/ml", params={"project": project})
         found.sort(key=lambda each: int(each["id"]))
-        return {each["id"]: _connection(each) for each in found}
+        return {each["id"]: _parse_connection(each) for each in found}
 
     def connect(self, project: int, connection: Connection) -> int:
         """Connect a backend that is ready and takes the label config; returns an id."""
@@ -307,7 +307,7 @@ class LabelStudio:
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Any other call: the answer's JSON, None where it is empty; options are httpx's."""
         response = self._send(method, path, **options)
-        _check(response)
+        _raise_for_status(response)
         try:
             return response.json() if response.content else None
         except ValueError:
@@ -331,7 +331,7 @@ class LabelStudio:
         return response
 
 
-def _connection(answer: Mapping[str, Any]) -> Connection:
+def _parse_connection(answer: Mapping[str, Any]) -> Connection:
     works = answer["state"] == _CONNECTED
     problem = answer["error_message"] or "Label Studio does not reach it"
     return Connection(
@@ -344,7 +344,7 @@ def _connection(answer: Mapping[str, Any]) -> Connection:
     )
 
 
-def _project(answer: Mapping[str, Any]) -> Project:
+def _parse_project(answer: Mapping[str, Any]) -> Project:
     return Project(
         id=int(answer["id"]),
         title=answer["title"],
@@ -356,13 +356,13 @@ def _project(answer: Mapping[str, Any]) -> Project:
     )
 
 
-def _check(response: httpx.Response) -> None:
+def _raise_for_status(response: httpx.Response) -> None:
     if not response.is_error:
         return
-    said = _said(response)
+    reason = _error_text(response)
     if response.status_code == httpx.codes.UNAUTHORIZED:
         raise LabelStudioError(
-            f"Label Studio does not take the token: {said}",
+            f"Label Studio does not take the token: {reason}",
             "make one in Account & Settings, and set LABEL_STUDIO_API_KEY; "
             "legacy tokens are off by default in new organisations",
             response.status_code,
@@ -370,13 +370,13 @@ def _check(response: httpx.Response) -> None:
     request = response.request
     raise LabelStudioError(
         f"Label Studio refused {request.method} {request.url.path} "
-        f"with {response.status_code}: {said}",
+        f"with {response.status_code}: {reason}",
         status=response.status_code,
     )
 
 
-def _said(response: httpx.Response) -> str:
-    """What an error answer tells people, without markup."""
+def _error_text(response: httpx.Response) -> str:
+    """Return the text of an error answer, without markup."""
     try:
         answer = response.json()
         errors = answer.get("validation_errors") or {"": [answer["detail"]]}

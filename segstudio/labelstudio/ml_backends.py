@@ -94,7 +94,7 @@ def connect_backends(label_studio: LabelStudio, project: int, pair: BackendPair)
     wanted, before = pair.connections, connected(label_studio, project, pair)
     changed = list(before.values()) != wanted
     if changed:
-        _connect(label_studio, project, wanted)
+        _connect_all(label_studio, project, wanted)
         for id_, connection in before.items():
             label_studio.disconnect(project, id_, connection)
     label_studio.show_predictions(project, wanted[0].title)
@@ -110,7 +110,7 @@ def connected(label_studio: LabelStudio, project: int, pair: BackendPair) -> dic
     }
 
 
-def _connect(label_studio: LabelStudio, project: int, wanted: Sequence[Connection]) -> None:
+def _connect_all(label_studio: LabelStudio, project: int, wanted: Sequence[Connection]) -> None:
     """All of them, or none."""
     made: dict[int, Connection] = {}
     try:
@@ -136,7 +136,7 @@ def ask_version(url: str, login: BasicAuth) -> str:
     Raises:
         BackendError: It does not answer, or is not ready; says why.
     """
-    return str(_ask(url, "/readyz", login).get("model_version", ""))
+    return str(_get_json(url, "/readyz", login).get("model_version", ""))
 
 
 def ask_classes(url: str, login: BasicAuth) -> Classes:
@@ -145,7 +145,7 @@ def ask_classes(url: str, login: BasicAuth) -> Classes:
     Raises:
         BackendError: It does not answer, or is no backend of ours.
     """
-    answer = _ask(url, "/versions", login)
+    answer = _get_json(url, "/versions", login)
     try:
         (version,) = answer["versions"]
         return Classes(tuple(map(str, answer["classes"])), str(version))
@@ -155,7 +155,7 @@ def ask_classes(url: str, login: BasicAuth) -> Classes:
         ) from None
 
 
-def _ask(url: str, path: str, login: BasicAuth) -> dict[str, Any]:
+def _get_json(url: str, path: str, login: BasicAuth) -> dict[str, Any]:
     auth = httpx.BasicAuth(login.user, login.password) if login.user else None
     try:
         answer = httpx.get(url.rstrip("/") + path, auth=auth, timeout=_TIMEOUT, trust_env=False)

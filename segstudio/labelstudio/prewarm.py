@@ -46,10 +46,10 @@ def prewarm(label_studio: LabelStudio, project: Project, sam: "Sam") -> Iterator
     """
     tasks = label_studio.tasks(project.id, "id,data", _PAGE)
     while some := list(islice(tasks, _AT_ONCE)):
-        yield from _finish(sam, some, project.label_config)
+        yield from _prewarm_batch(sam, some, project.label_config)
 
 
-def _finish(
+def _prewarm_batch(
     sam: "Sam", tasks: Sequence[Mapping[str, Any]], label_config: str
 ) -> Iterator[Prepared]:
     """Some tasks, asked for again while the backend's time for a call was what they lacked."""

@@ -56,38 +56,38 @@ class Doctor:
         buckets = list(self.buckets)
         if isinstance(self.access, LabelStudioAccess):
             with LabelStudio(self.access.url, self.access.token) as label_studio:
-                yield from self._label_studio(label_studio, self.access, buckets)
+                yield from self._check_label_studio(label_studio, self.access, buckets)
         else:
             yield _failed("Label Studio", self.access)
-        yield from self._from_here()
-        yield from self._google(buckets)
+        yield from self._check_backends()
+        yield from self._check_google(buckets)
         for folder in self.folders:
-            yield _room(folder)
+            yield _check_disk_space(folder)
 
-    def _label_studio(
+    def _check_label_studio(
         self, label_studio: LabelStudio, access: LabelStudioAccess, buckets: list[str]
     ) -> Iterator[CheckResult]:
         """Adds the buckets of the project to ``buckets``."""
         kind = "personal access token" if is_personal(access.token) else "legacy token"
         try:
-            yield CheckResult("Label Studio", "ok", _version(label_studio))
+            yield CheckResult("Label Studio", "ok", _describe_version(label_studio))
             what = "token"
             yield CheckResult(what, "ok", f"{kind} of {label_studio.user()}")
             what = "private addresses"
-            yield _addresses(label_studio, self.pair)
+            yield _check_private_addresses(label_studio, self.pair)
             project = self.project or access.project
             if project is None:
                 told = "name a project with --project"
                 yield CheckResult("backends from Label Studio", "unknown", told)
                 return
             what = f"project {project}"
-            yield from _backends(label_studio, project, self.pair)
+            yield from _check_connections(label_studio, project, self.pair)
             buckets += [each.bucket for each in storages(label_studio, project, "source")]
         except LabelStudioError as error:
             what = "Label Studio" if error.status is None else what
             yield _failed(what, error, f"{kind}: " if what == "token" else "")
 
-    def _from_here(self) -> Iterator[CheckResult]:
+    def _check_backends(self) -> Iterator[CheckResult]:
         for what, url in (("segmentation", self.pair.segmentation), ("sam", self.pair.sam)):
             try:
                 version = ask_version(url, self.pair.login)
@@ -96,7 +96,7 @@ class Doctor:
             else:
                 yield CheckResult(f"{what} backend", "ok", f"{version} at {url}")
 
-    def _google(self, buckets: Sequence[str]) -> Iterator[CheckResult]:
+    def _check_google(self, buckets: Sequence[str]) -> Iterator[CheckResult]:
         try:
             fields = service_account(self.google)
             if fields is None:
@@ -114,14 +114,16 @@ class Doctor:
             yield from check_bucket(cloud, bucket, url)
 
 
-def _version(label_studio: LabelStudio) -> str:
+def _describe_version(label_studio: LabelStudio) -> str:
     version = label_studio.version()
     told = f"{version} at {label_studio.url}"
     tried = version.startswith(f"{TRIED_WITH}.")
     return told if tried else f"{told}; segstudio was tried with {TRIED_WITH}"
 
 
-def _backends(label_studio: LabelStudio, project: int, pair: BackendPair) -> Iterator[CheckResult]:
+def _check_connections(
+    label_studio: LabelStudio, project: int, pair: BackendPair
+) -> Iterator[CheckResult]:
     """Whether both backends are there, in their order, and ready; others are not ours to judge."""
     label_studio.project(project)
     connect = f"segstudio backends connect --project {project}"
@@ -137,7 +139,7 @@ def _backends(label_studio: LabelStudio, project: int, pair: BackendPair) -> Ite
         yield CheckResult(f"backends of project {project}", "error", told, connect)
 
 
-def _addresses(label_studio: LabelStudio, pair: BackendPair) -> CheckResult:
+def _check_private_addresses(label_studio: LabelStudio, pair: BackendPair) -> CheckResult:
     """Whether Label Studio may talk to the backends' addresses.
 
     It says so before it misses the project that is left out here, so nothing is made.
@@ -158,7 +160,7 @@ def _addresses(label_studio: LabelStudio, pair: BackendPair) -> CheckResult:
     return CheckResult(what, "ok", "Label Studio may talk to the backends")
 
 
-def _room(folder: Path) -> CheckResult:
+def _check_disk_space(folder: Path) -> CheckResult:
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     free = shutil.disk_usage(there).free
     told = f"{free / 1e9:.1f} GB free"

@@ -208,13 +208,13 @@ def pending_items(
     items: Iterable[Item], done: Iterable[str], failures: Failures, tally: Counter[str]
 ) -> Iterator[Item]:
     """Yield each item once that is neither done nor failed; count the others in ``tally``."""
-    with NameIndex() as ledger:
+    with NameIndex() as index:
         for key in done:
-            ledger.claim(key, 0)
+            index.claim(key, 0)
         for key in failures.known:
-            ledger.claim(key, -1)
+            index.claim(key, -1)
         for number, item in enumerate(items, start=1):
-            first = ledger.claim(item.key, number)
+            first = index.claim(item.key, number)
             if first == number:
                 yield item
             else:

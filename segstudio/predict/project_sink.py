@@ -78,9 +78,9 @@ class ProjectSink:
     def items(self) -> Iterator[Item]:
         """The tasks without a prediction of this version, a page of them at a time in memory."""
         last = 0
-        while page := self._page(TaskFilter("id", "greater", last), "id,data"):
+        while page := self._find_tasks(TaskFilter("id", "greater", last), "id,data"):
             for task in page:
-                if not self._predicted(task):
+                if not self._has_prediction(task):
                     reference = str(task["data"].get(self._image_key, ""))
                     yield Item(self._key(task["id"], reference), reference, task=task["id"])
             last = int(page[-1]["id"])
@@ -97,9 +97,9 @@ class ProjectSink:
             LabelStudioError: It refuses them, or does not answer for too long.
         """
         by_task = {o.item.task: o.prediction for o in outcomes if o.item.task is not None}
-        self._with_retries(self._write, by_task)
+        self._with_retries(self._write_once, by_task)
 
-    def _write(self, by_task: dict[int, Any]) -> None:
+    def _write_once(self, by_task: dict[int, Any]) -> None:
         # Asked each time: an answer that got lost may have left the predictions behind.
         missing = self._missing(by_task)
         if not missing:
@@ -126,8 +126,8 @@ class ProjectSink:
 
     def _missing(self, tasks: Iterable[int]) -> list[int]:
         """Which of the tasks are there, without a prediction of this version."""
-        there = self._page(TaskFilter("id", "in_list", sorted(tasks)), "id")
-        return [int(task["id"]) for task in there if not self._predicted(task)]
+        there = self._find_tasks(TaskFilter("id", "in_list", sorted(tasks)), "id")
+        return [int(task["id"]) for task in there if not self._has_prediction(task)]
 
     def _with_retries(self, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         retrying = Retrying(
@@ -138,7 +138,7 @@ class ProjectSink:
         )
         return retrying(work, *args, **options)
 
-    def _predicted(self, task: dict[str, Any]) -> bool:
+    def _has_prediction(self, task: dict[str, Any]) -> bool:
         listed = str(task.get(_VERSIONS) or "")
         if len(listed) < _WHOLE:
             # On SQLite "a,b", on PostgreSQL "a, b".
@@ -147,7 +147,7 @@ class ProjectSink:
         found = self._with_retries(call, "GET", "/api/predictions", params=params)
         return any(each["model_version"] == self._version for each in found)
 
-    def _page(self, which: TaskFilter, include: str) -> list[dict[str, Any]]:
+    def _find_tasks(self, which: TaskFilter, include: str) -> list[dict[str, Any]]:
         fields = f"{include},{_VERSIONS}"
         find = self._label_studio.find_tasks
         return self._with_retries(find, self._project, which, fields, _PAGE)

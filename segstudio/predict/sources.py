@@ -70,7 +70,7 @@ def manifest_items(table: Table, rule: TaskMapping) -> Iterator[Item]:
     for row in table:
         task = rule.task(row)
         reference = row.values[rule.image_column]
-        key = _key(row.values[rule.identifier_column], reference)
+        key = _item_key(row.values[rule.identifier_column], reference)
         yield Item(key, reference, task.data, task.meta)
 
 
@@ -81,7 +81,7 @@ def folder_items(folder: Path, image_key: str) -> Iterator[Item]:
         name = row.values["path"]
         stat = (folder / name).stat()
         reference = f"/data/local-files/?d={quote(name)}"
-        return _named(_key(name, stat.st_size, stat.st_mtime_ns), name, reference, image_key)
+        return _item(_item_key(name, stat.st_size, stat.st_mtime_ns), name, reference, image_key)
 
     return map(item, FolderTable(folder))
 
@@ -91,12 +91,12 @@ def bucket_items(objects: Objects, address: GcsAddress, image_key: str) -> Itera
     for name, stored in objects.list(address.name):
         if Path(name).suffix.lower() in IMAGE_SUFFIXES:
             reference = str(GcsAddress(address.bucket, name))
-            yield _named(_key(name, stored.generation), name, reference, image_key)
+            yield _item(_item_key(name, stored.generation), name, reference, image_key)
 
 
-def _named(key: str, name: str, reference: str, image_key: str) -> Item:
+def _item(key: str, name: str, reference: str, image_key: str) -> Item:
     return Item(key, reference, {IDENTIFIER: name, image_key: reference}, {IDENTIFIER: name})
 
 
-def _key(*parts: str | int) -> str:
+def _item_key(*parts: str | int) -> str:
     return json.dumps(parts)
