@@ -4,16 +4,15 @@ A labeler's stream takes a project's tasks by their number; one that is shuffled
 (``Uniform sampling``) cannot be foreseen, and then this prepares images that are due some day.
 """
 
-import json
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import httpx
 import structlog
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.auth import TokenSource
+from ml_backend.labelstudio.queries import TaskFilter, task_query
 from ml_backend.labelstudio.schemas import Task
 from sam_backend.prewarming import Ahead
 from sam_backend.settings import SamSettings
@@ -81,23 +80,10 @@ class UpcomingTasks:
         return True
 
     def _list(self, project: int, after: int) -> Sequence[Task]:
-        items = [_filter("id", "greater", after), _filter("total_annotations", "equal", 0)]
-        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
-        params: dict[str, str | int] = {
-            "project": project,
-            "fields": "all",
-            "include": "id,data",
-            "resolve_uri": "false",
-            "page_size": self._count,
-            "query": json.dumps(query),
-        }
+        filters = [TaskFilter("id", "greater", after), TaskFilter("total_annotations", "equal", 0)]
+        params = task_query(project, filters, "id,data", self._count)
         answer = self._client.get("/api/tasks", params=params).raise_for_status().json()
         found = answer["tasks"][: self._count]
         return [
             Task(id=int(each["id"]), project=project, data=dict(each["data"])) for each in found
         ]
-
-
-def _filter(what: str, operator: str, value: int) -> dict[str, Any]:
-    name = f"filter:tasks:{what}"
-    return {"filter": name, "operator": operator, "type": "Number", "value": value}

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from google.oauth2.service_account import Credentials
 
 READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
+FULL_CONTROL = "https://www.googleapis.com/auth/devstorage.full_control"
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS_BASE64"
 REQUIRED_FIELDS = ("client_email", "private_key", "token_uri")
 ENCODE_HINT = "make it with: base64 -w0 key.json"
+NO_CREDENTIALS_HINT = f"set {VARIABLE}; {ENCODE_HINT}"
 
 
 def decode_service_account(base64_text: SecretStr | str) -> dict[str, str]:
@@ -69,8 +71,12 @@ def _check_fields(info: Any) -> dict[str, str]:
     return fields
 
 
-def make_credentials(fields: dict[str, str]) -> "Credentials":
-    """Make credentials that can read objects and nothing else.
+def make_credentials(fields: dict[str, str], scope: str = READ_ONLY) -> "Credentials":
+    """Make credentials for Google Cloud Storage.
+
+    Args:
+        fields: Service-account key.
+        scope: ``READ_ONLY`` or ``FULL_CONTROL``; the account's own permissions bound both.
 
     Raises:
         CredentialsError: The private key cannot be read.
@@ -81,7 +87,7 @@ def make_credentials(fields: dict[str, str]) -> "Credentials":
 
     make = Credentials.from_service_account_info
     try:
-        return cast("Credentials", make(fields, scopes=[READ_ONLY]))  # type: ignore[no-untyped-call]
+        return cast("Credentials", make(fields, scopes=[scope]))  # type: ignore[no-untyped-call]
     except (GoogleAuthError, ValueError):
         raise CredentialsError(
             f"{VARIABLE}: private_key is not a readable RSA key",

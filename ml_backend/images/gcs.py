@@ -2,8 +2,9 @@
 
 import math
 import re
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageReferenceError
@@ -18,6 +19,35 @@ GENERATION = re.compile(r"(.+)#(\d{16})", re.DOTALL)
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
+@dataclass(frozen=True)
+class GcsAddress:
+    """The address ``gs://bucket/name``.
+
+    Attributes:
+        bucket: Name of the bucket.
+        name: Name of an object or prefix of names, taken literally: no escapes, queries or
+            fragments; may be empty.
+    """
+
+    bucket: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse an address.
+
+        Raises:
+            ValueError: ``text`` does not begin with ``gs://``, or its bucket's name is invalid.
+        """
+        bucket, _, name = text[5:].partition("/")
+        if text[:5].lower() != "gs://" or not BUCKET.fullmatch(bucket):
+            raise ValueError(f"{text!r} names no bucket")
+        return cls(bucket, name)
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.name}"
+
+
 class CloudStorage(Source):
     """Objects in buckets; who has none needs no credentials."""
 
@@ -25,21 +55,18 @@ class CloudStorage(Source):
         self._settings = settings
 
     def locate(self, reference: str) -> Location | None:
-        """See ``Source``. Object names are taken literally: no escapes, queries or fragments.
-
-        But as for ``gsutil``, ``#`` and 16 digits at the end are the object's generation.
-        """
+        """See ``Source``. As for ``gsutil``, ``#`` and 16 digits at the end are a generation."""
         if reference[:5].lower() != "gs://":
             return None
-        bucket, _, name = reference[5:].partition("/")
-        name, generation = _split_generation(name)
-        if not BUCKET.fullmatch(bucket) or not 1 <= len(name.encode()) <= 1024:
+        try:
+            address, generation = _parse_object(reference)
+        except ValueError:
             raise ImageReferenceError(
                 f"{redact(reference)} names no object in a bucket", "write gs://bucket/object"
-            )
+            ) from None
         key = f"gs://{reference[5:]}"
-        fetch = partial(self._fetch, bucket, name, generation)
-        if generation or names_hash(name):
+        fetch = partial(self._fetch, address.bucket, address.name, generation)
+        if generation or names_hash(address.name):
             return Location(key, math.inf, fetch, key)
         return Location(key, self._settings.image_cache_seconds, fetch)
 
@@ -53,6 +80,15 @@ class CloudStorage(Source):
         return Objects(self._settings)
 
 
-def _split_generation(name: str) -> tuple[str, int | None]:
-    match = GENERATION.fullmatch(name)
-    return (match[1], int(match[2])) if match else (name, None)
+def _parse_object(reference: str) -> tuple[GcsAddress, int | None]:
+    """Split a reference into an object and its generation.
+
+    Raises:
+        ValueError: It names no object.
+    """
+    address = GcsAddress.parse(reference)
+    match = GENERATION.fullmatch(address.name)
+    name, generation = (match[1], int(match[2])) if match else (address.name, None)
+    if not 1 <= len(name.encode()) <= 1024:
+        raise ValueError(f"{name!r} is not the name of an object")
+    return GcsAddress(address.bucket, name), generation

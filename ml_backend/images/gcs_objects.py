@@ -7,6 +7,7 @@ that only watches others, or has no buckets, need not hold.
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from functools import partial
 
 from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -21,18 +22,22 @@ from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-unty
 from ml_backend.deadline import Deadline
 from ml_backend.errors import DeadlineExceededError, ImageFetchError
 from ml_backend.images.base import Download
-from ml_backend.images.credentials import VARIABLE, decode_service_account, make_credentials
+from ml_backend.images.credentials import (
+    NO_CREDENTIALS_HINT,
+    VARIABLE,
+    decode_service_account,
+    make_credentials,
+)
 from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 
-HINTS = {
-    401: f"the credentials are not accepted; check {VARIABLE}",
+_NOT_ACCEPTED = f"the credentials are not accepted; check {VARIABLE}"
+_HINTS = {
+    401: _NOT_ACCEPTED,
     403: "give the service account the role Storage Object Viewer on the bucket",
     404: "check the names of bucket and object in the task",
     429: "the bucket is asked too often; try again later",
 }
-SERVER_ERROR_HINT = "Google Cloud Storage has a problem; try again later"
-UNREACHABLE_HINT = "check that storage.googleapis.com is reachable from here, or try again"
 STORAGE_ERRORS = (
     GoogleAPICallError,
     RetryError,
@@ -89,7 +94,9 @@ class Objects:
             blob = self._connected().bucket(bucket).blob(name, generation=generation)
             blob.download_to_file(download, timeout=timeout, retry=retry)
         except FAILURES as error:
-            raise _to_image_error(redact(f"gs://{bucket}/{name}"), error) from error
+            failure = explain_failure(error)
+            shown = redact(f"gs://{bucket}/{name}")
+            raise ImageFetchError(f"{shown}: {failure.message}", failure.hint) from error
         return download.getvalue()
 
     def _connected(self) -> storage.Client:
@@ -115,27 +122,44 @@ def _run_in_daemon_thread(work: Callable[[], bytes]) -> Future[bytes]:
     return future
 
 
-def _to_image_error(shown: str, error: Exception) -> ImageFetchError:
-    """Say what happened to an object, in words that hold nothing of the credentials."""
-    cause = cause_of(error)
+@dataclass(frozen=True)
+class GcsFailure:
+    """Why a request to Google Cloud Storage failed; contains nothing of the credentials.
+
+    Attributes:
+        message: What happened.
+        hint: What to do.
+        cause: Exception that the last try ended with.
+        status: HTTP status of the last answer; None without an answer.
+    """
+
+    message: str
+    hint: str
+    cause: Exception | None
+    status: int | None = None
+
+
+def explain_failure(error: Exception) -> GcsFailure:
+    """Explain what google-cloud-storage raises."""
+    cause = error.cause if isinstance(error, RetryError) else error
     if isinstance(cause, DefaultCredentialsError):
-        return ImageFetchError(f"{shown}: there are no Google credentials", f"set {VARIABLE}")
+        return GcsFailure("there are no Google credentials", NO_CREDENTIALS_HINT, cause)
     if isinstance(cause, RefreshError):
-        return ImageFetchError(f"{shown}: Google refused the service account", HINTS[401])
-    status = status_of(cause)
-    if status is None:
-        return ImageFetchError(f"{shown}: {type(cause).__name__}", UNREACHABLE_HINT)
-    hint = SERVER_ERROR_HINT if status >= 500 else HINTS.get(status, "")
-    return ImageFetchError(f"{shown}: HTTP {status}", hint)
+        return GcsFailure("Google refused the service account", _NOT_ACCEPTED, cause)
+    status = _status_of(cause)
+    if status is not None:
+        hint = "Google Cloud Storage has a problem; try again later" if status >= 500 else ""
+        return GcsFailure(f"HTTP {status}", hint or _HINTS.get(status, ""), cause, status)
+    if isinstance(cause, DataCorruption):
+        return GcsFailure("the data arrived damaged (DataCorruption)", "try again", cause)
+    return GcsFailure(
+        f"no answer from Google Cloud Storage ({type(cause).__name__})",
+        "check that storage.googleapis.com is reachable from here, or try again",
+        cause,
+    )
 
 
-def cause_of(error: Exception) -> Exception | None:
-    """What the last of several tries ended with; the error itself where nothing was tried again."""
-    return error.cause if isinstance(error, RetryError) else error
-
-
-def status_of(error: Exception | None) -> int | None:
-    """The HTTP status of an answer; None where there was none."""
+def _status_of(error: Exception | None) -> int | None:
     if isinstance(error, InvalidResponse):
         return int(error.response.status_code)
     return error.code if isinstance(error, GoogleAPICallError) else None

@@ -1,38 +1,19 @@
-"""What each rater said of each image, in a temporary SQLite database: memory stays flat."""
+"""Annotations of all raters, image by image."""
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from types import TracebackType
-from typing import Self
 
+from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.export.mask_regions import Drawing
 from segstudio.labelstudio.annotations import AnnotatedTask, Annotation
 from segstudio.labelstudio.coco_rle import Rle
-from segstudio.labelstudio.results import answers
-
-_SCHEMA = """
-    CREATE TABLE opinions (
-        id INTEGER PRIMARY KEY, identifier TEXT NOT NULL, rater TEXT NOT NULL,
-        said_at TEXT NOT NULL, answers TEXT NOT NULL, asked_masks INTEGER NOT NULL,
-        UNIQUE (identifier, rater)
-    );
-    CREATE TABLE masks (
-        opinion INTEGER NOT NULL, label TEXT NOT NULL,
-        height INTEGER NOT NULL, width INTEGER NOT NULL, counts TEXT NOT NULL
-    );
-    CREATE INDEX by_opinion ON masks (opinion);
-    CREATE VIEW shared AS
-        SELECT * FROM opinions WHERE identifier IN
-            (SELECT identifier FROM opinions GROUP BY identifier HAVING count(*) > 1);
-"""
 
 
 @dataclass(frozen=True)
 class RaterAnnotation:
-    """What one rater said of one image.
+    """Annotation of an image by one rater.
 
     Attributes:
         rater: Who.
@@ -45,23 +26,24 @@ class RaterAnnotation:
     masks: Mapping[str, Rle] | None
 
 
-class AnnotationStore:
-    """Takes opinions and gives them back image by image."""
+class AnnotationStore(ScratchDatabase):
+    """Takes annotations and gives them back image by image."""
 
-    def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.executescript(f"PRAGMA journal_mode = OFF; {_SCHEMA}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._database.close()
+    schema = """
+        CREATE TABLE annotations (
+            id INTEGER PRIMARY KEY, identifier TEXT NOT NULL, rater TEXT NOT NULL,
+            updated_at TEXT NOT NULL, answers TEXT NOT NULL, asked_masks INTEGER NOT NULL,
+            UNIQUE (identifier, rater)
+        );
+        CREATE TABLE masks (
+            annotation INTEGER NOT NULL, label TEXT NOT NULL,
+            height INTEGER NOT NULL, width INTEGER NOT NULL, counts TEXT NOT NULL
+        );
+        CREATE INDEX by_annotation ON masks (annotation);
+        CREATE VIEW shared AS
+            SELECT * FROM annotations WHERE identifier IN
+                (SELECT identifier FROM annotations GROUP BY identifier HAVING count(*) > 1);
+    """
 
     def add(
         self,
@@ -72,25 +54,25 @@ class AnnotationStore:
         drawing: Drawing,
     ) -> None:
         """Keep an annotation; of several by the same rater on the same image, the latest."""
-        said_at = annotation.updated_at.isoformat()
+        updated_at = annotation.updated_at.isoformat()
         same = (identifier, rater)
         before = self._database.execute(
-            "SELECT id, said_at FROM opinions WHERE (identifier, rater) = (?, ?)", same
+            "SELECT id, updated_at FROM annotations WHERE (identifier, rater) = (?, ?)", same
         ).fetchone()
-        if before and before[1] > said_at:
+        if before and before[1] > updated_at:
             return
         if before:
-            self._database.execute("DELETE FROM masks WHERE opinion = ?", before[:1])
-            self._database.execute("DELETE FROM opinions WHERE id = ?", before[:1])
-        opinion = self._database.execute(
-            "INSERT INTO opinions (identifier, rater, said_at, answers, asked_masks) "
+            self._database.execute("DELETE FROM masks WHERE annotation = ?", before[:1])
+            self._database.execute("DELETE FROM annotations WHERE id = ?", before[:1])
+        id_ = self._database.execute(
+            "INSERT INTO annotations (identifier, rater, updated_at, answers, asked_masks) "
             "VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (*same, said_at, json.dumps(_choices(task, annotation)), _asks_masks(task)),
+            (*same, updated_at, json.dumps(_choices(task, annotation)), _asks_masks(task)),
         ).fetchone()[0]
         self._database.executemany(
             "INSERT INTO masks VALUES (?, ?, ?, ?, ?)",
             (
-                (opinion, label, rle.height, rle.width, rle.counts)
+                (id_, label, rle.height, rle.width, rle.counts)
                 for label, rle in _by_label(drawing).items()
             ),
         )
@@ -102,43 +84,45 @@ class AnnotationStore:
 
     def raters(self) -> list[str]:
         """Everybody, by name."""
-        found = self._database.execute("SELECT DISTINCT rater FROM opinions ORDER BY rater")
+        found = self._database.execute("SELECT DISTINCT rater FROM annotations ORDER BY rater")
         return [rater for (rater,) in found]
 
     def images(self) -> Iterator[tuple[str, list[RaterAnnotation]]]:
-        """The images that two raters or more have annotated, with all that was said of them."""
+        """The images that two raters or more have annotated, with all their annotations."""
         found = self._database.execute(
             "SELECT identifier, id, rater, answers, asked_masks FROM shared "
             "ORDER BY identifier, rater"
         )
         for identifier, rows in groupby(found, key=lambda row: str(row[0])):
-            yield identifier, [self._opinion(*row[1:]) for row in rows]
+            yield identifier, [self._rater_annotation(*row[1:]) for row in rows]
 
     def answers(self, control: str) -> Iterator[tuple[str, str, list[str]]]:
         """Identifier, rater and choices of all who answered a control, on the same images."""
         found = self._database.execute(
             "SELECT identifier, rater, answers FROM shared ORDER BY identifier, rater"
         )
-        for identifier, rater, said in found:
-            given = json.loads(said)
+        for identifier, rater, text in found:
+            given = json.loads(text)
             if control in given:
                 yield identifier, rater, given[control]
 
-    def _opinion(self, id_: int, rater: str, said: str, asked_masks: int) -> RaterAnnotation:
+    def _rater_annotation(
+        self, id_: int, rater: str, answers: str, asked_masks: int
+    ) -> RaterAnnotation:
         masks = self._database.execute(
-            "SELECT label, height, width, counts FROM masks WHERE opinion = ?", (id_,)
+            "SELECT label, height, width, counts FROM masks WHERE annotation = ?", (id_,)
         )
         by_label = {label: Rle(height, width, counts) for label, height, width, counts in masks}
-        return RaterAnnotation(rater, json.loads(said), by_label if asked_masks else None)
+        return RaterAnnotation(rater, json.loads(answers), by_label if asked_masks else None)
 
 
 def _choices(task: AnnotatedTask, annotation: Annotation) -> dict[str, list[str]]:
     """What was chosen; nothing at all is an answer only where several may be chosen."""
-    said = answers(annotation.result)
+    answers = annotation.parsed.answers
     return {
-        control.name: [str(value) for value in said.get(control.name, [])]
+        control.name: [str(value) for value in answers.get(control.name, [])]
         for control in task.project.controls
-        if control.type == "choices" and (control.multiple or said.get(control.name))
+        if control.type == "choices" and (control.multiple or answers.get(control.name))
     }
 
 

@@ -8,7 +8,6 @@ from segstudio.agreement.annotation_store import AnnotationStore
 from segstudio.export.manifest_join import Manifest
 from segstudio.export.mask_regions import draw
 from segstudio.labelstudio.annotations import AnnotatedTask, AnnotationReader, LabeledProject
-from segstudio.labelstudio.results import faults
 
 
 class Rater(StrEnum):
@@ -75,5 +74,5 @@ class AnnotationCollector:
             copy = f"project {task.project.id}"
             rater = annotation.annotator if self.by is Rater.ANNOTATOR else copy
             self.store.add(identifier, rater, task, annotation, drawing)
-            for region, reason in (*drawing.problems, *faults(annotation.result)):
+            for region, reason in (*drawing.problems, *annotation.parsed.problems):
                 yield UnreadableRegion(identifier, annotation.id, region, reason)

@@ -1,11 +1,8 @@
 """Through the images that two raters or more have annotated, pair by pair."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +17,7 @@ from segstudio.agreement.measures import (
     cohen_kappa,
     krippendorff_alpha,
 )
+from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.labelstudio.coco_rle import Rle
 
 Flags = npt.NDArray[np.bool_]
@@ -69,7 +67,7 @@ class MaskAgreement:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """How far raters are apart on one image.
+    """Disagreement of raters on one image.
 
     Attributes:
         identifier: Of the image.
@@ -91,33 +89,23 @@ class _LabelSum:
     boundary_f: float = 0
 
 
-class Comparison:
-    """All that ``run`` finds out; the images' scores are in a temporary SQLite database.
+class Comparison(ScratchDatabase):
+    """The result of ``run``.
 
     Args:
-        spool: With all opinions.
+        store: With all annotations.
 
     Attributes:
         mismatched: Images whose masks are of different sizes, which are not compared.
     """
 
-    def __init__(self, spool: AnnotationStore) -> None:
-        self._spool = spool
+    schema = "CREATE TABLE scores (identifier TEXT, score REAL, worst TEXT)"
+
+    def __init__(self, store: AnnotationStore) -> None:
+        super().__init__()
+        self._store = store
         self._labels: dict[str, _LabelSum] = {}
         self.mismatched: list[str] = []
-        self._scores = sqlite3.connect("", isolation_level=None)
-        self._scores.execute("CREATE TABLE scores (identifier TEXT, score REAL, worst TEXT)")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._scores.close()
 
     def run(self, advance: Callable[[], None]) -> None:
         """Compare all images.
@@ -125,17 +113,17 @@ class Comparison:
         Raises:
             AgreementError: There are none.
         """
-        if not len(self._spool):
+        if not len(self._store):
             raise AgreementError(
                 "no image has annotations of two annotators",
                 "give the copies of one project; where annotators share one account, --by project",
             )
-        for identifier, opinions in self._spool.images():
-            apart = list(self._apart(identifier, opinions))
-            if apart:
-                score = sum(distance for _, distance in apart) / len(apart)
-                worst, distance = max(apart, key=lambda each: each[1])
-                self._scores.execute(
+        for identifier, annotations in self._store.images():
+            distances = list(self._distances(identifier, annotations))
+            if distances:
+                score = sum(distance for _, distance in distances) / len(distances)
+                worst, distance = max(distances, key=lambda each: each[1])
+                self._database.execute(
                     "INSERT INTO scores VALUES (?, ?, ?)",
                     (identifier, score, worst if distance else ""),
                 )
@@ -151,22 +139,22 @@ class Comparison:
 
     def images(self, most: int | None = None) -> Iterator[Disagreement]:
         """Images by disagreement, the highest first."""
-        found = self._scores.execute(
+        found = self._database.execute(
             "SELECT identifier, score, worst FROM scores ORDER BY score DESC, identifier LIMIT ?",
             (-1 if most is None else most,),
         )
         return (Disagreement(*row) for row in found)
 
-    def _apart(
-        self, identifier: str, opinions: Sequence[RaterAnnotation]
+    def _distances(
+        self, identifier: str, annotations: Sequence[RaterAnnotation]
     ) -> Iterator[tuple[str, float]]:
-        for first, second in combinations(opinions, 2):
+        for first, second in combinations(annotations, 2):
             for control in sorted(first.answers.keys() & second.answers.keys()):
                 yield control, _jaccard_distance(first.answers[control], second.answers[control])
             if first.masks is not None and second.masks is not None:
-                yield from self._masks_apart(identifier, first.masks, second.masks)
+                yield from self._mask_distances(identifier, first.masks, second.masks)
 
-    def _masks_apart(
+    def _mask_distances(
         self, identifier: str, first: Mapping[str, Rle], second: Mapping[str, Rle]
     ) -> Iterator[tuple[str, float]]:
         sizes = {(rle.height, rle.width) for rle in (*first.values(), *second.values())}
@@ -183,11 +171,11 @@ class Comparison:
             yield label, 1 - iou
 
 
-def choice_agreement(spool: AnnotationStore, control: Control) -> Iterator[ChoiceAgreement]:
+def choice_agreement(store: AnnotationStore, control: Control) -> Iterator[ChoiceAgreement]:
     """Agreement on a control where one choice is given, then on each choice."""
-    given = (value for _, _, values in spool.answers(control.name) for value in values)
+    given = (value for _, _, values in store.answers(control.name) for value in values)
     choices = list(dict.fromkeys([*(label.value for label in control.labels), *given]))
-    chosen, answered = _chosen(spool, control.name, choices)
+    chosen, answered = _choice_matrices(store, control.name, choices)
     images = int((answered.sum(axis=0) > 1).sum())
     if not images:
         return
@@ -204,14 +192,16 @@ def _agreement(control: Control, choice: str, images: int, codes: Codes) -> Choi
     return ChoiceAgreement(control.name, choice, images, kappa, alpha)
 
 
-def _chosen(spool: AnnotationStore, control: str, choices: Sequence[str]) -> tuple[Flags, Flags]:
+def _choice_matrices(
+    store: AnnotationStore, control: str, choices: Sequence[str]
+) -> tuple[Flags, Flags]:
     """(choices, raters, images) whether each was chosen, and (raters, images) who answered."""
-    raters = {rater: index for index, rater in enumerate(spool.raters())}
+    raters = {rater: index for index, rater in enumerate(store.raters())}
     places = {choice: index for index, choice in enumerate(choices)}
-    shape = len(raters), len(spool)
+    shape = len(raters), len(store)
     chosen, answered = np.zeros((len(choices), *shape), bool), np.zeros(shape, bool)
     images: dict[str, int] = {}
-    for identifier, rater, values in spool.answers(control):
+    for identifier, rater, values in store.answers(control):
         place = raters[rater], images.setdefault(identifier, len(images))
         answered[place] = True
         for value in values:

@@ -14,7 +14,7 @@ from segstudio.agreement.compare import (
     MaskAgreement,
     choice_agreement,
 )
-from segstudio.data.atomic_files import new_folder
+from segstudio.data.atomic_files import atomic_folder
 from segstudio.labelstudio.annotations import LabeledProject
 
 INDEX = "agreement.csv"
@@ -82,7 +82,7 @@ def write_agreement(path: Path, comparison: Comparison, agreement: Agreement) ->
         TableError: It cannot be written, or there is something else in its place.
     """
     choices, masks = agreement.choices, agreement.masks
-    with new_folder(path, INDEX) as folder:
+    with atomic_folder(path, INDEX) as folder:
         with (folder / INDEX).open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(("control", "label", "measure", "value", "count"))

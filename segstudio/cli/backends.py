@@ -1,13 +1,12 @@
 """``segstudio backends``: the connection of both backends to projects."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from typing import Any
 
 import typer
 
 from ml_backend.errors import LabelConfigError
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import Report, reporting
+from segstudio.cli.console import Report, finding_record, reporting
 from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
@@ -19,10 +18,15 @@ from segstudio.cli.options import (
     command_app,
 )
 from segstudio.cli.serve import serve
-from segstudio.labelstudio.client import Project
+from segstudio.labelstudio.client import Connection, Project
 from segstudio.labelstudio.compatibility import check_served, known_classes
-from segstudio.labelstudio.lint import Finding, label_table
-from segstudio.labelstudio.ml_backends import BackendStatus, Classes, conditions, connect_backends
+from segstudio.labelstudio.lint import label_table
+from segstudio.labelstudio.ml_backends import (
+    Classes,
+    check_connections,
+    connect_backends,
+    connected,
+)
 from segstudio.local.connection import backend_pair, open_label_studio
 from segstudio.settings import ProjectSettings
 
@@ -59,9 +63,9 @@ def connect(
             _print_labels(report, target, classes)
             findings = check_served(target.label_config, classes)
             changed = not dry_run and connect_backends(label_studio, project, pair)
-            statuses = conditions(label_studio, project, pair)
-        _print_statuses(report, statuses)
-        _print_findings(report, findings)
+            connections = list(connected(label_studio, project, pair).values())
+        report.checks(check_connections(connections))
+        report.checks(findings)
         if dry_run:
             report.print(f"would connect {pair.segmentation}, then {pair.sam}")
         report.result(
@@ -69,11 +73,11 @@ def connect(
                 "project": project,
                 "changed": changed,
                 "dry_run": dry_run,
-                "backends": [asdict(each) for each in statuses],
-                "findings": [asdict(each) for each in findings],
+                "backends": [_connection_record(each) for each in connections],
+                "findings": [finding_record(each) for each in findings],
             }
         )
-    if not dry_run and not all(each.ready for each in statuses):
+    if not dry_run and not all(each.works for each in connections):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -90,13 +94,15 @@ def status(
         pair = backend_pair(settings, segmentation, sam)
         with open_label_studio(settings) as label_studio:
             label_studio.project(project)
-            statuses = conditions(label_studio, project, pair)
-        _print_statuses(report, statuses)
-        if len(statuses) < 2:
+            connections = list(connected(label_studio, project, pair).values())
+        report.checks(check_connections(connections))
+        if len(connections) < 2:
             hint = f"connect both with segstudio backends connect --project {project}"
             report.print(f"project {project} is not connected to both backends: {hint}", "red")
-        report.result({"project": project, "backends": [asdict(each) for each in statuses]})
-    if len(statuses) < 2 or not all(each.ready for each in statuses):
+        report.result(
+            {"project": project, "backends": [_connection_record(each) for each in connections]}
+        )
+    if len(connections) < 2 or not all(each.works for each in connections):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -111,12 +117,10 @@ def _print_labels(report: Report, project: Project, classes: Classes) -> None:
     report.table(columns if classes.names else (columns[0], "class", columns[2]), rows)
 
 
-def _print_statuses(report: Report, statuses: Sequence[BackendStatus]) -> None:
-    for each in statuses:
-        mark, style = ("✓", "green") if each.ready else ("✗", "red")
-        report.print(f"{mark} {each.title} {each.url}: {each.told}", style)
-
-
-def _print_findings(report: Report, findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        report.print(f"{finding.level}: {finding.where}: {finding.problem}\n  {finding.fix}", "dim")
+def _connection_record(connection: Connection) -> dict[str, Any]:
+    return {
+        "title": connection.title,
+        "url": connection.url,
+        "ready": connection.works,
+        "told": connection.answer,
+    }

@@ -1,14 +1,12 @@
 """``segstudio bucket``: the source of images and the target of annotations."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from ml_backend.errors import SettingsError
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import Report, reporting
+from segstudio.cli.console import check_record, reporting
 from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
@@ -19,11 +17,9 @@ from segstudio.cli.options import (
 )
 from segstudio.gcs.client import GoogleSettings, bucket_name, connect
 from segstudio.gcs.cors import origin
-from segstudio.gcs.setup import BucketSetup, BucketSpec, Step
+from segstudio.gcs.setup import BucketSetup, BucketSpec
 
 app = command_app()
-
-_MARKS = {"ok": "✓", "changed": "✓ new", "planned": "to do", "lacking": "✗"}
 
 
 @app.callback()
@@ -67,24 +63,14 @@ def setup(
             BucketSpec(names[0], allowed, versioned=False),
             BucketSpec(names[1], allowed, versioned=True),
         )
-        steps = [
+        steps = report.checks(
             step
             for spec in specs
             for step in BucketSetup(connection, spec, location, dry_run).steps()
-        ]
-        _print_steps(report, steps)
-    if any(step.state == "lacking" for step in steps):
+        )
+        failed = any(step.status == "error" for step in steps)
+        if failed:
+            report.print("\nLet an owner of the buckets run the commands above", "bold")
+        report.result({"steps": [check_record(step) for step in steps]})
+    if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
-
-
-def _print_steps(report: Report, steps: Sequence[Step]) -> None:
-    report.table(
-        ("", "bucket", "", ""),
-        ((_MARKS[step.state], step.bucket, step.what, step.detail) for step in steps),
-    )
-    fixes = dict.fromkeys(fix for step in steps for fix in step.fixes)
-    if fixes:
-        report.print("\nLet an owner of the buckets run:", "bold")
-    for fix in fixes:
-        report.print(f"  {fix}")
-    report.result({"steps": [asdict(step) for step in steps]})

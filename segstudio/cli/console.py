@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal, TypeVar
 
 import typer
@@ -25,9 +26,20 @@ from rich.text import Text
 
 from ml_backend.errors import SegstudioError
 from ml_backend.extras import explain_missing_extras
+from segstudio.checks import CheckResult, Status
 from segstudio.cli.options import EXIT_ERROR
 
 _Item = TypeVar("_Item")
+
+_MARKS: Mapping[Status, tuple[str, str]] = {
+    "ok": ("✓", "green"),
+    "changed": ("✓ new", "green"),
+    "planned": ("to do", ""),
+    "unknown": ("-", "dim"),
+    "note": ("note:", ""),
+    "warning": ("warning:", "yellow"),
+    "error": ("✗", "red"),
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,18 @@ class Report:
         if not self._as_json:
             self.console.print(table)
 
+    def checks(self, results: Iterable[CheckResult]) -> list[CheckResult]:
+        """Print results of checks as they come, below each group its fix; returns them."""
+        found: list[CheckResult] = []
+        for fix, group in groupby(results, key=lambda result: result.fix):
+            for result in group:
+                found.append(result)
+                mark, style = _MARKS[result.status]
+                self.print(f"{mark} {result.subject:<28} {result.detail}", style)
+            for line in fix.splitlines():
+                self.print(f"    → {line}")
+        return found
+
     @contextmanager
     def progress(
         self, description: str, total: int | None = None, unit: Literal["items", "bytes"] = "items"
@@ -124,6 +148,22 @@ class Report:
         """Report the error that stopped the command."""
         self.result({"error": {"type": error.kind, "message": error.message, "hint": error.hint}})
         self.warn(f"error: {error}", "bold red")
+
+
+def check_record(result: CheckResult) -> dict[str, str]:
+    """Return a result of a check as JSON output has it."""
+    state = "bad" if result.status == "error" else result.status
+    return {"what": result.subject, "state": state, "told": result.detail, "fix": result.fix}
+
+
+def finding_record(result: CheckResult) -> dict[str, str]:
+    """Return a finding about a label config as JSON output has it."""
+    return {
+        "level": result.status,
+        "where": result.subject,
+        "problem": result.detail,
+        "fix": result.fix,
+    }
 
 
 class _ItemsPerSecond(ProgressColumn):

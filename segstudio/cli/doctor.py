@@ -1,13 +1,12 @@
 """``segstudio doctor``: one table of green and red."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from ml_backend.errors import SegstudioError
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import Report, reporting
+from segstudio.cli.console import check_record, reporting
 from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
@@ -18,12 +17,10 @@ from segstudio.cli.options import (
 )
 from segstudio.gcs.client import GoogleSettings, bucket_name
 from segstudio.local.connection import LabelStudioAccess, backend_pair, resolve_connection
-from segstudio.local.doctor import Check, Doctor
+from segstudio.local.doctor import Doctor
 from segstudio.settings import ProjectSettings
 
 app = command_app(no_args_is_help=False)
-
-_MARKS = {"ok": ("✓", "green"), "bad": ("✗", "red"), "unknown": ("-", "dim")}
 
 
 @app.command(epilog=EXIT_CODES)
@@ -46,13 +43,10 @@ def doctor(
     from Label Studio, the Google key, buckets (reading, CORS, signing), free disk space.
     """
     with reporting(as_json) as report:
-        found = []
-        for check in _make_doctor(project, bucket or [], segmentation, sam).checks():
-            found.append(check)
-            _print_check(report, check)
-        bad = sum(check.state == "bad" for check in found)
+        found = report.checks(_make_doctor(project, bucket or [], segmentation, sam).checks())
+        bad = sum(check.status == "error" for check in found)
         report.print(f"\n{bad} of {len(found)} are red" if bad else "\nAll is well", "bold")
-        report.result({"bad": bad, "checks": [asdict(check) for check in found]})
+        report.result({"bad": bad, "checks": [check_record(check) for check in found]})
     if bad:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -72,10 +66,3 @@ def _make_doctor(project: int | None, buckets: list[str], segmentation: str, sam
         google=read_settings(GoogleSettings),
         folders=[settings.state_dir],
     )
-
-
-def _print_check(report: Report, check: Check) -> None:
-    mark, style = _MARKS[check.state]
-    report.print(f"{mark} {check.what:<28} {check.told}", style)
-    if check.state == "bad" and check.fix:
-        report.print(f"    → {check.fix}")

@@ -1,12 +1,11 @@
 """``segstudio lint``: a label config, looked at before labelers work with it."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import reporting
+from segstudio.cli.console import finding_record, reporting
 from segstudio.cli.options import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, command_app
 from segstudio.labelstudio.lint import lint as find_problems
 from segstudio.labelstudio.ml_backends import SHIPPED, ask_classes
@@ -15,8 +14,6 @@ from segstudio.projects.templates import read_template
 from segstudio.settings import ProjectSettings
 
 app = command_app()
-
-_STYLES = {"error": "red", "warning": "yellow"}
 
 
 @app.command(epilog=EXIT_CODES)
@@ -41,12 +38,10 @@ def lint(
     with reporting(as_json) as report:
         login = backend_pair(read_settings(ProjectSettings), "", "").login
         classes = ask_classes(backend, login) if backend else SHIPPED
-        findings = find_problems(read_template(template), classes)
-        for each in findings:
-            text = f"{each.level}: {each.where}: {each.problem}\n  {each.fix}"
-            report.print(text, _STYLES.get(each.level, ""))
-        report.result({"template": template, "findings": [asdict(each) for each in findings]})
+        findings = report.checks(find_problems(read_template(template), classes))
+        records = [finding_record(each) for each in findings]
+        report.result({"template": template, "findings": records})
         if not findings:
             report.print(f"{template}: fine for both backends ({classes.source})")
-    if any(each.level != "note" for each in findings):
+    if any(each.status != "note" for each in findings):
         raise typer.Exit(EXIT_SOME_FAILED)

@@ -19,8 +19,8 @@ from segstudio.cli.options import (
 from segstudio.gcs.client import (
     GoogleObjects,
     GoogleSettings,
-    bucket_and_folder,
     connect,
+    parse_address,
     service_account,
 )
 from segstudio.labelstudio.storages import connect_target, storages, synchronise
@@ -52,7 +52,8 @@ def target(
     sync` writes earlier ones. The command is idempotent.
     """
     with reporting(as_json) as report:
-        name, folder = bucket_and_folder(bucket)
+        address = parse_address(bucket)
+        name, folder = address.bucket, address.name.strip("/")
         key = service_account(read_settings(GoogleSettings))
         with open_label_studio(read_settings(ProjectSettings)) as label_studio:
             title = label_studio.project(project).title

@@ -10,7 +10,7 @@ from segstudio.data.atomic_files import atomic_write
 from segstudio.errors import ProcessError
 from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair
-from segstudio.local.demo_project import Advance, Wanted, bring_up_to_date
+from segstudio.local.demo_project import Advance, DemoProjectSpec, update_demo_project
 from segstudio.local.images import Photograph
 
 _MEMO = "project"
@@ -42,13 +42,18 @@ def bootstrap(
     memo = memory / _MEMO
     project = int(memo.read_text()) if memo.exists() else None
     # A tmpfs of our own.
-    wanted = Wanted(pair, photographs, Path("/tmp/samples"))  # noqa: S108 # nosec B108
+    spec = DemoProjectSpec(pair, photographs, Path("/tmp/samples"))  # noqa: S108 # nosec B108
+
+    def remember(id_: int) -> None:
+        with atomic_write(memo, 0o644) as part:
+            part.write_text(f"{id_}\n")
+
     try:
-        return bring_up_to_date(
+        return update_demo_project(
             label_studio,
             project,
-            wanted,
-            lambda id_: atomic_write(memo, f"{id_}\n", 0o644),
+            spec,
+            remember,
             advance,
         )
     except LabelStudioError as error:

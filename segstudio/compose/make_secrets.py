@@ -28,5 +28,6 @@ def make_secrets(folder: Path) -> list[str]:
     made = [name for name in _MAKERS if not (folder / name).exists()]
     for name in made:
         # Only the owner and the containers' group can read it.
-        atomic_write(folder / name, f"{_MAKERS[name]()}\n".encode(), 0o640)
+        with atomic_write(folder / name, 0o640) as part:
+            part.write_text(f"{_MAKERS[name]()}\n")
     return made

@@ -1,4 +1,4 @@
-"""Files and folders that take their place at a good end only, and whole."""
+"""Atomic writes: an output appears only when it is complete."""
 
 import os
 import shutil
@@ -8,22 +8,31 @@ from pathlib import Path
 
 from segstudio.data.tables import TableError
 
+PART_SUFFIX = ".part"
+"""Suffix of what is not complete yet."""
+
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """Write a file beside its place; at a good end it replaces what is there.
+def atomic_write(path: Path, mode: int = 0o666) -> Iterator[Path]:
+    """Write a file that replaces ``path`` on success.
+
+    Args:
+        path: Destination file.
+        mode: Permissions, less the umask; they hold from the first byte on.
 
     Yields:
-        The path to write.
+        Path of an empty file to write to.
 
     Raises:
-        TableError: It cannot be written.
+        TableError: The file cannot be written.
     """
     if path.is_dir():
         raise TableError(f"{path} is a folder", "give the path of a file")
-    part = part_of(path)
+    part = _temporary(path, PART_SUFFIX)
     try:
-        with explained(path):
+        with _writing(path):
+            part.unlink(missing_ok=True)
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
             yield part
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -32,40 +41,25 @@ def new_file(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def atomic_write(path: Path, content: str | bytes, mode: int) -> None:
-    """Write a small file, whole or not at all.
-
-    Args:
-        path: Of the file.
-        content: Text goes as UTF-8.
-        mode: Who may read it: it has this mode from the first byte on.
-    """
-    part = part_of(path)
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-    part.replace(path)
-
-
 @contextmanager
-def new_folder(path: Path, marker: str) -> Iterator[Path]:
-    """Fill a folder beside its place; at a good end it replaces one that was made so before.
+def atomic_folder(path: Path, marker: str) -> Iterator[Path]:
+    """Fill a folder that replaces ``path`` on success.
 
     Args:
-        path: Of the folder.
-        marker: Name of a file that is in each folder of its kind.
+        path: Destination; an earlier folder of the same kind, or an empty one, is replaced.
+        marker: Name of a file that each folder of this kind contains.
 
     Yields:
-        The folder to fill.
+        Path of an empty folder to fill.
 
     Raises:
-        TableError: It cannot be written, or there is something else in its place.
+        TableError: The folder cannot be written, or ``path`` is something else.
     """
     if path.exists() and not (path.is_dir() and (_is_empty(path) or (path / marker).is_file())):
         raise TableError(f"{path} holds something else", "give the path of a new folder")
-    part, old = part_of(path), path.with_name(f".{path.name}.{os.getpid()}.old")
+    part, old = _temporary(path, PART_SUFFIX), _temporary(path, ".old")
     try:
-        with explained(path):
+        with _writing(path):
             part.mkdir()
             yield part
             if path.exists():
@@ -79,17 +73,15 @@ def new_folder(path: Path, marker: str) -> Iterator[Path]:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write into an error of ours."""
+def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise TableError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def part_of(path: Path) -> Path:
-    """Beside a file's or folder's place: what is to take it at a good end."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+def _temporary(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}{suffix}")
 
 
 def _is_empty(folder: Path) -> bool:

@@ -1,12 +1,12 @@
 """The manifest: the table of what is in the bucket, which later joins labels to rows."""
 
 import csv
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
-from segstudio.data.atomic_files import explained, part_of
+from segstudio.data.atomic_files import atomic_write
 from segstudio.data.tables import Row, Table, TableError
 
 IDENTIFIER = "identifier"
@@ -48,45 +48,30 @@ def manifest_columns(table: Table, identifier: str, image: str) -> tuple[str, ..
 
 
 class ManifestWriter:
-    """Writes a manifest row by row; as a context, it takes the file's place at a good end only.
+    """Writes a manifest row by row.
 
     Args:
-        path: Of the manifest, a CSV file in UTF-8.
+        file: CSV file to write to.
         columns: From ``manifest_columns``.
-        bucket: That the objects are in.
-
-    Raises:
-        TableError: From each method, when the file cannot be written.
+        bucket: Bucket of the objects.
     """
 
-    def __init__(self, path: Path, columns: tuple[str, ...], bucket: str) -> None:
-        self._path = path
-        self._part = part_of(path)
+    def __init__(self, file: TextIO, columns: tuple[str, ...], bucket: str) -> None:
         self._bucket = bucket
-        with explained(path):
-            self._file = self._part.open("w", encoding="utf-8", newline="")
-            self._rows = csv.writer(self._file)  # with \r\n lines, it quotes both in cells
-            self._rows.writerow(columns)
+        self._rows = csv.writer(file)  # with \r\n lines, it quotes both in cells
+        self._rows.writerow(columns)
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, columns: tuple[str, ...], bucket: str) -> Iterator[Self]:
+        """Open a manifest that replaces ``path`` on success.
+
+        Raises:
+            TableError: The file cannot be written.
+        """
+        with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+            yield cls(file, columns, bucket)
 
     def add(self, row: Row, name: str) -> None:
         """Write a row and the object that its image is in."""
-        with explained(self._path):
-            self._rows.writerow((*row.values.values(), name, f"gs://{self._bucket}/{name}"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            with explained(self._path), self._file:
-                if error is None:
-                    self._file.flush()
-                    os.fsync(self._file.fileno())
-                    self._part.replace(self._path)
-        finally:
-            self._part.unlink(missing_ok=True)
+        self._rows.writerow((*row.values.values(), name, f"gs://{self._bucket}/{name}"))

@@ -68,11 +68,11 @@ class NamingRule:
             if not values[field].strip():
                 raise NamingError(f"{field} is empty")
         name = _FIELD.sub(lambda match: values[match[1]], self.text)
-        _check(name)
+        _check_name(name)
         return name
 
 
-def _check(name: str) -> None:
+def _check_name(name: str) -> None:
     if unfit := _UNFIT.search(name):
         raise NamingError(f"{name!r} has the character {unfit[0]!r}, which addresses cannot hold")
     if len(name.encode()) > MAX_NAME_BYTES:

@@ -1,27 +1,25 @@
-"""The names that an upload gives and what the bucket holds under them, however many there are."""
+"""Temporary SQLite databases: memory stays flat for any number of rows."""
 
 import sqlite3
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from segstudio.gcs.objects import ObjectMeta
 
-_SCHEMA = """
-    CREATE TABLE names (
-        name TEXT PRIMARY KEY, row INTEGER NOT NULL,
-        generation INTEGER, size INTEGER, md5 TEXT, crc32c TEXT
-    ) WITHOUT ROWID
-"""
 
+class ScratchDatabase:
+    """A temporary SQLite database that is deleted when its context or the process ends.
 
-class NameIndex:
-    """A temporary SQLite database: memory stays flat, and nothing outlives the process."""
+    Attributes:
+        schema: SQL that creates the tables; each subclass has its own.
+    """
+
+    schema: ClassVar[str]
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("")
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute(_SCHEMA)
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.executescript(f"PRAGMA journal_mode = OFF; {self.schema}")
 
     def __enter__(self) -> Self:
         return self
@@ -34,12 +32,23 @@ class NameIndex:
     ) -> None:
         self._database.close()
 
+
+class NameIndex(ScratchDatabase):
+    """Names that rows claim, and what a bucket holds under them."""
+
+    schema = """
+        CREATE TABLE names (
+            name TEXT PRIMARY KEY, row INTEGER NOT NULL,
+            generation INTEGER, size INTEGER, md5 TEXT, crc32c TEXT
+        ) WITHOUT ROWID
+    """
+
     def __len__(self) -> int:
-        """How many names are claimed."""
+        """Return the number of claimed names."""
         return int(self._database.execute("SELECT count(*) FROM names").fetchone()[0])
 
     def claim(self, name: str, row: int) -> int:
-        """Claim a name for a row; returns the row that has it: this one, or one before."""
+        """Claim a name for a row; return the row that owns it: this one or an earlier one."""
         found = self._database.execute(
             "INSERT INTO names (name, row) VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET row = names.row RETURNING row",
@@ -48,14 +57,14 @@ class NameIndex:
         return int(found[0])
 
     def record_listing(self, listing: Iterable[tuple[str, ObjectMeta]]) -> None:
-        """Keep what a bucket holds under the names claimed, and nothing of the rest."""
+        """Record a bucket's objects whose names are claimed; ignore all others."""
         self._database.executemany(
             "UPDATE names SET generation = ?, size = ?, md5 = ?, crc32c = ? WHERE name = ?",
             ((s.generation, s.size, s.md5, s.crc32c, name) for name, s in listing),
         )
 
     def stored(self, name: str) -> ObjectMeta | None:
-        """What the bucket holds under a name."""
+        """Return what the bucket holds under a name, if anything."""
         found = self._database.execute(
             "SELECT generation, size, md5, crc32c FROM names "
             "WHERE name = ? AND generation IS NOT NULL",

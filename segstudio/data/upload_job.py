@@ -69,7 +69,7 @@ def open_upload(
         if uploader.dry_run:
             yield UploadJob(source, uploader, index, None, None)
         else:
-            with ManifestWriter(target, columns, bucket) as writer:
+            with ManifestWriter.open(target, columns, bucket) as writer:
                 yield UploadJob(source, uploader, index, writer, target)
 
 

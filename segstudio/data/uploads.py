@@ -82,7 +82,7 @@ class Source:
             yield Item(row, self.root / path if names_a_file else None, name)
 
 
-def claim_names(source: Source, ledger: NameIndex) -> None:
+def claim_names(source: Source, index: NameIndex) -> None:
     """Read all rows once and claim their names, before anything is sent.
 
     Raises:
@@ -92,7 +92,7 @@ def claim_names(source: Source, ledger: NameIndex) -> None:
     shown: list[str] = []
     count = 0
     for row in source.table:
-        if problem := _claim(row, source.rule, ledger):
+        if problem := _claim_name(row, source.rule, index):
             count += 1
             shown += [f"row {row.number}: {problem}"] if count <= _SHOWN_PROBLEMS else []
     if count:
@@ -103,13 +103,13 @@ def claim_names(source: Source, ledger: NameIndex) -> None:
         )
 
 
-def _claim(row: Row, rule: NamingRule, ledger: NameIndex) -> str:
+def _claim_name(row: Row, rule: NamingRule, index: NameIndex) -> str:
     """The problem with a row's name; empty where there is none."""
     try:
         name = rule.name(row.values)
     except NamingError as error:
         return error.message
-    first = ledger.claim(name, row.number)
+    first = index.claim(name, row.number)
     return "" if first == row.number else f"{name!r} is the name of row {first} already"
 
 
@@ -129,14 +129,14 @@ class Uploader:
     dry_run: bool = False
     workers: int = 8
 
-    def upload(self, items: Iterable[Item], ledger: NameIndex) -> Iterator[Outcome]:
-        """Upload what the ledger says is not there yet; the outcomes come in the items' order.
+    def upload(self, items: Iterable[Item], index: NameIndex) -> Iterator[Outcome]:
+        """Upload what the index says is not there yet; the outcomes come in the items' order.
 
         Raises:
             BucketError: The bucket cannot be used; what was uploaded before stays.
         """
-        work = ((item, ledger.stored(item.name)) for item in items)
-        return _parallel(lambda pair: self._upload_item(*pair), work, self.workers)
+        work = ((item, index.stored(item.name)) for item in items)
+        return _map_in_threads(lambda pair: self._upload_item(*pair), work, self.workers)
 
     def _upload_item(self, item: Item, stored: ObjectMeta | None) -> Outcome:
         if item.path is None:
@@ -160,10 +160,10 @@ class Uploader:
                     item, "failed", f"{path}: {item.name} holds something else; see --replace"
                 )
         if not self.dry_run:
-            return self._put(item, path, stored.generation if stored else 0)
+            return self._put_object(item, path, stored.generation if stored else 0)
         return Outcome(item, "uploaded")
 
-    def _put(self, item: Item, path: Path, replaces: int) -> Outcome:
+    def _put_object(self, item: Item, path: Path, replaces: int) -> Outcome:
         """Write; where the answer to a try got lost, the next one finds its own work done."""
         try:
             self.objects.put(item.name, path, replaces)
@@ -184,7 +184,9 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def _parallel(work: Callable[[_In], _Out], items: Iterable[_In], workers: int) -> Iterator[_Out]:
+def _map_in_threads(
+    work: Callable[[_In], _Out], items: Iterable[_In], workers: int
+) -> Iterator[_Out]:
     """Map in threads, in order, with few items waiting; the first error ends it at once."""
     waiting: deque[Future[_Out]] = deque()
     with ThreadPoolExecutor(workers) as pool:

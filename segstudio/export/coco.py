@@ -5,30 +5,23 @@ skipped them and carry the manifest's cells, and annotations tell whose they are
 """
 
 import json
-import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from segstudio.data.atomic_files import new_file
+from segstudio.data.atomic_files import atomic_write
+from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.export.mask_regions import Draw, Drawing, MaskRegion
 from segstudio.export.palette import Palette
 from segstudio.export.rows import Columns, Entry, Problem
 from segstudio.export.tables import Add, Added
 
-_SCHEMA = """
-    CREATE TABLE images (
-        id INTEGER PRIMARY KEY, identifier TEXT UNIQUE NOT NULL, reference TEXT NOT NULL,
-        height INTEGER, width INTEGER, metadata TEXT NOT NULL
-    );
-    CREATE TABLE opinions (image INTEGER NOT NULL, annotator TEXT NOT NULL, skipped INTEGER);
-"""
 _IMAGES = """
     SELECT id, identifier, reference, height, width, metadata,
-        (SELECT json_group_array(annotator) FROM opinions WHERE image = id AND NOT skipped),
-        (SELECT json_group_array(annotator) FROM opinions WHERE image = id AND skipped)
+        (SELECT json_group_array(annotator) FROM annotations WHERE image = id AND NOT skipped),
+        (SELECT json_group_array(annotator) FROM annotations WHERE image = id AND skipped)
     FROM images ORDER BY id
 """
 
@@ -37,25 +30,29 @@ _IMAGES = """
 def write_coco(path: Path, _: Columns, palette: Palette, draw: Draw) -> Iterator[Add]:
     """Write a COCO file; what must wait for its end waits on disk."""
     with (
-        new_file(path) as part,
+        atomic_write(path) as part,
         tempfile.TemporaryFile("w+", encoding="utf-8") as annotations,
-        closing(sqlite3.connect("", isolation_level=None)) as database,
+        _Images() as images,
     ):
-        database.executescript(f"PRAGMA journal_mode = OFF; {_SCHEMA}")
-        writer = _Coco(_Images(database), annotations, palette, draw)
+        writer = _Coco(images, annotations, palette, draw)
         yield writer.add
         with part.open("w", encoding="utf-8") as file:
             writer.finish(file)
 
 
-class _Images:
+class _Images(ScratchDatabase):
     """The images by identifier, and who said something about them."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
+    schema = """
+        CREATE TABLE images (
+            id INTEGER PRIMARY KEY, identifier TEXT UNIQUE NOT NULL, reference TEXT NOT NULL,
+            height INTEGER, width INTEGER, metadata TEXT NOT NULL
+        );
+        CREATE TABLE annotations (image INTEGER NOT NULL, annotator TEXT NOT NULL, skipped INTEGER);
+    """
 
-    def note(self, entry: Entry, drawing: Drawing) -> tuple[int, tuple[int, int] | None]:
-        """Take note of an annotation; returns its image's id, and height and width if known."""
+    def record(self, entry: Entry, drawing: Drawing) -> tuple[int, tuple[int, int] | None]:
+        """Record an annotation; returns its image's id, and height and width if known."""
         height, width = drawing.size or (None, None)
         id_, height, width = self._database.execute(
             "INSERT INTO images (identifier, reference, height, width, metadata) "
@@ -71,14 +68,14 @@ class _Images:
             ),
         ).fetchone()
         self._database.execute(
-            "INSERT INTO opinions VALUES (?, ?, ?)",
+            "INSERT INTO annotations VALUES (?, ?, ?)",
             (id_, entry.annotation.annotator, entry.annotation.skipped),
         )
         return id_, None if height is None else (height, width)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """As in the file."""
-        self._database.execute("CREATE INDEX by_image ON opinions (image)")
+        self._database.execute("CREATE INDEX by_image ON annotations (image)")
         for row in self._database.execute(_IMAGES):
             yield {
                 "id": row[0],
@@ -103,7 +100,7 @@ class _Coco:
     def add(self, entry: Entry) -> Added:
         drawing = self._draw(entry.task, entry.annotation)
         problems = [Problem(entry, reason, region) for region, reason in drawing.problems]
-        image, size = self._images.note(entry, drawing)
+        image, size = self._images.record(entry, drawing)
         if drawing.size != size and drawing.masks:
             reason = "its image has other sizes in other annotations"
             problems += [Problem(entry, reason, mask.region.id) for mask in drawing.masks]

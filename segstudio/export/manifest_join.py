@@ -1,22 +1,16 @@
 """Which row of the manifest an annotation belongs to."""
 
 import json
-import sqlite3
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 from segstudio.data.manifest import IDENTIFIER, IMAGE
+from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.data.tables import Table, TableError
 from segstudio.labelstudio.annotations import AnnotatedTask
 
-_SCHEMA = """
-    CREATE TABLE rows (identifier TEXT PRIMARY KEY, image TEXT, cells TEXT NOT NULL) WITHOUT ROWID
-"""
 
-
-class Manifest:
-    """A manifest in a temporary SQLite database: memory stays flat for any number of rows.
+class Manifest(ScratchDatabase):
+    """The rows of a manifest, found by identifier or image.
 
     Args:
         table: None where there is no manifest: then no task has a row.
@@ -29,25 +23,17 @@ class Manifest:
         TableError: It cannot be read, lacks the column, or has an identifier twice.
     """
 
+    schema = """
+        CREATE TABLE rows (identifier TEXT PRIMARY KEY, image TEXT, cells TEXT NOT NULL)
+        WITHOUT ROWID
+    """
+
     def __init__(self, table: Table | None, identifier_column: str = IDENTIFIER) -> None:
+        super().__init__()
         self._identifier_column = identifier_column
-        self._database = sqlite3.connect("")
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute(_SCHEMA)
         self.columns: tuple[str, ...] = ()
         if table is not None:
             self._read(table)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._database.close()
 
     def find(self, task: AnnotatedTask) -> tuple[str, Mapping[str, str] | None]:
         """The identifier of a task, and its row.

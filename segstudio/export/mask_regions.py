@@ -11,7 +11,6 @@ from segstudio.labelstudio.results import (
     mask_shapes,
     region_outline,
     region_rle,
-    regions,
 )
 
 
@@ -62,7 +61,7 @@ def draw(task: AnnotatedTask, annotation: Annotation, *, with_boxes: bool) -> Dr
         with_boxes: Whether rectangles are masks even where the project has finer shapes.
     """
     shapes = mask_shapes(task.project.controls, with_boxes=with_boxes) | {"unknown"}
-    drawn = [] if annotation.skipped else regions(annotation.result)
+    drawn = () if annotation.skipped else annotation.parsed.regions
     masks: list[MaskRegion] = []
     problems: list[tuple[str, str]] = []
     for region in drawn:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ml_backend.errors import SegstudioError
-from segstudio.data.atomic_files import new_folder
+from segstudio.data.atomic_files import atomic_folder
 from segstudio.data.scratch_db import NameIndex
 from segstudio.export.mask_regions import Draw, Drawing, MaskRegion
 from segstudio.export.palette import Palette
@@ -61,7 +61,7 @@ def paint(masks: Iterable[MaskRegion], palette: Palette) -> tuple[Indices, int]:
     for mask in largest_first:
         pixels = mask.rle.mask
         for name in mask.region.names:
-            index = _index(palette, name)
+            index = _label_index(palette, name)
             contested |= pixels & (canvas != 0) & (canvas != index)
             canvas[pixels] = index
     return canvas, int(contested.sum())
@@ -77,9 +77,9 @@ def write_masks(path: Path, columns: Columns, palette: Palette, draw: Draw) -> I
         PaletteError: There are more labels than indices.
     """
     for label in palette.labels:
-        _index(palette, label)
+        _label_index(palette, label)
     with (
-        new_folder(path, INDEX) as folder,
+        atomic_folder(path, INDEX) as folder,
         NameIndex() as names,
         (folder / INDEX).open("w", encoding="utf-8", newline="") as file,
     ):
@@ -88,7 +88,7 @@ def write_masks(path: Path, columns: Columns, palette: Palette, draw: Draw) -> I
 
         def add(entry: Entry) -> Added:
             drawing = draw(entry.task, entry.annotation)
-            saved = _save(folder, entry, drawing, palette, names)
+            saved = _save_mask(folder, entry, drawing, palette, names)
             rows.writerow([*map(cell, entry.row.values()), *saved, drawing.left_out])
             problems = [Problem(entry, reason, region) for region, reason in drawing.problems]
             return Added(len(drawing.masks), drawing.left_out, problems)
@@ -98,14 +98,14 @@ def write_masks(path: Path, columns: Columns, palette: Palette, draw: Draw) -> I
             csv.writer(labels).writerows([("index", "label", "color"), *palette.rows()])
 
 
-def _save(
+def _save_mask(
     folder: Path, entry: Entry, drawing: Drawing, palette: Palette, names: NameIndex
 ) -> tuple[str, ...]:
     """Write the mask; returns its path below the folder, width, height and contested pixels."""
     if not drawing.masks:
         return "", "", "", ""
     canvas, contested = paint(drawing.masks, palette)
-    name = _name(entry, names)
+    name = _mask_path(entry, names)
     target = folder / name
     target.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(canvas, "P")
@@ -114,7 +114,7 @@ def _save(
     return name, str(image.width), str(image.height), str(contested)
 
 
-def _index(palette: Palette, label: str) -> int:
+def _label_index(palette: Palette, label: str) -> int:
     index = palette[label]
     if index > _MOST:
         raise PaletteError(
@@ -124,11 +124,11 @@ def _index(palette: Palette, label: str) -> int:
     return index
 
 
-def _name(entry: Entry, names: NameIndex) -> str:
+def _mask_path(entry: Entry, names: NameIndex) -> str:
     """A path of its own, whatever the identifier: the annotation's number is added where needed."""
     identifier, id_ = PurePosixPath(entry.identifier.lstrip("/")), entry.annotation.id
-    safe = [part for part in map(_part, (*identifier.parent.parts, identifier.stem)) if part]
-    annotator = _part(entry.annotation.annotator.replace("/", "_"))
+    safe = [part for part in map(_path_part, (*identifier.parent.parts, identifier.stem)) if part]
+    annotator = _path_part(entry.annotation.annotator.replace("/", "_"))
     stem = "/".join([annotator or "annotator", *(safe or ["image"])])
     for behind in chain(("", f".{id_}"), (f".{id_}.{n}" for n in count(2))):
         name = f"{stem}{behind}.png"
@@ -137,6 +137,6 @@ def _name(entry: Entry, names: NameIndex) -> str:
     return name
 
 
-def _part(text: str) -> str:
+def _path_part(text: str) -> str:
     """A part of a path as every file system takes it; empty where nothing of it is left."""
     return _UNFIT.sub("_", text).encode()[:_LONGEST].decode(errors="ignore").strip(" .")

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from ml_backend.labelstudio.label_config import Control
 from segstudio.export.manifest_join import Manifest
 from segstudio.labelstudio.annotations import AnnotatedTask, Annotation, LabeledProject
-from segstudio.labelstudio.results import answers
 
 Kind = Literal["text", "number", "integer", "flag", "time", "list"]
 Value = str | float | int | bool | datetime | list[str] | None
@@ -145,7 +144,7 @@ def entries(task: AnnotatedTask, columns: Columns, manifest: Manifest) -> list[E
 def unknown_answers(entry: Entry, columns: Columns) -> list[str]:
     """Names of controls that were answered and that the label config does not have any more."""
     known = {column.source for column in columns.controls}
-    return [name for name in answers(entry.annotation.result) if name not in known]
+    return [name for name in entry.annotation.parsed.answers if name not in known]
 
 
 def cell(value: Value) -> str:
@@ -168,11 +167,13 @@ def _row(
     metadata: Mapping[str, str] | None,
     columns: Columns,
 ) -> dict[str, Value]:
-    said = answers(annotation.result)
+    answers = annotation.parsed.answers
     return {
         "identifier": identifier,
         "annotator": annotation.annotator,
-        **{each.name: _answer(said.get(each.source, []), each.kind) for each in columns.controls},
+        **{
+            each.name: _answer(answers.get(each.source, []), each.kind) for each in columns.controls
+        },
         **{each.name: (metadata or {}).get(each.source) for each in columns.manifest},
         "image": task.image,
         "project": task.project.id,

@@ -17,7 +17,6 @@ from segstudio.export.palette import Palette
 from segstudio.export.rows import Columns, Entry, Problem, entries, unknown_answers
 from segstudio.export.tables import Add, Added, write_csv, write_jsonl, write_parquet
 from segstudio.labelstudio.annotations import AnnotationReader, LabeledProject
-from segstudio.labelstudio.results import faults
 
 
 class Format(StrEnum):
@@ -125,7 +124,7 @@ class Export:
     def _write(self, entry: Entry, add: Add) -> list[Problem]:
         added = add(entry)
         problems = list(added.problems)
-        problems += [Problem(entry, why, id_) for id_, why in faults(entry.annotation.result)]
+        problems += [Problem(entry, why, id_) for id_, why in entry.annotation.parsed.problems]
         if names := unknown_answers(entry, self.columns):
             problems.append(Problem(entry, f"{', '.join(names)} is not in the label config"))
         self.tally["skipped" if entry.annotation.skipped else "annotations"] += 1

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
-from segstudio.data.atomic_files import new_file
+from segstudio.data.atomic_files import atomic_write
 from segstudio.export.rows import Columns, Entry, Kind, Problem, Value, cell
 
 _ROW_GROUP = 1000
@@ -39,7 +39,7 @@ Add = Callable[[Entry], Added]
 @contextmanager
 def write_csv(path: Path, columns: Columns) -> Iterator[Add]:
     """Write CSV in UTF-8; lists are JSON in their cell."""
-    with new_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow([column.name for column in columns])
 
@@ -53,7 +53,7 @@ def write_csv(path: Path, columns: Columns) -> Iterator[Add]:
 @contextmanager
 def write_jsonl(path: Path, _: Columns) -> Iterator[Add]:
     """Write JSON Lines: the row, the task's data and meta, and the result as it came."""
-    with new_file(path) as part, part.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", encoding="utf-8") as file:
 
         def add(entry: Entry) -> Added:
             line = {
@@ -73,7 +73,7 @@ def write_parquet(path: Path, columns: Columns) -> Iterator[Add]:
     """Write Parquet, typed, in groups of rows."""
     schema = pa.schema([(column.name, _arrow(column.kind)) for column in columns])
     rows: list[dict[str, Value]] = []
-    with new_file(path) as part, parquet.ParquetWriter(part, schema) as file:
+    with atomic_write(path) as part, parquet.ParquetWriter(part, schema) as file:
 
         def flush() -> None:
             file.write_table(pa.Table.from_pylist(rows, schema))

@@ -4,28 +4,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from google.api_core.exceptions import PreconditionFailed
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import storage  # type: ignore[import-untyped]
 from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-untyped]
-from google.oauth2.service_account import Credentials
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from requests.adapters import HTTPAdapter
 
 from ml_backend.errors import SettingsError
-from ml_backend.images.credentials import decode_service_account
-from ml_backend.images.gcs import BUCKET
-from segstudio.gcs.errors import FAILURES, NO_CREDENTIALS, explain
+from ml_backend.images.credentials import (
+    FULL_CONTROL,
+    NO_CREDENTIALS_HINT,
+    decode_service_account,
+    make_credentials,
+)
+from ml_backend.images.gcs import GcsAddress
+from segstudio.gcs.errors import FAILURES, explain
 from segstudio.gcs.iam import Member
 from segstudio.gcs.objects import BucketError, ObjectMeta, PreconditionFailedError
 
 TIMEOUT = (5, 60)
 """Seconds to connect and to wait for bytes, of each try."""
 
-_FULL_CONTROL = "https://www.googleapis.com/auth/devstorage.full_control"
 _LISTED = "items(name,generation,size,md5Hash,crc32c),nextPageToken"
 
 
@@ -41,32 +44,32 @@ class GoogleSettings(BaseSettings):
     )
 
 
-def bucket_name(text: str) -> str:
-    """The name in ``gs://name`` or ``name``.
-
-    Raises:
-        SettingsError: It is no bucket's name, or there is a folder behind it.
-    """
-    name = text.removeprefix("gs://").removesuffix("/")
-    if "/" in name:
-        bucket, _, folder = name.partition("/")
-        raise SettingsError(
-            f"{text} names a folder in a bucket",
-            f'give gs://{bucket} alone; for uploads, put the folder into --name "{folder}/…"',
-        )
-    if not BUCKET.fullmatch(name):
-        raise SettingsError(f"{text!r} is not the name of a bucket", "write gs://bucket")
-    return name
-
-
-def bucket_and_folder(text: str) -> tuple[str, str]:
-    """The bucket and the folder, which may be empty, in ``gs://bucket/folder``.
+def parse_address(text: str) -> GcsAddress:
+    """Parse ``gs://bucket/folder`` or ``bucket/folder``; the folder may be missing.
 
     Raises:
         SettingsError: It names no bucket.
     """
-    name, _, folder = text.removeprefix("gs://").partition("/")
-    return bucket_name(name), folder.strip("/")
+    try:
+        return GcsAddress.parse(text if text.startswith("gs://") else f"gs://{text}")
+    except ValueError:
+        raise SettingsError(f"{text!r} is not the name of a bucket", "write gs://bucket") from None
+
+
+def bucket_name(text: str) -> str:
+    """Return the name in ``gs://name`` or ``name``.
+
+    Raises:
+        SettingsError: It names no bucket, or a folder in one.
+    """
+    address = parse_address(text)
+    if folder := address.name.strip("/"):
+        raise SettingsError(
+            f"{text} names a folder in a bucket",
+            f"give gs://{address.bucket} alone; for uploads, put the folder into "
+            f'--name "{folder}/…"',
+        )
+    return address.bucket
 
 
 def service_account(settings: GoogleSettings) -> dict[str, str] | None:
@@ -94,6 +97,11 @@ class GcsConnection:
     member: Member
     project: str | None
     retry: Any
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Time-outs and retries of each request."""
+        return {"timeout": TIMEOUT, "retry": self.retry}
 
     @contextmanager
     def explained(self, bucket: str) -> Iterator[None]:
@@ -125,22 +133,16 @@ def connect(
     """
     credentials = None
     if fields := service_account(settings):
-        credentials = make_credentials(fields)
+        credentials = make_credentials(fields, FULL_CONTROL)
         project = project or fields.get("project_id")
     try:
         client = storage.Client(project=project, credentials=credentials)
     except DefaultCredentialsError:
-        raise BucketError("there are no Google credentials", NO_CREDENTIALS) from None
+        raise BucketError("there are no Google credentials", NO_CREDENTIALS_HINT) from None
     for scheme in ("http://", "https://"):
         client._http.mount(scheme, HTTPAdapter(pool_maxsize=connections))
     member = Member(getattr(client._credentials, "service_account_email", ""))
     return GcsConnection(client, member, project, DEFAULT_RETRY.with_timeout(retry_seconds))
-
-
-def make_credentials(fields: dict[str, str]) -> Credentials:
-    """Credentials that may do in Google Cloud Storage all that the service account may."""
-    make = Credentials.from_service_account_info
-    return cast(Credentials, make(fields, scopes=[_FULL_CONTROL]))  # type: ignore[no-untyped-call]
 
 
 class GoogleObjects:
@@ -154,36 +156,48 @@ class GoogleObjects:
     def list(self, prefix: str) -> Iterator[tuple[str, ObjectMeta]]:
         """See ``Objects``."""
         with self._cloud.explained(self._name):
-            for blob in self._cloud.client.list_blobs(
-                self._bucket,
-                prefix=prefix or None,
-                fields=_LISTED,
-                timeout=TIMEOUT,
-                retry=self._cloud.retry,
+            for blob in self._bucket.list_blobs(
+                prefix=prefix or None, fields=_LISTED, **self._cloud.options
             ):
-                yield blob.name, _stored(blob)
+                yield blob.name, _meta(blob)
 
     def get(self, name: str) -> ObjectMeta | None:
         """See ``Objects``."""
         with self._cloud.explained(self._name):
-            blob = self._bucket.get_blob(name, timeout=TIMEOUT, retry=self._cloud.retry)
-            return _stored(blob) if blob else None
+            blob = self._bucket.get_blob(name, **self._cloud.options)
+            return _meta(blob) if blob else None
 
     def put(self, name: str, path: Path, replaces: int) -> None:
         """See ``Objects``."""
         with self._cloud.explained(self._name):
             try:
                 self._bucket.blob(name).upload_from_filename(
-                    str(path),
-                    if_generation_match=replaces,
-                    timeout=TIMEOUT,
-                    retry=self._cloud.retry,
+                    str(path), if_generation_match=replaces, **self._cloud.options
                 )
             except PreconditionFailed:
                 raise PreconditionFailedError(
                     f"gs://{self._name}/{name} has changed meanwhile"
                 ) from None
 
+    def read(self, name: str) -> bytes | None:
+        """Return an object's content, if it exists.
 
-def _stored(blob: storage.Blob) -> ObjectMeta:
+        Raises:
+            BucketError: The bucket cannot be used.
+        """
+        with self._cloud.explained(self._name):
+            blob = self._bucket.get_blob(name, **self._cloud.options)
+            return bytes(blob.download_as_bytes(**self._cloud.options)) if blob else None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Create or replace an object.
+
+        Raises:
+            BucketError: The bucket cannot be used.
+        """
+        with self._cloud.explained(self._name):
+            self._bucket.blob(name).upload_from_string(content, **self._cloud.options)
+
+
+def _meta(blob: storage.Blob) -> ObjectMeta:
     return ObjectMeta(int(blob.generation), int(blob.size), blob.md5_hash, blob.crc32c)

@@ -57,6 +57,16 @@ def with_rule(rules: Sequence[Rule], wanted: Rule) -> list[Rule]:
     return [wanted, *others]
 
 
+def allowed_origins(rules: Sequence[Rule]) -> set[str]:
+    """Return the origins whose pages may read images; ``*`` stands for all."""
+    return {
+        origin
+        for rule in rules
+        if "GET" in rule.get("method", ())
+        for origin in rule.get("origin", ())
+    }
+
+
 def _same(rule: Rule, wanted: Rule) -> bool:
     return rule.get("maxAgeSeconds") == wanted["maxAgeSeconds"] and all(
         set(rule.get(key, ())) == set(wanted[key]) for key in ("origin", "method", "responseHeader")

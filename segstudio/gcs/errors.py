@@ -1,21 +1,17 @@
-"""What Google Cloud Storage says, in words for people, each with what to do."""
+"""Errors of Google Cloud Storage, each with what to do."""
 
 import re
 from typing import Any
 
-from google.auth.exceptions import DefaultCredentialsError, RefreshError
-from google.cloud.storage.exceptions import DataCorruption  # type: ignore[import-untyped]
+from google.auth.exceptions import RefreshError
 from requests import RequestException
 
-from ml_backend.images.credentials import VARIABLE
-from ml_backend.images.gcs_objects import STORAGE_ERRORS, cause_of, status_of
+from ml_backend.images.gcs_objects import STORAGE_ERRORS, GcsFailure, explain_failure
 from segstudio.gcs.iam import Member, grant
 from segstudio.gcs.objects import BucketError
 
 FAILURES = (*STORAGE_ERRORS, RequestException)
 """What google-cloud-storage raises, and the library below it."""
-
-NO_CREDENTIALS = f"set {VARIABLE}: segstudio credentials encode key.json makes its value"
 
 _NOT_ACCEPTED = (
     "the key may be deleted, its account disabled, or the clock of this machine wrong; "
@@ -25,36 +21,30 @@ _PERMISSION = re.compile(r"storage\.(?:buckets|objects)\.\w+")
 
 
 def explain(error: Exception, bucket: str, member: Member) -> BucketError:
-    """Say what happened to a bucket; the words hold nothing of the credentials."""
-    cause = cause_of(error)
-    if isinstance(cause, DefaultCredentialsError):
-        return BucketError("there are no Google credentials", NO_CREDENTIALS)
-    if isinstance(cause, RefreshError):
-        return refused(cause, member)
-    if (status := status_of(cause)) is not None:
-        what, hint = _say(status, _reason(cause), bucket, member)
-        return BucketError(f"gs://{bucket}: {what}", hint, status)
-    if isinstance(cause, DataCorruption):
-        return BucketError(f"gs://{bucket}: an upload arrived damaged", "run the command again")
-    return BucketError(
-        f"gs://{bucket}: Google Cloud Storage does not answer ({type(cause).__name__})",
-        "check that storage.googleapis.com can be reached from here, then run the command again",
-    )
+    """Explain why a bucket cannot be used, without anything of the credentials."""
+    failure = explain_failure(error)
+    if isinstance(failure.cause, RefreshError):
+        return refused(failure.cause, member)
+    message, hint = _describe_bucket_error(failure, bucket, member)
+    return BucketError(f"gs://{bucket}: {message}", hint, failure.status)
 
 
 def refused(error: RefreshError, member: Member) -> BucketError:
-    """Google gives no token for the member's key."""
+    """Explain why Google gives no token for the member's key."""
     reason = str(error.args[0]).rstrip(".") if error.args else "no reason given"
     return BucketError(f"Google refuses the key of {member.email}: {reason}", _NOT_ACCEPTED)
 
 
-def _say(status: int, reason: str, bucket: str, member: Member) -> tuple[str, str]:
-    """What happened, and what to do."""
-    shown = f"HTTP {status}: {reason}" if reason else f"HTTP {status}"
-    if status == 403:
-        return shown, "; ".join(grant(bucket, member, _PERMISSION.findall(reason)))
-    if status >= 500:
-        return shown, "Google Cloud Storage has a problem; run the command again later"
+def _describe_bucket_error(failure: GcsFailure, bucket: str, member: Member) -> tuple[str, str]:
+    """Return message and hint."""
+    if failure.status is None:
+        return failure.message, failure.hint
+    reason = _google_reason(failure.cause)
+    message = f"{failure.message}: {reason}" if reason else failure.message
+    if failure.status == 403:
+        return message, "; ".join(grant(bucket, member, _PERMISSION.findall(reason)))
+    if failure.status >= 500:
+        return message, "Google Cloud Storage has a problem; run the command again later"
     return {
         401: ("Google does not accept the token (HTTP 401)", _NOT_ACCEPTED),
         404: (
@@ -66,11 +56,11 @@ def _say(status: int, reason: str, bucket: str, member: Member) -> tuple[str, st
             "it is asked too often (HTTP 429)",
             "run the command again later, or with fewer --workers",
         ),
-    }.get(status, (shown, ""))
+    }.get(failure.status, (message, ""))
 
 
-def _reason(error: Any) -> str:
-    """Google's own words; empty where the answer is not in Google's format."""
+def _google_reason(error: Any) -> str:
+    """Return Google's own words; empty where the answer is not in Google's format."""
     try:
         return str(error.response.json()["error"]["message"]).strip().rstrip(".")
     except (AttributeError, KeyError, TypeError, ValueError):

@@ -8,8 +8,12 @@ from google.auth.exceptions import RefreshError, TransportError
 from google.auth.transport.requests import Request
 
 from ml_backend.errors import CredentialsError
-from ml_backend.images.credentials import VARIABLE, decode_service_account
-from segstudio.gcs.client import make_credentials
+from ml_backend.images.credentials import (
+    FULL_CONTROL,
+    VARIABLE,
+    decode_service_account,
+    make_credentials,
+)
 from segstudio.gcs.errors import refused
 from segstudio.gcs.iam import Member
 
@@ -53,7 +57,7 @@ def fetch_token(fields: dict[str, str]) -> None:
         BucketError: Google refuses the key.
         CredentialsError: Google cannot be reached.
     """
-    credentials = make_credentials(fields)
+    credentials = make_credentials(fields, FULL_CONTROL)
     try:
         credentials.refresh(partial(Request(), timeout=_TIMEOUT))
     except RefreshError as error:

@@ -1,13 +1,13 @@
 """Buckets made ready for Label Studio: created, configured, and tried."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import httpx
 from google.cloud import storage  # type: ignore[import-untyped]
 
-from segstudio.gcs.client import TIMEOUT, GcsConnection
+from segstudio.checks import CheckResult, Status
+from segstudio.gcs.client import GcsConnection
 from segstudio.gcs.cors import label_studio_rule, with_rule
 from segstudio.gcs.iam import LOOK, READ, WRITE, grant, grant_creation
 from segstudio.gcs.objects import BucketError
@@ -15,8 +15,6 @@ from segstudio.gcs.signed_urls import try_signed_url
 
 _NEEDS = (("look", LOOK), ("read", READ), ("write", WRITE))
 _CONFIGURE = frozenset({"storage.buckets.update"})
-
-State = Literal["ok", "changed", "planned", "lacking"]
 
 
 @dataclass(frozen=True)
@@ -35,74 +33,55 @@ class BucketSpec:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One thing that was seen to.
-
-    Attributes:
-        bucket: Name of the bucket.
-        what: One word.
-        state: ``planned``: not done in a dry run.
-        detail: For people.
-        fixes: Commands that mend what is lacking, for the bucket's owner.
-    """
-
-    bucket: str
-    what: str
-    state: State
-    detail: str
-    fixes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class BucketSetup:
     """Makes one bucket what it shall be; run twice, the second time changes nothing.
 
     Attributes:
         cloud: The connection.
-        wish: What the bucket shall be.
+        spec: What the bucket shall be.
         location: Where it is created if it is not there, such as ``EU``.
         dry_run: Whether to change nothing; then nothing is tried by writing either.
     """
 
     cloud: GcsConnection
-    wish: BucketSpec
+    spec: BucketSpec
     location: str
     dry_run: bool
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[CheckResult]:
         """Do it, step by step.
 
         Raises:
             BucketError: Google does not answer, or something else than a permission is lacking.
         """
-        bucket = self.cloud.client.bucket(self.wish.name)
-        existence = self._exists(bucket)
+        bucket = self.cloud.client.bucket(self.spec.name)
+        existence = self._check_exists(bucket)
         yield existence
-        if existence.state == "planned":
-            yield self._step("CORS", "planned", ", ".join(self.wish.origins))
-            if self.wish.versioned:
-                yield self._step("versioning", "planned", "on")
+        if existence.status == "planned":
+            yield self._result("CORS", "planned", ", ".join(self.spec.origins))
+            if self.spec.versioned:
+                yield self._result("versioning", "planned", "on")
             return
-        if existence.state != "lacking":
-            yield from self._configured(bucket)
-        missing = self._missing(bucket)
-        yield from self._permissions(missing)
+        if existence.status != "error":
+            yield from self._configure(bucket)
+        missing = self._missing_permissions(bucket)
+        yield from self._check_permissions(missing)
         if not missing and not self.dry_run:
-            yield self._tried(bucket)
+            yield self._check_signing(bucket)
 
-    def _exists(self, bucket: storage.Bucket) -> Step:
+    def _check_exists(self, bucket: storage.Bucket) -> CheckResult:
         try:
             with self.cloud.explained(bucket.name):
-                bucket.reload(timeout=TIMEOUT, retry=self.cloud.retry)
+                bucket.reload(**self.cloud.options)
         except BucketError as error:
             if error.status == httpx.codes.NOT_FOUND:
-                return self._created(bucket)
+                return self._create_bucket(bucket)
             if error.status != httpx.codes.FORBIDDEN:
                 raise
-            return self._lacking("bucket", "it may not be looked at", LOOK)
-        return self._step("bucket", "ok", "it is there")
+            return self._forbidden("bucket", "it may not be looked at", LOOK)
+        return self._result("bucket", "ok", "it is there")
 
-    def _created(self, bucket: storage.Bucket) -> Step:
+    def _create_bucket(self, bucket: storage.Bucket) -> CheckResult:
         if self.cloud.project is None:
             raise BucketError(
                 f"gs://{bucket.name} does not exist, and no project is known to create it in",
@@ -110,85 +89,78 @@ class BucketSetup:
             )
         detail = f"in project {self.cloud.project}, location {self.location}, not public"
         if self.dry_run:
-            return self._step("bucket", "planned", detail)
+            return self._result("bucket", "planned", detail)
         bucket.iam_configuration.uniform_bucket_level_access_enabled = True
         bucket.iam_configuration.public_access_prevention = "enforced"
         try:
             with self.cloud.explained(bucket.name):
                 bucket.create(
-                    project=self.cloud.project,
-                    location=self.location,
-                    timeout=TIMEOUT,
-                    retry=self.cloud.retry,
+                    project=self.cloud.project, location=self.location, **self.cloud.options
                 )
         except BucketError as error:
             if error.status != httpx.codes.FORBIDDEN:
                 raise
             fix = grant_creation(self.cloud.project, self.cloud.member)
             raise BucketError(error.message, fix, error.status) from error
-        return self._step("bucket", "changed", f"created {detail}")
+        return self._result("bucket", "changed", f"created {detail}")
 
-    def _configured(self, bucket: storage.Bucket) -> Iterator[Step]:
+    def _configure(self, bucket: storage.Bucket) -> Iterator[CheckResult]:
         rules = list(bucket.cors)
-        wanted = with_rule(rules, label_studio_rule(self.wish.origins))
-        origins = ", ".join(self.wish.origins)
+        wanted = with_rule(rules, label_studio_rule(self.spec.origins))
+        origins = ", ".join(self.spec.origins)
         if wanted == rules:
-            yield self._step("CORS", "ok", origins)
+            yield self._result("CORS", "ok", origins)
         else:
             bucket.cors = wanted
-            yield self._patched(bucket, "CORS", origins)
-        if not self.wish.versioned:
+            yield self._patch(bucket, "CORS", origins)
+        if not self.spec.versioned:
             return
         if bucket.versioning_enabled:
-            yield self._step("versioning", "ok", "on")
+            yield self._result("versioning", "ok", "on")
         else:
             bucket.versioning_enabled = True
-            yield self._patched(bucket, "versioning", "on")
+            yield self._patch(bucket, "versioning", "on")
 
-    def _patched(self, bucket: storage.Bucket, what: str, detail: str) -> Step:
+    def _patch(self, bucket: storage.Bucket, what: str, detail: str) -> CheckResult:
         if self.dry_run:
-            return self._step(what, "planned", detail)
+            return self._result(what, "planned", detail)
         try:
             with self.cloud.explained(bucket.name):
-                bucket.patch(
-                    if_metageneration_match=bucket.metageneration,
-                    timeout=TIMEOUT,
-                    retry=self.cloud.retry,
-                )
+                bucket.patch(if_metageneration_match=bucket.metageneration, **self.cloud.options)
         except BucketError as error:
             if error.status != httpx.codes.FORBIDDEN:
                 raise
-            return self._lacking(what, f"it may not be set to {detail}", _CONFIGURE)
-        return self._step(what, "changed", detail)
+            return self._forbidden(what, f"it may not be set to {detail}", _CONFIGURE)
+        return self._result(what, "changed", detail)
 
-    def _missing(self, bucket: storage.Bucket) -> frozenset[str]:
+    def _missing_permissions(self, bucket: storage.Bucket) -> frozenset[str]:
         """The permissions that Label Studio and uploads need and the member has not."""
         needed = frozenset().union(*(permissions for _, permissions in _NEEDS))
         with self.cloud.explained(bucket.name):
-            held = bucket.test_iam_permissions(
-                sorted(needed), timeout=TIMEOUT, retry=self.cloud.retry
-            )
+            held = bucket.test_iam_permissions(sorted(needed), **self.cloud.options)
         return needed - frozenset(held)
 
-    def _permissions(self, missing: frozenset[str]) -> Iterator[Step]:
+    def _check_permissions(self, missing: frozenset[str]) -> Iterator[CheckResult]:
         """A step each; what is lacking gets the roles for all that is lacking together."""
-        fixes = grant(self.wish.name, self.cloud.member, missing)
+        fixes = grant(self.spec.name, self.cloud.member, missing)
         for what, permissions in _NEEDS:
             if lacking := permissions & missing:
                 detail = f"the account lacks {', '.join(sorted(lacking))}"
-                yield Step(self.wish.name, what, "lacking", detail, fixes)
+                yield self._result(what, "error", detail, fixes)
             else:
-                yield self._step(what, "ok", "permitted")
+                yield self._result(what, "ok", "permitted")
 
-    def _tried(self, bucket: storage.Bucket) -> Step:
+    def _check_signing(self, bucket: storage.Bucket) -> CheckResult:
         problem = try_signed_url(self.cloud, bucket)
         if problem:
-            return self._step("sign", "lacking", problem)
-        return self._step("sign", "ok", "an image was written, and read through a signed address")
+            return self._result("sign", "error", problem)
+        return self._result("sign", "ok", "an image was written, and read through a signed address")
 
-    def _lacking(self, what: str, detail: str, permissions: frozenset[str]) -> Step:
-        fixes = grant(self.wish.name, self.cloud.member, permissions)
-        return Step(self.wish.name, what, "lacking", detail, fixes)
+    def _forbidden(self, what: str, detail: str, permissions: frozenset[str]) -> CheckResult:
+        fixes = grant(self.spec.name, self.cloud.member, permissions)
+        return self._result(what, "error", detail, fixes)
 
-    def _step(self, what: str, state: State, detail: str) -> Step:
-        return Step(self.wish.name, what, state, detail)
+    def _result(
+        self, what: str, status: Status, detail: str, fixes: Sequence[str] = ()
+    ) -> CheckResult:
+        return CheckResult(f"gs://{self.spec.name} {what}", status, detail, "\n".join(fixes))

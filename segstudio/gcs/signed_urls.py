@@ -9,8 +9,8 @@ from defusedxml.ElementTree import fromstring
 from google.auth.credentials import Signing
 from google.cloud import storage  # type: ignore[import-untyped]
 
+from ml_backend.images.credentials import NO_CREDENTIALS_HINT
 from segstudio.gcs.client import TIMEOUT, GcsConnection
-from segstudio.gcs.errors import NO_CREDENTIALS
 from segstudio.gcs.objects import BucketError
 
 _CONTENT = b"written by segstudio bucket setup, which removes it again"
@@ -28,15 +28,14 @@ def try_signed_url(cloud: GcsConnection, bucket: storage.Bucket) -> str:
         BucketError: The object cannot be written or removed, or the address does not answer.
     """
     if not isinstance(cloud.client._credentials, Signing):
-        return f"these credentials have no private key to sign with; {NO_CREDENTIALS}"
+        return f"these credentials have no private key to sign with; {NO_CREDENTIALS_HINT}"
     blob = bucket.blob(f"segstudio-probe-{uuid.uuid4()}")
-    options = {"timeout": TIMEOUT, "retry": cloud.retry}
     with cloud.explained(bucket.name):
-        blob.upload_from_string(_CONTENT, if_generation_match=0, **options)
+        blob.upload_from_string(_CONTENT, if_generation_match=0, **cloud.options)
         try:
             return read_signed(blob, _CONTENT)
         finally:
-            bucket.delete_blob(blob.name, generation=blob.generation, **options)
+            bucket.delete_blob(blob.name, generation=blob.generation, **cloud.options)
 
 
 def read_signed(blob: storage.Blob, content: bytes | None = None) -> str:

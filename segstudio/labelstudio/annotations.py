@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.label_config import Control, ImageTag, parse_label_config
 from segstudio.labelstudio.client import LabelStudio
-
-Result = Mapping[str, Any]
-"""One entry of an annotation's ``result``, as Label Studio holds it."""
+from segstudio.labelstudio.results import ParsedResult, Result, parse_result
 
 DELETED_USER = "deleted user"
 
@@ -75,6 +74,11 @@ class Annotation:
     lead_time: float | None
     result: tuple[Result, ...] = field(repr=False)
 
+    @cached_property
+    def parsed(self) -> ParsedResult:
+        """The result, parsed."""
+        return parse_result(self.result)
+
 
 @dataclass(frozen=True)
 class AnnotatedTask:
@@ -106,13 +110,7 @@ class AnnotationReader:
     def project(self, id_: int) -> LabeledProject:
         """One project, its counts as of now."""
         project = self._label_studio.project(id_)
-        more = self._label_studio.call(
-            "GET",
-            f"/api/projects/{id_}",
-            params={"include": "skipped_annotations_number"},
-        )
-        skipped = more["skipped_annotations_number"] or 0
-        counts = Counts(project.tasks, project.annotations, skipped)
+        counts = Counts(project.tasks, project.annotations, project.skipped)
         config = parse_label_config(project.label_config, require_image=False)
         labeled = (c.to_name for c in config.controls if c.to_name in config.images)
         image = config.images.get(next(labeled, ""), ImageTag("", ""))
@@ -126,27 +124,27 @@ class AnnotationReader:
         """
         seen: Counter[str] = Counter()
         for each in self._label_studio.tasks(project.id, ",".join(_FIELDS), _PAGE):
-            task = self._task(project, each)
+            task = self._parse_task(project, each)
             seen["tasks"] += 1
             seen["skipped"] += sum(one.skipped for one in task.annotations)
             seen["annotations"] += sum(not one.skipped for one in task.annotations)
             yield task
-        self._check(project, Counts(**seen))
+        self._check_counts(project, Counts(**seen))
 
-    def _task(self, project: LabeledProject, task: Mapping[str, Any]) -> AnnotatedTask:
+    def _parse_task(self, project: LabeledProject, task: Mapping[str, Any]) -> AnnotatedTask:
         annotations = sorted(task["annotations"], key=lambda each: int(each["id"]))
         return AnnotatedTask(
             id=int(task["id"]),
             project=project,
             data=task["data"],
             meta=task["meta"] or {},
-            annotations=tuple(self._annotation(each) for each in annotations),
+            annotations=tuple(self._parse_annotation(each) for each in annotations),
         )
 
-    def _annotation(self, annotation: Mapping[str, Any]) -> Annotation:
+    def _parse_annotation(self, annotation: Mapping[str, Any]) -> Annotation:
         return Annotation(
             id=int(annotation["id"]),
-            annotator=self._annotator(annotation["completed_by"]),
+            annotator=self._annotator_name(annotation["completed_by"]),
             skipped=annotation["was_cancelled"],
             created_at=datetime.fromisoformat(annotation["created_at"]),
             updated_at=datetime.fromisoformat(annotation["updated_at"]),
@@ -154,7 +152,7 @@ class AnnotationReader:
             result=tuple(annotation["result"] or ()),
         )
 
-    def _annotator(self, user: int | None) -> str:
+    def _annotator_name(self, user: int | None) -> str:
         if user is None:
             return DELETED_USER
         if user not in self._annotators:  # somebody may have begun since the list was read
@@ -162,7 +160,7 @@ class AnnotationReader:
             self._annotators = {each["id"]: each["email"] for each in listed}
         return self._annotators.setdefault(user, f"user {user}")
 
-    def _check(self, project: LabeledProject, seen: Counts) -> None:
+    def _check_counts(self, project: LabeledProject, seen: Counts) -> None:
         """Compare with Label Studio's counts: exact, unless they changed while we read."""
         before, after = project.counts, self.project(project.id).counts
         for name in ("tasks", "annotations", "skipped"):

@@ -3,7 +3,6 @@
 ``label-studio-sdk`` is not used here: it cannot upload files, and takes seconds to import.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +15,18 @@ import httpx
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.auth import TokenSource
+from ml_backend.labelstudio.queries import TaskFilter, task_query
 
 _TIMEOUT = httpx.Timeout(120, connect=5)
 _PAGE = 1000
 _LONGEST = 1000
 
-CONNECTED = "CO"
+_PROJECT_FIELDS = (
+    "id,title,description,label_config,"
+    "task_number,total_annotations_number,skipped_annotations_number"
+)
+
+_CONNECTED = "CO"
 """State of a backend that Label Studio just got good answers from."""
 
 
@@ -36,6 +41,7 @@ class Connection:
         user: Name for basic auth, if it asks for one.
         password: For basic auth; Label Studio takes it and never tells it.
         works: Whether Label Studio got an answer from it, and it takes the label config.
+        answer: Its model version, or what is wrong.
     """
 
     title: str
@@ -44,6 +50,7 @@ class Connection:
     user: str = ""
     password: str = field(default="", compare=False, repr=False)
     works: bool = True
+    answer: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,9 @@ class Project:
         title: For people.
         description: For people.
         label_config: XML.
-        tasks: How many it has.
-        annotations: How many its tasks have, cancelled ones left out.
+        tasks: Number of tasks.
+        annotations: Number of annotations of all tasks, skipped ones left out.
+        skipped: Number of skipped annotations.
     """
 
     id: int
@@ -65,6 +73,7 @@ class Project:
     label_config: str = field(repr=False)
     tasks: int
     annotations: int
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -140,13 +149,14 @@ class LabelStudio:
         response = self._send("GET", f"/api/projects/{project}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return False
-        _check(response)
+        _raise_for_status(response)
         return True
 
     def project(self, project: int) -> Project:
         """One project."""
         try:
-            return _project(self.call("GET", f"/api/projects/{project}"))
+            path, params = f"/api/projects/{project}", {"include": _PROJECT_FIELDS}
+            return _parse_project(self.call("GET", path, params=params))
         except LabelStudioError as error:
             if error.status != httpx.codes.NOT_FOUND:
                 raise
@@ -159,7 +169,7 @@ class LabelStudio:
     def projects(self, title: str) -> Iterator[Project]:
         """The projects of just this title, oldest first."""
         found = self.pages("/api/projects", "results", {"title": title, "ordering": "id"})
-        return (_project(each) for each in found if each["title"] == title)
+        return (_parse_project(each) for each in found if each["title"] == title)
 
     def create_project(self, new: NewProject) -> int:
         """Make a project; returns its id."""
@@ -178,16 +188,8 @@ class LabelStudio:
         Label Studio asks each of them before it answers.
         """
         found = self.call("GET", "/api/ml", params={"project": project})
-        return {
-            each["id"]: Connection(
-                title=each["title"],
-                url=each["url"],
-                interactive=each["is_interactive"],
-                user=each["basic_auth_user"] or "",
-                works=each["state"] == CONNECTED,
-            )
-            for each in sorted(found, key=lambda each: int(each["id"]))
-        }
+        found.sort(key=lambda each: int(each["id"]))
+        return {each["id"]: _parse_connection(each) for each in found}
 
     def connect(self, project: int, connection: Connection) -> int:
         """Connect a backend that is ready and takes the label config; returns an id."""
@@ -221,40 +223,36 @@ class LabelStudio:
         if not (now["show_collab_predictions"] and now["model_version"]):
             self.call("PATCH", path, json={"show_collab_predictions": True, "model_version": title})
 
-    def tasks_after(
-        self, project: int, last: int, include: str, size: int = _PAGE
+    def find_tasks(
+        self, project: int, which: TaskFilter, include: str, size: int = _PAGE
     ) -> list[dict[str, Any]]:
-        """The next tasks of a project, by their number; empty: there are no more.
-
-        A page begins after the last task of the page before, not at a position: tasks that come or
-        go meanwhile move none of the others.
+        """Return the first tasks of a project that a filter takes, by their number.
 
         Args:
-            project: That they are in.
-            last: Number of the last task of the page before; 0: none was.
-            include: What to tell of each, with commas between.
-            size: How many at most.
+            project: Project ID.
+            which: Filter.
+            include: Fields of each task, separated by commas.
+            size: Maximum number of tasks.
         """
-        later = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number"}
-        items = [later | {"value": last}]
-        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
-        params = {
-            "project": project,
-            "fields": "all",
-            "include": include,
-            "resolve_uri": "false",
-            "page_size": size,
-            "query": json.dumps(query),
-        }
-        tasks: list[dict[str, Any]] = self.call("GET", "/api/tasks", params=params)["tasks"]
+        tasks: list[dict[str, Any]] = self._task_page(project, which, include, size)["tasks"]
         return tasks
 
     def tasks(self, project: int, include: str, size: int = _PAGE) -> Iterator[dict[str, Any]]:
-        """All tasks of a project, by their number, a page at a time in memory; as above."""
-        last = 0
-        while page := self.tasks_after(project, last, include, size):
-            yield from page
-            last = int(page[-1]["id"])
+        """Yield all tasks of a project by their number, with one page of them in memory.
+
+        A page begins after the last task of the page before, not at a position: tasks that come or
+        go meanwhile move none of the others.
+        """
+        last, left = 0, 1
+        while left > 0:
+            page = self._task_page(project, TaskFilter("id", "greater", last), include, size)
+            yield from page["tasks"]
+            left = page["total"] - len(page["tasks"])
+            last = int(page["tasks"][-1]["id"]) if left else last
+
+    def _task_page(self, project: int, which: TaskFilter, include: str, size: int) -> Any:
+        params = task_query(project, [which], include, size)
+        return self.call("GET", "/api/tasks", params=params)
 
     def task_metas(self, project: int) -> Iterator[dict[str, Any]]:
         """The ``meta`` of each task of the project."""
@@ -311,7 +309,7 @@ class LabelStudio:
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Any other call: the answer's JSON, None where it is empty; options are httpx's."""
         response = self._send(method, path, **options)
-        _check(response)
+        _raise_for_status(response)
         try:
             return response.json() if response.content else None
         except ValueError:
@@ -335,7 +333,20 @@ class LabelStudio:
         return response
 
 
-def _project(answer: Mapping[str, Any]) -> Project:
+def _parse_connection(answer: Mapping[str, Any]) -> Connection:
+    works = answer["state"] == _CONNECTED
+    problem = answer["error_message"] or "Label Studio does not reach it"
+    return Connection(
+        title=answer["title"],
+        url=answer["url"],
+        interactive=answer["is_interactive"],
+        user=answer["basic_auth_user"] or "",
+        works=works,
+        answer=str(answer["model_version"] if works else problem),
+    )
+
+
+def _parse_project(answer: Mapping[str, Any]) -> Project:
     return Project(
         id=int(answer["id"]),
         title=answer["title"],
@@ -343,16 +354,17 @@ def _project(answer: Mapping[str, Any]) -> Project:
         label_config=answer["label_config"],
         tasks=answer["task_number"] or 0,
         annotations=answer["total_annotations_number"] or 0,
+        skipped=answer["skipped_annotations_number"] or 0,
     )
 
 
-def _check(response: httpx.Response) -> None:
+def _raise_for_status(response: httpx.Response) -> None:
     if not response.is_error:
         return
-    said = _said(response)
+    reason = _error_text(response)
     if response.status_code == httpx.codes.UNAUTHORIZED:
         raise LabelStudioError(
-            f"Label Studio does not take the token: {said}",
+            f"Label Studio does not take the token: {reason}",
             "make one in Account & Settings, and set LABEL_STUDIO_API_KEY; "
             "legacy tokens are off by default in new organisations",
             response.status_code,
@@ -360,13 +372,13 @@ def _check(response: httpx.Response) -> None:
     request = response.request
     raise LabelStudioError(
         f"Label Studio refused {request.method} {request.url.path} "
-        f"with {response.status_code}: {said}",
+        f"with {response.status_code}: {reason}",
         status=response.status_code,
     )
 
 
-def _said(response: httpx.Response) -> str:
-    """What an error answer tells people, without markup."""
+def _error_text(response: httpx.Response) -> str:
+    """Return the text of an error answer, without markup."""
     try:
         answer = response.json()
         errors = answer.get("validation_errors") or {"": [answer["detail"]]}

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from ml_backend.errors import SegstudioError
-from segstudio.labelstudio.lint import Finding, lint
+from segstudio.checks import CheckResult
+from segstudio.labelstudio.lint import lint
 from segstudio.labelstudio.ml_backends import BackendError, BackendPair, Classes, ask_classes
 
 
@@ -19,7 +20,7 @@ def known_classes(pair: BackendPair) -> Classes:
         return Classes((), str(error))
 
 
-def check_served(label_config: str, classes: Classes) -> Sequence[Finding]:
+def check_served(label_config: str, classes: Classes) -> Sequence[CheckResult]:
     """Refuse what a backend would refuse.
 
     Returns:
@@ -29,11 +30,11 @@ def check_served(label_config: str, classes: Classes) -> Sequence[Finding]:
         IncompatibleConfigError: Shows the labels of both sides.
     """
     findings = lint(label_config, classes)
-    errors = [finding for finding in findings if finding.level == "error"]
+    errors = [finding for finding in findings if finding.status == "error"]
     if errors:
         raise IncompatibleConfigError(
             "the backends cannot serve this label config: "
-            + "; ".join(f"{each.where}: {each.problem}" for each in errors),
+            + "; ".join(f"{each.subject}: {each.detail}" for each in errors),
             "; ".join(each.fix for each in errors),
         )
     return findings

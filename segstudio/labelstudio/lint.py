@@ -1,8 +1,6 @@
 """What is wrong with a label config before labelers find out: each finding with its fix."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from ml_backend.errors import LabelConfigError
 from ml_backend.labelstudio.label_config import (
@@ -15,9 +13,8 @@ from ml_backend.labelstudio.label_config import (
 )
 from ml_backend.labelstudio.label_matching import match_labels
 from segmentation_backend.classes import SYNONYMS
+from segstudio.checks import CheckResult, Status
 from segstudio.labelstudio.ml_backends import Classes
-
-Level = Literal["error", "warning", "note"]
 
 _SMART_TOOLS = frozenset(
     {"brush", "brushlabels", "bitmask", "bitmasklabels", "magicwand"}
@@ -25,43 +22,29 @@ _SMART_TOOLS = frozenset(
 )
 """Tags that Label Studio 1.23.2 has a smart tool for (read in its page's code)."""
 
-_WITHOUT_BRUSH: dict[str, tuple[Level, str]] = {
+_WITHOUT_BRUSH: dict[str, tuple[Status, str]] = {
     "polygonlabels": ("note", "without BrushLabels, masks become polygons: their holes are lost"),
     "rectanglelabels": ("warning", "without BrushLabels, masks become boxes: their shape is lost"),
 }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, or worth knowing.
-
-    Attributes:
-        level: ``error``: a backend refuses the label config; ``warning``: something is ignored or
-            lost; ``note``: it works, and may not be what was meant.
-        where: Name of the tag.
-        problem: What is wrong.
-        fix: What to write instead.
-    """
-
-    level: Level
-    where: str
-    problem: str
-    fix: str
-
-
-def lint(label_config: str, classes: Classes) -> list[Finding]:
+def lint(label_config: str, classes: Classes) -> list[CheckResult]:
     """Check a label config against both backends.
 
     Args:
         label_config: XML.
         classes: Classes of the garment model; without names, they are not checked.
+
+    Returns:
+        Findings about tags; ``error``: a backend refuses the label config; ``warning``: something
+        is ignored or lost; ``note``: it works, and may not be what was meant.
     """
     try:
         config = parse_label_config(label_config)
     except LabelConfigError as error:
-        return [Finding("error", "XML", error.message, error.hint or "fix it at that place")]
+        return [CheckResult("XML", "error", error.message, error.hint or "fix it at that place")]
     if wrong := config.wrong_targets():
-        return [Finding("error", each.where, each.text, each.fix) for each in wrong]
+        return [CheckResult(each.where, "error", each.text, each.fix) for each in wrong]
     return [
         *_refused(config),
         *_masks(config),
@@ -93,57 +76,57 @@ def label_table(label_config: str, classes: Classes) -> list[tuple[str, str, str
     ]
 
 
-def _refused(config: LabelConfig) -> Iterator[Finding]:
+def _refused(config: LabelConfig) -> Iterator[CheckResult]:
     for each in dict.fromkeys((*config.problems_for_masks(), *config.problems_for_prompts())):
         fix = each.fix
         if not config.mask_controls():
             brush = brush_example(next(iter(config.images)))
             fix = f"add {brush}; a project of codes alone is made with --no-backends"
-        yield Finding("error", each.where, each.text, fix)
+        yield CheckResult(each.where, "error", each.text, fix)
 
 
-def _masks(config: LabelConfig) -> Iterator[Finding]:
+def _masks(config: LabelConfig) -> Iterator[CheckResult]:
     masks = [config.mask_controls(), *map(config.mask_controls, config.prompted_images())]
     for mask in dict.fromkeys(controls[0] for controls in masks if controls):
         if mask.type in _WITHOUT_BRUSH:
             level, problem = _WITHOUT_BRUSH[mask.type]
-            yield Finding(level, mask.name, problem, f"add {brush_example(mask.to_name)}")
+            yield CheckResult(mask.name, level, problem, f"add {brush_example(mask.to_name)}")
 
 
-def _ignored_smart(config: LabelConfig) -> Iterator[Finding]:
+def _ignored_smart(config: LabelConfig) -> Iterator[CheckResult]:
     for control in {each.name: each for each in config.controls}.values():
         name, kind, smart = control.name, control.type, control.smart_attribute
         tag = config.tags[name]
         if smart and kind not in _SMART_TOOLS:
             problem = f"Label Studio has no smart tool for {tag}: smart is ignored"
             fix = "use KeyPointLabels or RectangleLabels for the smart tools"
-            yield Finding("warning", name, problem, fix)
+            yield CheckResult(name, "warning", problem, fix)
         elif smart is False and any(label.smart for label in control.labels):
             problem = 'smart="true" on a Label means nothing while its control has smart="false"'
-            yield Finding("warning", name, problem, f'write <{tag} smart="true" …>')
+            yield CheckResult(name, "warning", problem, f'write <{tag} smart="true" …>')
         elif smart and kind in {"keypoint", "rectangle"}:
             problem = "it has no labels, so a suggestion of it has none"
-            yield Finding("warning", name, problem, f"use {tag}Labels with <Label> tags")
+            yield CheckResult(name, "warning", problem, f"use {tag}Labels with <Label> tags")
         elif kind in {"brushlabels", "brush"} and smart is not False:
             problem = "its smart brush sends strokes, which no backend answers"
-            yield Finding("warning", name, problem, f'write <{tag} smart="false" …>')
+            yield CheckResult(name, "warning", problem, f'write <{tag} smart="false" …>')
 
 
-def _lost_labels(config: LabelConfig) -> Iterator[Finding]:
+def _lost_labels(config: LabelConfig) -> Iterator[CheckResult]:
     if config.problems_for_prompts():
         return
     for tool in config.smart_tools():
         lost, masks = config.lost_labels(tool), config.mask_controls(tool.to_name)
         if not masks:
             problem = f"no control takes masks on {tool.to_name}: its suggestions are refused"
-            yield Finding("warning", tool.name, problem, f"add {brush_example(tool.to_name)}")
+            yield CheckResult(tool.name, "warning", problem, f"add {brush_example(tool.to_name)}")
         elif lost:
             mask = masks[0].name
             problem = f"{mask} has no label {', '.join(lost)}: suggestions of it are refused"
-            yield Finding("warning", tool.name, problem, f"add the same <Label> tags to {mask}")
+            yield CheckResult(tool.name, "warning", problem, f"add the same <Label> tags to {mask}")
 
 
-def _classes(config: LabelConfig, classes: Classes) -> Iterator[Finding]:
+def _classes(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
     labels, names = config.mask_labels(), classes.names
     if not labels or not names:
         return
@@ -154,9 +137,9 @@ def _classes(config: LabelConfig, classes: Classes) -> Iterator[Finding]:
         return
     free = [names[i] for i in range(1, len(names)) if i not in reached] or names[1:]
     example = f'<Label value="{lost[0]}" predicted_values="{free[0]}"/>'
-    yield Finding(
-        "warning" if reached else "error",
+    yield CheckResult(
         config.mask_controls()[0].name,
+        "warning" if reached else "error",
         f"no class of {classes.source} becomes {', '.join(lost)}; "
         f"{'free are' if reached else 'it knows'} {', '.join(free)}",
         f"if one of them means the same, write {example}; else labelers draw it"

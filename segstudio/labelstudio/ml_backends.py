@@ -1,6 +1,6 @@
 """The two backends of a project: connected in their order, and shown to serve it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,8 @@ import httpx
 
 from ml_backend.errors import LabelStudioError, SegstudioError
 from segmentation_backend.classes import EMBEDDED_CLASSES
-from segstudio.labelstudio.client import CONNECTED, Connection, LabelStudio
+from segstudio.checks import CheckResult
+from segstudio.labelstudio.client import Connection, LabelStudio
 
 _TIMEOUT = 5
 
@@ -91,7 +92,7 @@ def connect_backends(label_studio: LabelStudio, project: int, pair: BackendPair)
     wanted, before = pair.connections, connected(label_studio, project, pair)
     changed = list(before.values()) != wanted
     if changed:
-        _connect(label_studio, project, wanted)
+        _connect_all(label_studio, project, wanted)
         for id_, connection in before.items():
             label_studio.disconnect(project, id_, connection)
     label_studio.show_predictions(project, wanted[0].title)
@@ -107,7 +108,7 @@ def connected(label_studio: LabelStudio, project: int, pair: BackendPair) -> dic
     }
 
 
-def _connect(label_studio: LabelStudio, project: int, wanted: Sequence[Connection]) -> None:
+def _connect_all(label_studio: LabelStudio, project: int, wanted: Sequence[Connection]) -> None:
     """All of them, or none."""
     made: dict[int, Connection] = {}
     try:
@@ -119,38 +120,12 @@ def _connect(label_studio: LabelStudio, project: int, wanted: Sequence[Connectio
         raise
 
 
-@dataclass(frozen=True)
-class BackendStatus:
-    """How Label Studio finds a backend of a project just now.
-
-    Attributes:
-        title: Of the connection.
-        url: As Label Studio reaches it.
-        ready: Whether it answers and takes the label config.
-        told: Its model version, or what is wrong.
-    """
-
-    title: str
-    url: str
-    ready: bool
-    told: str
-
-
-def conditions(label_studio: LabelStudio, project: int, pair: BackendPair) -> list[BackendStatus]:
-    """Let Label Studio ask the pair of a project, in the order they were connected in."""
-    found = label_studio.call("GET", "/api/ml", params={"project": project})
+def check_connections(connections: Iterable[Connection]) -> list[CheckResult]:
+    """Return whether Label Studio reaches each backend, and what it answers."""
     return [
-        BackendStatus(each["title"], each["url"], ready, _told(each, ready))
-        for each in sorted(found, key=lambda each: int(each["id"]))
-        for ready in [each["state"] == CONNECTED]
-        if pair.has(each["title"], each["url"])
+        CheckResult(f"{each.title} {each.url}", "ok" if each.works else "error", each.answer)
+        for each in connections
     ]
-
-
-def _told(answer: Mapping[str, Any], ready: bool) -> str:
-    if ready:
-        return str(answer["model_version"])
-    return str(answer["error_message"] or "Label Studio does not reach it")
 
 
 def ask_version(url: str, login: BasicAuth) -> str:
@@ -159,7 +134,7 @@ def ask_version(url: str, login: BasicAuth) -> str:
     Raises:
         BackendError: It does not answer, or is not ready; says why.
     """
-    return str(_ask(url, "/readyz", login).get("model_version", ""))
+    return str(_get_json(url, "/readyz", login).get("model_version", ""))
 
 
 def ask_classes(url: str, login: BasicAuth) -> Classes:
@@ -168,7 +143,7 @@ def ask_classes(url: str, login: BasicAuth) -> Classes:
     Raises:
         BackendError: It does not answer, or is no backend of ours.
     """
-    answer = _ask(url, "/versions", login)
+    answer = _get_json(url, "/versions", login)
     try:
         (version,) = answer["versions"]
         return Classes(tuple(map(str, answer["classes"])), str(version))
@@ -178,7 +153,7 @@ def ask_classes(url: str, login: BasicAuth) -> Classes:
         ) from None
 
 
-def _ask(url: str, path: str, login: BasicAuth) -> dict[str, Any]:
+def _get_json(url: str, path: str, login: BasicAuth) -> dict[str, Any]:
     auth = httpx.BasicAuth(login.user, login.password) if login.user else None
     try:
         answer = httpx.get(url.rstrip("/") + path, auth=auth, timeout=_TIMEOUT, trust_env=False)

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from threading import Event
 from typing import Any
 
 import httpx
+from tenacity import RetryCallState, retry, retry_if_result, stop_after_attempt
 
 from segstudio.labelstudio.client import LabelStudio, Project
 from segstudio.labelstudio.ml_backends import BackendError, BasicAuth
+from segstudio.retries import last_result
 
 _PAGE = 200
 _AT_ONCE = 10
@@ -45,10 +46,10 @@ def prewarm(label_studio: LabelStudio, project: Project, sam: "Sam") -> Iterator
     """
     tasks = label_studio.tasks(project.id, "id,data", _PAGE)
     while some := list(islice(tasks, _AT_ONCE)):
-        yield from _finish(sam, some, project.label_config)
+        yield from _prewarm_batch(sam, some, project.label_config)
 
 
-def _finish(
+def _prewarm_batch(
     sam: "Sam", tasks: Sequence[Mapping[str, Any]], label_config: str
 ) -> Iterator[Prepared]:
     """Some tasks, asked for again while the backend's time for a call was what they lacked."""
@@ -60,6 +61,17 @@ def _finish(
             late = set()
         yield from (each for each in found if each.task not in late)
         waiting = [task for task in waiting if task["id"] in late]
+
+
+def _is_busy(answer: httpx.Response) -> bool:
+    """Whether a backend says when to ask again."""
+    pause = answer.headers.get("Retry-After", "")
+    return answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and pause.isdigit()
+
+
+def _retry_after(state: RetryCallState) -> float:
+    pause: str = last_result(state).headers["Retry-After"]
+    return min(int(pause), _LONGEST_PAUSE)
 
 
 class Sam:
@@ -79,7 +91,7 @@ class Sam:
         """Prepare some tasks, and wait for it; an outcome for each."""
         body = {"tasks": list(tasks), "label_config": label_config, "wait": True}
         try:
-            answer = self._patiently(body)
+            answer = self._post(body)
             results = answer.json().get("results", []) if answer.is_success else []
         except (httpx.HTTPError, ValueError, AttributeError) as error:
             raise BackendError(
@@ -97,13 +109,11 @@ class Sam:
             Prepared(int(task["id"]), **result) for task, result in zip(tasks, results, strict=True)
         ]
 
-    def _patiently(self, body: Mapping[str, Any]) -> httpx.Response:
-        """Ask, and ask a busy backend again when it says, up to ``_TRIES`` times in all."""
-        waiting = Event()
-        for _ in range(_TRIES - 1):
-            answer = self._http.post(f"{self._url}/prewarm", json=body)
-            pause = answer.headers.get("Retry-After", "")
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or not pause.isdigit():
-                return answer
-            waiting.wait(min(int(pause), _LONGEST_PAUSE))
+    @retry(
+        retry=retry_if_result(_is_busy),
+        wait=_retry_after,
+        stop=stop_after_attempt(_TRIES),
+        retry_error_callback=last_result,
+    )
+    def _post(self, body: Mapping[str, Any]) -> httpx.Response:
         return self._http.post(f"{self._url}/prewarm", json=body)

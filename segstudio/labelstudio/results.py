@@ -15,10 +15,12 @@ import numpy as np
 from ml_backend.errors import SegstudioError
 from ml_backend.labelstudio.brush_rle import decode_rle
 from ml_backend.labelstudio.label_config import Control
-from segstudio.labelstudio.annotations import Result
 from segstudio.labelstudio.coco_rle import Outline, Rle
 
 Shape = Literal["brush", "polygon", "rectangle", "ellipse", "point", "unknown"]
+
+Result = Mapping[str, Any]
+"""One entry of an annotation's ``result``, as Label Studio holds it."""
 
 UNLABELED = "unlabeled"
 """Label of a region that its labeler gave none."""
@@ -70,47 +72,55 @@ class Region:
         return self.labels or (UNLABELED,)
 
 
-def faults(result: Iterable[Result]) -> list[tuple[str, str]]:
-    """The entries that nothing can be told of, which made by hand they may be: id, if any, and why.
+@dataclass(frozen=True)
+class ParsedResult:
+    """An annotation's result.
 
-    Neither ``answers`` nor ``regions`` have them. Label Studio's own all have what it takes, but
-    relations between regions, which are none.
+    Attributes:
+        answers: Name of each control → what was answered about the image, and each label that
+            regions carry once; what was asked about a region is an attribute of it instead.
+        regions: Regions in the order they were drawn.
+        problems: Entries that are in neither, as those made by hand may be: the id, if any, and
+            why.
     """
-    return [
-        (str(entry.get("id", "")), f"a result of it lacks {', '.join(lacking)}")
-        for entry in result
-        if (lacking := _lacking(entry)) and entry.get("type") != "relation"
-    ]
+
+    answers: Mapping[str, list[Any]]
+    regions: tuple[Region, ...]
+    problems: tuple[tuple[str, str], ...]
 
 
-def answers(result: Iterable[Result]) -> dict[str, list[Any]]:
-    """What each control was answered, by its name.
-
-    Answers about a region are not among them, but all labels that regions carry are, once each.
-    """
-    found: dict[str, list[Any]] = {}
-    entries = list(_entries(result))
-    drawn = {entry["id"] for entry in entries if _shape(entry["value"]) != "unknown"}
-    for entry in entries:
-        said = found.setdefault(entry["from_name"], [])
-        values = _values(entry)
-        if _gives_labels(entry):
-            said += [label for label in values if label not in said]
-        elif entry.get("id") not in drawn:
-            said += values
-    return {name: values for name, values in found.items() if values}
-
-
-def regions(result: Iterable[Result]) -> list[Region]:
-    """The regions, in the order they were drawn.
+def parse_result(result: Iterable[Result]) -> ParsedResult:
+    """Parse an annotation's result.
 
     A region may come in several entries of the same id: its shape, its labels, what was asked about
-    it.
+    it. Relations between regions are ignored.
     """
-    parts: dict[str, list[Result]] = {}
-    for entry in _entries(result):
-        parts.setdefault(entry["id"], []).append(entry)
-    return [_region(id_, entries) for id_, entries in parts.items() if _is_region(entries)]
+    by_id: dict[str, list[Result]] = {}
+    problems: list[tuple[str, str]] = []
+    entries: list[Result] = []
+    for entry in result:
+        missing = [name for name, kind in _PARTS.items() if not isinstance(entry.get(name), kind)]
+        if not missing:
+            entries.append(entry)
+            by_id.setdefault(entry["id"], []).append(entry)
+        elif entry.get("type") != "relation":
+            reason = f"a result of it lacks {', '.join(missing)}"
+            problems.append((str(entry.get("id", "")), reason))
+    regions = (_region(id_, found) for id_, found in by_id.items() if _is_region(found))
+    return ParsedResult(_answers(entries), tuple(regions), tuple(problems))
+
+
+def _answers(entries: Sequence[Result]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    drawn = {entry["id"] for entry in entries if _shape(entry["value"]) != "unknown"}
+    for entry in entries:
+        given = found.setdefault(entry["from_name"], [])
+        values = _values(entry)
+        if _gives_labels(entry):
+            given += [label for label in values if label not in given]
+        elif entry["id"] not in drawn:
+            given += values
+    return {name: values for name, values in found.items() if values}
 
 
 def mask_shapes(controls: Iterable[Control], *, with_boxes: bool) -> frozenset[Shape]:
@@ -197,14 +207,6 @@ def _turn(points: Outline, value: Result) -> Outline:
     cosine, sine = math.cos(angle), math.sin(angle)
     turned: Outline = points @ _array([[cosine, sine], [-sine, cosine]])
     return turned
-
-
-def _entries(result: Iterable[Result]) -> Iterable[Result]:
-    return (entry for entry in result if not _lacking(entry))
-
-
-def _lacking(entry: Result) -> list[str]:
-    return [name for name, kind in _PARTS.items() if not isinstance(entry.get(name), kind)]
 
 
 def _region(id_: str, entries: Sequence[Result]) -> Region:

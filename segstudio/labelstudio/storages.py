@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from threading import Event
-from time import monotonic
+from functools import partial
 from typing import Any, Literal
 
 from ml_backend.errors import LabelStudioError
 from segstudio.labelstudio.client import LabelStudio
+from segstudio.retries import poll
 
 Kind = Literal["source", "target"]
 
@@ -52,7 +52,7 @@ def storages(label_studio: LabelStudio, project: int, kind: Kind) -> list[Storag
         LabelStudioError: As every function here.
     """
     found = label_studio.call("GET", _PATHS[kind], params={"project": project})
-    return sorted(map(_storage, found), key=lambda storage: storage.id)
+    return sorted(map(_parse_storage, found), key=lambda storage: storage.id)
 
 
 def connect_source(
@@ -64,14 +64,14 @@ def connect_source(
     """
     for storage in storages(label_studio, project, "source"):
         if storage.bucket == bucket:
-            return _renew(label_studio, "source", storage, key)
+            return _renew_key(label_studio, "source", storage, key)
     body = {
         "use_blob_urls": True,
         "presign": True,
         "presign_ttl": _PRESIGNED_MINUTES,
         "synchronizable": False,
     }
-    return _create(label_studio, "source", project, bucket, key, body)
+    return _create_storage(label_studio, "source", project, bucket, key, body)
 
 
 def connect_target(
@@ -88,9 +88,9 @@ def connect_target(
     """
     for storage in storages(label_studio, project, "target"):
         if (storage.bucket, storage.prefix) == (bucket, prefix):
-            return _renew(label_studio, "target", storage, key)
+            return _renew_key(label_studio, "target", storage, key)
     body = {"prefix": prefix} if prefix else {}
-    return _create(label_studio, "target", project, bucket, key, body)
+    return _create_storage(label_studio, "target", project, bucket, key, body)
 
 
 def synchronise(label_studio: LabelStudio, project: int, target: Storage) -> Storage:
@@ -104,24 +104,31 @@ def synchronise(label_studio: LabelStudio, project: int, target: Storage) -> Sto
     """
     path = f"{_PATHS['target']}/{target.id}/sync"
     try:
-        done = _storage(label_studio.call("POST", path, timeout=_SYNC_SECONDS))
+        done = _parse_storage(label_studio.call("POST", path, timeout=_SYNC_SECONDS))
     except LabelStudioError as error:
         hint = "is the key still good? segstudio storage target with another one renews it"
         raise LabelStudioError(error.message, error.hint or hint, error.status) from None
-    waiting, end = Event(), monotonic() + _JOB_SECONDS
-    while done.status in {"queued", "in_progress"}:
-        if monotonic() > end:
-            raise LabelStudioError(
-                f"Label Studio has {target.url} {done.status!r} after {_JOB_SECONDS} s",
-                "do the workers of its queue of jobs run? once they do, run the same command again",
-            )
-        waiting.wait(_ASK_AGAIN_SECONDS)
-        # Listed, for only then does Label Studio look for jobs that died, and say so.
-        listed = {each.id: each for each in storages(label_studio, project, "target")}
-        if target.id not in listed:
-            raise LabelStudioError(f"{target.url} was taken from project {project} meanwhile")
-        done = listed[target.id]
+    if not _has_ended(done):
+        listed = partial(_find_listed, label_studio, project, target)
+        done = poll(listed, _has_ended, _ASK_AGAIN_SECONDS, _JOB_SECONDS)
+    if not _has_ended(done):
+        raise LabelStudioError(
+            f"Label Studio has {target.url} {done.status!r} after {_JOB_SECONDS} s",
+            "do the workers of its queue of jobs run? once they do, run the same command again",
+        )
     return done
+
+
+def _has_ended(storage: Storage) -> bool:
+    return storage.status not in {"queued", "in_progress"}
+
+
+def _find_listed(label_studio: LabelStudio, project: int, target: Storage) -> Storage:
+    """Return a target from the listing: only for that Label Studio looks for jobs that died."""
+    for each in storages(label_studio, project, "target"):
+        if each.id == target.id:
+            return each
+    raise LabelStudioError(f"{target.url} was taken from project {project} meanwhile")
 
 
 def annotation_objects(
@@ -138,7 +145,7 @@ def annotation_objects(
             yield number, frozenset({f"{folder}{number}", f"{folder}{task['id']}.json"})
 
 
-def _create(
+def _create_storage(
     label_studio: LabelStudio,
     kind: Kind,
     project: int,
@@ -164,7 +171,7 @@ def _create(
         ) from None
 
 
-def _renew(
+def _renew_key(
     label_studio: LabelStudio, kind: Kind, storage: Storage, key: Mapping[str, str] | None
 ) -> None:
     """Give a storage the key of today; Label Studio does not tell which one it has."""
@@ -173,7 +180,7 @@ def _renew(
         label_studio.call("PATCH", f"{_PATHS[kind]}/{storage.id}", json=body)
 
 
-def _storage(answer: Mapping[str, Any]) -> Storage:
+def _parse_storage(answer: Mapping[str, Any]) -> Storage:
     failed = str(answer["status"]) == "failed"
     lines = str(answer["traceback"] or "no reason given").strip().splitlines()
     return Storage(

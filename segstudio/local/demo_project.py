@@ -19,8 +19,8 @@ Advance = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the project shall be joined to, and hold.
+class DemoProjectSpec:
+    """What the project is connected to, and holds.
 
     Attributes:
         pair: Both backends.
@@ -33,10 +33,10 @@ class Wanted:
     samples: Path
 
 
-def bring_up_to_date(
+def update_demo_project(
     label_studio: LabelStudio,
     project: int | None,
-    wanted: Wanted,
+    spec: DemoProjectSpec,
     remember: Callable[[int], None],
     advance: Advance,
 ) -> int:
@@ -45,7 +45,7 @@ def bring_up_to_date(
     Args:
         label_studio: That it is in.
         project: Id of the one that an earlier run made; None on the first.
-        wanted: How it shall be.
+        spec: What it is connected to, and holds.
         remember: Is told the id as soon as it is known.
         advance: Is told how it goes.
 
@@ -57,8 +57,8 @@ def bring_up_to_date(
     """
     project = find_or_create(label_studio, project, TEMPLATE.read_text())
     remember(project)
-    connect_backends(label_studio, project, wanted.pair)
-    photographs = wanted.photographs or samples_for(label_studio, project, wanted.samples)
+    connect_backends(label_studio, project, spec.pair)
+    photographs = spec.photographs or samples_for(label_studio, project, spec.samples)
     add_photographs(label_studio, project, photographs, advance)
     return project
 

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import httpx
 
 from ml_backend.errors import CredentialsError, LabelStudioError, SegstudioError
 from ml_backend.labelstudio.auth import is_personal
+from segstudio.checks import CheckResult
 from segstudio.gcs.checks import check_bucket
 from segstudio.gcs.client import GoogleSettings, connect, service_account
 from segstudio.gcs.objects import BucketError
@@ -19,36 +19,16 @@ from segstudio.labelstudio.ml_backends import (
     BackendError,
     BackendPair,
     ask_version,
-    conditions,
     connected,
 )
 from segstudio.labelstudio.storages import storages
 from segstudio.local.connection import LabelStudioAccess
-
-State = Literal["ok", "bad", "unknown"]
 
 TRIED_WITH = "1.23"
 """Version of Label Studio that all of this was tried with."""
 
 _FREE_BYTES = 2 << 30
 _RETRY_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the table.
-
-    Attributes:
-        what: Was looked at.
-        state: ``unknown`` where it could not be, or does not matter here.
-        told: What was seen.
-        fix: What mends it: a command where there is one.
-    """
-
-    what: str
-    state: State
-    told: str
-    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,93 +51,95 @@ class Doctor:
     google: GoogleSettings
     folders: Sequence[Path]
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self) -> Iterator[CheckResult]:
         """The lines, as they come."""
         buckets = list(self.buckets)
         if isinstance(self.access, LabelStudioAccess):
             with LabelStudio(self.access.url, self.access.token) as label_studio:
-                yield from self._label_studio(label_studio, self.access, buckets)
+                yield from self._check_label_studio(label_studio, self.access, buckets)
         else:
-            yield _bad("Label Studio", self.access)
-        yield from self._from_here()
-        yield from self._google(buckets)
+            yield _failed("Label Studio", self.access)
+        yield from self._check_backends()
+        yield from self._check_google(buckets)
         for folder in self.folders:
-            yield _room(folder)
+            yield _check_disk_space(folder)
 
-    def _label_studio(
+    def _check_label_studio(
         self, label_studio: LabelStudio, access: LabelStudioAccess, buckets: list[str]
-    ) -> Iterator[Check]:
+    ) -> Iterator[CheckResult]:
         """Adds the buckets of the project to ``buckets``."""
         kind = "personal access token" if is_personal(access.token) else "legacy token"
         try:
-            yield Check("Label Studio", "ok", _version(label_studio))
+            yield CheckResult("Label Studio", "ok", _describe_version(label_studio))
             what = "token"
-            yield Check(what, "ok", f"{kind} of {label_studio.user()}")
+            yield CheckResult(what, "ok", f"{kind} of {label_studio.user()}")
             what = "private addresses"
-            yield _addresses(label_studio, self.pair)
+            yield _check_private_addresses(label_studio, self.pair)
             project = self.project or access.project
             if project is None:
                 told = "name a project with --project"
-                yield Check("backends from Label Studio", "unknown", told)
+                yield CheckResult("backends from Label Studio", "unknown", told)
                 return
             what = f"project {project}"
-            yield from _backends(label_studio, project, self.pair)
+            yield from _check_connections(label_studio, project, self.pair)
             buckets += [each.bucket for each in storages(label_studio, project, "source")]
         except LabelStudioError as error:
             what = "Label Studio" if error.status is None else what
-            yield _bad(what, error, f"{kind}: " if what == "token" else "")
+            yield _failed(what, error, f"{kind}: " if what == "token" else "")
 
-    def _from_here(self) -> Iterator[Check]:
+    def _check_backends(self) -> Iterator[CheckResult]:
         for what, url in (("segmentation", self.pair.segmentation), ("sam", self.pair.sam)):
             try:
                 version = ask_version(url, self.pair.login)
             except BackendError as error:
-                yield _bad(f"{what} backend", error)
+                yield _failed(f"{what} backend", error)
             else:
-                yield Check(f"{what} backend", "ok", f"{version} at {url}")
+                yield CheckResult(f"{what} backend", "ok", f"{version} at {url}")
 
-    def _google(self, buckets: Sequence[str]) -> Iterator[Check]:
+    def _check_google(self, buckets: Sequence[str]) -> Iterator[CheckResult]:
         try:
             fields = service_account(self.google)
             if fields is None:
-                yield Check("Google key", "unknown", "none is set; gs:// images need one")
+                yield CheckResult("Google key", "unknown", "none is set; gs:// images need one")
                 return
-            yield Check("Google key", "ok", f"decodes: {fields['client_email']}")
+            yield CheckResult("Google key", "ok", f"decodes: {fields['client_email']}")
             fetch_token(fields)
-            yield Check("Google token", "ok", "given for the key")
+            yield CheckResult("Google token", "ok", "given for the key")
         except (CredentialsError, BucketError) as error:
-            yield _bad("Google key", error, fix="segstudio credentials check")
+            yield _failed("Google key", error, fix="segstudio credentials check")
             return
         cloud = connect(self.google, retry_seconds=_RETRY_SECONDS)
         url = self.access.url if isinstance(self.access, LabelStudioAccess) else ""
         for bucket in dict.fromkeys(buckets):
-            for finding in check_bucket(cloud, bucket, url):
-                state: State = "ok" if finding.good else "bad"
-                yield Check(f"gs://{bucket} {finding.what}", state, finding.told, finding.fix)
+            yield from check_bucket(cloud, bucket, url)
 
 
-def _version(label_studio: LabelStudio) -> str:
+def _describe_version(label_studio: LabelStudio) -> str:
     version = label_studio.version()
     told = f"{version} at {label_studio.url}"
     tried = version.startswith(f"{TRIED_WITH}.")
     return told if tried else f"{told}; segstudio was tried with {TRIED_WITH}"
 
 
-def _backends(label_studio: LabelStudio, project: int, pair: BackendPair) -> Iterator[Check]:
+def _check_connections(
+    label_studio: LabelStudio, project: int, pair: BackendPair
+) -> Iterator[CheckResult]:
     """Whether both backends are there, in their order, and ready; others are not ours to judge."""
     label_studio.project(project)
     connect = f"segstudio backends connect --project {project}"
-    for each in conditions(label_studio, project, pair):
-        state: State = "ok" if each.ready else "bad"
-        fix = "" if each.ready else connect
-        yield Check(f"{each.title} from Label Studio", state, each.told, fix)
-    modes = [each.interactive for each in connected(label_studio, project, pair).values()]
-    if modes != [False, True]:
+    connections = connected(label_studio, project, pair).values()
+    for each in connections:
+        subject = f"{each.title} from Label Studio"
+        if each.works:
+            yield CheckResult(subject, "ok", each.answer)
+        else:
+            yield CheckResult(subject, "error", each.answer, connect)
+    if [each.interactive for each in connections] != [False, True]:
         told = "the segmentation backend must be first, then the sam backend, interactive"
-        yield Check(f"backends of project {project}", "bad", told, connect)
+        yield CheckResult(f"backends of project {project}", "error", told, connect)
 
 
-def _addresses(label_studio: LabelStudio, pair: BackendPair) -> Check:
+def _check_private_addresses(label_studio: LabelStudio, pair: BackendPair) -> CheckResult:
     """Whether Label Studio may talk to the backends' addresses.
 
     It says so before it misses the project that is left out here, so nothing is made.
@@ -172,20 +154,20 @@ def _addresses(label_studio: LabelStudio, pair: BackendPair) -> Check:
                     "start Label Studio with USE_DEFAULT_BANNED_SUBNETS=false "
                     "USER_ADDITIONAL_BANNED_SUBNETS=169.254.0.0/16"
                 )
-                return Check(what, "bad", f"Label Studio refuses {url}", fix)
+                return CheckResult(what, "error", f"Label Studio refuses {url}", fix)
             if error.status != httpx.codes.BAD_REQUEST:
-                return _bad(what, error)
-    return Check(what, "ok", "Label Studio may talk to the backends")
+                return _failed(what, error)
+    return CheckResult(what, "ok", "Label Studio may talk to the backends")
 
 
-def _room(folder: Path) -> Check:
+def _check_disk_space(folder: Path) -> CheckResult:
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     free = shutil.disk_usage(there).free
     told = f"{free / 1e9:.1f} GB free"
     if free < _FREE_BYTES:
-        return Check(f"disk of {folder}", "bad", told, f"make room: du -sh {there}/*")
-    return Check(f"disk of {folder}", "ok", told)
+        return CheckResult(f"disk of {folder}", "error", told, f"make room: du -sh {there}/*")
+    return CheckResult(f"disk of {folder}", "ok", told)
 
 
-def _bad(what: str, error: SegstudioError, prefix: str = "", fix: str = "") -> Check:
-    return Check(what, "bad", prefix + error.message, fix or error.hint)
+def _failed(what: str, error: SegstudioError, prefix: str = "", fix: str = "") -> CheckResult:
+    return CheckResult(what, "error", prefix + error.message, fix or error.hint)

@@ -21,13 +21,13 @@ def check_ports(ports: Mapping[str, int]) -> None:
         if port in variables:
             raise ProcessError(f"{variables[port]} and {variable} are both {port}", "change one")
         variables[port] = variable
-        if problem := _problem(port):
+        if problem := _port_problem(port):
             raise ProcessError(
                 f"port {port} {problem}", f"end that program, or set {variable} to another port"
             )
 
 
-def _problem(port: int) -> str:
+def _port_problem(port: int) -> str:
     for family, kind, protocol, _, address in socket.getaddrinfo(
         "localhost", port, type=socket.SOCK_STREAM
     ):

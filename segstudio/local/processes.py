@@ -75,8 +75,8 @@ class Process:
             response = await http.get(self.program.ready_path)
         except httpx.HTTPError:
             return False
-        if complaint := _complaint(response):
-            raise self.failed(f"cannot get ready: {complaint}")
+        if problem := _startup_error(response):
+            raise self.failed(f"cannot get ready: {problem}")
         return response.is_success
 
     async def until_ended(self) -> None:
@@ -122,10 +122,10 @@ async def running(
     processes: list[Process] = []
     try:
         for program in programs:
-            processes.append(await _start(program, logs / f"{program.name}.log"))
+            processes.append(await _start_program(program, logs / f"{program.name}.log"))
         yield processes
     finally:
-        await _end(processes, grace)
+        await _end_processes(processes, grace)
 
 
 async def guarded(processes: Sequence[Process], work: Coroutine[Any, Any, Result]) -> Result:
@@ -148,7 +148,7 @@ async def guarded(processes: Sequence[Process], work: Coroutine[Any, Any, Result
         await asyncio.gather(task, *watchers, return_exceptions=True)
 
 
-async def _start(program: Program, log: Path) -> Process:
+async def _start_program(program: Program, log: Path) -> Process:
     with log.open("wb") as output:
         try:
             child = await asyncio.create_subprocess_exec(
@@ -167,7 +167,7 @@ async def _start(program: Program, log: Path) -> Process:
     return Process(program, child, log)
 
 
-async def _end(processes: Sequence[Process], grace: float) -> None:
+async def _end_processes(processes: Sequence[Process], grace: float) -> None:
     """End each process and all it started; a further Ctrl-C does not get in the way."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -182,8 +182,8 @@ async def _end(processes: Sequence[Process], grace: float) -> None:
     await asyncio.gather(*ends)
 
 
-def _complaint(response: httpx.Response) -> str:
-    """Why a backend of ours will never be ready; empty where it is, or still loads."""
+def _startup_error(response: httpx.Response) -> str:
+    """Return why a backend will never be ready; empty where it is ready, or still loading."""
     if response.is_success:
         return ""
     try:

@@ -15,7 +15,7 @@ from segstudio.errors import ProcessError
 from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair
 from segstudio.local import services
-from segstudio.local.demo_project import Wanted, bring_up_to_date
+from segstudio.local.demo_project import DemoProjectSpec, update_demo_project
 from segstudio.local.images import Photograph, find_photographs
 from segstudio.local.log_view import LogView
 from segstudio.local.ports import check_ports
@@ -38,7 +38,7 @@ def up(settings: UpSettings, screen: LogView) -> None:
     photographs = find_photographs(settings.images) if settings.images else []
     with state_folder(settings.state_dir) as folder:
         start = _Start(settings, screen, folder, read_state(folder), photographs)
-        _run_until_told(_supervise(start.parts, folder / "logs", screen, start.work))
+        _run_until_stopped(_supervise(start.parts, folder / "logs", screen, start.work))
 
 
 def serve(settings: UpSettings, screen: LogView) -> None:
@@ -57,7 +57,7 @@ def serve(settings: UpSettings, screen: LogView) -> None:
         await screen.follow(processes)
 
     logs = private_folder(settings.state_dir) / "logs"
-    _run_until_told(_supervise(parts, logs, screen, work))
+    _run_until_stopped(_supervise(parts, logs, screen, work))
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Start:
 
     def _prepare(self) -> int:
         try:
-            return self._bring_up_to_date()
+            return self._update_project()
         except LabelStudioError as error:
             if error.status != httpx.codes.UNAUTHORIZED:
                 raise
@@ -99,16 +99,16 @@ class _Start:
                 "restore the file, or move the folder away to start afresh",
             ) from None
 
-    def _bring_up_to_date(self) -> int:
+    def _update_project(self) -> int:
         url, token = services.label_studio_url(self.settings), self.state.token
         with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
             pair = BackendPair(*(part.url for part in self.parts[1:]))
-            wanted = Wanted(pair, self.photographs, self.folder / "samples")
-            return bring_up_to_date(
-                label_studio, self.state.project, wanted, self._remember, advance
+            spec = DemoProjectSpec(pair, self.photographs, self.folder / "samples")
+            return update_demo_project(
+                label_studio, self.state.project, spec, self._remember_project, advance
             )
 
-    def _remember(self, project: int) -> None:
+    def _remember_project(self, project: int) -> None:
         write_state(self.folder, self.state.model_copy(update={"project": project}))
 
 
@@ -127,7 +127,7 @@ async def _supervise(parts: Sequence[Program], logs: Path, screen: LogView, work
             raise
 
 
-def _run_until_told(main: Coroutine[Any, Any, None]) -> None:
+def _run_until_stopped(main: Coroutine[Any, Any, None]) -> None:
     """Run ``main`` and cancel it on Ctrl-C, SIGTERM or the terminal's end."""
 
     async def cancellable() -> None:

@@ -74,7 +74,7 @@ def private_folder(folder: Path) -> Path:
 
 def has_state(folder: Path) -> bool:
     """Whether ``segstudio up`` has been started in the folder."""
-    return _path(folder).exists()
+    return _state_path(folder).exists()
 
 
 def read_state(folder: Path) -> State:
@@ -83,7 +83,7 @@ def read_state(folder: Path) -> State:
     Raises:
         ProcessError: The file is damaged.
     """
-    path = _path(folder)
+    path = _state_path(folder)
     if not path.exists():
         state = State()
         write_state(folder, state)
@@ -97,9 +97,10 @@ def read_state(folder: Path) -> State:
 
 
 def write_state(folder: Path, state: State) -> None:
-    """Write the state, whole or not at all, readable by this user alone."""
-    atomic_write(_path(folder), state.model_dump_json(indent=2) + "\n", 0o600)
+    """Write the state, readable by this user alone."""
+    with atomic_write(_state_path(folder), 0o600) as part:
+        part.write_text(state.model_dump_json(indent=2) + "\n")
 
 
-def _path(folder: Path) -> Path:
+def _state_path(folder: Path) -> Path:
     return folder / "state.json"

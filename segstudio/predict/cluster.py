@@ -61,7 +61,7 @@ def joined(address: str) -> Iterator[None]:
         import ray
         import ray.data
 
-    _init(address)
+    _init_ray(address)
     # What Ray logs is in its own files; what people see is ours.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -76,7 +76,7 @@ def joined(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _init(address: str) -> None:
+def _init_ray(address: str) -> None:
     import ray
 
     # Seconds that one started here has, and tries (of 40 s each) to reach one that is there.

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from segstudio.data.manifest import IDENTIFIER
-from segstudio.gcs.store import Store
+from segstudio.data.store import Store
 from segstudio.predict.items import Outcome
 
 _COLUMNS = ("identifier", "image", "reason", "key")

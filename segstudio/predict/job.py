@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from ml_backend.serving.settings import read_settings
 from segstudio.data.scratch_db import NameIndex
+from segstudio.data.store import Folder, Store, open_store
 from segstudio.gcs.client import GoogleSettings
-from segstudio.gcs.store import Folder, Store, open_store
 from segstudio.labelstudio.client import LabelStudio
 from segstudio.local.connection import resolve_connection, settings_of_its_backends
 from segstudio.predict import cluster
@@ -208,13 +208,13 @@ def pending_items(
     items: Iterable[Item], done: Iterable[str], failures: Failures, tally: Counter[str]
 ) -> Iterator[Item]:
     """Yield each item once that is neither done nor failed; count the others in ``tally``."""
-    with NameIndex() as ledger:
+    with NameIndex() as index:
         for key in done:
-            ledger.claim(key, 0)
+            index.claim(key, 0)
         for key in failures.known:
-            ledger.claim(key, -1)
+            index.claim(key, -1)
         for number, item in enumerate(items, start=1):
-            first = ledger.claim(item.key, number)
+            first = index.claim(item.key, number)
             if first == number:
                 yield item
             else:

@@ -2,17 +2,21 @@
 
 import hashlib
 import json
-import time
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from threading import Event
-from typing import Any
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
-from google.api_core.exceptions import RetryError
-from google.api_core.retry import Retry
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.queries import TaskFilter
 from segstudio.labelstudio.client import LabelStudio
 from segstudio.predict.items import Item, Outcome
+from segstudio.retries import poll
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PAGE = 500
 _VERSIONS = "predictions_model_versions"
@@ -27,7 +31,7 @@ _UNANSWERED = (None, 502, 504)
 """Of a call, or of a proxy before Label Studio, which may still be at work on what it was asked."""
 
 
-def _passes(error: Exception) -> bool:
+def _may_pass(error: BaseException) -> bool:
     """Whether Label Studio may well answer if it is asked again."""
     return isinstance(error, LabelStudioError) and (
         error.status is None or error.status == 429 or error.status >= 500
@@ -65,9 +69,7 @@ class ProjectSink:
         self._project = project
         self._image_key = image_key
         self._version = model_version
-        self._again = Retry(
-            predicate=_passes, initial=1, maximum=20, multiplier=2, timeout=retry_seconds
-        )
+        self._retry_seconds = retry_seconds
 
     def done(self) -> Iterator[str]:
         """Nothing: ``items`` leaves out the tasks that have a prediction of this version."""
@@ -76,9 +78,9 @@ class ProjectSink:
     def items(self) -> Iterator[Item]:
         """The tasks without a prediction of this version, a page of them at a time in memory."""
         last = 0
-        while page := self._page(("greater", last), "id,data"):
+        while page := self._find_tasks(TaskFilter("id", "greater", last), "id,data"):
             for task in page:
-                if not self._predicted(task):
+                if not self._has_prediction(task):
                     reference = str(task["data"].get(self._image_key, ""))
                     yield Item(self._key(task["id"], reference), reference, task=task["id"])
             last = int(page[-1]["id"])
@@ -95,19 +97,19 @@ class ProjectSink:
             LabelStudioError: It refuses them, or does not answer for too long.
         """
         by_task = {o.item.task: o.prediction for o in outcomes if o.item.task is not None}
-        self._patiently(self._write, by_task)
+        self._with_retries(self._write_once, by_task)
 
-    def _write(self, by_task: dict[int, Any]) -> None:
+    def _write_once(self, by_task: dict[int, Any]) -> None:
         # Asked each time: an answer that got lost may have left the predictions behind.
-        lacking = self._lacking(by_task)
-        if not lacking:
+        missing = self._missing(by_task)
+        if not missing:
             return
-        body = [{"task": id_, **by_task[id_]} for id_ in lacking]
+        body = [{"task": id_, **by_task[id_]} for id_ in missing]
         path = f"/api/projects/{self._project}/import/predictions"
         try:
             created = self._label_studio.call("POST", path, json=body)["created"]
         except LabelStudioError as error:
-            if error.status in _UNANSWERED and self._came_late(lacking):
+            if error.status in _UNANSWERED and self._arrives_late(missing):
                 return
             raise
         if created != len(body):
@@ -117,53 +119,35 @@ class ProjectSink:
                 400,
             )
 
-    def _came_late(self, tasks: Iterable[int]) -> bool:
+    def _arrives_late(self, tasks: Iterable[int]) -> bool:
         """Wait for predictions of these tasks, of which Label Studio may be making all or none."""
-        waiting = Event()
-        until = time.monotonic() + self.settle_seconds
-        while self._lacking(tasks):
-            if time.monotonic() >= until:
-                return False
-            waiting.wait(_LOOK_SECONDS)
-        return True
+        missing = partial(self._missing, tasks)
+        return not poll(missing, operator.not_, _LOOK_SECONDS, self.settle_seconds)
 
-    def _lacking(self, tasks: Iterable[int]) -> list[int]:
+    def _missing(self, tasks: Iterable[int]) -> list[int]:
         """Which of the tasks are there, without a prediction of this version."""
-        there = self._page(("in_list", sorted(tasks)), "id")
-        return [int(task["id"]) for task in there if not self._predicted(task)]
+        there = self._find_tasks(TaskFilter("id", "in_list", sorted(tasks)), "id")
+        return [int(task["id"]) for task in there if not self._has_prediction(task)]
 
-    def _patiently(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        try:
-            return self._again(work)(*args, **options)
-        except RetryError as error:
-            raise (error.cause or error) from None
+    def _with_retries(self, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        retrying = Retrying(
+            retry=retry_if_exception(_may_pass),
+            wait=wait_random_exponential(multiplier=1, max=20),
+            stop=stop_after_delay(self._retry_seconds),
+            reraise=True,
+        )
+        return retrying(work, *args, **options)
 
-    def _predicted(self, task: dict[str, Any]) -> bool:
+    def _has_prediction(self, task: dict[str, Any]) -> bool:
         listed = str(task.get(_VERSIONS) or "")
         if len(listed) < _WHOLE:
             # On SQLite "a,b", on PostgreSQL "a, b".
             return self._version in map(str.strip, listed.split(","))
-        params = {"task": task["id"]}
-        found = self._patiently(self._label_studio.call, "GET", "/api/predictions", params=params)
+        call, params = self._label_studio.call, {"task": task["id"]}
+        found = self._with_retries(call, "GET", "/api/predictions", params=params)
         return any(each["model_version"] == self._version for each in found)
 
-    def _page(self, ids: tuple[str, Any], include: str) -> list[dict[str, Any]]:
-        operator, value = ids
-        chosen = {
-            "filter": "filter:tasks:id",
-            "operator": operator,
-            "type": "Number",
-            "value": value,
-        }
-        query = {"filters": {"conjunction": "and", "items": [chosen]}, "ordering": ["tasks:id"]}
-        params = {
-            "project": self._project,
-            "fields": "all",
-            "include": f"{include},{_VERSIONS}",
-            "resolve_uri": "false",
-            "page_size": _PAGE,
-            "query": json.dumps(query),
-        }
-        answer = self._patiently(self._label_studio.call, "GET", "/api/tasks", params=params)
-        tasks: Iterable[dict[str, Any]] = answer["tasks"]
-        return list(tasks)
+    def _find_tasks(self, which: TaskFilter, include: str) -> list[dict[str, Any]]:
+        fields = f"{include},{_VERSIONS}"
+        find = self._label_studio.find_tasks
+        return self._with_retries(find, self._project, which, fields, _PAGE)

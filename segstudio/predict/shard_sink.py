@@ -17,8 +17,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from segstudio.data.manifest import IDENTIFIER
+from segstudio.data.store import Store
 from segstudio.data.tables import TableError
-from segstudio.gcs.store import Store
 from segstudio.predict.items import Outcome
 from segstudio.predict.shard_table import FOLDER, ShardFormat, tasks_in
 
@@ -61,7 +61,7 @@ class ShardSink:
 
     def __init__(self, store: Store, format_: ShardFormat, about: About) -> None:
         self._store = store
-        self._format = format_
+        self._shard_format = format_
         self._about = about
         self._parts = {found[1]: name for name in store.names(FOLDER) if (found := _PART(name))}
         self._part_of: dict[str, str] = {}
@@ -77,29 +77,29 @@ class ShardSink:
         """The keys of all images that are in shards."""
         for part in sorted(self._parts):
             keys = self._keys(part)
-            self._part_of.update((_image(key), part) for key in keys)
+            self._part_of.update((_image_of(key), part) for key in keys)
             yield from keys
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write one more shard; predictions of the same images as they were before go."""
         keys = [outcome.item.key for outcome in outcomes]
-        images = set(map(_image, keys))
+        images = set(map(_image_of, keys))
         for part in {self._part_of[image] for image in images & self._part_of.keys()}:
-            self._drop(part, images)
+            self._drop_images(part, images)
         if not self._parts:
             self._store.write(_ABOUT, json.dumps(asdict(self._about)).encode())
         part = f"part-{1 + max((int(each[5:]) for each in self._parts), default=-1):06d}"
-        self._parts[part] = f"{part}.{self._format}"
+        self._parts[part] = f"{part}.{self._shard_format}"
         self._write_keys(part, keys)
         self._write_tasks(part, [outcome.as_task for outcome in outcomes])
         self._part_of.update(dict.fromkeys(images, part))
 
-    def _drop(self, part: str, images: Set[str]) -> None:
+    def _drop_images(self, part: str, images: Set[str]) -> None:
         # The tasks first: a key without a task is of an image that is no more: it does no harm.
         content = self._store.read(f"{FOLDER}/{self._parts[part]}") or b""
-        tasks = tasks_in(content, _format(self._parts[part]))
+        tasks = tasks_in(content, _shard_format(self._parts[part]))
         self._write_tasks(part, [task for task in tasks if task["meta"][IDENTIFIER] not in images])
-        self._write_keys(part, [key for key in self._keys(part) if _image(key) not in images])
+        self._write_keys(part, [key for key in self._keys(part) if _image_of(key) not in images])
 
     def _keys(self, part: str) -> list[str]:
         keys: list[str] = json.loads(self._store.read(f"{_LEDGER}/{part}.keys") or b"[]")
@@ -110,15 +110,15 @@ class ShardSink:
 
     def _write_tasks(self, part: str, tasks: Sequence[Mapping[str, Any]]) -> None:
         name = self._parts[part]
-        self._store.write(f"{FOLDER}/{name}", encode(tasks, _format(name)))
+        self._store.write(f"{FOLDER}/{name}", encode(tasks, _shard_format(name)))
 
 
-def _image(key: str) -> str:
+def _image_of(key: str) -> str:
     """What names an image in its key, whatever its content: the identifier."""
     return str(json.loads(key)[0])
 
 
-def _format(name: str) -> ShardFormat:
+def _shard_format(name: str) -> ShardFormat:
     return ShardFormat(name.rpartition(".")[2])
 
 

@@ -7,9 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from segstudio.data.store import open_store
 from segstudio.data.tables import CsvTable, Row, Table, TableError
 from segstudio.gcs.client import GoogleSettings
-from segstudio.gcs.store import open_store
 
 FOLDER = "shards"
 """Of the shards, in the folder that ``segstudio predict --out`` names."""

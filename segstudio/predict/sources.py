@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from ml_backend.images.gcs import GcsAddress
 from ml_backend.serving.settings import read_settings
 from segstudio.data.manifest import IDENTIFIER, IMAGE
 from segstudio.data.tables import IMAGE_SUFFIXES, CsvTable, FolderTable, Row, Table
-from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect
+from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect, parse_address
 from segstudio.gcs.objects import Objects
-from segstudio.gcs.store import split_address
 from segstudio.predict.items import Item
 from segstudio.projects.tasks import TaskMapping, summarize
 
@@ -50,9 +50,9 @@ def open_items(spec: ImagesSpec, image_key: str) -> Iterator[Item]:
         return manifest_items(*_open_manifest(spec, spec.manifest, image_key))
     if spec.folder is not None:
         return folder_items(spec.folder, image_key)
-    bucket, prefix = split_address(spec.source)
-    objects = GoogleObjects(connect(read_settings(GoogleSettings)), bucket)
-    return bucket_items(objects, bucket, prefix, image_key)
+    address = parse_address(spec.source)
+    objects = GoogleObjects(connect(read_settings(GoogleSettings)), address.bucket)
+    return bucket_items(objects, address, image_key)
 
 
 def _open_manifest(spec: ImagesSpec, path: Path, image_key: str) -> tuple[Table, TaskMapping]:
@@ -70,7 +70,7 @@ def manifest_items(table: Table, rule: TaskMapping) -> Iterator[Item]:
     for row in table:
         task = rule.task(row)
         reference = row.values[rule.image_column]
-        key = _key(row.values[rule.identifier_column], reference)
+        key = _item_key(row.values[rule.identifier_column], reference)
         yield Item(key, reference, task.data, task.meta)
 
 
@@ -81,22 +81,22 @@ def folder_items(folder: Path, image_key: str) -> Iterator[Item]:
         name = row.values["path"]
         stat = (folder / name).stat()
         reference = f"/data/local-files/?d={quote(name)}"
-        return _named(_key(name, stat.st_size, stat.st_mtime_ns), name, reference, image_key)
+        return _item(_item_key(name, stat.st_size, stat.st_mtime_ns), name, reference, image_key)
 
     return map(item, FolderTable(folder))
 
 
-def bucket_items(objects: Objects, bucket: str, prefix: str, image_key: str) -> Iterator[Item]:
-    """The images of a bucket; an object of another generation is another image."""
-    for name, stored in objects.list(prefix):
+def bucket_items(objects: Objects, address: GcsAddress, image_key: str) -> Iterator[Item]:
+    """Yield the images of a bucket; an object of another generation is another image."""
+    for name, stored in objects.list(address.name):
         if Path(name).suffix.lower() in IMAGE_SUFFIXES:
-            reference = f"gs://{bucket}/{name}"
-            yield _named(_key(name, stored.generation), name, reference, image_key)
+            reference = str(GcsAddress(address.bucket, name))
+            yield _item(_item_key(name, stored.generation), name, reference, image_key)
 
 
-def _named(key: str, name: str, reference: str, image_key: str) -> Item:
+def _item(key: str, name: str, reference: str, image_key: str) -> Item:
     return Item(key, reference, {IDENTIFIER: name, image_key: reference}, {IDENTIFIER: name})
 
 
-def _key(*parts: str | int) -> str:
+def _item_key(*parts: str | int) -> str:
     return json.dumps(parts)

@@ -18,15 +18,15 @@ _TITLE = range(3, 51)
 
 @dataclass(frozen=True)
 class ProjectSpec:
-    """What is wanted.
+    """Projects to make: copies with the same tasks.
 
     Attributes:
-        title: Of the project; copies get their number behind it.
+        title: Project title; with several copies, a number is appended.
         label_config: XML, codes added.
-        rule: How rows become tasks.
-        share: How many of the rows.
-        seed: Which of them.
-        copies: How many projects of the same tasks.
+        rule: Mapping of rows to tasks.
+        share: Number of rows that are used.
+        seed: Seed of the sample of rows.
+        copies: Number of projects.
     """
 
     title: str
@@ -87,11 +87,11 @@ class ProjectCopy:
 
 @dataclass(frozen=True)
 class ProjectBuilder:
-    """Makes what an order wants.
+    """Makes and fills the projects of a spec.
 
     Attributes:
         label_studio: Where.
-        order: What.
+        spec: Projects to make.
         table: Of all rows.
         found: What was found in the table.
         pair: Backends to connect; None: none.
@@ -100,7 +100,7 @@ class ProjectBuilder:
     """
 
     label_studio: LabelStudio
-    order: ProjectSpec
+    spec: ProjectSpec
     table: Table
     found: TableSummary
     pair: BackendPair | None
@@ -110,7 +110,7 @@ class ProjectBuilder:
     @property
     def size(self) -> int:
         """How many tasks each copy has."""
-        return self.order.share.of(self.found.rows)
+        return self.spec.share.of(self.found.rows)
 
     def copies(self) -> list[ProjectCopy]:
         """Find or make the projects.
@@ -118,9 +118,9 @@ class ProjectBuilder:
         Raises:
             LabelStudioError: There is another project of a title; then nothing is made.
         """
-        found = {title: self._find(title) for title in self.order.titles}
+        found = {title: self._find_project(title) for title in self.spec.titles}
         return [
-            ProjectCopy(self._create(title) if id_ is None else id_, title, id_ is None)
+            ProjectCopy(self._create_project(title) if id_ is None else id_, title, id_ is None)
             for title, id_ in found.items()
         ]
 
@@ -147,14 +147,14 @@ class ProjectBuilder:
             connect_backends(self.label_studio, project, self.pair)
 
     def _tasks(self) -> Iterator[NewTask]:
-        order = self.order
-        rows = sample(self.table, self.found.rows, self.size, order.seed)
-        return (order.rule.task(row) for row in rows)
+        spec = self.spec
+        rows = sample(self.table, self.found.rows, self.size, spec.seed)
+        return (spec.rule.task(row) for row in rows)
 
-    def _find(self, title: str) -> int | None:
+    def _find_project(self, title: str) -> int | None:
         same = list(self.label_studio.projects(title))
         for project in same:
-            if self.order.mark(self.found) in project.description:
+            if self.spec.mark(self.found) in project.description:
                 return project.id
         if same:
             raise LabelStudioError(
@@ -164,9 +164,9 @@ class ProjectBuilder:
             )
         return None
 
-    def _create(self, title: str) -> int | None:
+    def _create_project(self, title: str) -> int | None:
         if self.dry_run:
             return None
-        description = self.order.description(self.found)
-        config = self.order.label_config
+        description = self.spec.description(self.found)
+        config = self.spec.label_config
         return self.label_studio.create_project(NewProject(title, config, description, True))

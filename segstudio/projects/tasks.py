@@ -81,10 +81,10 @@ def summarize(table: Table, rule: TaskMapping) -> TableSummary:
         TableError: An identifier or image is empty, an identifier comes twice, or there is no row.
     """
     rows, digest, buckets = 0, hashlib.sha256(), dict[str, None]()
-    with NameIndex() as ledger:
+    with NameIndex() as index:
         for row in table:
             identifier, image = row.values[rule.identifier_column], row.values[rule.image_column]
-            _check(row, rule, ledger)
+            _check_row(row, rule, index)
             digest.update(f"{len(identifier)}:{identifier}{len(image)}:{image}".encode())
             if image.startswith("gs://"):
                 buckets[urlsplit(image).netloc] = None
@@ -94,12 +94,12 @@ def summarize(table: Table, rule: TaskMapping) -> TableSummary:
     return TableSummary(rows, digest.hexdigest(), tuple(buckets))
 
 
-def _check(row: Row, rule: TaskMapping, ledger: NameIndex) -> None:
+def _check_row(row: Row, rule: TaskMapping, index: NameIndex) -> None:
     for column in (rule.identifier_column, rule.image_column):
         if not row.values[column].strip():
             raise TableError(f"row {row.number} has nothing in {column!r}")
     identifier = row.values[rule.identifier_column]
-    first = ledger.claim(identifier, row.number)
+    first = index.claim(identifier, row.number)
     if first != row.number:
         raise TableError(
             f"rows {first} and {row.number} have the same {rule.identifier_column!r}, "
@@ -125,9 +125,9 @@ def add_tasks(
         LabelStudioError: It refuses a portion; those before it stay, and a second run goes on.
     """
     stream = iter(tasks)
-    with _identifiers(label_studio, project) as ledger:
+    with _index_existing(label_studio, project) as index:
         while batch := list(islice(stream, BATCH)):
-            new = [task for task in batch if ledger.claim(task.meta[IDENTIFIER], 1)]
+            new = [task for task in batch if index.claim(task.meta[IDENTIFIER], 1)]
             if new:
                 label_studio.create_tasks(project, new)
             yield len(new), len(batch) - len(new)
@@ -135,14 +135,14 @@ def add_tasks(
 
 def count_new(label_studio: LabelStudio, project: int, tasks: Iterable[NewTask]) -> int:
     """How many tasks ``add_tasks`` would add."""
-    with _identifiers(label_studio, project) as ledger:
-        return sum(bool(ledger.claim(task.meta[IDENTIFIER], 1)) for task in tasks)
+    with _index_existing(label_studio, project) as index:
+        return sum(bool(index.claim(task.meta[IDENTIFIER], 1)) for task in tasks)
 
 
 @contextmanager
-def _identifiers(label_studio: LabelStudio, project: int) -> Iterator[NameIndex]:
+def _index_existing(label_studio: LabelStudio, project: int) -> Iterator[NameIndex]:
     """Those of the tasks that a project has, claimed for row 0."""
-    with NameIndex() as ledger:
+    with NameIndex() as index:
         for meta in label_studio.task_metas(project):
-            ledger.claim(str(meta.get(IDENTIFIER, "")), 0)
-        yield ledger
+            index.claim(str(meta.get(IDENTIFIER, "")), 0)
+        yield index

@@ -103,7 +103,8 @@ class LabelStudioServer(JsonServer):
         project, base = self.projects[id_], id_ * 1_000_000
         first = max(later["value"] - base, 0) + 1
         last = min(first + int(query["page_size"]) - 1, project.size)
-        return {"tasks": [{**project.task(n), "id": base + n} for n in range(first, last + 1)]}
+        tasks = [{**project.task(n), "id": base + n} for n in range(first, last + 1)]
+        return {"tasks": tasks, "total": max(project.size - first + 1, 0)}
 
 
 def task(identifier: str, *annotations: dict[str, Any], **data: str) -> Task:

@@ -64,10 +64,9 @@ class ProjectServer(JsonServer):
         (chosen,) = asked["filters"]["items"]
         value = chosen["value"]
         later, ids = chosen["operator"] == "greater", sorted(self.tasks)
-        ids = [id_ for id_ in ids if (id_ > value if later else id_ in value)][
-            : int(query["page_size"])
-        ]
-        return {"tasks": [self._task(id_) for id_ in ids]}
+        ids = [id_ for id_ in ids if (id_ > value if later else id_ in value)]
+        shown = ids[: int(query["page_size"])]
+        return {"tasks": [self._task(id_) for id_ in shown], "total": len(ids)}
 
     def _task(self, id_: int) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ from ml_backend.images import ImageSource
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.labelstudio.schemas import Prediction, Task
 from segmentation_backend.predictor import SegmentationPredictor
-from segstudio.gcs.store import Folder
+from segstudio.data.store import Folder
 from segstudio.predict import cluster, stages
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segstudio.gcs.store import Folder
+from segstudio.data.store import Folder
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from segstudio.gcs.store import Folder
+from segstudio.data.store import Folder
 from segstudio.labelstudio.client import LabelStudio
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from segstudio.data.store import Folder, Store, open_store
 from segstudio.data.tables import TableError
 from segstudio.gcs.client import GoogleSettings
 from segstudio.gcs.objects import BucketError
-from segstudio.gcs.store import Folder, Store, open_store
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
 from segstudio.predict.job import pending_items

@@ -80,7 +80,9 @@ def test_a_manifest_keeps_every_cell_and_adds_name_and_reference(
         with source.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("ID", "Caption"), *rows])
         table = CsvTable(source)
-        with ManifestWriter(manifest, manifest_columns(table, "name", "url"), "photos") as writer:
+        with ManifestWriter.open(
+            manifest, manifest_columns(table, "name", "url"), "photos"
+        ) as writer:
             for row in table:
                 writer.add(row, f"{row.number}.jpg")
         read = CsvTable(manifest)
@@ -92,15 +94,19 @@ def test_a_manifest_keeps_every_cell_and_adds_name_and_reference(
 
 def test_a_manifest_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = written(tmp_path, "of an earlier run")
-    with pytest.raises(KeyError), ManifestWriter(path, ("ID",), "photos"):
+    with pytest.raises(KeyError), ManifestWriter.open(path, ("ID",), "photos"):
         raise KeyError
     assert path.read_text() == "of an earlier run"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_manifest_in_no_folder_is_an_error_before_anything_else(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="cannot write"):
-        ManifestWriter(tmp_path / "missing" / "manifest.csv", ("ID",), "photos")
+    missing = tmp_path / "missing" / "manifest.csv"
+    with (
+        pytest.raises(TableError, match="cannot write"),
+        ManifestWriter.open(missing, ("ID",), "photos"),
+    ):
+        pytest.fail("the body must not run")
 
 
 @pytest.mark.parametrize(

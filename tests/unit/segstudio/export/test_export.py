@@ -520,6 +520,15 @@ def test_a_label_named_background_stands_beside_the_background(
     assert labels == [("0", "background"), ("1", "hat"), ("2", "background")]
 
 
+def test_an_export_asks_for_each_thing_once_and_counts_again_at_its_end(
+    run: Run, label_studio: LabelStudioServer
+) -> None:
+    id_ = label_studio.add(CONFIG, [task("1.jpg", annotation(1, brush("r", "hat", HAT)))])
+    assert export(run, str(id_), "csv").exit_code == 0
+    project = f"/api/projects/{id_}"
+    assert label_studio.requests == [project, "/api/tasks", "/api/users", project]
+
+
 def test_an_export_killed_in_the_middle_leaves_no_output_and_can_be_run_again(
     run: Run, label_studio: LabelStudioServer, tmp_path: Path
 ) -> None:

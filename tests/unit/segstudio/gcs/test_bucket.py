@@ -1,7 +1,7 @@
 import pytest
 
 from ml_backend.errors import SettingsError
-from segstudio.gcs.client import bucket_and_folder
+from segstudio.gcs.client import parse_address
 from tests.support.command_line import Run, records, use_key
 from tests.support.gcs_server import ALL_PERMISSIONS, EMAIL, PROJECT, GcsServer, Key
 
@@ -177,9 +177,10 @@ def test_wrong_usage_has_an_exit_code_of_its_own(run: Run) -> None:
 def test_a_place_for_annotations_is_a_bucket_and_maybe_a_folder(
     address: str, found: tuple[str, str]
 ) -> None:
-    assert bucket_and_folder(address) == found
+    parsed = parse_address(address)
+    assert (parsed.bucket, parsed.name.strip("/")) == found
 
 
 def test_a_place_without_a_bucket_is_refused() -> None:
     with pytest.raises(SettingsError, match="not the name of a bucket"):
-        bucket_and_folder("gs:///run")
+        parse_address("gs:///run")

@@ -49,7 +49,7 @@ def refusals(backends: Backends, xml: str) -> list[bool]:
 
 
 def errors(xml: str) -> list[tuple[str, str]]:
-    return [(each.where, each.problem) for each in lint(xml, SHIPPED) if each.level == "error"]
+    return [(each.subject, each.detail) for each in lint(xml, SHIPPED) if each.status == "error"]
 
 
 tools = ("BrushLabels", "BrushLabels", "PolygonLabels", "RectangleLabels", "KeyPointLabels")

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from segstudio.labelstudio.lint import Finding, label_table, lint
+from segstudio.checks import CheckResult
+from segstudio.labelstudio.lint import label_table, lint
 from segstudio.labelstudio.ml_backends import SHIPPED, Classes
 from segstudio.projects.templates import read_template
 from tests.support.command_line import Run, records
@@ -13,11 +14,11 @@ MASK = f'<BrushLabels name="mask" toName="image" smart="false">{DRESS}</BrushLab
 BOX = f'<RectangleLabels name="box" toName="image" smart="true">{DRESS}</RectangleLabels>'
 
 
-def findings(*tags: str, classes: Classes = SHIPPED) -> list[Finding]:
+def findings(*tags: str, classes: Classes = SHIPPED) -> list[CheckResult]:
     return lint(f"<View>{''.join(tags)}</View>", classes)
 
 
-def only(*tags: str, classes: Classes = SHIPPED) -> Finding:
+def only(*tags: str, classes: Classes = SHIPPED) -> CheckResult:
     (finding,) = findings(*tags, classes=classes)
     assert finding.fix
     return finding
@@ -30,13 +31,13 @@ def test_what_both_backends_can_serve_is_fine() -> None:
 
 def test_xml_that_is_none_is_told_with_its_place() -> None:
     finding = only("<Image>")
-    assert finding.level == "error"
-    assert "line 1" in finding.problem
+    assert finding.status == "error"
+    assert "line 1" in finding.detail
 
 
 def test_entities_are_refused() -> None:
     (finding,) = lint('<!DOCTYPE a [<!ENTITY b "c">]><View/>', SHIPPED)
-    assert finding.level == "error"
+    assert finding.status == "error"
 
 
 def test_a_config_without_an_image_is_refused() -> None:
@@ -46,37 +47,37 @@ def test_a_config_without_an_image_is_refused() -> None:
 
 def test_a_wrong_to_name_is_told_with_the_right_one() -> None:
     finding = only(IMAGE, MASK.replace('toName="image"', 'toName="photo"'), BOX)
-    assert (finding.level, finding.where) == ("error", "mask")
-    assert finding.problem == 'toName="photo" names no tag'
+    assert (finding.status, finding.subject) == ("error", "mask")
+    assert finding.detail == 'toName="photo" names no tag'
     assert finding.fix == 'toName="image"'
 
 
 def test_a_brush_on_something_else_than_an_image_is_told() -> None:
     text = '<Text name="text" value="$text"/>'
     finding = only(IMAGE, text, MASK.replace('toName="image"', 'toName="text"'), BOX)
-    assert "is a Text" in finding.problem
+    assert "is a Text" in finding.detail
 
 
 def test_a_missing_brush_is_an_error_a_warning_or_a_note_by_what_becomes_of_masks() -> None:
     choices = '<Choices name="c" toName="image"><Choice value="a"/></Choices>'
     polygons = MASK.replace("BrushLabels", "PolygonLabels").replace(' smart="false"', "")
-    assert only(IMAGE, choices).level == "error"
-    assert only(IMAGE, BOX).level == "warning"
-    assert only(IMAGE, polygons, BOX).level == "note"
+    assert only(IMAGE, choices).status == "error"
+    assert only(IMAGE, BOX).status == "warning"
+    assert only(IMAGE, polygons, BOX).status == "note"
 
 
 def test_without_a_smart_tool_the_sam_backend_would_refuse() -> None:
-    assert "no smart" in only(IMAGE, MASK).problem
+    assert "no smart" in only(IMAGE, MASK).detail
     off = BOX.replace('smart="true"', 'smart="false"')
-    assert "no smart" in only(IMAGE, MASK, off).problem
+    assert "no smart" in only(IMAGE, MASK, off).detail
 
 
 @pytest.mark.parametrize("tag", ["PolygonLabels", "EllipseLabels", "VectorLabels"])
 def test_smart_is_ignored_where_label_studio_has_no_smart_tool(tag: str) -> None:
     ignored = BOX.replace("RectangleLabels", tag).replace('name="box"', 'name="shape"')
     finding = only(IMAGE, MASK, BOX, ignored)
-    assert (finding.level, finding.where) == ("warning", "shape")
-    assert "is ignored" in finding.problem
+    assert (finding.status, finding.subject) == ("warning", "shape")
+    assert "is ignored" in finding.detail
 
 
 def test_smart_on_a_label_means_nothing_where_its_control_is_not() -> None:
@@ -94,15 +95,15 @@ def test_a_smart_control_without_labels_is_told() -> None:
 
 def test_a_smart_brush_is_told_for_no_backend_answers_it() -> None:
     finding = only(IMAGE, MASK.replace(' smart="false"', ""), BOX)
-    assert finding.level == "warning"
+    assert finding.status == "warning"
     assert 'smart="false"' in finding.fix
 
 
 def test_labels_of_a_smart_tool_that_the_brush_lacks_are_told() -> None:
     more = BOX.replace("</Rect", '<Label value="Shoe"/></Rect')
     finding = only(IMAGE, MASK, more)
-    assert (finding.level, finding.where) == ("warning", "box")
-    assert "Shoe" in finding.problem
+    assert (finding.status, finding.subject) == ("warning", "box")
+    assert "Shoe" in finding.detail
 
 
 OTHER = '<Image name="other" value="$other"/>'
@@ -114,36 +115,36 @@ def on_other(tag: str) -> str:
 
 def test_a_smart_tool_on_an_image_without_masks_is_told() -> None:
     finding = only(IMAGE, OTHER, MASK, BOX, on_other("KeyPointLabels"))
-    assert (finding.level, finding.where) == ("warning", "more")
-    assert finding.problem == "no control takes masks on other: its suggestions are refused"
+    assert (finding.status, finding.subject) == ("warning", "more")
+    assert finding.detail == "no control takes masks on other: its suggestions are refused"
 
 
 def test_smart_boxes_on_an_image_without_a_brush_are_told() -> None:
     finding = only(IMAGE, OTHER, MASK, BOX, on_other("RectangleLabels"))
-    assert (finding.level, finding.where) == ("warning", "more")
-    assert "masks become boxes" in finding.problem
+    assert (finding.status, finding.subject) == ("warning", "more")
+    assert "masks become boxes" in finding.detail
 
 
 def test_all_brushes_of_the_image_count() -> None:
     wear = MASK.replace("mask", "wear").replace("Dress", "Scratch")
     finding = only(IMAGE, wear, MASK, BOX, classes=Classes(("background", "dress"), "a model"))
-    assert (finding.level, finding.where) == ("warning", "wear")
-    assert "becomes Scratch" in finding.problem
+    assert (finding.status, finding.subject) == ("warning", "wear")
+    assert "becomes Scratch" in finding.detail
 
 
 def test_labels_that_no_class_becomes_are_told_with_the_classes_that_are_free() -> None:
     both = [tag.replace(DRESS, f'{DRESS}<Label value="Car"/>') for tag in (MASK, BOX)]
     finding = only(IMAGE, *both, classes=Classes(("background", "dress", "wheel"), "a model"))
-    assert finding.level == "warning"
-    assert "a model becomes Car; free are wheel" in finding.problem
+    assert finding.status == "warning"
+    assert "a model becomes Car; free are wheel" in finding.detail
     assert 'predicted_values="wheel"' in finding.fix
 
 
 def test_a_config_that_the_model_knows_nothing_of_shows_both_sides() -> None:
     car = [tag.replace("Dress", "Car") for tag in (MASK, BOX)]
     finding = only(IMAGE, *car, classes=Classes(("background", "dress"), "a model"))
-    assert finding.level == "error"
-    assert finding.problem == "no class of a model becomes Car; it knows dress"
+    assert finding.status == "error"
+    assert finding.detail == "no class of a model becomes Car; it knows dress"
 
 
 def test_classes_that_are_not_known_are_not_checked() -> None:

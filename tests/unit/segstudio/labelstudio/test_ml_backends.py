@@ -8,7 +8,7 @@ import pytest
 
 from segstudio.gcs.client import GoogleSettings
 from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.ml_backends import BackendPair, BasicAuth, conditions, connect_backends
+from segstudio.labelstudio.ml_backends import BackendPair, BasicAuth, connect_backends, connected
 from segstudio.local.connection import LabelStudioAccess
 from segstudio.local.doctor import Doctor
 from tests.support.command_line import Run, records
@@ -43,7 +43,8 @@ class Project(JsonServer):
         backends = [self.told(each) for each in self.backends.values()]
         shown = {"show_collab_predictions": True, "model_version": "Garments"}
         texts = {"id": 3, "title": "", "description": "", "label_config": ""}
-        counts = {"task_number": 0, "total_annotations_number": 0}
+        counted = ("task_number", "total_annotations_number", "skipped_annotations_number")
+        counts = dict.fromkeys(counted, 0)
         answers: dict[str, Any] = {
             "/api/ml": backends,
             "/api/projects/3": {**texts, **counts, **shown},
@@ -93,7 +94,7 @@ def red(project: Project) -> list[str]:
     google = GoogleSettings(google_application_credentials_base64=None)
     checks = Doctor(access, pair(), 3, (), google, ()).checks()
     here = ("segmentation backend", "sam backend")
-    return [check.what for check in checks if check.state == "bad" and check.what not in here]
+    return [c.subject for c in checks if c.status == "error" and c.subject not in here]
 
 
 def test_backends_whose_password_has_changed_are_connected_again(
@@ -105,7 +106,7 @@ def test_backends_whose_password_has_changed_are_connected_again(
     assert red(project) == ["Garments from Label Studio", "Smart tools from Label Studio"]
     assert connect_backends(label_studio, 3, pair("new"))
     assert project.titles() == ["Garments", "Smart tools"]
-    assert [each.ready for each in conditions(label_studio, 3, pair())] == [True, True]
+    assert [each.works for each in connected(label_studio, 3, pair()).values()] == [True, True]
     assert red(project) == []
 
 

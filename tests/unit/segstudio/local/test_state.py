@@ -98,7 +98,8 @@ def test_a_file_that_is_written_whole_is_never_there_in_part_nor_readable_by_oth
     path.write_text("of an earlier run")
     path.chmod(0o644)
     with path.open() as before:
-        atomic_write(path, "new", 0o600)
+        with atomic_write(path, 0o600) as part:
+            part.write_text("new")
         assert before.read() == "of an earlier run", "who reads it just now reads it to its end"
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o777 == 0o600

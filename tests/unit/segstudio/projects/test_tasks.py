@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -83,22 +82,22 @@ class _Sink(JsonServer):
 
     def reply(self, asked: Asked) -> tuple[int, Any]:
         if asked.method == "GET":
-            page = self.page(asked.query)
+            there = self.after(asked.query)
             if self.deleted:
                 self.identifiers[self.deleted - 1] = ""
-            return 200, {"tasks": page}
+            size = int(asked.query["page_size"])
+            return 200, {"tasks": there[:size], "total": len(there)}
         if self.fails_after == len(self.portions):
             return 500, {"detail": "the disk is full"}
         self.portions.append(len(asked.body))
         self.identifiers += [task["meta"]["identifier"] for task in asked.body]
         return 201, {}
 
-    def page(self, query: dict[str, str]) -> list[dict[str, Any]]:
+    def after(self, query: dict[str, str]) -> list[dict[str, Any]]:
         (later,) = json.loads(query["query"])["filters"]["items"]
         assert (later["filter"], later["operator"]) == ("filter:tasks:id", "greater")
         named = enumerate(self.identifiers[later["value"] :], later["value"] + 1)
-        there = ({"id": n, "meta": {"identifier": name}} for n, name in named if name)
-        return list(islice(there, int(query["page_size"])))
+        return [{"id": n, "meta": {"identifier": name}} for n, name in named if name]
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Where shards are kept: a folder or a bucket. A file is there whole, or not at all."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from ml_backend.errors import SettingsError
+from segstudio.data.atomic_files import PART_SUFFIX, atomic_write
 from segstudio.data.tables import TableError
-from segstudio.gcs.client import TIMEOUT, GcsConnection, GoogleSettings, bucket_name, connect
+from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect, parse_address
 
 
 class Store(Protocol):
@@ -33,7 +32,7 @@ class Folder:
         """See ``Store``."""
         folder = self._path / below
         if folder.is_dir():
-            yield from (path.name for path in folder.iterdir() if path.suffix != ".part")
+            yield from (path.name for path in folder.iterdir() if path.suffix != PART_SUFFIX)
 
     def read(self, name: str) -> bytes | None:
         """See ``Store``."""
@@ -43,64 +42,38 @@ class Folder:
     def write(self, name: str, content: bytes) -> None:
         """See ``Store``."""
         path = self._path / name
-        part = path.with_name(f".{path.name}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
         except OSError as error:
             raise TableError(f"cannot write {path}: {error.strerror}") from None
+        with atomic_write(path) as part:
+            part.write_bytes(content)
 
 
 class Bucket:
     """Objects of a bucket whose names begin with a prefix."""
 
-    def __init__(self, cloud: GcsConnection, bucket: str, prefix: str) -> None:
-        self._cloud = cloud
-        self._bucket = bucket
+    def __init__(self, objects: GoogleObjects, prefix: str) -> None:
+        self._objects = objects
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     def names(self, below: str) -> Iterator[str]:
         """See ``Store``."""
         prefix = f"{self._prefix}{below}/" if below else self._prefix
-        with self._cloud.explained(self._bucket):
-            found = self._cloud.client.list_blobs(
-                self._bucket, prefix=prefix, timeout=TIMEOUT, retry=self._cloud.retry
-            )
-            yield from (blob.name.removeprefix(prefix) for blob in found)
+        return (name.removeprefix(prefix) for name, _ in self._objects.list(prefix))
 
     def read(self, name: str) -> bytes | None:
         """See ``Store``."""
-        with self._cloud.explained(self._bucket):
-            bucket = self._cloud.client.bucket(self._bucket)
-            options = {"timeout": TIMEOUT, "retry": self._cloud.retry}
-            blob = bucket.get_blob(self._prefix + name, **options)
-            return None if blob is None else bytes(blob.download_as_bytes(**options))
+        return self._objects.read(self._prefix + name)
 
     def write(self, name: str, content: bytes) -> None:
         """See ``Store``."""
-        with self._cloud.explained(self._bucket):
-            blob = self._cloud.client.bucket(self._bucket).blob(self._prefix + name)
-            blob.upload_from_string(content, timeout=TIMEOUT, retry=self._cloud.retry)
-
-
-def split_address(text: str) -> tuple[str, str]:
-    """Bucket and prefix of ``gs://bucket/prefix``.
-
-    Raises:
-        SettingsError: It names no bucket.
-    """
-    if not text.startswith("gs://"):
-        raise SettingsError(f"{text!r} is not the address of a bucket", "write gs://bucket/prefix")
-    bucket, _, prefix = text.removeprefix("gs://").partition("/")
-    return bucket_name(bucket), prefix
+        self._objects.write(self._prefix + name, content)
 
 
 def open_store(place: str, google: GoogleSettings) -> Store:
-    """The folder or bucket that ``place`` names."""
+    """Open the folder or bucket that ``place`` names."""
     if not place.startswith("gs://"):
         return Folder(Path(place))
-    return Bucket(connect(google), *split_address(place))
+    address = parse_address(place)
+    return Bucket(GoogleObjects(connect(google), address.bucket), address.name)
