@@ -2,12 +2,14 @@
 
 import atexit
 import ctypes
+import gc
 import logging
 import os
 import shutil
 import signal
 import sys
 import tempfile
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -40,9 +42,10 @@ def serve(app: str, kind: type[BackendSettings]) -> None:
     """Serve until SIGTERM, which lets requests at work be finished, or SIGINT, which does not.
 
     Args:
-        app: As for gunicorn, ``"package.module:create_app()"``; imported in each worker after the
-            fork, so that each has a model of its own and its metrics see the variable set here:
-            prometheus_client reads it when it is first imported, which nothing here may do.
+        app: As for gunicorn, ``"package.module:create_app()"``. The module is imported before the
+            workers fork, so that they share the libraries' memory (torch alone takes 260 MB);
+            ``create_app`` is called in each worker, which loads a model of its own. The module is
+            imported after the variable for metrics is set: prometheus_client reads it on import.
         kind: The settings class: address, workers and queue length are read from it here, so that
             a wrong variable ends the program with one line before anything is loaded.
     """
@@ -55,6 +58,8 @@ def serve(app: str, kind: type[BackendSettings]) -> None:
         os.environ[_METRICS_FOLDER] = tempfile.mkdtemp(prefix="segstudio-metrics-")
         atexit.register(_remove_folder, os.environ[_METRICS_FOLDER], os.getpid())
     configure_logging(settings.log_level)
+    import_module(app.partition(":")[0])
+    gc.freeze()  # a collection in a worker would write to, and so copy, what it shares
     _Server(app, settings).run()
 
 
