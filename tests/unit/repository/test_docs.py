@@ -100,3 +100,29 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?\bmake ([a-z-]+)`", (ROOT / "README.md").read_text()):
         assert re.search(rf"^[a-z -]*\b{target}\b[a-z -]*:", makefile, re.MULTILINE), target
+
+
+def module_map() -> dict[str, str]:
+    """Folder to its entry in the module map of docs/design.md."""
+    block = (ROOT / "docs" / "design.md").read_text().split("```")[1]
+    entries: dict[str, str] = {}
+    package = folder = ""
+    for line in block.splitlines():
+        name, text = line[:30].strip(), line[30:]
+        if name and not line.startswith(" "):
+            package = folder = name
+        elif name:
+            folder = package + name.replace("(top)", "")
+        entries[folder] = f"{entries.get(folder, '')} {text}"
+    return entries
+
+
+@pytest.mark.parametrize(
+    "package", ["ml_backend", "segmentation_backend", "sam_backend", "segstudio"]
+)
+def test_every_module_is_in_the_module_map(package: str) -> None:
+    entries = module_map()
+    for path in (ROOT / package).rglob("*.py"):
+        folder = f"{path.parent.relative_to(ROOT)}/"
+        words = re.findall(r"\w+", entries[folder])
+        assert path.stem.startswith("__") or path.stem in words, path
