@@ -37,62 +37,6 @@ class UpSettings(PlaceSettings):
     )
 
 
-class ComposeSettings(PlaceSettings):
-    """What docker-compose*.yml put in place of ``${...}``, beside what programs read themselves.
-
-    Docker reads these; here they are for the documentation and for the test that compares the two.
-    """
-
-    compose_file: str = Field(
-        "docker-compose.yml",
-        description="The files to use, with : between them; the README lists the others",
-    )
-    bind_address: str = Field(
-        "127.0.0.1", description="Where ports are published; 0.0.0.0: for other machines too"
-    )
-    segstudio_version: str = Field("latest", description="Tag of the two images that are built")
-    torch_index_url: str | None = Field(
-        None,
-        description="Index of CPU wheels to take torch from when building, such as "
-        "https://download.pytorch.org/whl/cpu; unset: PyPI's, with CUDA",
-    )
-    bake_weights: str | None = Field(
-        None, description="Big models to put into the images when building, with spaces between"
-    )
-    label_studio_username: str = Field(
-        "labeler@localhost", description="E-mail address of the first user"
-    )
-    label_studio_host: str | None = Field(
-        None, description="Address for browsers, where it is not localhost: https://…"
-    )
-    label_studio_memory: str = Field("4g", description="Memory limit of Label Studio")
-    segmentation_memory: str = Field("6g", description="Memory limit of the segmentation backend")
-    sam_memory: str = Field("6g", description="Memory limit of a sam backend")
-    segmentation_cpus: float = Field(
-        0, description="CPU quota of the segmentation backend; 0: none. THREADS follows it"
-    )
-    sam_cpus: float = Field(0, description="CPU quota of a sam backend; 0: none")
-    segmentation_gpu: str = Field(
-        "0", description="docker-compose.gpu.yml: the GPU of the segmentation backend"
-    )
-    sam_gpu: str = Field("0", description="docker-compose.gpu.yml: the GPU of the sam backend")
-    http_port: int = Field(80, description="docker-compose.team.yml: redirects to HTTPS")
-    https_port: int = Field(443, description="docker-compose.team.yml: the labeling page")
-    tls_dir: str | None = Field(
-        None,
-        description="docker-compose.team.yml: folder with fullchain.pem and privkey.pem; unset: "
-        "Caddy gets a certificate from Let's Encrypt for a public name, else makes one",
-    )
-    sam_replicas: int = Field(
-        3,
-        description="docker-compose.scale.yml: how many sam backends; "
-        "with docker-compose.gpu.yml all are on SAM_GPU, each with a model in its memory",
-    )
-    redis_memory: str = Field(
-        "1gb", description="docker-compose.scale.yml: room for shared embeddings"
-    )
-
-
 class ProjectSettings(UpSettings):
     """Which Label Studio the commands work on, and as whom; variables that the backends read too.
 

@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings
 from ml_backend.serving.settings import BackendSettings
 from sam_backend.settings import SamSettings
 from segmentation_backend.settings import SegmentationSettings
-from segstudio.settings import ComposeSettings, PlaceSettings, UpSettings
+from segstudio.settings import PlaceSettings, UpSettings
+from tests.support.compose_settings import ComposeSettings
 from tests.support.repository import ROOT
 
 SECTIONS: dict[str, type[BaseSettings]] = {
