@@ -6,7 +6,8 @@ import typer
 
 from ml_backend.errors import SettingsError
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import check_record, reporting
+from segstudio.checks import CheckResult
+from segstudio.cli.console import reporting
 from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
@@ -71,6 +72,18 @@ def setup(
         failed = any(step.status == "error" for step in steps)
         if failed:
             report.print("\nLet an owner of the buckets run the commands above", "bold")
-        report.result({"steps": [check_record(step) for step in steps]})
+        report.result({"steps": [_step_record(step) for step in steps]})
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _step_record(result: CheckResult) -> dict[str, object]:
+    """Return a step as JSON output has it."""
+    bucket, _, what = result.subject.removeprefix("gs://").rpartition(" ")
+    return {
+        "bucket": bucket,
+        "what": what,
+        "state": "lacking" if result.status == "error" else result.status,
+        "detail": result.detail,
+        "fixes": result.fix.splitlines(),
+    }

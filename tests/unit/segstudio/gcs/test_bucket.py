@@ -47,6 +47,9 @@ def test_a_second_run_changes_nothing(gcs: GcsServer, run: Run) -> None:
     gcs.requests.clear()
     (outcome,) = records(run(*SETUP, "--json"))
     assert {step["state"] for step in outcome["steps"]} == {"ok"}
+    assert {frozenset(step) for step in outcome["steps"]} == {
+        frozenset({"bucket", "what", "state", "detail", "fixes"})
+    }
     assert changes(gcs) == []
 
 
