@@ -55,8 +55,8 @@ RUN set -e; for name in $BAKE_WEIGHTS; do python -m segstudio models pull "$name
 
 FROM runtime AS backend
 COPY --from=weights --chown=10001:0 /opt/models /opt/models
-# On a busy machine, starting Python alone may take seconds.
-HEALTHCHECK --interval=10s --timeout=20s --start-period=180s CMD ["python", "-m", "ml_backend.serving.healthcheck"]
+# On a busy machine, starting Python alone may take seconds, and loading a model minutes.
+HEALTHCHECK --interval=10s --timeout=20s --start-period=600s CMD ["python", "-m", "ml_backend.serving.healthcheck"]
 ARG VERSION=""
 LABEL org.opencontainers.image.version=${VERSION} \
       org.opencontainers.image.licenses=Apache-2.0 \
