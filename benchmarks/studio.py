@@ -13,7 +13,7 @@ from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
 from ml_backend.labelstudio.schemas import Task
 from synthetic.people import draw_figure
 from tests.support.asking import CONFIG
-from tests.support.file_server import FileServer, serving
+from tests.support.file_server import FileServer
 
 Json = dict[str, Any]
 Point = tuple[float, float, bool]
@@ -57,7 +57,7 @@ class Studio:
 @contextmanager
 def open_studio() -> Iterator[Studio]:
     """Run one on a free port of this machine."""
-    with serving() as server:
+    with FileServer() as server:
         yield Studio(server)
 
 

@@ -2,10 +2,9 @@
 
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
+
+from tests.support.http_server import Reply, Request, Server
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,7 @@ class Fault:
     changes: bool = False
 
 
-@dataclass
-class FileServer:
+class FileServer(Server):
     """What a test prepares and sees.
 
     Attributes:
@@ -34,82 +32,45 @@ class FileServer:
         knows_ranges: Whether parts can be had.
         tells_length: Whether answers have a ``Content-Length``.
         may_answer: Cleared, answers wait.
-        asked: Path and ``Range`` of every request, redirected ones once more.
         sent: Bytes of files.
     """
 
-    files: dict[str, bytes] = field(default_factory=dict)
-    redirects: dict[str, str] = field(default_factory=dict)
-    faults: list[Fault | None] = field(default_factory=list)
-    knows_ranges: bool = True
-    tells_length: bool = True
-    may_answer: threading.Event = field(default_factory=threading.Event)
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
-    sent: int = 0
-    url: str = ""
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.redirects: dict[str, str] = {}
+        self.faults: list[Fault | None] = []
+        self.knows_ranges = self.tells_length = True
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.sent = 0
+        super().__init__()
 
+    @property
+    def asked(self) -> list[tuple[str, str | None]]:
+        """Path and ``Range`` of every request, redirected ones once more."""
+        return [(request.path, request.headers.get("Range")) for request in self.requests]
 
-@contextmanager
-def serving() -> Iterator[FileServer]:
-    """Run a server on a free port of this machine."""
-    state = FileServer()
-    state.may_answer.set()
-
-    class Handler(_Handler):
-        server_state = state
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server_state: FileServer
-
-    def do_GET(self) -> None:
-        state = self.server_state
-        state.asked.append((self.path, self.headers["Range"]))
-        assert state.may_answer.wait(30)
-        if target := state.redirects.get(self.path):
-            self.send_response(302)
-            self.send_header("Location", target)
-            self.end_headers()
-            return
-        fault = (state.faults.pop(0) if state.faults else None) or Fault()
-        content = state.files.get(self.path)
+    def reply(self, request: Request) -> Reply:
+        assert self.may_answer.wait(30)
+        if target := self.redirects.get(request.path):
+            return Reply(302, headers={"Location": target})
+        fault = (self.faults.pop(0) if self.faults else None) or Fault()
+        content = self.files.get(request.path)
         if fault.status or content is None:
-            self.send_error(fault.status or 404)
-            return
-        first = self._first_byte(len(content))
+            return Reply(fault.status or 404)
+        first = self._first_byte(request.headers.get("Range", ""))
         if first >= len(content) > 0:
-            self.send_error(416)
-            return
+            return Reply(416)
         body = content[first:]
         if fault.changes:
             body = bytes([body[0] ^ 1]) + body[1:]
-        self._send(body, first, len(content), fault.breaks_after)
-
-    def _first_byte(self, size: int) -> int:
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
-        return int(match[1]) if match and self.server_state.knows_ranges else 0
-
-    def _send(self, body: bytes, first: int, size: int, breaks_after: int | None) -> None:
-        self.send_response(206 if first else 200)
+        self.sent += len(body[: fault.breaks_after])
+        headers = {}
         if first:
-            self.send_header("Content-Range", f"bytes {first}-{size - 1}/{size}")
-        if self.server_state.tells_length:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        part = body[:breaks_after]
-        self.wfile.write(part)
-        self.server_state.sent += len(part)
-        self.close_connection = True
+            headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+        status = 206 if first else 200
+        return Reply(status, body, headers, fault.breaks_after, self.tells_length)
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+    def _first_byte(self, wanted: str) -> int:
+        match = re.fullmatch(r"bytes=(\d+)-", wanted)
+        return int(match[1]) if match and self.knows_ranges else 0

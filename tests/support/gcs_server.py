@@ -14,7 +14,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -26,6 +25,8 @@ from gcp_storage_emulator.server import (  # type: ignore[import-untyped]
 )
 from gcp_storage_emulator.storage import Storage  # type: ignore[import-untyped]
 from google.auth import crypt, jwt
+
+from tests.support.http_server import Loopback
 
 EMAIL = "labels@runway-project.iam.gserviceaccount.com"
 PROJECT = "runway-project"
@@ -73,21 +74,13 @@ class _MemoryStorage(Storage):  # type: ignore[misc]
         """Write nothing: the emulator would write all that it knows after each request."""
 
 
-class _HttpServer(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, *args: Any) -> None:
-        """Clients that are killed are part of the tests."""
-
-
 Fault = Callable[[str, str], int | None]
 """Method and path of a request to the status that it gets instead of an answer, if any."""
 
 Query = dict[str, list[str]]
 
 
-class GcsServer:
+class GcsServer(Loopback):
     """A Google Cloud Storage on loopback.
 
     Attributes:
@@ -117,12 +110,7 @@ class GcsServer:
         self.requests: list[tuple[str, str]] = []
         self.created: list[dict[str, Any]] = []
         self.lock = threading.Lock()
-        self._http = _HttpServer(("127.0.0.1", 0), partial(_Handler, self))
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        super().__init__(partial(_Handler, self))
 
     @property
     def key_file(self) -> dict[str, str]:
@@ -151,10 +139,6 @@ class GcsServer:
             name: self.storage.get_file(bucket, name)
             for name in self.storage.objects.get(bucket, ())
         }
-
-    def stop(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
 
 
 class _Handler(RequestHandler):  # type: ignore[misc]

@@ -26,7 +26,7 @@ from sam_backend.predictor import SamPredictor
 from sam_backend.prewarming import WAITING, Ahead, Prewarmer
 from sam_backend.settings import SamSettings
 from sam_backend.upcoming_tasks import REST_SECONDS, UpcomingTasks
-from tests.support.file_server import serving
+from tests.support.file_server import FileServer
 from tests.support.sam_calls import body, click
 from tests.support.scenes import LABEL_CONFIG, FillModel, Pixels, data_uri, draw, soon, wait_until
 
@@ -101,7 +101,7 @@ def test_an_image_that_no_smart_tool_is_on_is_left_alone(
 def test_a_known_image_of_an_unchanging_reference_is_not_fetched_again(tmp_path: Path) -> None:
     name = "a" * 64
     model = FillModel()
-    with serving() as server:
+    with FileServer() as server:
         server.files[f"/{name}.png"] = _png()
         reference = f"{server.url}/{name}.png"
         predictor = make_predictor(model, tmp_path / "one")
@@ -120,7 +120,7 @@ def test_a_known_image_of_an_unchanging_reference_is_not_fetched_again(tmp_path:
 def test_a_copy_on_disk_stands_for_an_image_and_equal_images_are_prepared_once(
     predictor: SamPredictor, model: FillModel
 ) -> None:
-    with serving() as server:
+    with FileServer() as server:
         server.files["/a.png"] = _png(1)
         server.files["/b.png"] = server.files["/c.png"] = _png(2)
         _prewarm(predictor, f"{server.url}/a.png", "made")

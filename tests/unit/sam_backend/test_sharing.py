@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from synthetic.people import draw_figure
-from tests.support.file_server import FileServer, serving
+from tests.support.file_server import FileServer
 from tests.support.processes import Backend, running_backend
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.sam_calls import body, click, mask_of
@@ -28,7 +28,7 @@ def upload(number: int) -> str:
 @pytest.fixture(scope="module")
 def server() -> Iterator[FileServer]:
     """Stands for Label Studio with its uploads."""
-    with serving() as server:
+    with FileServer() as server:
         for number in range(4):
             picture = draw_figure(number, 480, 320).image
             png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]

@@ -11,7 +11,7 @@ from segmentation_backend.models import registry
 from segmentation_backend.models.registry import load_model
 from segmentation_backend.settings import SegmentationSettings
 from tests.support import tiny_segformer
-from tests.support.file_server import FileServer, serving
+from tests.support.file_server import FileServer
 
 
 def settings(models_dir: Path, **changes: object) -> SegmentationSettings:
@@ -21,7 +21,7 @@ def settings(models_dir: Path, **changes: object) -> SegmentationSettings:
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    with serving() as running:
+    with FileServer() as running:
         yield running
 
 

@@ -18,7 +18,7 @@ from ml_backend.errors import ModelError
 from ml_backend.models import downloads
 from ml_backend.models.checkpoints import Checkpoint, CheckpointFile
 from ml_backend.models.downloads import obtain, pull
-from tests.support.file_server import Fault, FileServer, serving
+from tests.support.file_server import Fault, FileServer
 from tests.support.waiting import eventually
 
 CONTENT = {
@@ -44,7 +44,7 @@ class Notes:
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    with serving() as running:
+    with FileServer() as running:
         yield running
 
 
@@ -129,7 +129,7 @@ def test_the_next_pull_goes_on_where_the_last_one_gave_up(
 def test_wherever_connections_break_the_file_is_right_in_the_end(
     breaks: list[int], ranges: bool
 ) -> None:
-    with serving() as server, tempfile.TemporaryDirectory() as folder:
+    with FileServer() as server, tempfile.TemporaryDirectory() as folder:
         weights = publish(server)
         server.knows_ranges = ranges
         # A server without ranges has to come further each time, or it brings nothing new.
@@ -229,7 +229,7 @@ def test_what_is_right_stays_and_what_is_damaged_is_fetched_again(
 ) -> None:
     quick_pull(weights, tmp_path)
     (tmp_path / "toy-1" / "config.json").write_bytes(b"{}")
-    server.asked.clear()
+    server.requests.clear()
     assert quick_pull(weights, tmp_path) == ["toy-1/config.json"]
     assert quick_pull(weights, tmp_path) == []
     assert server.asked == [("/config.json", None)]
@@ -290,7 +290,7 @@ def test_a_disk_that_runs_full_is_an_error_and_what_was_fetched_is_kept(
     )
     assert ended.stdout.startswith(f"cannot write {tmp_path}: File too large (make room")
     assert found(tmp_path) == {"config.json": CONTENT["config.json"]}
-    server.asked.clear()
+    server.requests.clear()
     quick_pull(weights, tmp_path)
     assert server.asked == [("/model.safetensors", "bytes=100000-")]
     assert found(tmp_path) == CONTENT
@@ -308,7 +308,7 @@ def test_a_backend_fetches_what_is_missing_and_judges_nothing_that_is_there(
     obtain(weights, tmp_path)
     assert found(tmp_path) == CONTENT
     (tmp_path / "toy-1" / "model.safetensors").write_bytes(b"damaged")
-    server.asked.clear()
+    server.requests.clear()
     obtain(weights, tmp_path)
     assert server.asked == []
     with pytest.raises(ModelError, match="is damaged"):

@@ -6,13 +6,13 @@ import pytest
 from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint
 from segstudio.cli import models
 from tests.support.command_line import Run, records
-from tests.support.file_server import Fault, FileServer, serving
+from tests.support.file_server import Fault, FileServer
 from tests.unit.ml_backend.models.test_downloads import CONTENT, publish
 
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    with serving() as running:
+    with FileServer() as running:
         yield running
 
 
@@ -66,7 +66,7 @@ def test_models_dir_is_taken_from_the_environment(
 
 def test_a_second_pull_fetches_nothing(toy: Checkpoint, server: FileServer, run: Run) -> None:
     run("models", "pull", "toy")
-    server.asked.clear()
+    server.requests.clear()
     (record,) = records(run("models", "pull", "toy", "--json"))
     assert (record["here"], record["fetched"]) == ("yes", [])
     assert server.asked == []
