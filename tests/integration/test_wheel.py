@@ -6,36 +6,20 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ml_backend import __version__
-from tests.support.json_server import Asked, JsonServer
+from tests.support.label_studio_server import TOKEN, LabelStudioServer
 from tests.support.repository import ROOT
 
 UV = Path(sys.executable).with_name("uv")
-TOKEN = "0" * 40
-
-
-class EmptyLabelStudio(JsonServer):
-    """A Label Studio without projects, which notes what would change it."""
-
-    def __init__(self) -> None:
-        self.changes: list[str] = []
-        super().__init__()
-
-    def reply(self, asked: Asked) -> tuple[int, Any]:
-        if asked.method != "GET":
-            self.changes.append(f"{asked.method} {asked.path}")
-        return 200, {"count": 0, "next": None, "previous": None, "results": []}
 
 
 @pytest.fixture
-def label_studio() -> Iterator[EmptyLabelStudio]:
-    server = EmptyLabelStudio()
-    yield server
-    server.stop()
+def label_studio() -> Iterator[LabelStudioServer]:
+    with LabelStudioServer() as server:
+        yield server
 
 
 def uv(*arguments: str | Path) -> None:
@@ -103,7 +87,7 @@ def test_a_shipped_label_config_is_linted(environment: Path, tmp_path: Path) -> 
 
 
 def test_a_project_is_planned(
-    environment: Path, tmp_path: Path, label_studio: EmptyLabelStudio
+    environment: Path, tmp_path: Path, label_studio: LabelStudioServer
 ) -> None:
     (tmp_path / "looks.csv").write_text("identifier,image\n1,http://example.org/1.jpg\n")
     options = ("--template", "runway_fashion", "--title", "Looks", "--tasks", "looks.csv")
@@ -116,7 +100,7 @@ def test_a_project_is_planned(
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert "would be" in result.stdout
-    assert label_studio.changes == []
+    assert {request.method for request in label_studio.requests} == {"GET"}
 
 
 @pytest.mark.parametrize(

@@ -1,110 +1,235 @@
-"""What exports read of Label Studio 1.23.2's API, over HTTP; ``tests/e2e`` has the real one."""
+"""What segstudio uses of Label Studio 1.23.2's API, over HTTP; ``tests/e2e`` has the real one."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from threading import Timer
 from typing import Any
 
-from tests.support.json_server import Asked, JsonServer
+from tests.support.http_server import Reply, Request, Server, json_reply
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 TIME = "2026-11-23T02:53:55.509426Z"
+TARGET = {"id": 7, "bucket": "labels", "prefix": "", "last_sync_count": 0, "traceback": None}
 
 Task = dict[str, Any]
+Fault = Callable[[Request], Reply | None]
+"""What a request gets instead of its answer, if anything."""
 
 
 @dataclass
 class FakeProject:
-    """A project whose tasks are made when they are asked for.
+    """A project.
 
     Attributes:
+        id: Its number; those of its tasks begin at 1000000 times that.
         label_config: XML.
-        size: How many tasks it has.
-        task: Makes one of its number, from 1 on; each call may give another answer.
+        tasks: By id.
         counts: Replaces what it counts itself, where it is not empty.
     """
 
+    id: int
     label_config: str
-    size: int
-    task: Callable[[int], Task]
+    tasks: dict[int, Task] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def record(self, id_: int) -> dict[str, Any]:
+    def __post_init__(self) -> None:
+        self._ids = count(self.id * 1_000_000 + 1)
+
+    def add(self, tasks: Sequence[Task]) -> None:
+        """Add tasks after those that it has had."""
+        self.tasks.update({next(self._ids): {"annotations": [], **each} for each in tasks})
+
+    def record(self) -> dict[str, Any]:
+        """Tell of the project as the API does."""
         counted = Counter(
             bool(each["was_cancelled"])
-            for number in range(self.size)
-            for each in self.task(number + 1)["annotations"]
+            for task in self.tasks.values()
+            for each in task["annotations"]
         )
         return {
-            "id": id_,
-            "title": f"Copy {id_}",
+            "id": self.id,
+            "title": f"Copy {self.id}",
             "description": "",
             "label_config": self.label_config,
-            "task_number": self.size,
+            "show_collab_predictions": True,
+            "model_version": "Garments",
+            "task_number": len(self.tasks),
             "total_annotations_number": counted[False],
             "skipped_annotations_number": counted[True],
             **self.counts,
         }
 
 
-class LabelStudioServer(JsonServer):
+class LabelStudioServer(Server):
     """A Label Studio on loopback.
 
     Attributes:
-        projects: By id; ids of tasks begin at 1000 times that.
+        projects: By id.
         users: E-mail addresses by id.
-        before: Called with the path of each request before it is answered.
-        requests: Paths.
+        predictions: Task and model version of each, in the order they came.
+        backends: As they were connected, by id.
+        password: What the backends ask for just now.
+        jobs: Status and traceback that the synchronisation of ``TARGET`` goes through, one each
+            time the targets are listed, the last for ever; none: there is no target.
+        fault: Asked before each request; what it refuses is not done.
+        lost_answer: Asked likewise; what it refuses is done all the same, ``late`` seconds later.
+        postgresql: Whether its database is that, and not SQLite.
     """
 
     def __init__(self) -> None:
         self.projects: dict[int, FakeProject] = {}
         self.users = {1: "anna@example.org", 2: "ben@example.org"}
-        self.before: Callable[[str], None] = lambda _path: None
-        self.requests: list[str] = []
+        self.predictions: list[tuple[int, str]] = []
+        self.backends: dict[int, dict[str, Any]] = {}
+        self.password = ""
+        self.jobs: list[tuple[str, str | None]] = []
+        self.fault: Fault = lambda _request: None
+        self.lost_answer: Fault = lambda _request: None
+        self.late = 0.0
+        self.postgresql = False
+        self._backend_ids = count(1)
+        self._at_work: list[Timer] = []
         super().__init__()
 
-    def reply(self, asked: Asked) -> tuple[int, Any]:
-        self.requests.append(asked.path)
-        self.before(asked.path)
-        if asked.authorization != f"Token {TOKEN}":
-            return 401, {"detail": "Invalid token."}
-        return self.answer(asked.path, asked.query)
+    @property
+    def routes(self) -> list[str]:
+        """Paths of the requests, without queries."""
+        return [request.route for request in self.requests]
 
-    def add(self, label_config: str, tasks: Sequence[Task]) -> int:
-        """Add a project of these tasks; returns its id."""
-        return self.add_lazy(label_config, len(tasks), lambda number: tasks[number - 1])
-
-    def add_lazy(self, label_config: str, size: int, task: Callable[[int], Task]) -> int:
-        """Add a project; its tasks are made when they are asked for."""
+    def add(self, label_config: str, tasks: Sequence[Task] = ()) -> int:
+        """Add a project of these tasks; returns its id, of which the first is 3."""
         id_ = len(self.projects) + 3
-        self.projects[id_] = FakeProject(label_config, size, task)
+        self.projects[id_] = FakeProject(id_, label_config)
+        self.projects[id_].add(tasks)
         return id_
 
-    def answer(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        if path == "/api/users":
-            return 200, [{"id": id_, "email": email} for id_, email in self.users.items()]
-        id_ = int(query["project"]) if path == "/api/tasks" else int(path.rpartition("/")[2])
-        if id_ not in self.projects:
-            return 404, {"detail": "No Project matches the given query."}
-        if path == "/api/tasks":
-            return 200, self._page(id_, query)
-        record = self.projects[id_].record(id_)
-        wanted = query.get("include", ",".join(record)).split(",")
-        return 200, {name: value for name, value in record.items() if name in wanted}
+    def finish(self) -> None:
+        """Wait until all that was asked is done."""
+        for each in self._at_work:
+            each.join()
 
-    def _page(self, id_: int, query: dict[str, str]) -> Any:
+    def reply(self, request: Request) -> Reply:
+        if request.headers.get("Authorization") != f"Token {TOKEN}":
+            return refusal(401, "Invalid token.")
+        if refused := self.fault(request):
+            return refused
+        if lost := self.lost_answer(request):
+            self._at_work.append(Timer(self.late, self._answer, [request]))
+            self._at_work[-1].start()
+            return lost
+        return self._answer(request)
+
+    def _answer(self, request: Request) -> Reply:
+        match [request.method, *request.route.removeprefix("/api/").split("/")]:
+            case ["GET", *path]:
+                return self._read(path, request.query)
+            case ["POST", "projects", id_, "import"]:
+                self.projects[int(id_)].add(request.json())
+                return json_reply({}, 201)
+            case ["POST", "projects", id_, "import", "predictions"]:
+                made = [(each["task"], each["model_version"]) for each in request.json()]
+                assert all(task in self.projects[int(id_)].tasks for task, _ in made)
+                self.predictions += made
+                return json_reply({"created": len(made)}, 201)
+            case ["POST", "ml"]:
+                if "project" not in request.json():
+                    return refusal(400, "project: This field is required.")
+                return json_reply(self.connect(request.json()), 201)
+            case ["DELETE", "ml", id_]:
+                del self.backends[int(id_)]
+                return Reply(204)
+            case ["POST", "storages", "export", "gcs", _, "sync"]:
+                return json_reply({**TARGET, "status": "queued"})
+        return refusal(405, f'Method "{request.method}" not allowed.')
+
+    def _read(self, path: list[str], query: dict[str, str]) -> Reply:
+        match path:
+            case ["version"]:
+                return json_reply({"release": "1.23.2"})
+            case ["current-user", "whoami"]:
+                return json_reply({"email": self.users[1]})
+            case ["users"]:
+                return json_reply([{"id": n, "email": email} for n, email in self.users.items()])
+            case ["projects"]:
+                return json_reply({"results": [each.record() for each in self.projects.values()]})
+            case ["projects", id_] if int(id_) in self.projects:
+                record = self.projects[int(id_)].record()
+                return json_reply(_chosen(record, query.get("include", ",".join(record))))
+            case ["tasks"] if int(query["project"]) in self.projects:
+                return json_reply(self._page(query))
+            case ["predictions"]:
+                versions = self._versions(int(query["task"]))
+                return json_reply([{"model_version": version} for version in versions])
+            case ["ml"]:
+                connected = [self._told(id_) for id_ in self.backends]
+                return json_reply([b for b in connected if b["project"] == int(query["project"])])
+            case ["storages", "export", "gcs"]:
+                return json_reply(self._targets())
+            case ["storages", "export", "gcs", _]:
+                # One storage alone stays as it was: only the listing looks for jobs that died.
+                return json_reply({**TARGET, "status": "in_progress"})
+            case ["storages", "gcs"] | ["webhooks"]:
+                return json_reply([])
+        return refusal(404, "No Project matches the given query.")
+
+    def _page(self, query: dict[str, str]) -> dict[str, Any]:
         asked = json.loads(query["query"])
         assert asked["ordering"] == ["tasks:id"]
         assert query["fields"] == "all"
-        (later,) = asked["filters"]["items"]
-        assert (later["filter"], later["operator"]) == ("filter:tasks:id", "greater")
-        project, base = self.projects[id_], id_ * 1_000_000
-        first = max(later["value"] - base, 0) + 1
-        last = min(first + int(query["page_size"]) - 1, project.size)
-        tasks = [{**project.task(n), "id": base + n} for n in range(first, last + 1)]
-        return {"tasks": tasks, "total": max(project.size - first + 1, 0)}
+        (chosen,) = asked["filters"]["items"]
+        operator, value = chosen["operator"], chosen["value"]
+        assert chosen["filter"] == "filter:tasks:id"
+        assert operator in {"greater", "in_list"}
+        tasks, later = self.projects[int(query["project"])].tasks, operator == "greater"
+        ids = sorted(id_ for id_ in tasks if (id_ > value if later else id_ in value))
+        shown = [
+            {**tasks[id_], "id": id_, "predictions_model_versions": self._listed(id_)}
+            for id_ in ids[: int(query["page_size"])]
+        ]
+        return {"tasks": [_chosen(each, query["include"]) for each in shown], "total": len(ids)}
+
+    def _versions(self, id_: int) -> list[str]:
+        return [version for task, version in self.predictions if task == id_]
+
+    def _listed(self, id_: int) -> str:
+        """As ``_pretty_results`` in its data_manager/serializers.py; it has them in any order."""
+        unique = list(dict.fromkeys(self._versions(id_)))
+        text = json.dumps(unique, ensure_ascii=False)[1:-1] if self.postgresql else ",".join(unique)
+        return text[:500].replace('"', "")
+
+    def connect(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Take a backend, as ``POST /api/ml`` does."""
+        id_ = next(self._backend_ids)
+        self.backends[id_] = {"id": id_, **body}
+        return self._told(id_)
+
+    def _told(self, id_: int) -> dict[str, Any]:
+        """Ask a backend, and tell of it; never the password."""
+        backend = self.backends[id_]
+        hidden = {name: each for name, each in backend.items() if name != "basic_auth_pass"}
+        good = backend.get("basic_auth_pass", "") == self.password
+        answer = {"state": "CO" if good else "DI", "error_message": None, "model_version": "v1"}
+        return {"basic_auth_user": None, **hidden, **answer}
+
+    def _targets(self) -> list[dict[str, Any]]:
+        if not self.jobs:
+            return []
+        status, traceback = self.jobs[0]
+        del self.jobs[: len(self.jobs) > 1]
+        return [{**TARGET, "status": status, "traceback": traceback, "last_sync_count": 5}]
+
+
+def refusal(status: int, detail: str = "out of order") -> Reply:
+    """An error in Label Studio's form."""
+    return json_reply({"detail": detail}, status)
+
+
+def _chosen(record: dict[str, Any], include: str) -> dict[str, Any]:
+    """The fields that a client asks for."""
+    return {name: record[name] for name in include.split(",") if name in record}
 
 
 def task(identifier: str, *annotations: dict[str, Any], **data: str) -> Task:

@@ -14,9 +14,8 @@ from tests.unit.segstudio.conftest import run as run
 @pytest.fixture(scope="package")
 def cloud() -> Iterator[GcsServer]:
     """The Google Cloud Storage that Ray's workers use."""
-    server = GcsServer(Key())
-    yield server
-    server.stop()
+    with GcsServer(Key()) as server:
+        yield server
 
 
 @pytest.fixture(scope="package")

@@ -14,23 +14,31 @@ from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
 from segstudio.predict.job import Writer, pending_items
 from segstudio.predict.project_sink import ProjectSink
-from tests.support.json_server import HANG_UP
-from tests.support.project_server import ProjectServer
+from tests.support.http_server import HANG_UP, Reply, Request
+from tests.support.label_studio_server import TOKEN, FakeProject, LabelStudioServer, refusal, task
 
 VERSION = "model-2"
 TASKS = 1200
 
 
 @pytest.fixture
-def server() -> Iterator[ProjectServer]:
-    server = ProjectServer({n: {"image": f"gs://looks/{n}.jpg"} for n in range(1, TASKS + 1)})
-    yield server
-    server.stop()
+def server() -> Iterator[LabelStudioServer]:
+    with LabelStudioServer() as server:
+        server.add("<View/>")
+        yield server
 
 
 @pytest.fixture
-def label_studio(server: ProjectServer) -> Iterator[LabelStudio]:
-    with LabelStudio(server.url, "token") as label_studio:
+def project(server: LabelStudioServer) -> FakeProject:
+    """A project with tasks 1, 2, 3 ..."""
+    project = server.projects[3]
+    project.tasks = {n: task(f"{n}.jpg") for n in range(1, TASKS + 1)}
+    return project
+
+
+@pytest.fixture
+def label_studio(server: LabelStudioServer, project: FakeProject) -> Iterator[LabelStudio]:
+    with LabelStudio(server.url, TOKEN) as label_studio:
         yield label_studio
 
 
@@ -44,7 +52,7 @@ def predicted(item: Item) -> Outcome:
 
 @pytest.mark.parametrize("postgresql", [False, True])
 def test_tasks_come_page_by_page_less_those_that_have_this_version(
-    server: ProjectServer, label_studio: LabelStudio, postgresql: bool
+    server: LabelStudioServer, label_studio: LabelStudio, postgresql: bool
 ) -> None:
     server.postgresql = postgresql
     server.predictions = [(5, VERSION), (6, "model-1"), (7, "model-1"), (7, VERSION)]
@@ -56,27 +64,34 @@ def test_tasks_come_page_by_page_less_those_that_have_this_version(
 @pytest.mark.parametrize("postgresql", [False, True])
 @pytest.mark.parametrize("length", [8, 16])
 def test_a_task_of_so_many_versions_that_label_studio_cuts_them_off_gets_this_one_once(
-    server: ProjectServer, label_studio: LabelStudio, postgresql: bool, length: int
+    server: LabelStudioServer,
+    project: FakeProject,
+    label_studio: LabelStudio,
+    postgresql: bool,
+    length: int,
 ) -> None:
     server.postgresql = postgresql
-    server.tasks = {n: {"image": ""} for n in range(1, 61)}
-    for task in server.tasks:
-        server.predictions += [(task, chr(0x4E00 + n) * length) for n in range(task)]
+    project.tasks = {n: task(f"{n}.jpg") for n in range(1, 61)}
+    for id_ in project.tasks:
+        server.predictions += [(id_, chr(0x4E00 + n) * length) for n in range(id_)]
         # Cut at its end, as it is of tasks 29 and 41, the last one reads like this version.
-        server.predictions.append((task, f"{VERSION}-large" if task % 2 else VERSION))
+        server.predictions.append((id_, f"{VERSION}-large" if id_ % 2 else VERSION))
     assert [item.task for item in target(label_studio).items()] == list(range(1, 61, 2))
 
 
 @pytest.mark.parametrize("lost", [502, HANG_UP])
 def test_label_studio_that_is_out_of_order_for_a_while_loses_and_doubles_nothing(
-    server: ProjectServer, label_studio: LabelStudio, tmp_path: Path, lost: int
+    server: LabelStudioServer, label_studio: LabelStudio, tmp_path: Path, lost: int
 ) -> None:
     """Of some calls nothing is done, and of others all, some time after they got no answer."""
     calls = count()
-    server.fault = lambda _method: 500 if next(calls) % 7 == 3 else None
+    server.fault = lambda _request: refusal(500) if next(calls) % 7 == 3 else None
     posts = count()
-    server.lost_answer = lambda method: lost if method == "POST" and next(posts) % 5 == 2 else None
-    server.late = 4
+
+    def lose(request: Request) -> Reply | None:
+        return refusal(lost) if request.method == "POST" and next(posts) % 5 == 2 else None
+
+    server.lost_answer, server.late = lose, 4
     sink = target(label_studio)
     failures = Failures(Folder(tmp_path), "failed.csv", retry=False)
     tally: Counter[str] = Counter()
@@ -89,10 +104,14 @@ def test_label_studio_that_is_out_of_order_for_a_while_loses_and_doubles_nothing
 
 @pytest.mark.parametrize("lost", [504, HANG_UP])
 def test_a_call_that_never_came_through_is_repeated(
-    server: ProjectServer, label_studio: LabelStudio, lost: int
+    server: LabelStudioServer, label_studio: LabelStudio, lost: int
 ) -> None:
     posts = count()
-    server.fault = lambda method: lost if method == "POST" and not next(posts) else None
+
+    def lose(request: Request) -> Reply | None:
+        return refusal(lost) if request.method == "POST" and not next(posts) else None
+
+    server.fault = lose
     sink = target(label_studio)
     sink.settle_seconds = 0.1
     sink.write([predicted(Item("task 1", "", task=1))])
@@ -100,9 +119,9 @@ def test_a_call_that_never_came_through_is_repeated(
 
 
 def test_what_failed_is_tried_again_as_soon_as_anything_about_it_is_another(
-    server: ProjectServer, label_studio: LabelStudio, tmp_path: Path
+    server: LabelStudioServer, project: FakeProject, label_studio: LabelStudio, tmp_path: Path
 ) -> None:
-    server.tasks = {1: {"image": "gs://looks/1.jpg"}, 2: {"image": "gs://looks/2.jpg"}}
+    project.tasks = {1: task("1.jpg"), 2: task("2.jpg")}
     failures = Failures(Folder(tmp_path), "failed.csv", retry=False)
     failures.note([Outcome(item, None, "gone") for item in target(label_studio).items()])
 
@@ -113,29 +132,28 @@ def test_what_failed_is_tried_again_as_soon_as_anything_about_it_is_another(
 
     assert tasks(label_studio) == []
     assert tasks(label_studio, "model-3") == [1, 2]
-    with LabelStudio(server.url.replace("127.0.0.1", "localhost"), "token") as other:
+    with LabelStudio(server.url.replace("127.0.0.1", "localhost"), TOKEN) as other:
         assert tasks(other) == [1, 2]
-    server.tasks[2] = {"image": "gs://looks/mended.jpg"}
+    project.tasks[2] = task("mended.jpg")
     assert tasks(label_studio) == [2]
 
 
 def test_a_task_that_was_deleted_meanwhile_is_left_out(
-    server: ProjectServer, label_studio: LabelStudio
+    server: LabelStudioServer, project: FakeProject, label_studio: LabelStudio
 ) -> None:
     sink = target(label_studio)
     items = list(sink.items())[:3]
-    del server.tasks[2]
+    del project.tasks[2]
     sink.write([predicted(item) for item in items])
     assert server.predictions == [(1, VERSION), (3, VERSION)]
 
 
 @pytest.mark.parametrize(("status", "requests"), [(500, 2), (403, 1)])
 def test_what_does_not_pass_is_told(
-    server: ProjectServer, label_studio: LabelStudio, status: int, requests: int
+    server: LabelStudioServer, label_studio: LabelStudio, status: int, requests: int
 ) -> None:
-    seen: list[str] = []
-    server.fault = lambda method: seen.append(method) or status  # type: ignore[func-returns-value]
+    server.fault = lambda _request: refusal(status)
     with pytest.raises(LabelStudioError, match=str(status)):
         target(label_studio, seconds=5).write([predicted(Item("task 1", "", task=1))])
-    assert len(seen) >= requests
+    assert len(server.requests) >= requests
     assert server.predictions == []

@@ -23,9 +23,8 @@ VULNERABILITY = {
 
 @pytest.fixture
 def database() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
+    with Server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 import base64
 import io
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Task
 from segmentation_backend.models.base import ClassMap
 from segmentation_backend.predictor import SegmentationPredictor
+from tests.support.http_server import Reply, Request, Server
 
 
 class ByColour:
@@ -186,40 +185,26 @@ def test_a_config_without_a_label_the_model_knows_is_refused(
     predictor.check(config("BrushLabels", "car hat"))
 
 
-class Photographs(BaseHTTPRequestHandler):
-    """Serves one picture under every name."""
+class Photographs(Server):
+    """Serves one picture under every name, and tells of each request."""
 
-    asked: list[str]
-    changed: threading.Condition
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        super().__init__()
 
-    def do_GET(self) -> None:
+    def reply(self, _request: Request) -> Reply:
         with self.changed:
-            self.asked.append(self.path)
             self.changed.notify_all()
         file = io.BytesIO()
         PillowImage.fromarray(picture()).save(file, "PNG")
-        self.send_response(200)
-        self.send_header("Content-Type", "image/png")
-        self.send_header("Content-Length", str(file.tell()))
-        self.end_headers()
-        self.wfile.write(file.getvalue())
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        return Reply(200, file.getvalue(), {"Content-Type": "image/png"})
 
 
-@contextmanager
-def served(tmp_path: Path) -> Iterator[tuple[str, ImageSource, type[Photographs]]]:
-    handler = type("Handler", (Photographs,), {"asked": [], "changed": threading.Condition()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    host = f"127.0.0.1:{server.server_port}"
-    settings = ImageSettings(
-        image_cache_dir=tmp_path, image_cache_mb=0, allowed_image_hosts=(host,)
-    )
-    yield f"http://{host}", ImageSource(settings), handler
-    server.shutdown()
-    server.server_close()
+def source(photographs: Photographs, folder: Path) -> ImageSource:
+    """Images from there alone, none of them kept."""
+    hosts = (photographs.host,)
+    settings = ImageSettings(image_cache_dir=folder, image_cache_mb=0, allowed_image_hosts=hosts)
+    return ImageSource(settings)
 
 
 def test_the_next_images_are_fetched_while_one_is_with_the_model(tmp_path: Path) -> None:
@@ -228,19 +213,21 @@ def test_the_next_images_are_fetched_while_one_is_with_the_model(tmp_path: Path)
 
         def segment(self, images: Sequence[np.ndarray]) -> list[ClassMap]:
             with photographs.changed:
-                assert photographs.changed.wait_for(lambda: len(photographs.asked) > 2, 30)
+                assert photographs.changed.wait_for(lambda: len(photographs.paths) > 2, 30)
             return super().segment(images)
 
-    with served(tmp_path) as (url, images, photographs):
+    with Photographs() as photographs:
+        url, images = photographs.url, source(photographs, tmp_path)
         tasks = [Task(id=n, data={"image": f"{url}/{n}.png"}) for n in range(9)]
         predictor = SegmentationPredictor(Waiting(), images, 0.001)
         answers = predict(predictor, *tasks, label_config=config("BrushLabels"))
     assert all(isinstance(answer, Prediction) for answer in answers)
-    assert sorted(photographs.asked) == [f"/{n}.png" for n in range(9)]
+    assert sorted(photographs.paths) == [f"/{n}.png" for n in range(9)]
 
 
 def test_who_stops_asking_lets_no_more_images_be_fetched(tmp_path: Path) -> None:
-    with served(tmp_path) as (url, images, photographs):
+    with Photographs() as photographs:
+        url, images = photographs.url, source(photographs, tmp_path)
         tasks = [Task(id=n, data={"image": f"{url}/{n}.png"}) for n in range(50)]
         predictor = SegmentationPredictor(ByColour(), images, 0.001)
         answers = predictor.predict(
@@ -248,4 +235,4 @@ def test_who_stops_asking_lets_no_more_images_be_fetched(tmp_path: Path) -> None
         )
         next(answers)
         del answers
-    assert len(photographs.asked) < 10
+    assert len(photographs.paths) < 10

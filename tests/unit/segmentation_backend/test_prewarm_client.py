@@ -1,11 +1,8 @@
 """The segmentation backend passes opened tasks on, and nothing of that is felt."""
 
 import base64
-import json
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,6 +16,7 @@ from ml_backend.serving.settings import read_settings
 from segmentation_backend import prewarm_client as module
 from segmentation_backend.prewarm_client import PrewarmClient
 from segmentation_backend.settings import SegmentationSettings
+from tests.support.http_server import Reply, Request, Server
 from tests.support.processes import free_port
 from tests.support.waiting import eventually
 
@@ -27,42 +25,26 @@ XML = """<View><Image name="image" value="$photo"/>
 CONFIG = parse_label_config(XML)
 
 
-class Sam:
-    """A server that takes tasks, or has troubles."""
+class Sam(Server):
+    """A sam backend that takes tasks, or has troubles."""
 
-    def __init__(self) -> None:
-        self.bodies: list[Any] = []
-        self.logins: list[str | None] = []
+    def __init__(self, port: int = 0) -> None:
         self.status = 202
         self.may_answer = threading.Event()
         self.may_answer.set()
+        super().__init__(port)
 
+    @property
+    def prewarm_url(self) -> str:
+        return f"{self.url}/prewarm"
 
-@contextmanager
-def serving(port: int = 0) -> Iterator[tuple[Sam, str]]:
-    sam = Sam()
+    @property
+    def bodies(self) -> list[Any]:
+        return [request.json() for request in self.requests]
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert sam.may_answer.wait(30)
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            sam.bodies.append(json.loads(body))
-            sam.logins.append(self.headers["Authorization"])
-            self.send_response(sam.status)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield sam, f"http://127.0.0.1:{server.server_port}/prewarm"
-        finally:
-            sam.may_answer.set()
-            server.shutdown()
-            thread.join()
+    def reply(self, _request: Request) -> Reply:
+        assert self.may_answer.wait(30)
+        return Reply(self.status)
 
 
 def tasks(count: int) -> Sequence[Task]:
@@ -79,18 +61,19 @@ def counted(metrics: Metrics, outcome: str) -> float:
 
 def test_tasks_arrive_with_their_images_and_nothing_else_of_their_data() -> None:
     metrics = Metrics()
-    with serving() as (sam, url):
-        PrewarmClient(url, ("anna", "secret"), metrics).send(tasks(1), CONFIG)
+    with Sam() as sam:
+        PrewarmClient(sam.prewarm_url, ("anna", "secret"), metrics).send(tasks(1), CONFIG)
         eventually(lambda: counted(metrics, "sent") == 1)
     task = {"id": 0, "project": 7, "data": {"photo": "gs://b/0"}}
     assert sam.bodies == [{"tasks": [task], "label_config": XML}]
-    assert sam.logins == ["Basic " + base64.b64encode(b"anna:secret").decode()]
+    login = "Basic " + base64.b64encode(b"anna:secret").decode()
+    assert [request.headers["Authorization"] for request in sam.requests] == [login]
 
 
 def test_a_large_batch_arrives_whole_in_several_parts() -> None:
     metrics = Metrics()
-    with serving() as (sam, url):
-        PrewarmClient(url, None, metrics).send(tasks(120), CONFIG)
+    with Sam() as sam:
+        PrewarmClient(sam.prewarm_url, None, metrics).send(tasks(120), CONFIG)
         eventually(lambda: counted(metrics, "sent") == 120)
     assert [task["id"] for body in sam.bodies for task in body["tasks"]] == list(range(120))
     assert len(sam.bodies) == 3
@@ -103,8 +86,8 @@ def test_tasks_without_an_image_or_with_a_whole_one_in_them_are_not_passed_on() 
         Task(id=2, data={"photo": 5}),
         Task(id=3, data={"photo": "data:" + "x" * LONGEST_REFERENCE}),
     ]
-    with serving() as (sam, url):
-        PrewarmClient(url, None, metrics).send([*odd, *tasks(1)], CONFIG)
+    with Sam() as sam:
+        PrewarmClient(sam.prewarm_url, None, metrics).send([*odd, *tasks(1)], CONFIG)
         eventually(lambda: counted(metrics, "sent") == 1)
     assert [task["id"] for task in sam.bodies[0]["tasks"]] == [0]
 
@@ -112,8 +95,8 @@ def test_tasks_without_an_image_or_with_a_whole_one_in_them_are_not_passed_on() 
 def test_many_tasks_that_hold_their_image_are_passed_on_all_the_same() -> None:
     metrics = Metrics()
     image = "data:" + "x" * (LONGEST_REFERENCE - 5)
-    with serving() as (_, url):
-        PrewarmClient(url, None, metrics).send(
+    with Sam() as sam:
+        PrewarmClient(sam.prewarm_url, None, metrics).send(
             [Task(id=n, data={"photo": image}) for n in range(60)], CONFIG
         )
         eventually(lambda: counted(metrics, "sent") == 60)
@@ -125,9 +108,9 @@ def test_while_sam_hangs_sending_returns_at_once_and_the_oldest_is_dropped(
 ) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", 2000)
     metrics = Metrics()
-    with serving() as (sam, url):
+    with Sam() as sam:
         sam.may_answer.clear()
-        relay = PrewarmClient(url, None, metrics)
+        relay = PrewarmClient(sam.prewarm_url, None, metrics)
         for _ in range(100):
             relay.send(tasks(1), CONFIG)
         dropped = counted(metrics, "dropped")
@@ -147,7 +130,7 @@ def test_trouble_is_counted_and_over_when_it_is_over(
     if status is None:
         relay.send(tasks(1), CONFIG)
         eventually(lambda: counted(metrics, "failed") == 1)
-    with serving(port) as (sam, _):
+    with Sam(port) as sam:
         if status is not None:
             sam.status = status
             relay.send(tasks(1), CONFIG)

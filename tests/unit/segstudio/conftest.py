@@ -24,12 +24,11 @@ def gcs(key: Key, monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsServer]:
     google-auth asks iamcredentials.googleapis.com of each account, in the background and whatever
     the bucket's address; a proxy that is not there keeps that on this machine.
     """
-    server = GcsServer(key)
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
-    use_key(monkeypatch, server.key_file)
-    yield server
-    server.stop()
+    with GcsServer(key) as server:
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        use_key(monkeypatch, server.key_file)
+        yield server
 
 
 @pytest.fixture
@@ -50,8 +49,7 @@ def photos(gcs: GcsServer, run: Run) -> GcsServer:
 @pytest.fixture
 def label_studio(monkeypatch: pytest.MonkeyPatch, run: Run) -> Iterator[LabelStudioServer]:
     """A Label Studio that the settings name."""
-    server = LabelStudioServer()
-    monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
-    yield server
-    server.stop()
+    with LabelStudioServer() as server:
+        monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
+        monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+        yield server

@@ -12,16 +12,14 @@ from tests.support.http_server import Listener, Server
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
+    with Server() as server:
+        yield server
 
 
 @pytest.fixture
 def other_server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
+    with Server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -526,7 +526,7 @@ def test_an_export_asks_for_each_thing_once_and_counts_again_at_its_end(
     id_ = label_studio.add(CONFIG, [task("1.jpg", annotation(1, brush("r", "hat", HAT)))])
     assert export(run, str(id_), "csv").exit_code == 0
     project = f"/api/projects/{id_}"
-    assert label_studio.requests == [project, "/api/tasks", "/api/users", project]
+    assert label_studio.routes == [project, "/api/tasks", "/api/users", project]
 
 
 def test_an_export_killed_in_the_middle_leaves_no_output_and_can_be_run_again(
@@ -535,10 +535,10 @@ def test_an_export_killed_in_the_middle_leaves_no_output_and_can_be_run_again(
     def stroke(number: int) -> Task:
         return task(f"{number}.jpg", annotation(number, brush("r", "hat", HAT)))
 
-    id_ = label_studio.add_lazy(CONFIG, 1000, stroke)
+    id_ = label_studio.add(CONFIG, [stroke(n) for n in range(1, 1001)])
 
     def pages() -> int:
-        return label_studio.requests.count("/api/tasks")
+        return label_studio.routes.count("/api/tasks")
 
     words = ["export", "--project", str(id_), "--format", "csv", "--out", "out.csv"]
     process = subprocess.Popen(

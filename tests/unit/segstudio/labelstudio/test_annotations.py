@@ -16,8 +16,10 @@ def reader(label_studio: LabelStudioServer) -> Iterator[AnnotationReader]:
         yield AnnotationReader(client)
 
 
-def lazy(number: int) -> Task:
-    return task(f"{number}.jpg", annotation(number, choice("Sentiment", "Positive")))
+def numbered(size: int, **data: str) -> list[Task]:
+    """Tasks from 1 on, each annotated once."""
+    said = choice("Sentiment", "Positive")
+    return [task(f"{n}.jpg", annotation(n, said), **data) for n in range(1, size + 1)]
 
 
 def test_a_project_tells_its_controls_its_image_and_label_studios_counts(
@@ -41,7 +43,7 @@ def test_a_project_tells_its_controls_its_image_and_label_studios_counts(
 def test_every_task_comes_once_wherever_pages_end(
     label_studio: LabelStudioServer, reader: AnnotationReader, size: int
 ) -> None:
-    project = reader.project(label_studio.add_lazy(CONFIG, size, lazy))
+    project = reader.project(label_studio.add(CONFIG, numbered(size)))
     assert [each.image for each in reader.tasks(project)] == [
         f"gs://looks/{number + 1}.jpg" for number in range(size)
     ]
@@ -60,11 +62,11 @@ def test_annotators_have_their_address_even_new_ones_and_those_who_left(
 def test_tasks_that_come_while_they_are_read_are_no_error(
     label_studio: LabelStudioServer, reader: AnnotationReader
 ) -> None:
-    id_ = label_studio.add_lazy(CONFIG, 60, lazy)
+    id_ = label_studio.add(CONFIG, numbered(60))
     project = reader.project(id_)
     found = reader.tasks(project)
     next(found)
-    label_studio.projects[id_].size = 70
+    label_studio.projects[id_].add(numbered(70)[60:])
     assert 1 + sum(1 for _ in found) == 70
 
 
@@ -79,7 +81,7 @@ def test_tasks_that_come_while_they_are_read_are_no_error(
 def test_a_count_other_than_label_studios_is_an_error(
     label_studio: LabelStudioServer, reader: AnnotationReader, name: str, counted: int
 ) -> None:
-    id_ = label_studio.add_lazy(CONFIG, 60, lazy)
+    id_ = label_studio.add(CONFIG, numbered(60))
     label_studio.projects[id_].counts[name] = counted
     with pytest.raises(LabelStudioError, match=f"has {counted} .* came"):
         list(reader.tasks(reader.project(id_)))
@@ -88,12 +90,9 @@ def test_a_count_other_than_label_studios_is_an_error(
 def test_memory_does_not_grow_with_the_number_of_tasks(
     label_studio: LabelStudioServer, reader: AnnotationReader
 ) -> None:
-    def heavy(number: int) -> Task:
-        return task(f"{number}.jpg", annotation(number), note="x" * 20_000)
-
     peaks = []
     for size in (100, 100, 1000):
-        project = reader.project(label_studio.add_lazy(CONFIG, size, heavy))
+        project = reader.project(label_studio.add(CONFIG, numbered(size, note="x" * 20_000)))
         tracemalloc.start()
         assert sum(1 for _ in reader.tasks(project)) == size
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -1,14 +1,11 @@
 """``segstudio prewarm`` against a Label Studio and a sam backend over HTTP."""
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
 from tests.support.command_line import Run, records
+from tests.support.http_server import Reply, Request, Server, json_reply
 from tests.support.label_studio_server import LabelStudioServer, task
 
 CONFIG = """<View><Image name="image" value="$image"/>
@@ -18,8 +15,8 @@ Result = dict[str, str]
 MADE, KEPT = {"outcome": "made"}, {"outcome": "kept"}
 
 
-class Sam:
-    """Prepares tasks as it is told to.
+class Sam(Server):
+    """A sam backend that prepares tasks as it is told to.
 
     Attributes:
         images: Those asked for, call by call.
@@ -33,13 +30,18 @@ class Sam:
         self.decide: Callable[[str], Result | None] = lambda _image: None
         self.status = 200
         self.busy = 0
+        super().__init__()
 
-    def answer(self, body: Any) -> Any:
+    def reply(self, request: Request) -> Reply:
+        if self.busy:
+            self.busy -= 1
+            return Reply(503, headers={"Retry-After": "0"})
+        body = request.json()
         assert body["wait"] is True
         assert body["label_config"] == CONFIG
         images = [each["data"]["image"] for each in body["tasks"]]
         self.images.append(images)
-        return {"results": [self._one(image) for image in images]}
+        return json_reply({"results": [self._one(image) for image in images]}, self.status)
 
     def _one(self, image: str) -> Result:
         if decided := self.decide(image):
@@ -51,36 +53,14 @@ class Sam:
 
 @pytest.fixture
 def sam(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sam]:
-    state = Sam()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if state.busy:
-                state.busy -= 1
-                self.send_response(503)
-                self.send_header("Retry-After", "0")
-                return self.end_headers()
-            self.send_response(state.status)
-            self.end_headers()
-            self.wfile.write(json.dumps(state.answer(body)).encode())
-            return None
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        monkeypatch.setenv("SAM_PORT", str(server.server_port))
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield state
-        server.shutdown()
-        thread.join()
+    with Sam() as sam:
+        monkeypatch.setenv("SAM_PORT", str(sam.port))
+        yield sam
 
 
 @pytest.fixture
 def project(label_studio: LabelStudioServer) -> int:
-    return label_studio.add_lazy(CONFIG, 233, lambda number: task(f"{number}.jpg"))
+    return label_studio.add(CONFIG, [task(f"{number}.jpg") for number in range(1, 234)])
 
 
 def test_all_images_are_prepared_once_and_the_second_run_finds_them(

@@ -1,33 +1,23 @@
 """The doctor where nothing is well; where all is, ``tests/e2e`` shows."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from tests.support.command_line import Run, records
 from tests.support.gcs_server import ALL_PERMISSIONS, GcsServer, Key
-from tests.support.json_server import Asked, JsonServer
+from tests.support.label_studio_server import LabelStudioServer, refusal
 
 NOBODY = "http://127.0.0.1:9"
 
 
-class Walled(JsonServer):
-    """A Label Studio that refuses private addresses, in the words of 1.23.2."""
-
-    def reply(self, asked: Asked) -> tuple[int, Any]:
-        if asked.method == "POST":
-            return 403, {"detail": "URL resolves to a reserved network address"}
-        return 200, {"release": "1.23.2", "email": "anna@example.org"}
-
-
 @pytest.fixture
-def walled() -> Iterator[str]:
-    server = Walled()
-    yield server.url
-    server.stop()
+def walled(label_studio: LabelStudioServer) -> None:
+    """A Label Studio that refuses private addresses, in the words of 1.23.2."""
+    refused = refusal(403, "URL resolves to a reserved network address")
+    label_studio.fault = lambda request: refused if request.method == "POST" else None
 
 
 @pytest.fixture(autouse=True)
@@ -71,20 +61,20 @@ def test_a_label_studio_that_does_not_answer_is_told(
     assert "LABEL_STUDIO_URL" in fix
 
 
+@pytest.mark.usefixtures("walled")
 def test_a_refused_private_address_is_told_with_the_variable_that_allows_it(
-    run: Run, walled: str, monkeypatch: pytest.MonkeyPatch
+    run: Run,
 ) -> None:
-    use(monkeypatch, walled)
     found = checks(run)
     assert found["token"][:2] == ("ok", "legacy token of anna@example.org")
     assert found["private addresses"][0] == "bad"
     assert "USE_DEFAULT_BANNED_SUBNETS=false" in found["private addresses"][2]
 
 
+@pytest.mark.usefixtures("walled")
 def test_the_table_shows_green_and_red(
-    run: Run, walled: str, monkeypatch: pytest.MonkeyPatch
+    run: Run,
 ) -> None:
-    use(monkeypatch, walled)
     lines = run("doctor").stdout.splitlines()
     assert lines[0].startswith("✓ Label Studio")
     assert any(line.startswith("✗ sam backend") for line in lines)

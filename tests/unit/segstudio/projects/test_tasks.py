@@ -1,11 +1,8 @@
 """Tables become tasks: what is refused before anything is made, and what a large one takes."""
 
-import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +11,8 @@ from segstudio.labelstudio.client import LabelStudio
 from segstudio.projects.create import ProjectBuilder, ProjectSpec
 from segstudio.projects.sampling import SampleSize
 from segstudio.projects.tasks import TaskMapping, summarize
-from tests.support.json_server import Asked, JsonServer
+from tests.support.http_server import Reply, Request
+from tests.support.label_studio_server import TOKEN, FakeProject, LabelStudioServer, refusal
 
 RULE = TaskMapping("ID", "Image", "image", ("Name",))
 
@@ -65,46 +63,13 @@ def test_a_column_may_not_hide_the_image() -> None:
     assert "--" not in caught.value.hint, "not every command with such a table has the same options"
 
 
-class _Sink(JsonServer):
-    """Takes tasks as Label Studio 1.23.2 does, and keeps their identifiers alone.
-
-    Attributes:
-        identifiers: Of task 1 and those after it; empty: it was deleted.
-        deleted: Number of a task that somebody deletes as soon as a page is read.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.identifiers: list[str] = []
-        self.portions: list[int] = []
-        self.deleted = 0
-        self.fails_after: int | None = None
-
-    def reply(self, asked: Asked) -> tuple[int, Any]:
-        if asked.method == "GET":
-            there = self.after(asked.query)
-            if self.deleted:
-                self.identifiers[self.deleted - 1] = ""
-            size = int(asked.query["page_size"])
-            return 200, {"tasks": there[:size], "total": len(there)}
-        if self.fails_after == len(self.portions):
-            return 500, {"detail": "the disk is full"}
-        self.portions.append(len(asked.body))
-        self.identifiers += [task["meta"]["identifier"] for task in asked.body]
-        return 201, {}
-
-    def after(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        (later,) = json.loads(query["query"])["filters"]["items"]
-        assert (later["filter"], later["operator"]) == ("filter:tasks:id", "greater")
-        named = enumerate(self.identifiers[later["value"] :], later["value"] + 1)
-        return [{"id": n, "meta": {"identifier": name}} for n, name in named if name]
-
-
 @pytest.fixture
-def sink() -> Iterator[_Sink]:
-    sink = _Sink()
-    yield sink
-    sink.stop()
+def project(label_studio: LabelStudioServer) -> FakeProject:
+    return label_studio.projects[label_studio.add("<View/>")]
+
+
+def identifiers(project: FakeProject) -> list[str]:
+    return [task["meta"]["identifier"] for task in project.tasks.values()]
 
 
 def creation(label_studio: LabelStudio, rows: CsvTable) -> ProjectBuilder:
@@ -113,8 +78,8 @@ def creation(label_studio: LabelStudio, rows: CsvTable) -> ProjectBuilder:
 
 
 def fill(url: str, rows: CsvTable) -> tuple[int, int]:
-    with LabelStudio(url, "0" * 40) as label_studio:
-        return creation(label_studio, rows).fill(1, lambda: None)
+    with LabelStudio(url, TOKEN) as label_studio:
+        return creation(label_studio, rows).fill(3, lambda: None)
 
 
 FILL = """
@@ -128,36 +93,52 @@ print(status.partition("VmHWM:")[2].split()[0])
 """
 
 
-def test_a_hundred_thousand_rows_are_streamed_with_flat_memory(tmp_path: Path, sink: _Sink) -> None:
+def test_a_hundred_thousand_rows_are_streamed_with_flat_memory(
+    tmp_path: Path, label_studio: LabelStudioServer, project: FakeProject
+) -> None:
     peaks = []
     for size in (2_000, 100_000):
-        sink.identifiers.clear()
+        project.tasks.clear()
         table(tmp_path, *(f"{n},{'x' * 100},gs://one/{n}.jpg" for n in range(size)))
-        words = [sys.executable, "-c", FILL, sink.url, str(tmp_path / "posts.csv")]
+        words = [sys.executable, "-c", FILL, label_studio.url, str(tmp_path / "posts.csv")]
         run = subprocess.run(words, capture_output=True, check=True)
         peaks.append(int(run.stdout))
-        assert len(sink.identifiers) == size
-    assert max(sink.portions) == 500
+        assert len(project.tasks) == size
+    assert max(len(each.json()) for each in label_studio.requests if each.method == "POST") == 500
     assert (
         peaks[1] - peaks[0] < 10_000
     )  # KiB; the rows alone are 20 MB as text, far more as objects
 
 
-def test_a_second_run_goes_on_where_the_first_was_refused(tmp_path: Path, sink: _Sink) -> None:
+def test_a_second_run_goes_on_where_the_first_was_refused(
+    tmp_path: Path, label_studio: LabelStudioServer, project: FakeProject
+) -> None:
     rows = table(tmp_path, *(f"{n},a,gs://one/{n}.jpg" for n in range(2_300)))
-    sink.fails_after = 3
+
+    def full(request: Request) -> Reply | None:
+        refused = request.method == "POST" and len(project.tasks) == 1_500
+        return refusal(500, "the disk is full") if refused else None
+
+    label_studio.fault = full
     with pytest.raises(Exception, match="the disk is full"):
-        fill(sink.url, rows)
-    sink.fails_after = None
-    assert fill(sink.url, rows) == (800, 1_500)
-    assert fill(sink.url, rows) == (0, 2_300)
-    assert sink.identifiers == [str(n) for n in range(2_300)]
+        fill(label_studio.url, rows)
+    label_studio.fault = lambda _request: None
+    assert fill(label_studio.url, rows) == (800, 1_500)
+    assert fill(label_studio.url, rows) == (0, 2_300)
+    assert identifiers(project) == [str(n) for n in range(2_300)]
 
 
 def test_a_task_that_is_deleted_meanwhile_makes_none_of_the_others_come_twice(
-    tmp_path: Path, sink: _Sink
+    tmp_path: Path, label_studio: LabelStudioServer, project: FakeProject
 ) -> None:
     rows = table(tmp_path, *(f"{n},a,gs://one/{n}.jpg" for n in range(1_500)))
-    fill(sink.url, rows)
-    sink.deleted = 1
-    assert fill(sink.url, rows) == (0, 1_500)
+    fill(label_studio.url, rows)
+    label_studio.requests.clear()
+
+    def delete_the_first_after_a_page(_request: Request) -> None:
+        if label_studio.routes == ["/api/tasks"] * 2:
+            del project.tasks[min(project.tasks)]
+
+    label_studio.fault = delete_the_first_after_a_page
+    assert fill(label_studio.url, rows) == (0, 1_500)
+    assert len(project.tasks) == 1_499
