@@ -6,7 +6,7 @@ from segstudio.settings import PlaceSettings
 
 
 class ComposeSettings(PlaceSettings):
-    """What docker-compose*.yml put in place of ``${...}``, in addition to programs' own settings."""
+    """What docker-compose*.yml put in place of ``${...}`` and no program reads."""
 
     compose_file: str = Field(
         "docker-compose.yml",
