@@ -41,11 +41,33 @@ from training.taxonomy import CLASSES, GROUP_OF_CLASS, GROUPS
 
 UNKNOWN = 255
 Sample = tuple[Picture, Picture, npt.NDArray[np.float32]]  # photo, labels at half size, tags
-# Until which share of the samples, size of the views, share of drawn people.
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Samples of one kind.
+
+    Attributes:
+        until: Share of all samples at which the chapter ends.
+        size: Height and width of a view.
+        zoom: Least and largest zoom of a view, as natural logarithms.
+        drawn: Share of drawn people.
+        tagged: Share of photographs without masks.
+    """
+
+    until: float
+    size: tuple[int, int]
+    zoom: tuple[float, float] = augment.ZOOM
+    drawn: float = 0.06
+    tagged: float = 0.28
+
+
 CHAPTERS = (
-    (0.36, (192, 128), 0.06),
-    (0.62, (288, 192), 0.06),
-    (1.0, (288, 192), 0.08),
+    Chapter(0.21, (192, 128), zoom=(-0.35, 0.5)),
+    Chapter(0.36, (288, 192)),
+    Chapter(0.47, (288, 192)),
+    Chapter(0.76, (288, 192), drawn=0.08, tagged=0.36),
+    Chapter(1.0, (384, 256), zoom=(-0.35, 0.45), drawn=0.08, tagged=0.36),
 )
 # A labeler rather takes a little away than finds nothing; chosen on the validation part.
 PRIORS = (0.35, 0.7, 0.7) + (1.0,) * (len(CLASSES) - 3)
@@ -122,9 +144,12 @@ class Views(Dataset[Sample]):
         size: tuple[int, int],
         seed: int,
         drawn: float,
+        zoom: tuple[float, float] = augment.ZOOM,
+        share: float = 0.28,
     ) -> None:
-        self.labelled, self.tagged, self.size = labelled, tagged, size
-        self.seed, self.drawn = seed, drawn
+        """See ``Chapter``; ``share`` is that of ``tagged``."""
+        self.labelled, self.tagged, self.size, self.seed = labelled, tagged, size, seed
+        self.drawn, self.zoom, self.share = drawn, zoom, share
         self.chances = [repeat_factors(examples) for examples in (labelled, tagged)]
 
     def __getitem__(self, index: int) -> Sample:
@@ -132,7 +157,7 @@ class Views(Dataset[Sample]):
         kind = rng.random()
         if kind < self.drawn:
             return self._figure(rng)
-        if kind < self.drawn + 0.28 and self.tagged:
+        if kind < self.drawn + self.share and self.tagged:
             return self._view(rng, self.tagged[rng.choice(len(self.tagged), p=self.chances[1])])
         return self._view(rng, self.labelled[rng.choice(len(self.labelled), p=self.chances[0])])
 
@@ -146,7 +171,7 @@ class Views(Dataset[Sample]):
         return augment.recolour(rng, drawn.image), half, presence(np.unique(half))
 
     def _view(self, rng: np.random.Generator, example: Example) -> Sample:
-        view = augment.random_view(rng, KEPT, self.size)
+        view = augment.random_view(rng, KEPT, self.size, self.zoom)
         photo = augment.warp(example.photo, view, self.size)
         half = (self.size[0] // 2, self.size[1] // 2)
         labels = augment.warp_labels(example.labels, _between(view, example.labels.shape), half)
@@ -282,8 +307,8 @@ def train(
     unseen = load_labelled(folder, parts.validation)
     tagged = load_tagged(tagged_folder)
     objective = Objective(labelled, options.device)
-    for number, (share, size, drawn) in enumerate(CHAPTERS):
-        until = int(options.samples * share) // BATCH * BATCH
+    for number, chapter in enumerate(CHAPTERS):
+        until = int(options.samples * chapter.until) // BATCH * BATCH
         if run.seen >= until:
             continue
         taught = options.run / f"pseudo-labels-{number}.npy"
@@ -292,7 +317,15 @@ def train(
             joined = pseudo_label(answering(run, TEACHER), tagged, taught)
         _train_chapter(
             run,
-            Views(labelled, joined, size, options.seed, drawn),
+            Views(
+                labelled,
+                joined,
+                chapter.size,
+                options.seed,
+                chapter.drawn,
+                chapter.zoom,
+                chapter.tagged,
+            ),
             until,
             workers,
             objective,
