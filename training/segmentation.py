@@ -342,13 +342,8 @@ def _train_chapter(
     objective: Objective,
     unseen: list[Example],
 ) -> None:
-    bar = tqdm(
-        total=until,
-        initial=run.seen,
-        unit="img",
-        desc=f"{views.size[0]}x{views.size[1]}",
-        mininterval=10,
-    )
+    name = f"{views.size[0]}x{views.size[1]}"
+    bar = tqdm(total=until, initial=run.seen, unit="img", desc=name, mininterval=10)
     for number, (photos, labels, tags) in enumerate(run.batches(views, until, workers)):
         run.network.train()
         run.network.encoder.eval()  # normalizes as on ImageNet
