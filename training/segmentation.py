@@ -25,6 +25,7 @@ from segmentation_backend.models.network import ENCODER, GarmentNetwork
 from synthetic.people import draw_figure
 from training import augment, metrics
 from training.calibration import fit, score_pairs
+from training.chapters import CHAPTERS, RECIPE, TEACHER
 from training.data import Folder, Picture, partition, presence, read_photo
 from training.depthwise import quicken
 from training.imagenet import load_imagenet
@@ -41,39 +42,6 @@ from training.taxonomy import CLASSES, GROUP_OF_CLASS, GROUPS
 
 UNKNOWN = 255
 Sample = tuple[Picture, Picture, npt.NDArray[np.float32]]  # photo, labels at half size, tags
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """Samples of one kind.
-
-    Attributes:
-        until: Share of all samples at which the chapter ends.
-        size: Height and width of a view.
-        zoom: Least and largest zoom of a view, as natural logarithms.
-        drawn: Share of drawn people.
-        tagged: Share of photographs without masks.
-    """
-
-    until: float
-    size: tuple[int, int]
-    zoom: tuple[float, float] = augment.ZOOM
-    drawn: float = 0.06
-    tagged: float = 0.28
-
-
-CHAPTERS = (
-    Chapter(0.21, (192, 128), zoom=(-0.35, 0.5)),
-    Chapter(0.36, (288, 192)),
-    Chapter(0.47, (288, 192)),
-    Chapter(0.76, (288, 192), drawn=0.08, tagged=0.36),
-    Chapter(1.0, (384, 256), zoom=(-0.35, 0.45), drawn=0.08, tagged=0.36),
-)
-# A labeler rather takes a little away than finds nothing; chosen on the validation part.
-PRIORS = (0.35, 0.7, 0.7) + (1.0,) * (len(CLASSES) - 3)
-RECIPE = Recipe(CLASSES, GROUP_OF_CLASS, PRIORS, (86_400, 153_600), 1.0, 0.0)
-# Without priors: they favor clothes, and would do so again in each chapter.
-TEACHER = replace(RECIPE, priors=(1.0,) * len(CLASSES), areas=(86_400,))
 FREQUENT = 0.15  # a class in a larger share of the photographs needs no repeating
 FROZEN = 2  # stages of the encoder, up to a quarter of the picture's size
 SURE = 0.7  # share of the probability that a pseudo-label needs

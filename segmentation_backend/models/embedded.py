@@ -148,7 +148,8 @@ class EmbeddedGarmentModel:
             images: (H, W, 3) uint8 RGB, all of one size.
 
         Returns:
-            (B, C, h, w) probabilities at half of the largest size: the mean of all looks.
+            (B, C, h, w) probabilities at half of the largest size: the mean of all looks. No mirror
+            images: strides are padded on one side, so a mirrored answer lies a pixel off.
         """
         looks = [self._look(images, area) for area in self._recipe.areas]
         size = looks[-1].shape[-2:]
@@ -159,16 +160,14 @@ class EmbeddedGarmentModel:
         return np.asarray((weighed / weighed.sum(1, keepdim=True)).cpu().numpy(), np.float32)
 
     def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> Tensor:
-        """(B, C, h, w) probabilities: the mean of each photograph and its mirror."""
+        """(B, C, h, w) probabilities of photographs reduced to about ``area`` pixels."""
         size = reduced_size(images[0].shape[0], images[0].shape[1], area)
         small = np.stack(
             [cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA) for image in images]
         ).astype(np.uint8, copy=False)
-        views = torch.from_numpy(np.concatenate([small, small[:, :, ::-1]])).to(self._device)
-        logits, _ = self._network(as_input(views, self._dtype))
-        plain, mirrored = logits.float().softmax(1).chunk(2)
-        mean: Tensor = (plain + mirrored.flip(-1)) / 2
-        return mean
+        logits, _ = self._network(as_input(torch.from_numpy(small).to(self._device), self._dtype))
+        chances: Tensor = logits.float().softmax(1)
+        return chances
 
     def _calibrated(self, scores: Floats) -> Floats:
         inner = np.clip(scores, 1e-4, 1 - 1e-4)
