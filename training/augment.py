@@ -8,10 +8,14 @@ from synthetic.textures import draw_background
 from training.data import Picture
 
 Matrix = npt.NDArray[np.float64]
+ZOOM = (-0.3, 0.7)  # beyond the fit, as natural logarithms
 
 
 def random_view(
-    rng: np.random.Generator, source: tuple[int, int], target: tuple[int, int]
+    rng: np.random.Generator,
+    source: tuple[int, int],
+    target: tuple[int, int],
+    zoom: tuple[float, float] = ZOOM,
 ) -> Matrix:
     """A (2, 3) matrix from ``source`` to ``target`` pixels: fitted, then zoomed, turned, moved.
 
@@ -19,9 +23,10 @@ def random_view(
         rng: Decides the view.
         source: Height and width of the picture.
         target: Height and width of the view.
+        zoom: Least and largest zoom beyond the fit, as natural logarithms.
     """
     (height, width), (rows, columns) = source, target
-    fit = max(rows / height, columns / width) * np.exp(rng.uniform(-0.35, 0.5))
+    fit = max(rows / height, columns / width) * np.exp(rng.uniform(*zoom))
     stretch = np.exp(rng.uniform(-0.12, 0.12))
     angle = np.deg2rad(rng.normal(0, 5))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

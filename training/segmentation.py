@@ -5,9 +5,8 @@ the photographs that have tags but no mask, each among the classes its tags allo
 """
 
 import copy
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -19,13 +18,17 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from ml_backend.models.blocks import as_batch, speed_up
+from ml_backend.models.blocks import speed_up
+from ml_backend.models.efficientnet import as_input
 from segmentation_backend.models.embedded import EmbeddedGarmentModel, Recipe
-from segmentation_backend.models.network import GarmentNetwork
+from segmentation_backend.models.network import ENCODER, GarmentNetwork
 from synthetic.people import draw_figure
 from training import augment, metrics
 from training.calibration import fit, score_pairs
-from training.data import Folder, Picture, presence, read_photo, split
+from training.chapters import CHAPTERS, RECIPE, TEACHER
+from training.data import Folder, Picture, partition, presence, read_photo
+from training.depthwise import quicken
+from training.imagenet import load_imagenet
 from training.loop import (
     BATCH,
     Options,
@@ -39,16 +42,9 @@ from training.taxonomy import CLASSES, GROUP_OF_CLASS, GROUPS
 
 UNKNOWN = 255
 Sample = tuple[Picture, Picture, npt.NDArray[np.float32]]  # photo, labels at half size, tags
-# Until which share of the samples, size of the views, share of drawn people.
-CHAPTERS = (
-    (0.425, (192, 128), 0.06),
-    (0.6, (192, 128), 0.06),
-    (0.849, (288, 192), 0.06),
-    (1.0, (288, 192), 0.3),
-)
-# A labeler rather takes a little away than finds nothing; chosen on the validation part.
-PRIORS = (0.35, 0.7, 0.7) + (1.0,) * (len(CLASSES) - 3)
 FREQUENT = 0.15  # a class in a larger share of the photographs needs no repeating
+FROZEN = 2  # stages of the encoder, up to a quarter of the picture's size
+SURE = 0.7  # share of the probability that a pseudo-label needs
 KEPT = (576, 384)  # the size photographs are kept in memory at
 
 
@@ -116,9 +112,12 @@ class Views(Dataset[Sample]):
         size: tuple[int, int],
         seed: int,
         drawn: float,
+        zoom: tuple[float, float] = augment.ZOOM,
+        share: float = 0.28,
     ) -> None:
-        self.labelled, self.tagged, self.size = labelled, tagged, size
-        self.seed, self.drawn = seed, drawn
+        """See ``Chapter``; ``share`` is that of ``tagged``."""
+        self.labelled, self.tagged, self.size, self.seed = labelled, tagged, size, seed
+        self.drawn, self.zoom, self.share = drawn, zoom, share
         self.chances = [repeat_factors(examples) for examples in (labelled, tagged)]
 
     def __getitem__(self, index: int) -> Sample:
@@ -126,7 +125,7 @@ class Views(Dataset[Sample]):
         kind = rng.random()
         if kind < self.drawn:
             return self._figure(rng)
-        if kind < self.drawn + 0.28 and self.tagged:
+        if kind < self.drawn + self.share and self.tagged:
             return self._view(rng, self.tagged[rng.choice(len(self.tagged), p=self.chances[1])])
         return self._view(rng, self.labelled[rng.choice(len(self.labelled), p=self.chances[0])])
 
@@ -140,7 +139,7 @@ class Views(Dataset[Sample]):
         return augment.recolour(rng, drawn.image), half, presence(np.unique(half))
 
     def _view(self, rng: np.random.Generator, example: Example) -> Sample:
-        view = augment.random_view(rng, KEPT, self.size)
+        view = augment.random_view(rng, KEPT, self.size, self.zoom)
         photo = augment.warp(example.photo, view, self.size)
         half = (self.size[0] // 2, self.size[1] // 2)
         labels = augment.warp_labels(example.labels, _between(view, example.labels.shape), half)
@@ -214,17 +213,11 @@ def _impossible(likely: Tensor, tags: Tensor, where: Tensor) -> Tensor:
     return allowed.logsumexp(-1)[where].mean().neg()
 
 
-def answering(run: Run[GarmentNetwork], size: tuple[int, int]) -> EmbeddedGarmentModel:
-    """The averaged network as the backend runs it, for pictures trained on at ``size``."""
+def answering(run: Run[GarmentNetwork], recipe: Recipe) -> EmbeddedGarmentModel:
+    """Return the averaged network as the backend runs it."""
     ready = copy.deepcopy(run.average)
     dtype = speed_up(ready, run.options.device)
-    recipe = Recipe(CLASSES, GROUP_OF_CLASS, PRIORS, area_for(size), 1.0, 0.0)
     return EmbeddedGarmentModel(ready, recipe, "in training", dtype, run.options.device)
-
-
-def area_for(size: tuple[int, int]) -> int:
-    """Pixels to look at a photograph with: views are zoomed in by a quarter on the average."""
-    return round(1.25**2 * size[0] * size[1])
 
 
 def validate(model: EmbeddedGarmentModel, examples: Sequence[Example]) -> dict[str, float]:
@@ -252,8 +245,21 @@ def pseudo_label(
 
 def _sure_labels(model: EmbeddedGarmentModel, example: Example) -> Picture:
     found = model.chances([example.photo])[0] * example.tags[:, None, None]
-    sure = found.max(0) > 0.6 * found.sum(0)
-    return np.where(sure, found.argmax(0), UNKNOWN).astype(np.uint8)
+    labels = found.argmax(0).astype(np.uint8)
+    around = np.ones((3, 3), np.uint8)
+    inner = cv2.dilate(labels, around) == cv2.erode(labels, around)  # a border is never sure
+    sure = inner & (found.max(0) > SURE * found.sum(0))
+    return np.where(sure, labels, UNKNOWN).astype(np.uint8)
+
+
+def begin(options: Options) -> Run[GarmentNetwork]:
+    """Resume the run, or begin one from ImageNet weights."""
+    network = GarmentNetwork(len(CLASSES))
+    load_imagenet(network.encoder, ENCODER)
+    # Edges and textures are those of ImageNet: half of a step's time would go into their gradients.
+    network.encoder.stem.requires_grad_(False)
+    network.encoder.stages[:FROZEN].requires_grad_(False)
+    return Run(network, options)
 
 
 def train(
@@ -261,22 +267,33 @@ def train(
 ) -> Run[GarmentNetwork]:
     """Run all chapters, or what is left of them."""
     torch.manual_seed(options.seed)
-    run = Run(GarmentNetwork(len(CLASSES)), options)
-    kept, held_out = split(folder.photographs())
-    labelled, unseen = load_labelled(folder, kept), load_labelled(folder, held_out)
+    run = begin(options)
+    if options.device == "cpu":
+        quicken(run.network)
+    parts = partition(folder.photographs())
+    labelled = load_labelled(folder, parts.training)
+    unseen = load_labelled(folder, parts.validation)
     tagged = load_tagged(tagged_folder)
     objective = Objective(labelled, options.device)
-    for number, (share, size, drawn) in enumerate(CHAPTERS):
-        until = int(options.samples * share) // BATCH * BATCH
+    for number, chapter in enumerate(CHAPTERS):
+        until = int(options.samples * chapter.until) // BATCH * BATCH
         if run.seen >= until:
             continue
         taught = options.run / f"pseudo-labels-{number}.npy"
         joined = tagged
         if number and tagged:
-            joined = pseudo_label(answering(run, CHAPTERS[number - 1][1]), tagged, taught)
+            joined = pseudo_label(answering(run, TEACHER), tagged, taught)
         _train_chapter(
             run,
-            Views(labelled, joined, size, options.seed, drawn),
+            Views(
+                labelled,
+                joined,
+                chapter.size,
+                options.seed,
+                chapter.drawn,
+                chapter.zoom,
+                chapter.tagged,
+            ),
             until,
             workers,
             objective,
@@ -293,56 +310,35 @@ def _train_chapter(
     objective: Objective,
     unseen: list[Example],
 ) -> None:
-    bar = tqdm(
-        total=until,
-        initial=run.seen,
-        unit="img",
-        desc=f"{views.size[0]}x{views.size[1]}",
-        mininterval=10,
-    )
+    name = f"{views.size[0]}x{views.size[1]}"
+    bar = tqdm(total=until, initial=run.seen, unit="img", desc=name, mininterval=10)
     for number, (photos, labels, tags) in enumerate(run.batches(views, until, workers)):
         run.network.train()
+        run.network.encoder.eval()  # normalizes as on ImageNet
         with run.autocast():
-            logits, seen = run.network(as_batch(photos, torch.float32))
+            logits, seen = run.network(as_input(photos, torch.float32))
         loss = objective(logits, seen, labels, tags)
         run.step(loss, len(photos))
         bar.update(len(photos))
         if number % 100 == 99:
             run.save()
         if number % 400 == 399:
-            run.log({"loss": loss.item(), **validate(answering(run, views.size), unseen)})
+            run.log({"loss": loss.item(), **validate(answering(run, RECIPE), unseen)})
     run.save()
-    run.log({"loss": loss.item(), **validate(answering(run, views.size), unseen)})
-
-
-def export(run: Run[GarmentNetwork], path: Path, calibration: tuple[float, float]) -> None:
-    """Write the averaged network with all that the backend needs to know to use it.
-
-    Args:
-        run: The training run.
-        path: Of the safetensors file.
-        calibration: Slope and offset from ``training.calibration``.
-    """
-    metadata = {
-        "classes": json.dumps(CLASSES),
-        "groups": json.dumps(GROUP_OF_CLASS),
-        "priors": json.dumps(PRIORS),
-        "area": json.dumps(area_for(CHAPTERS[-1][1])),
-        "calibration": json.dumps(calibration),
-    }
-    save_network(run.average, path, metadata)
+    run.log({"loss": loss.item(), **validate(answering(run, RECIPE), unseen)})
 
 
 def export_calibrated(run: Run[GarmentNetwork], folder: Folder) -> Path:
     """Export with scores calibrated on the validation part; returns the file's path."""
     path = run.options.run / "embedded.safetensors"
-    export(run, path, (1.0, 0.0))
+    save_network(run.average, path, RECIPE.metadata())
     model = EmbeddedGarmentModel.load(path)
     pairs = []
-    for photo in tqdm(split(folder.photographs())[1], "calibrating", leave=False):
+    for photo in tqdm(partition(folder.photographs()).validation, "calibrating", leave=False):
         labels = folder.class_table[folder.mask_of(photo)]
         pairs += score_pairs(labels, model.segment([read_photo(photo)])[0])
-    export(run, path, fit(pairs))
+    slope, offset = fit(pairs)
+    save_network(run.average, path, replace(RECIPE, slope=slope, offset=offset).metadata())
     return path
 
 
@@ -357,7 +353,7 @@ def main() -> None:
     arguments = parser.parse_args()
     options, folder = options_from(arguments), Folder.open(arguments.data)
     if arguments.export:
-        run = Run(GarmentNetwork(len(CLASSES)), options)
+        run = begin(options)
     else:
         tagged = arguments.tagged or arguments.data.parent / "unlabelled"
         run = train(options, folder, tagged, arguments.workers)

@@ -1,0 +1,52 @@
+"""What the garment network is shown, chapter by chapter, and how its answers are used."""
+
+from dataclasses import dataclass, replace
+
+from segmentation_backend.models.embedded import Recipe
+from training import augment
+from training.taxonomy import CLASSES, GROUP_OF_CLASS
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Samples of one kind.
+
+    Attributes:
+        until: Share of all samples at which the chapter ends.
+        size: Height and width of a view.
+        zoom: Least and largest zoom of a view, as natural logarithms.
+        drawn: Share of drawn people.
+        tagged: Share of photographs without masks.
+    """
+
+    until: float
+    size: tuple[int, int]
+    zoom: tuple[float, float] = augment.ZOOM
+    drawn: float = 0.06
+    tagged: float = 0.28
+
+
+CHAPTERS = (
+    Chapter(0.21, (192, 128), zoom=(-0.35, 0.5)),
+    Chapter(0.36, (288, 192)),
+    Chapter(0.47, (288, 192)),
+    Chapter(0.76, (288, 192), drawn=0.08, tagged=0.36),
+    Chapter(1.0, (384, 256), zoom=(-0.35, 0.45), drawn=0.08, tagged=0.36),
+)
+# Of each group of labels. A labeler rather takes a little away than finds nothing, and the network
+# rather says what is frequent; chosen on the validation part.
+PRIORS = {
+    **{"background": 0.18, "hair": 0.4, "skin": 0.25, "upper body": 1.35, "dress or jumpsuit": 3.0},
+    **{"skirt": 1.0, "pants": 0.8, "footwear": 0.8, "hat": 0.7, "bag-belt": 1.0},
+    **{"scarf-gloves": 4.0, "accessories or jewelry": 1.3},
+}
+RECIPE = Recipe(
+    CLASSES,
+    GROUP_OF_CLASS,
+    tuple(tuple(PRIORS.values())[group] for group in GROUP_OF_CLASS),
+    (153_600, 221_184),
+    1.0,
+    0.0,
+)
+# Without priors: they favor clothes, and would do so again in each chapter.
+TEACHER = replace(RECIPE, priors=(1.0,) * len(CLASSES), areas=(86_400,))
