@@ -89,6 +89,30 @@ def split(photographs: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return kept, [path for number, path in enumerate(photographs) if number % 10 == 9]
 
 
+@dataclass(frozen=True)
+class Partition:
+    """The three parts of a data set.
+
+    Attributes:
+        training: Photographs that networks learn from.
+        validation: Photographs that every choice is made on; never trained on.
+        test: Photographs looked at once, at the end; nothing is chosen on them.
+    """
+
+    training: list[Path]
+    validation: list[Path]
+    test: list[Path]
+
+
+def partition(photographs: Sequence[Path]) -> Partition:
+    """Split by position: every tenth is for validation, every tenth from the fifth on for test."""
+    return Partition(
+        [path for number, path in enumerate(photographs) if number % 10 not in (4, 9)],
+        [path for number, path in enumerate(photographs) if number % 10 == 9],
+        [path for number, path in enumerate(photographs) if number % 10 == 4],
+    )
+
+
 def presence(classes: Iterable[int]) -> npt.NDArray[np.float32]:
     """(C,) float32 with 1 at ``classes`` and at the background."""
     flags = np.zeros(len(CLASSES), np.float32)
