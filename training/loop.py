@@ -24,6 +24,7 @@ from matplotlib import pyplot as plt
 
 Net = TypeVar("Net", bound=nn.Module)
 BATCH = 16
+ENCODER_RATE = 0.25  # of the learning rate, for parameters of ``encoder``, which come pretrained
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,9 @@ class Run(Generic[Net]):
         self.network = network.to(options.device)
         network.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        decayed = [p for p in network.parameters() if p.ndim > 1]
-        others = [p for p in network.parameters() if p.ndim <= 1]
-        groups: list[dict[str, Any]] = [
-            {"params": decayed},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, weight_decay=0.03)
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(network), lr=options.rate, weight_decay=0.03
+        )
         self.seen = 0
         options.run.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
@@ -110,7 +107,7 @@ class Run(Generic[Net]):
     def step(self, loss: Tensor, samples: int) -> None:
         """One update from ``loss``, which ``samples`` samples made."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
+            group["lr"] = self.rate() * group["scale"]
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -153,6 +150,23 @@ class Run(Generic[Net]):
                 writer.writeheader()
             writer.writerow(row)
         _plot(path)
+
+
+def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
+    """Return what is trained: a pretrained encoder slowly, biases and norms without decay."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            key = name.startswith("encoder."), parameter.ndim > 1
+            groups.setdefault(key, []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "scale": ENCODER_RATE if encoder else 1.0,
+            **({} if matrix else {"weight_decay": 0.0}),
+        }
+        for (encoder, matrix), parameters in groups.items()
+    ]
 
 
 def _plot(path: Path) -> None:

@@ -19,13 +19,16 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from ml_backend.models.blocks import as_batch, speed_up
+from ml_backend.models.efficientnet import as_input
+from ml_backend.models.blocks import speed_up
 from segmentation_backend.models.embedded import EmbeddedGarmentModel, Recipe
-from segmentation_backend.models.network import GarmentNetwork
+from segmentation_backend.models.network import ENCODER, GarmentNetwork
 from synthetic.people import draw_figure
 from training import augment, metrics
 from training.calibration import fit, score_pairs
-from training.data import Folder, Picture, presence, read_photo, split
+from training.data import Folder, Picture, partition, presence, read_photo
+from training.depthwise import quicken
+from training.imagenet import load_imagenet
 from training.loop import (
     BATCH,
     Options,
@@ -41,14 +44,16 @@ UNKNOWN = 255
 Sample = tuple[Picture, Picture, npt.NDArray[np.float32]]  # photo, labels at half size, tags
 # Until which share of the samples, size of the views, share of drawn people.
 CHAPTERS = (
-    (0.425, (192, 128), 0.06),
-    (0.6, (192, 128), 0.06),
-    (0.849, (288, 192), 0.06),
-    (1.0, (288, 192), 0.3),
+    (0.3, (192, 128), 0.06),
+    (0.5, (288, 192), 0.06),
+    (0.75, (288, 192), 0.06),
+    (1.0, (384, 256), 0.1),
 )
 # A labeler rather takes a little away than finds nothing; chosen on the validation part.
 PRIORS = (0.35, 0.7, 0.7) + (1.0,) * (len(CLASSES) - 3)
 FREQUENT = 0.15  # a class in a larger share of the photographs needs no repeating
+FROZEN = 2  # stages of the encoder, up to a quarter of the picture's size
+SURE = 0.7  # share of the probability that a pseudo-label needs
 KEPT = (576, 384)  # the size photographs are kept in memory at
 
 
@@ -214,11 +219,13 @@ def _impossible(likely: Tensor, tags: Tensor, where: Tensor) -> Tensor:
     return allowed.logsumexp(-1)[where].mean().neg()
 
 
-def answering(run: Run[GarmentNetwork], size: tuple[int, int]) -> EmbeddedGarmentModel:
+def answering(
+    run: Run[GarmentNetwork], size: tuple[int, int], priors: tuple[float, ...] = PRIORS
+) -> EmbeddedGarmentModel:
     """The averaged network as the backend runs it, for pictures trained on at ``size``."""
     ready = copy.deepcopy(run.average)
     dtype = speed_up(ready, run.options.device)
-    recipe = Recipe(CLASSES, GROUP_OF_CLASS, PRIORS, area_for(size), 1.0, 0.0)
+    recipe = Recipe(CLASSES, GROUP_OF_CLASS, priors, area_for(size), 1.0, 0.0)
     return EmbeddedGarmentModel(ready, recipe, "in training", dtype, run.options.device)
 
 
@@ -252,8 +259,21 @@ def pseudo_label(
 
 def _sure_labels(model: EmbeddedGarmentModel, example: Example) -> Picture:
     found = model.chances([example.photo])[0] * example.tags[:, None, None]
-    sure = found.max(0) > 0.6 * found.sum(0)
-    return np.where(sure, found.argmax(0), UNKNOWN).astype(np.uint8)
+    labels = found.argmax(0).astype(np.uint8)
+    around = np.ones((3, 3), np.uint8)
+    inner = cv2.dilate(labels, around) == cv2.erode(labels, around)  # a border is never sure
+    sure = inner & (found.max(0) > SURE * found.sum(0))
+    return np.where(sure, labels, UNKNOWN).astype(np.uint8)
+
+
+def begin(options: Options) -> Run[GarmentNetwork]:
+    """Resume the run, or begin one from ImageNet weights."""
+    network = GarmentNetwork(len(CLASSES))
+    load_imagenet(network.encoder, ENCODER)
+    # Edges and textures are those of ImageNet: half of a step's time would go into their gradients.
+    network.encoder.stem.requires_grad_(False)
+    network.encoder.stages[:FROZEN].requires_grad_(False)
+    return Run(network, options)
 
 
 def train(
@@ -261,9 +281,12 @@ def train(
 ) -> Run[GarmentNetwork]:
     """Run all chapters, or what is left of them."""
     torch.manual_seed(options.seed)
-    run = Run(GarmentNetwork(len(CLASSES)), options)
-    kept, held_out = split(folder.photographs())
-    labelled, unseen = load_labelled(folder, kept), load_labelled(folder, held_out)
+    run = begin(options)
+    if options.device == "cpu":
+        quicken(run.network)
+    parts = partition(folder.photographs())
+    labelled = load_labelled(folder, parts.training)
+    unseen = load_labelled(folder, parts.validation)
     tagged = load_tagged(tagged_folder)
     objective = Objective(labelled, options.device)
     for number, (share, size, drawn) in enumerate(CHAPTERS):
@@ -273,7 +296,9 @@ def train(
         taught = options.run / f"pseudo-labels-{number}.npy"
         joined = tagged
         if number and tagged:
-            joined = pseudo_label(answering(run, CHAPTERS[number - 1][1]), tagged, taught)
+            # Without priors: they favour clothes, and would do so again with each chapter.
+            teacher = answering(run, CHAPTERS[number - 1][1], (1.0,) * len(CLASSES))
+            joined = pseudo_label(teacher, tagged, taught)
         _train_chapter(
             run,
             Views(labelled, joined, size, options.seed, drawn),
@@ -302,8 +327,9 @@ def _train_chapter(
     )
     for number, (photos, labels, tags) in enumerate(run.batches(views, until, workers)):
         run.network.train()
+        run.network.encoder.eval()  # normalizes as on ImageNet
         with run.autocast():
-            logits, seen = run.network(as_batch(photos, torch.float32))
+            logits, seen = run.network(as_input(photos, torch.float32))
         loss = objective(logits, seen, labels, tags)
         run.step(loss, len(photos))
         bar.update(len(photos))
@@ -339,7 +365,7 @@ def export_calibrated(run: Run[GarmentNetwork], folder: Folder) -> Path:
     export(run, path, (1.0, 0.0))
     model = EmbeddedGarmentModel.load(path)
     pairs = []
-    for photo in tqdm(split(folder.photographs())[1], "calibrating", leave=False):
+    for photo in tqdm(partition(folder.photographs()).validation, "calibrating", leave=False):
         labels = folder.class_table[folder.mask_of(photo)]
         pairs += score_pairs(labels, model.segment([read_photo(photo)])[0])
     export(run, path, fit(pairs))
@@ -357,7 +383,7 @@ def main() -> None:
     arguments = parser.parse_args()
     options, folder = options_from(arguments), Folder.open(arguments.data)
     if arguments.export:
-        run = Run(GarmentNetwork(len(CLASSES)), options)
+        run = begin(options)
     else:
         tagged = arguments.tagged or arguments.data.parent / "unlabelled"
         run = train(options, folder, tagged, arguments.workers)

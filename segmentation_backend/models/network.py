@@ -1,12 +1,14 @@
 """The embedded garment network: photograph in, class logits out."""
 
+from typing import Final
+
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml_backend.models.blocks import Decoder, Encoder
+from ml_backend.models.efficientnet import EfficientNetLite
+from ml_backend.models.blocks import Decoder
 
-WIDTHS = (24, 40, 80, 160, 288)
-DEPTHS = (2, 2, 3, 2)
+ENCODER: Final = "lite0"
 
 
 class GarmentNetwork(nn.Module):
@@ -18,16 +20,16 @@ class GarmentNetwork(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.encoder = Encoder(WIDTHS, DEPTHS)
-        self.decoder = Decoder(WIDTHS[1:], (64, 96, 96, 96))
+        self.encoder = EfficientNetLite(ENCODER)
+        self.decoder = Decoder(self.encoder.widths[1:], (64, 96, 96, 96))
         self.head = nn.Conv2d(64, classes * 4, 1)
-        self.presence = nn.Linear(WIDTHS[-1], classes)
+        self.presence = nn.Linear(self.encoder.widths[-1], classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Classify every pixel.
 
         Args:
-            x: (B, 3, H, W) from ``as_batch``; H and W are multiples of 32.
+            x: (B, 3, H, W) from ``as_input``; H and W are multiples of 32.
 
         Returns:
             (B, C, H/2, W/2) logits, and (B, C) logits of each class appearing in the picture.
