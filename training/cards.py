@@ -16,7 +16,7 @@ from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from synthetic.people import Figure, draw_figure
 from training.clicks import Bools, centre_of
 from training.data import Picture
-from training.evaluate import PALETTE
+from training.garment_evaluation import PALETTE
 from training.taxonomy import CLASSES
 
 SIZE = (360, 240)

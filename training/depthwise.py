@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml_backend.encoder import LiteConv
+from ml_backend.models.efficientnet import LiteConv
 
 
 def quicken(network: nn.Module) -> None:

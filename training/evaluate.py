@@ -1,9 +1,16 @@
 """Measure both networks on a folder of photographs with masks: ``python -m training.evaluate``.
 
+<<<<<<< HEAD
 Prints the tables, and saves them with a picture of photograph, truth and answer. Every photograph
 counts, unless ``--held-out`` says that a network was trained on the folder: then the validation
 part alone does. No network was trained on that part, but the calibration of the scores, the priors
 and the sizes were chosen there.
+=======
+Prints the tables, and saves them with pictures of photograph, truth and answer. The parts are those
+of training: what networks learned from, what choices were made on (the calibration of scores,
+priors, sizes), and the test part, which decided nothing. With ``--whole`` all photographs are one
+part: of a folder that no network was trained on.
+>>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
 """
 
 import argparse
@@ -19,28 +26,26 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from ml_backend.labelstudio.label_config import parse_label_config
 from sam_backend.models.base import Mask, Point, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.frames import bounds
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
-from segmentation_backend.predictor import RegionBuilder
-from segmentation_backend.settings import SegmentationSettings
-from segstudio.local.demo_project import TEMPLATE
 from synthetic.scenes import draw_scene
-from training import metrics
-from training.calibration import score_pairs
 from training.clicks import Bools, centre_of, iou, next_click
-from training.data import DataError, Folder, Picture, read_photo, split
+from training.data import Folder, Picture, partition, read_photo
+from training.garment_evaluation import garment_sheet, garment_tables, measure_garments
 from training.grabcut import grab_cut
 from training.interactive import LEAST_AREA, regions_of
+<<<<<<< HEAD
 from training.loop import run_program
 from training.taxonomy import CLASSES
+=======
+from training.loop import run_program
+>>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
 
 CORRECTIONS = 5
 UNSEEN_SCENES = range(9000, 9040)
 SHOWN = 12  # photographs on a contact sheet
-PALETTE = np.random.default_rng(7).integers(40, 255, (len(CLASSES), 3)).astype(np.uint8)
 
 
 @dataclass
@@ -66,10 +71,11 @@ class Tally:
         )
 
 
-def choose(folder: Folder, held_out: bool) -> list[Path]:
-    """The photographs to measure on.
+def parts_of(folder: Folder, whole: bool) -> dict[str, list[Path]]:
+    """Return the photographs to measure on, by the name of their part; none is empty.
 
     Args:
+<<<<<<< HEAD
         folder: All its photographs, unless ``held_out``.
         held_out: Only what a training on the folder leaves out.
 
@@ -132,6 +138,15 @@ def _reliability(pairs: Sequence[tuple[float, float]]) -> Table:
             name = f"{low:.1f} to {low + 0.2:.1f}"
             table.add_row(name, str(len(chosen)), f"{score:.2f}", f"{found:.2f}")
     return table
+=======
+        folder: Data set.
+        whole: Take all photographs as one part: no network was trained on the folder.
+    """
+    photographs = folder.photographs()
+    if whole:
+        return {"all": photographs}
+    return {name: part for name, part in vars(partition(photographs)).items() if part}
+>>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
 
 
 def evaluate_interactive(
@@ -252,9 +267,13 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder of photos/, masks/ and labels.json"
     )
     parser.add_argument(
-        "--held-out",
+        "--whole",
         action="store_true",
+<<<<<<< HEAD
         help="only the photographs that a training on this folder left out",
+=======
+        help="measure on all photographs as one part: no network was trained on this folder",
+>>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
     )
     parser.add_argument("--out", type=Path, default=Path("runs/evaluation"), help="where to save")
     parser.add_argument("--segmentation", type=Path, help="weights; the shipped ones if not given")
@@ -264,21 +283,29 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     folder = Folder.open(arguments.data)
-    chosen = choose(folder, arguments.held_out)
-    garments = EmbeddedGarmentModel.load(arguments.segmentation)
-    prompted = EmbeddedPromptableModel.load(arguments.interactive)
+    parts = parts_of(folder, arguments.whole)
     arguments.out.mkdir(parents=True, exist_ok=True)
     console = Console(record=True)
-    results = {
-        "segmentation": evaluate_segmentation(garments, folder, chosen),
-        "interactive": evaluate_interactive(prompted, folder, chosen, not arguments.no_grabcut),
-    }
-    for name, (tables, sheet) in results.items():
-        for table in tables:
-            console.print(table)
-        cv2.imwrite(str(arguments.out / f"{name}.png"), sheet[..., ::-1])
+    garments = EmbeddedGarmentModel.load(arguments.segmentation)
+    answers = {name: measure_garments(garments, folder, part) for name, part in parts.items()}
+    for table in garment_tables(answers):
+        console.print(table)
+    last = list(answers.values())[-1].worst_first()
+    _save(arguments.out / "segmentation.png", garment_sheet(garments, folder, last))
+    prompted = EmbeddedPromptableModel.load(arguments.interactive)
+    # The part that nothing was chosen on: clicking through all photographs would take hours.
+    tables, sheet = evaluate_interactive(
+        prompted, folder, list(parts.values())[-1], not arguments.no_grabcut
+    )
+    for table in tables:
+        console.print(table)
+    _save(arguments.out / "interactive.png", sheet)
     console.save_text(str(arguments.out / "tables.txt"))
     Console().print(f"Saved in {arguments.out}")
+
+
+def _save(path: Path, picture: Picture) -> None:
+    cv2.imwrite(str(path), picture[..., ::-1])
 
 
 if __name__ == "__main__":

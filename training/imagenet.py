@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ml_backend.encoder import EfficientNetLite, Variant
+from ml_backend.models.efficientnet import EfficientNetLite, Variant
 from training.data import DataError
 
 _CONVOLUTIONS = {

@@ -153,12 +153,12 @@ class Run(Generic[Net]):
 
 
 def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
-    """Return what is trained: a pretrained encoder slowly, biases and norms without decay."""
+    """Group parameters: a pretrained encoder learns slowly, biases and norms without decay."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            key = name.startswith("encoder."), parameter.ndim > 1
-            groups.setdefault(key, []).append(parameter)
+        # With the frozen ones, which get no gradient: so a checkpoint fits whatever is frozen.
+        key = name.startswith("encoder."), parameter.ndim > 1
+        groups.setdefault(key, []).append(parameter)
     return [
         {
             "params": parameters,

@@ -19,8 +19,8 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from ml_backend.models.efficientnet import as_input
 from ml_backend.models.blocks import speed_up
+from ml_backend.models.efficientnet import as_input
 from segmentation_backend.models.embedded import EmbeddedGarmentModel, Recipe
 from segmentation_backend.models.network import ENCODER, GarmentNetwork
 from synthetic.people import draw_figure

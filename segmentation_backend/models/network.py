@@ -5,8 +5,8 @@ from typing import Final
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml_backend.models.efficientnet import EfficientNetLite
 from ml_backend.models.blocks import Decoder
+from ml_backend.models.efficientnet import EfficientNetLite
 
 ENCODER: Final = "lite0"
 

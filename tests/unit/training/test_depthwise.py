@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from ml_backend.encoder import EfficientNetLite
+from ml_backend.models.efficientnet import EfficientNetLite
 from training.depthwise import quicken
 
 

@@ -4,21 +4,28 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_sample_image
+from sklearn.datasets import load_sample_image  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn import functional
 
-from ml_backend.encoder import EfficientNetLite, Variant, as_input
-from ml_backend.layers import speed_up
+from ml_backend.models.blocks import speed_up
+from ml_backend.models.efficientnet import EfficientNetLite, Variant, as_input
 from training.imagenet import load_imagenet, read_checkpoint
 
 
 def classify(variant: Variant, features: Tensor) -> list[int]:
     """ImageNet classes, the likeliest first, by the published head."""
     published = read_checkpoint(variant)
-    bn = [published[f"_bn1.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
+    mean, variance, weight, bias = (
+        published[f"_bn1.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
+    )
     hidden = functional.batch_norm(
-        functional.conv2d(features, published["_conv_head.weight"]), *bn, eps=1e-3
+        functional.conv2d(features, published["_conv_head.weight"]),
+        mean,
+        variance,
+        weight,
+        bias,
+        eps=1e-3,
     )
     pooled = functional.relu6(hidden).mean((2, 3))
     logits = functional.linear(pooled, published["_fc.weight"], published["_fc.bias"])

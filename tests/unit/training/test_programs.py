@@ -17,6 +17,7 @@ from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.models.network import GarmentNetwork
 from training import calibration, evaluate, interactive, metrics, segmentation
 from training.data import DataError, Folder
+from training.garment_evaluation import intervals
 from training.loop import Options, Run
 from training.taxonomy import CLASSES
 
@@ -125,6 +126,7 @@ def test_evaluate_prints_and_saves_tables_and_contact_sheets(
     assert saved == {"tables.txt", "segmentation.png", "interactive.png"}
 
 
+<<<<<<< HEAD
 def test_every_photograph_counts_unless_it_was_trained_on(
     drawn_folder: Folder, tmp_path: Path
 ) -> None:
@@ -134,6 +136,29 @@ def test_every_photograph_counts_unless_it_was_trained_on(
     few = Folder.open(part_of(drawn_folder, tmp_path / "few", 3))
     with pytest.raises(DataError, match="fewer than ten"):
         evaluate.choose(few, held_out=True)
+=======
+def test_every_photograph_is_in_one_part_and_the_whole_is_measured_if_asked(
+    drawn_folder: Folder,
+) -> None:
+    photographs = drawn_folder.photographs()
+    parts = evaluate.parts_of(drawn_folder, whole=False)
+    assert parts["test"] == [photographs[4]]
+    assert parts["validation"] == [photographs[9]]
+    assert sorted(path for part in parts.values() for path in part) == photographs
+    assert evaluate.parts_of(drawn_folder, whole=True) == {"all": photographs}
+
+
+def test_an_interval_holds_the_figure_and_is_narrower_with_more_photographs() -> None:
+    rng = np.random.default_rng(0)
+    pants, classes = CLASSES.index("pants"), len(CLASSES)
+    counts = np.zeros((80, classes, classes), np.int64)
+    counts[:, pants, pants] = rng.integers(0, 1000, 80)
+    counts[:, pants, 0] = rng.integers(0, 1000, 80)
+    few, many = (intervals(part)["clothes_iou"] for part in (counts[:20], counts))
+    assert few[0] < metrics.scores(counts[:20].sum(0))["clothes_iou"] < few[1]
+    assert many[0] < metrics.scores(counts.sum(0))["clothes_iou"] < many[1]
+    assert many[1] - many[0] < few[1] - few[0] < 0.4
+>>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
 
 
 def test_embedded_weights_load_through_the_public_names() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml_backend.layers import ConvNorm
+from ml_backend.models.blocks import ConvNorm
 
 Variant = Literal["lite0", "lite1", "lite2"]
 
