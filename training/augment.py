@@ -21,7 +21,7 @@ def random_view(
         target: Height and width of the view.
     """
     (height, width), (rows, columns) = source, target
-    fit = max(rows / height, columns / width) * np.exp(rng.uniform(-0.35, 0.5))
+    fit = max(rows / height, columns / width) * np.exp(rng.uniform(-0.3, 0.7))
     stretch = np.exp(rng.uniform(-0.12, 0.12))
     angle = np.deg2rad(rng.normal(0, 5))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

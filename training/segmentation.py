@@ -5,9 +5,8 @@ the photographs that have tags but no mask, each among the classes its tags allo
 """
 
 import copy
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -44,13 +43,15 @@ UNKNOWN = 255
 Sample = tuple[Picture, Picture, npt.NDArray[np.float32]]  # photo, labels at half size, tags
 # Until which share of the samples, size of the views, share of drawn people.
 CHAPTERS = (
-    (0.3, (192, 128), 0.06),
-    (0.5, (288, 192), 0.06),
-    (0.75, (288, 192), 0.06),
-    (1.0, (384, 256), 0.1),
+    (0.36, (192, 128), 0.06),
+    (0.62, (288, 192), 0.06),
+    (1.0, (288, 192), 0.08),
 )
 # A labeler rather takes a little away than finds nothing; chosen on the validation part.
 PRIORS = (0.35, 0.7, 0.7) + (1.0,) * (len(CLASSES) - 3)
+RECIPE = Recipe(CLASSES, GROUP_OF_CLASS, PRIORS, (86_400, 153_600), 0.0, 1.0, 0.0)
+# Without priors: they favor clothes, and would do so again in each chapter.
+TEACHER = replace(RECIPE, priors=(1.0,) * len(CLASSES), areas=(86_400,), presence=0.0)
 FREQUENT = 0.15  # a class in a larger share of the photographs needs no repeating
 FROZEN = 2  # stages of the encoder, up to a quarter of the picture's size
 SURE = 0.7  # share of the probability that a pseudo-label needs
@@ -219,19 +220,11 @@ def _impossible(likely: Tensor, tags: Tensor, where: Tensor) -> Tensor:
     return allowed.logsumexp(-1)[where].mean().neg()
 
 
-def answering(
-    run: Run[GarmentNetwork], size: tuple[int, int], priors: tuple[float, ...] = PRIORS
-) -> EmbeddedGarmentModel:
-    """The averaged network as the backend runs it, for pictures trained on at ``size``."""
+def answering(run: Run[GarmentNetwork], recipe: Recipe) -> EmbeddedGarmentModel:
+    """Return the averaged network as the backend runs it."""
     ready = copy.deepcopy(run.average)
     dtype = speed_up(ready, run.options.device)
-    recipe = Recipe(CLASSES, GROUP_OF_CLASS, priors, area_for(size), 1.0, 0.0)
     return EmbeddedGarmentModel(ready, recipe, "in training", dtype, run.options.device)
-
-
-def area_for(size: tuple[int, int]) -> int:
-    """Pixels to look at a photograph with: views are zoomed in by a quarter on the average."""
-    return round(1.25**2 * size[0] * size[1])
 
 
 def validate(model: EmbeddedGarmentModel, examples: Sequence[Example]) -> dict[str, float]:
@@ -296,9 +289,7 @@ def train(
         taught = options.run / f"pseudo-labels-{number}.npy"
         joined = tagged
         if number and tagged:
-            # Without priors: they favour clothes, and would do so again with each chapter.
-            teacher = answering(run, CHAPTERS[number - 1][1], (1.0,) * len(CLASSES))
-            joined = pseudo_label(teacher, tagged, taught)
+            joined = pseudo_label(answering(run, TEACHER), tagged, taught)
         _train_chapter(
             run,
             Views(labelled, joined, size, options.seed, drawn),
@@ -336,39 +327,22 @@ def _train_chapter(
         if number % 100 == 99:
             run.save()
         if number % 400 == 399:
-            run.log({"loss": loss.item(), **validate(answering(run, views.size), unseen)})
+            run.log({"loss": loss.item(), **validate(answering(run, RECIPE), unseen)})
     run.save()
-    run.log({"loss": loss.item(), **validate(answering(run, views.size), unseen)})
-
-
-def export(run: Run[GarmentNetwork], path: Path, calibration: tuple[float, float]) -> None:
-    """Write the averaged network with all that the backend needs to know to use it.
-
-    Args:
-        run: The training run.
-        path: Of the safetensors file.
-        calibration: Slope and offset from ``training.calibration``.
-    """
-    metadata = {
-        "classes": json.dumps(CLASSES),
-        "groups": json.dumps(GROUP_OF_CLASS),
-        "priors": json.dumps(PRIORS),
-        "area": json.dumps(area_for(CHAPTERS[-1][1])),
-        "calibration": json.dumps(calibration),
-    }
-    save_network(run.average, path, metadata)
+    run.log({"loss": loss.item(), **validate(answering(run, RECIPE), unseen)})
 
 
 def export_calibrated(run: Run[GarmentNetwork], folder: Folder) -> Path:
     """Export with scores calibrated on the validation part; returns the file's path."""
     path = run.options.run / "embedded.safetensors"
-    export(run, path, (1.0, 0.0))
+    save_network(run.average, path, RECIPE.metadata())
     model = EmbeddedGarmentModel.load(path)
     pairs = []
     for photo in tqdm(partition(folder.photographs()).validation, "calibrating", leave=False):
         labels = folder.class_table[folder.mask_of(photo)]
         pairs += score_pairs(labels, model.segment([read_photo(photo)])[0])
-    export(run, path, fit(pairs))
+    slope, offset = fit(pairs)
+    save_network(run.average, path, replace(RECIPE, slope=slope, offset=offset).metadata())
     return path
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -26,7 +26,6 @@ from segmentation_backend.models.network import GarmentNetwork
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LONGEST: Final = 1024  # sides of the reduced photograph, however slim it is
-SCALES: Final = (1.0, 1.4)  # of the recipe's area: a photograph is looked at in two sizes
 SHARPNESS: Final = 8.0  # how clearly the best class of a group takes the whole group
 SMOOTHNESS: Final = 0.09  # of the width: how far around a pixel the best class of a group is sought
 COARSE: Final = 4  # pixels in one, where that neighbourhood is averaged
@@ -44,15 +43,18 @@ class Recipe:
         classes: Names; index 0 is the background.
         groups: For each class, the number of its group of easily confused classes.
         priors: For each class, a factor for its probability.
-        area: Pixels of the reduced photograph, about.
-        slope: Of the calibration of scores, on the logit scale.
-        offset: Likewise.
+        areas: Pixels, about, of each size that a photograph is reduced to, ascending.
+        presence: Exponent of the probability that a class appears in the photograph at all; with it
+            the probabilities at each pixel are weighed.
+        slope: Slope of the calibration of scores, on the logit scale.
+        offset: Offset of the calibration of scores, on the logit scale.
     """
 
     classes: tuple[str, ...]
     groups: tuple[int, ...]
     priors: tuple[float, ...]
-    area: int
+    areas: tuple[int, ...]
+    presence: float
     slope: float
     offset: float
 
@@ -68,12 +70,22 @@ class Recipe:
             classes, groups = tuple(map(str, values["classes"])), tuple(map(int, values["groups"]))
             priors = tuple(map(float, values["priors"]))
             slope, offset = map(float, values["calibration"])
-            return cls(classes, groups, priors, int(values["area"]), slope, offset)
+            areas, presence = tuple(map(int, values["areas"])), float(values["presence"])
+            return cls(classes, groups, priors, areas, presence, slope, offset)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"The weights do not say how to use them: {error!r}",
                 "they were made by another version of segstudio; reinstall it",
             ) from error
+
+    def metadata(self) -> dict[str, str]:
+        """Return what ``read`` finds in a weights file."""
+        values = asdict(self)
+        calibration = values.pop("slope"), values.pop("offset")
+        return {
+            name: json.dumps(value)
+            for name, value in {**values, "calibration": calibration}.items()
+        }
 
 
 class EmbeddedGarmentModel:
@@ -137,32 +149,38 @@ class EmbeddedGarmentModel:
 
     @torch.inference_mode()
     def chances(self, images: Sequence[npt.NDArray[np.uint8]]) -> Floats:
-        """Look at photographs in two sizes each.
+        """Look at photographs in each size of the recipe.
 
         Args:
             images: (H, W, 3) uint8 RGB, all of one size.
 
         Returns:
-            (B, C, h, w) probabilities at a reduced size: the mean of both looks.
+            (B, C, h, w) probabilities at half of the largest size: the mean of all looks.
         """
-        small, large = (self._look(images, round(scale * self._recipe.area)) for scale in SCALES)
-        enlarged = functional.interpolate(small, size=large.shape[-2:], mode="bilinear")
-        mean = (enlarged + large) / 2
+        looks, seen = zip(*(self._look(images, area) for area in self._recipe.areas), strict=True)
+        size = looks[-1].shape[-2:]
+        resized = [functional.interpolate(look, size=size, mode="bilinear") for look in looks[:-1]]
+        mean = torch.stack([*resized, looks[-1]]).mean(0)
         smooth = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
-        weighed = smooth * torch.tensor(self._recipe.priors, device=smooth.device)[:, None, None]
+        present = torch.stack(seen).mean(0).sigmoid() ** self._recipe.presence
+        weights = present * torch.tensor(self._recipe.priors, device=smooth.device)
+        weighed = smooth * weights[:, :, None, None]
         return np.asarray((weighed / weighed.sum(1, keepdim=True)).cpu().numpy(), np.float32)
 
-    def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> Tensor:
-        """(B, C, h, w) probabilities: the mean of each photograph and its mirror."""
+    def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> tuple[Tensor, Tensor]:
+        """Return the mean of each photograph and its mirror.
+
+        Returns:
+            (B, C, h, w) probabilities, and (B, C) logits of each class appearing.
+        """
         size = reduced_size(images[0].shape[0], images[0].shape[1], area)
         small = np.stack(
             [cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA) for image in images]
         ).astype(np.uint8, copy=False)
         views = torch.from_numpy(np.concatenate([small, small[:, :, ::-1]])).to(self._device)
-        logits, _ = self._network(as_input(views, self._dtype))
+        logits, seen = self._network(as_input(views, self._dtype))
         plain, mirrored = logits.float().softmax(1).chunk(2)
-        mean: Tensor = (plain + mirrored.flip(-1)) / 2
-        return mean
+        return (plain + mirrored.flip(-1)) / 2, torch.stack(seen.float().chunk(2)).mean(0)
 
     def _calibrated(self, scores: Floats) -> Floats:
         inner = np.clip(scores, 1e-4, 1 - 1e-4)
