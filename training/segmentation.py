@@ -49,9 +49,9 @@ CHAPTERS = (
 )
 # A labeler rather takes a little away than finds nothing; chosen on the validation part.
 PRIORS = (0.35, 0.7, 0.7) + (1.0,) * (len(CLASSES) - 3)
-RECIPE = Recipe(CLASSES, GROUP_OF_CLASS, PRIORS, (86_400, 153_600), 0.0, 1.0, 0.0)
+RECIPE = Recipe(CLASSES, GROUP_OF_CLASS, PRIORS, (86_400, 153_600), 1.0, 0.0)
 # Without priors: they favor clothes, and would do so again in each chapter.
-TEACHER = replace(RECIPE, priors=(1.0,) * len(CLASSES), areas=(86_400,), presence=0.0)
+TEACHER = replace(RECIPE, priors=(1.0,) * len(CLASSES), areas=(86_400,))
 FREQUENT = 0.15  # a class in a larger share of the photographs needs no repeating
 FROZEN = 2  # stages of the encoder, up to a quarter of the picture's size
 SURE = 0.7  # share of the probability that a pseudo-label needs

@@ -44,8 +44,6 @@ class Recipe:
         groups: For each class, the number of its group of easily confused classes.
         priors: For each class, a factor for its probability.
         areas: Pixels, about, of each size that a photograph is reduced to, ascending.
-        presence: Exponent of the probability that a class appears in the photograph at all; with it
-            the probabilities at each pixel are weighed.
         slope: Slope of the calibration of scores, on the logit scale.
         offset: Offset of the calibration of scores, on the logit scale.
     """
@@ -54,7 +52,6 @@ class Recipe:
     groups: tuple[int, ...]
     priors: tuple[float, ...]
     areas: tuple[int, ...]
-    presence: float
     slope: float
     offset: float
 
@@ -70,8 +67,8 @@ class Recipe:
             classes, groups = tuple(map(str, values["classes"])), tuple(map(int, values["groups"]))
             priors = tuple(map(float, values["priors"]))
             slope, offset = map(float, values["calibration"])
-            areas, presence = tuple(map(int, values["areas"])), float(values["presence"])
-            return cls(classes, groups, priors, areas, presence, slope, offset)
+            areas = tuple(map(int, values["areas"]))
+            return cls(classes, groups, priors, areas, slope, offset)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"The weights do not say how to use them: {error!r}",
@@ -157,30 +154,25 @@ class EmbeddedGarmentModel:
         Returns:
             (B, C, h, w) probabilities at half of the largest size: the mean of all looks.
         """
-        looks, seen = zip(*(self._look(images, area) for area in self._recipe.areas), strict=True)
+        looks = [self._look(images, area) for area in self._recipe.areas]
         size = looks[-1].shape[-2:]
         resized = [functional.interpolate(look, size=size, mode="bilinear") for look in looks[:-1]]
         mean = torch.stack([*resized, looks[-1]]).mean(0)
         smooth = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
-        present = torch.stack(seen).mean(0).sigmoid() ** self._recipe.presence
-        weights = present * torch.tensor(self._recipe.priors, device=smooth.device)
-        weighed = smooth * weights[:, :, None, None]
+        weighed = smooth * torch.tensor(self._recipe.priors, device=smooth.device)[:, None, None]
         return np.asarray((weighed / weighed.sum(1, keepdim=True)).cpu().numpy(), np.float32)
 
-    def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> tuple[Tensor, Tensor]:
-        """Return the mean of each photograph and its mirror.
-
-        Returns:
-            (B, C, h, w) probabilities, and (B, C) logits of each class appearing.
-        """
+    def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> Tensor:
+        """(B, C, h, w) probabilities: the mean of each photograph and its mirror."""
         size = reduced_size(images[0].shape[0], images[0].shape[1], area)
         small = np.stack(
             [cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA) for image in images]
         ).astype(np.uint8, copy=False)
         views = torch.from_numpy(np.concatenate([small, small[:, :, ::-1]])).to(self._device)
-        logits, seen = self._network(as_input(views, self._dtype))
+        logits, _ = self._network(as_input(views, self._dtype))
         plain, mirrored = logits.float().softmax(1).chunk(2)
-        return (plain + mirrored.flip(-1)) / 2, torch.stack(seen.float().chunk(2)).mean(0)
+        mean: Tensor = (plain + mirrored.flip(-1)) / 2
+        return mean
 
     def _calibrated(self, scores: Floats) -> Floats:
         inner = np.clip(scores, 1e-4, 1 - 1e-4)
