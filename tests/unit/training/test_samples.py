@@ -1,11 +1,14 @@
 """What the networks are shown: the same for the same seed, and truth that fits the picture."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from sam_backend.models.base import Box
 from sam_backend.models.frames import Frame, bounds
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from synthetic.scenes import draw_scene
 from training import augment, interactive, segmentation
 from training.clicks import centre_of, iou, next_click, random_inside
@@ -35,6 +38,23 @@ def test_tagged_photographs_have_no_labels_of_their_own(drawn_folder: Folder) ->
     tagged = segmentation.load_tagged(drawn_folder.path.parent / "unlabelled")
     assert len(tagged) == 3
     assert all((example.labels == segmentation.UNKNOWN).all() for example in tagged)
+
+
+def test_pseudo_labels_are_among_the_tags_and_never_at_a_border(
+    drawn_folder: Folder, tmp_path: Path
+) -> None:
+    tagged = segmentation.load_tagged(drawn_folder.path.parent / "unlabelled")
+    model = EmbeddedGarmentModel.load()
+    for example in segmentation.pseudo_label(model, tagged, tmp_path / "labels.npy"):
+        known = example.labels != segmentation.UNKNOWN
+        assert 0.1 < known.mean() < 1
+        assert example.tags[np.unique(example.labels[known])].all()
+        for first, second in (
+            (example.labels[1:], example.labels[:-1]),
+            (example.labels[:, 1:], example.labels[:, :-1]),
+        ):
+            both = (first != segmentation.UNKNOWN) & (second != segmentation.UNKNOWN)
+            assert (first == second)[both].all()
 
 
 def test_a_view_moves_photograph_and_labels_alike() -> None:
