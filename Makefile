@@ -73,7 +73,7 @@ train-segmentation: data $(VENV)/.dev  ## Train the embedded garment network (DA
 train-interactive: data $(VENV)/.dev  ## Train the embedded promptable network (DATA=folder; ARGS=)
 	$(BIN)/python -m training.interactive --data '$(DATA)' $(ARGS)
 
-evaluate: data $(VENV)/.dev  ## Measure the shipped networks (DATA=folder; ARGS=--held-out: the validation part alone)
+evaluate: data $(VENV)/.dev  ## Measure the shipped networks (DATA=folder; ARGS=--whole: a folder that no network was trained on)
 	$(BIN)/python -m training.evaluate --data '$(DATA)' $(ARGS)
 
 COMPILE := $(UV) pip compile -q --python-version 3.11 --generate-hashes

@@ -1,16 +1,9 @@
 """Measure both networks on a folder of photographs with masks: ``python -m training.evaluate``.
 
-<<<<<<< HEAD
-Prints the tables, and saves them with a picture of photograph, truth and answer. Every photograph
-counts, unless ``--held-out`` says that a network was trained on the folder: then the validation
-part alone does. No network was trained on that part, but the calibration of the scores, the priors
-and the sizes were chosen there.
-=======
 Prints the tables, and saves them with pictures of photograph, truth and answer. The parts are those
 of training: what networks learned from, what choices were made on (the calibration of scores,
 priors, sizes), and the test part, which decided nothing. With ``--whole`` all photographs are one
 part: of a folder that no network was trained on.
->>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
 """
 
 import argparse
@@ -36,12 +29,7 @@ from training.data import Folder, Picture, partition, read_photo
 from training.garment_evaluation import garment_sheet, garment_tables, measure_garments
 from training.grabcut import grab_cut
 from training.interactive import LEAST_AREA, regions_of
-<<<<<<< HEAD
 from training.loop import run_program
-from training.taxonomy import CLASSES
-=======
-from training.loop import run_program
->>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
 
 CORRECTIONS = 5
 UNSEEN_SCENES = range(9000, 9040)
@@ -75,70 +63,6 @@ def parts_of(folder: Folder, whole: bool) -> dict[str, list[Path]]:
     """Return the photographs to measure on, by the name of their part; none is empty.
 
     Args:
-<<<<<<< HEAD
-        folder: All its photographs, unless ``held_out``.
-        held_out: Only what a training on the folder leaves out.
-
-    Raises:
-        DataError: That is none.
-    """
-    photographs = folder.photographs()
-    if held_out:
-        photographs = split(photographs)[1]
-    if not photographs:
-        raise DataError(
-            f"{folder.path} has fewer than ten photographs, so none was held out",
-            "leave out --held-out if no network was trained on it",
-        )
-    return photographs
-
-
-def evaluate_segmentation(
-    model: EmbeddedGarmentModel, folder: Folder, photographs: Sequence[Path]
-) -> tuple[list[Table], Picture]:
-    """The tables and the contact sheet, (H, W, 3) uint8 RGB, of the garment network.
-
-    The time of a photograph is that of the model and of the regions made from its answer.
-    """
-    total = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
-    seconds: list[float] = []
-    pairs: list[tuple[float, float]] = []
-    rows: list[Picture] = []
-    config = parse_label_config(TEMPLATE.read_text())
-    garments = RegionBuilder(
-        model.version, model.classes, SegmentationSettings().min_region_fraction
-    )
-    for path in tqdm(photographs, "segmentation", leave=False):
-        photo, labels = read_photo(path), folder.class_table[folder.mask_of(path)]
-        start = perf_counter()
-        answer = model.segment([photo])[0]
-        garments.predict(answer, config)
-        seconds.append(perf_counter() - start)
-        total += metrics.confusion(labels, answer.indices)
-        pairs += score_pairs(labels, answer)
-        if len(rows) < SHOWN:
-            rows.append(_row(photo, PALETTE[labels], PALETTE[answer.indices]))
-    summary = _table("Garment network", ("figure", "value"))
-    for name, value in metrics.scores(total).items():
-        summary.add_row(name, f"{value:.3f}")
-    summary.add_row("milliseconds a photograph (median)", f"{np.median(seconds) * 1000:.0f}")
-    classes = _table("IoU", ("group or label", "IoU"))
-    for name, value in (metrics.group_ious(total) | metrics.label_ious(total)).items():
-        classes.add_row(name, f"{value:.3f}")
-    return [summary, classes, _reliability(pairs)], _sheet(rows)
-
-
-def _reliability(pairs: Sequence[tuple[float, float]]) -> Table:
-    """What regions of about one score are worth: both columns alike where scores are calibrated."""
-    table = _table("Regions by score", ("score", "regions", "mean score", "mean IoU"))
-    for low in np.arange(0, 1, 0.2):
-        chosen = [pair for pair in pairs if low <= pair[0] < low + 0.2]
-        if chosen:
-            score, found = np.mean(chosen, 0)
-            name = f"{low:.1f} to {low + 0.2:.1f}"
-            table.add_row(name, str(len(chosen)), f"{score:.2f}", f"{found:.2f}")
-    return table
-=======
         folder: Data set.
         whole: Take all photographs as one part: no network was trained on the folder.
     """
@@ -146,7 +70,6 @@ def _reliability(pairs: Sequence[tuple[float, float]]) -> Table:
     if whole:
         return {"all": photographs}
     return {name: part for name, part in vars(partition(photographs)).items() if part}
->>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
 
 
 def evaluate_interactive(
@@ -269,11 +192,7 @@ def main() -> None:
     parser.add_argument(
         "--whole",
         action="store_true",
-<<<<<<< HEAD
-        help="only the photographs that a training on this folder left out",
-=======
         help="measure on all photographs as one part: no network was trained on this folder",
->>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
     )
     parser.add_argument("--out", type=Path, default=Path("runs/evaluation"), help="where to save")
     parser.add_argument("--segmentation", type=Path, help="weights; the shipped ones if not given")

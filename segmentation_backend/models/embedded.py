@@ -16,12 +16,8 @@ from torch.nn import functional
 
 from ml_backend.errors import ModelError
 from ml_backend.models.blocks import STRIDE, Weights, prepare, read_weights
-<<<<<<< HEAD
-from segmentation_backend.models.base import ClassMap, decide
-=======
 from ml_backend.models.efficientnet import as_input
 from segmentation_backend.models.base import ClassMap, decide
->>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
 from segmentation_backend.models.network import GarmentNetwork
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")

@@ -126,17 +126,6 @@ def test_evaluate_prints_and_saves_tables_and_contact_sheets(
     assert saved == {"tables.txt", "segmentation.png", "interactive.png"}
 
 
-<<<<<<< HEAD
-def test_every_photograph_counts_unless_it_was_trained_on(
-    drawn_folder: Folder, tmp_path: Path
-) -> None:
-    photographs = drawn_folder.photographs()
-    assert evaluate.choose(drawn_folder, held_out=False) == photographs
-    assert evaluate.choose(drawn_folder, held_out=True) == [photographs[9]]
-    few = Folder.open(part_of(drawn_folder, tmp_path / "few", 3))
-    with pytest.raises(DataError, match="fewer than ten"):
-        evaluate.choose(few, held_out=True)
-=======
 def test_every_photograph_is_in_one_part_and_the_whole_is_measured_if_asked(
     drawn_folder: Folder,
 ) -> None:
@@ -158,7 +147,6 @@ def test_an_interval_holds_the_figure_and_is_narrower_with_more_photographs() ->
     assert few[0] < metrics.scores(counts[:20].sum(0))["clothes_iou"] < few[1]
     assert many[0] < metrics.scores(counts.sum(0))["clothes_iou"] < many[1]
     assert many[1] - many[0] < few[1] - few[0] < 0.4
->>>>>>> 12138f5 (feat: evaluate the garment network on three parts with intervals)
 
 
 def test_embedded_weights_load_through_the_public_names() -> None:
