@@ -28,8 +28,8 @@ from training.clicks import Bools, centre_of, iou, next_click
 from training.data import Folder, Picture, partition, read_photo
 from training.garment_evaluation import garment_sheet, garment_tables, measure_garments
 from training.grabcut import grab_cut
-from training.interactive import LEAST_AREA, regions_of
 from training.loop import run_program
+from training.objects import LEAST_AREA, regions_of
 
 CORRECTIONS = 5
 UNSEEN_SCENES = range(9000, 9040)
