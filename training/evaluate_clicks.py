@@ -8,7 +8,7 @@ the served backend: ``MaskRefiner`` with the shipped network, each click on top 
 
 import argparse
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -172,7 +172,7 @@ def summary(courses: Sequence[Course]) -> Table:
     return table
 
 
-FIGURES = {
+FIGURES: dict[str, Callable[[Course], float]] = {
     "NoC@85": lambda course: float(course.needed(0.85)),
     "NoC@90": lambda course: float(course.needed(0.9)),
     "IoU, 1 click": lambda course: course.ious[0],
@@ -217,7 +217,8 @@ def contact_sheet(model: PromptableModel, folder: Path, courses: Sequence[Course
 
 def _row(model: PromptableModel, folder: Path, course: Course) -> Picture:
     photo, mask = read_photo(photo_of(folder, course.photograph)), mask_of(folder, course)
-    labeler, points = Labeler(model, photo, course.photograph), ()
+    labeler = Labeler(model, photo, course.photograph)
+    points: tuple[Point, ...] = ()
     boxed, answer = labeler.answer(Prompts(bounds(mask))), np.zeros_like(mask)
     for _ in range(3):
         point = next_click(mask, answer)

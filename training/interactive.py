@@ -23,6 +23,7 @@ from ml_backend.models.blocks import speed_up
 from ml_backend.models.efficientnet import EfficientNetLite, as_input
 from sam_backend.models.base import Box, Point, Prompts
 from sam_backend.models.colours import color_bins, color_evidence, known_chances
+from sam_backend.models.contrast import graph_cut
 from sam_backend.models.embedded import MARGIN, WIDE_MARGIN, EmbeddedPromptableModel
 from sam_backend.models.frames import Frame, bounds, draw_click
 from sam_backend.models.network import (
@@ -62,12 +63,12 @@ from training.pseudo_objects import find_things
 # Until which share of the samples, side of the input, shares of garments, collages, drawn scenes
 # and things of unlabeled photographs.
 CHAPTERS = (
-    (0.5, 128, (0.5, 0.25, 0.13, 0.12)),
-    (0.85, 192, (0.5, 0.25, 0.13, 0.12)),
-    (1.0, 256, (0.55, 0.25, 0.1, 0.1)),
+    (0.6, 128, (0.5, 0.25, 0.13, 0.12)),
+    (1.0, 192, (0.5, 0.25, 0.13, 0.12)),
 )
 ROUNDS = (0.45, 0.19, 0.12, 0.1, 0.08, 0.06)  # how often 0, 1, … 5 corrections come first
 LOOKS_AGAIN = 0.15  # how often a round adds no click: a second look at the first answer
+RIVALS = 0.25  # how often the judge also sees what a graph cut makes of the answers
 SEARCHED = 400  # unlabeled photographs
 VALIDATED = 1500  # batches between two validations
 Sample = tuple[Picture, Picture, Picture]
@@ -171,7 +172,8 @@ def correct(
     Returns:
         The next (B, 5, S, S) prompt.
     """
-    logits = likeliest(*network(seen, prompt), prompt)[0].float()
+    logits, quality = network(seen, prompt)
+    logits = likeliest(logits, quality, prompt)[0].float()
     answers, wanted = (logits > 0).cpu().numpy(), truth.cpu().numpy() > 0
     after = prompt.cpu().float().numpy()
     after[:, 3] = logits.sigmoid().cpu().numpy()
@@ -183,7 +185,25 @@ def correct(
     return torch.from_numpy(after).to(prompt)
 
 
-def objective(logits: Tensor, quality: Tensor, truth: Tensor, prompt: Tensor) -> Tensor:
+def contrasting(photos: Tensor, logits: Tensor) -> Tensor:
+    """Return (B, 1, S, S) probabilities: what a graph cut makes of each first hypothesis.
+
+    Args:
+        photos: (B, S, S, 3) uint8 RGB.
+        logits: (B, 4, S, S).
+    """
+    answers = logits[:, 0].detach().cpu().numpy()
+    cuts = [
+        graph_cut(photo, answer)
+        for photo, answer in zip(photos.cpu().numpy(), answers, strict=True)
+    ]
+    found = [a if cut is None else cut for a, cut in zip(answers, cuts, strict=True)]
+    return torch.from_numpy(np.stack(found)).to(logits).sigmoid()[:, None]
+
+
+def objective(
+    logits: Tensor, quality: Tensor, masks: Tensor, truth: Tensor, prompt: Tensor
+) -> Tensor:
     """Return the loss of the answers, and of how well their IoUs were foretold.
 
     The first hypothesis answers every prompt. Of the others, the best one learns, and only where a
@@ -191,7 +211,8 @@ def objective(logits: Tensor, quality: Tensor, truth: Tensor, prompt: Tensor) ->
 
     Args:
         logits: (B, 4, S, S).
-        quality: (B, 4).
+        quality: (B, K) logits, the judge's.
+        masks: (B, K, S, S) probabilities that were judged.
         truth: (B, S, S), 0 or 1.
         prompt: (B, 5, S, S) that was answered.
     """
@@ -206,7 +227,7 @@ def objective(logits: Tensor, quality: Tensor, truth: Tensor, prompt: Tensor) ->
     if vague.any():
         meant = losses[vague, 1:]
         loss = loss + (meant.min(1).values + 0.03 * meant.sum(1)).sum() / len(losses)
-    hard, there = logits.detach() > 0, wanted > 0
+    hard, there = masks > 0.5, truth[:, None] > 0
     met = (hard & there).sum((2, 3)) / (hard | there).sum((2, 3)).clamp(min=1)
     return loss + 0.1 * functional.binary_cross_entropy_with_logits(quality, met)
 
@@ -276,7 +297,7 @@ def train(options: Options, folder: Folder, unlabeled: Path, workers: int) -> Ru
     parts = partition(folder.photographs())
     garments, scenes = Garments(load_annotated(folder, parts.training)), Scenes()
     found = find_all(unlabeled, options.run / "things.npz")
-    photos = [each.photo for each in (*garments.photographs, *found)]
+    photos = [each.photo for each in garments.photographs] + [each.photo for each in found]
     things = Things(found)
     sources = (garments, Collages(photos, garments, scenes), scenes, things)
     unseen = load_annotated(folder, parts.validation[::10])
@@ -315,8 +336,13 @@ def _train_chapter(
         run.network.train()
         run.network.encoder.eval()  # statistics stay ImageNet's
         with run.autocast():
-            logits, quality = run.network(seen, prompt)
-        loss = objective(logits.float(), quality.float(), truth, prompt)
+            answer = run.network.find(seen, prompt)
+            logits = answer.logits.float()
+            masks = logits.detach().sigmoid()
+            if rng.random() < RIVALS:
+                masks = torch.cat([masks, contrasting(photos, logits)], 1)
+            quality = run.network.judge(answer.coarse, answer.fine, masks)
+        loss = objective(logits, quality.float(), masks, truth, prompt)
         run.step(loss, len(photos))
         bar.update(len(photos))
         if number % 100 == 99:

@@ -161,7 +161,7 @@ class Collages:
         return (picture, large[rng.integers(len(large))]) if large else self._garments.draw(rng)
 
     def _photo(self, rng: np.random.Generator) -> Picture:
-        return self._photos[rng.integers(len(self._photos))]
+        return self._photos[int(rng.integers(len(self._photos)))]
 
     def _cut_out(self, rng: np.random.Generator, size: tuple[int, int]) -> Shown:
         """Return a picture of ``size`` and where an object of some size is in it."""

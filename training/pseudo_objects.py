@@ -72,7 +72,7 @@ def _superpixels(picture: Picture) -> npt.NDArray[np.int32]:
 
 def _colors(picture: Picture) -> Floats:
     lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(lab, (0, 0), 1.0) * (0.6, 1.4, 1.4), np.float32) / 30
+    return np.asarray(cv2.GaussianBlur(lab, (0, 0), 1.0) * (0.02, 0.047, 0.047), np.float32)
 
 
 @torch.inference_mode()
@@ -108,7 +108,7 @@ def _by_persistence(
 
     def cost(a: int, b: int) -> float:
         smaller = min(weight[a], weight[b]) / area
-        return float(np.square(means[a] - means[b]).sum()) * smaller**0.4
+        return float(np.square(means[a] - means[b]).sum()) * float(smaller**0.4)
 
     queue = [(cost(a, b), a, b) for a in range(count) for b in near[a] if a < b]
     heapq.heapify(queue)
@@ -160,7 +160,7 @@ def _thing_like(mask: Bools) -> bool:
     height, width = mask.shape
     sides = (box.left <= 0, box.top <= 0, box.right >= width, box.bottom >= height)
     filled = mask.sum() / ((box.right - box.left) * (box.bottom - box.top))
-    return sum(sides) <= 2 and filled >= FILLED
+    return sum(sides) <= 2 and bool(filled >= FILLED)
 
 
 def _contrast(picture: Picture, mask: Bools) -> float:

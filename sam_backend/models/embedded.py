@@ -20,6 +20,7 @@ from ml_backend.models.efficientnet import as_input
 from sam_backend.models.base import Box, Embedding, Layout, Mask, Point, Prompts
 from sam_backend.models.colours import color_bins, color_evidence, known_chances
 from sam_backend.models.frames import Floats, Frame, Picture, bounds
+from sam_backend.models.honest_clicks import heed, keep_direction, obey, tidy
 from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork, likeliest
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
@@ -90,11 +91,15 @@ class EmbeddedPromptableModel:
         frame = _frame(picture, box, points, prior)
         answer, score = self._answer(picture, frame, box, points, prior)
         size = (embedding.height, embedding.width)
-        full = frame.scaled(1 / scale[0], 1 / scale[1]).paste(answer, size, NOTHING)
+        pixels = frame.scaled(1 / scale[0], 1 / scale[1]).paste(answer, size, NOTHING) > 0
+        obey(pixels, prompts.points)
+        if previous is not None and previous.pixels.shape == pixels.shape:
+            keep_direction(pixels, previous.pixels, prompts.points)
+            obey(pixels, prompts.points)
         logits = frame.paste(answer, (picture.shape[0], picture.shape[1]), NOTHING)
         if box is not None and last is None:
             logits = prior  # clicks correct the first look at a box better than the second
-        return Mask(full > 0, score, logits.astype(np.float16))
+        return Mask(pixels, score, logits.astype(np.float16))
 
     def _first_look(self, picture: Picture, box: Box | None, points: Sequence[Point]) -> Floats:
         frame = _frame(picture, box, points if box is not None else (), None)
@@ -125,6 +130,9 @@ class EmbeddedPromptableModel:
         quality = quality.float().mean(0, keepdim=True)
         best, score = likeliest(logits, quality, batch[:1])
         answer = best[0].cpu().numpy()
+        inside = frame.place(points, self._side)
+        heed(answer, inside)
+        tidy(answer, inside)
         answer = _without_spill(answer, frame, box, points)
         return answer, float(score.sigmoid())
 

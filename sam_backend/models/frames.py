@@ -1,7 +1,7 @@
 """Cutting the part of a picture that a prompt is about, and putting the answer back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -80,6 +80,11 @@ class Frame:
                 borderMode=cv2.BORDER_REPLICATE,
             )
         return whole
+
+    def place(self, points: Sequence[Point], side: int) -> list[Point]:
+        """Return points of the picture in pixels of its (side, side) cut."""
+        across, down = side / (self.right - self.left), side / (self.bottom - self.top)
+        return [replace(p, x=(p.x - self.left) * across, y=(p.y - self.top) * down) for p in points]
 
     def draw_prompt(self, box: Box | None, points: Sequence[Point], side: int) -> Floats:
         """(3, side, side) 0 or 1: inside the box, positive clicks, negative clicks."""

@@ -1,5 +1,7 @@
 """The embedded promptable network: a crop with a prompt in, the logits of one object out."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,16 +38,13 @@ class PromptNetwork(nn.Module):
             features.append(x)
         return features
 
-    def forward(self, seen: list[Tensor], prompt: Tensor) -> tuple[Tensor, Tensor]:
+    def find(self, seen: list[Tensor], prompt: Tensor) -> "Answer":
         """Find the object.
 
         Args:
             seen: From ``look``.
             prompt: (B, 5, S, S): inside the box, positive and negative discs, and the probability
                 of the last mask (0 when there is none), each 0..1; evidence of the colors, -1..1.
-
-        Returns:
-            (B, 4, S, S) logits of the hypotheses, and (B, 4) logits of their expected IoUs.
         """
         fine, x = seen
         sketch = self.sketch(prompt)
@@ -57,7 +56,32 @@ class PromptNetwork(nn.Module):
                 features.append(x)
         decoded = self.decoder(features)
         logits = functional.pixel_shuffle(self.head(decoded), 2)
-        return logits, self.judge(features[-1], decoded, logits.detach().sigmoid())
+        return Answer(logits, features[-1], decoded)
+
+    def forward(self, seen: list[Tensor], prompt: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the object and judge what was found; arguments as of ``find``.
+
+        Returns:
+            (B, 4, S, S) logits of the hypotheses, and (B, 4) logits of their expected IoUs.
+        """
+        answer = self.find(seen, prompt)
+        chances = answer.logits.detach().sigmoid()
+        return answer.logits, self.judge(answer.coarse, answer.fine, chances)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the network says of a prompt.
+
+    Attributes:
+        logits: (B, 4, S, S), of the hypotheses.
+        coarse: (B, C, S/32, S/32), the encoder's last features.
+        fine: (B, c, S/2, S/2), the decoder's features.
+    """
+
+    logits: Tensor
+    coarse: Tensor
+    fine: Tensor
 
 
 class Judge(nn.Module):
@@ -86,7 +110,7 @@ class Judge(nn.Module):
         places = torch.cat([halves, 1 - halves, edge], 1).flatten(2)  # (B, 3K, N)
         places = places / (places.sum(2, keepdim=True) + 1)
         pooled = places @ fine.flatten(2).transpose(1, 2)  # (B, 3K, fine)
-        inside, outside, along = pooled.split(count, 1)
+        inside, outside, along = (pooled[:, n * count : (n + 1) * count] for n in range(3))
         whole = coarse.mean((2, 3))[:, None].expand(-1, count, -1)
         sure = (2 * masks - 1).abs().mean((2, 3))[..., None]
         size = masks.mean((2, 3))[..., None]
