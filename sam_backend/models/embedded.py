@@ -19,9 +19,10 @@ from ml_backend.models.blocks import Weights, fast_dtype, prepare, read_weights
 from ml_backend.models.efficientnet import as_input
 from sam_backend.models.base import Box, Embedding, Layout, Mask, Point, Prompts
 from sam_backend.models.colours import color_bins, color_evidence, known_chances
+from sam_backend.models.contrast import graph_cut
 from sam_backend.models.frames import Floats, Frame, Picture, bounds
 from sam_backend.models.honest_clicks import heed, keep_direction, obey, tidy
-from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork, likeliest
+from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork, is_vague
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LARGEST: Final = 1024  # longer side of the reduced picture
@@ -115,7 +116,11 @@ class EmbeddedPromptableModel:
         points: Sequence[Point],
         prior: Floats | None,
     ) -> tuple[Floats, float]:
-        """(S, S) logits in ``frame`` and the expected IoU: means of the view and its mirror."""
+        """Return (S, S) logits in ``frame`` and the expected IoU.
+
+        The network's answer is the mean over the view and its mirror image. At the last look, a
+        graph cut of it is answered instead where the network's judge prefers that.
+        """
         prompt = np.zeros((PROMPT_CHANNELS, self._side, self._side), np.float32)
         prompt[:3] = frame.draw_prompt(box, points, self._side)
         if prior is not None:
@@ -125,16 +130,23 @@ class EmbeddedPromptableModel:
         views = torch.from_numpy(np.stack([cut, cut[:, ::-1]])).to(self.device)
         prompts = np.stack([prompt, prompt[:, :, ::-1]])
         batch = torch.from_numpy(prompts).to(self.device, self._dtype)
-        logits, quality = self._network(self._network.look(as_input(views, self._dtype)), batch)
-        logits = (logits[:1].float() + logits[1:].float().flip(-1)) / 2
-        quality = quality.float().mean(0, keepdim=True)
-        best, score = likeliest(logits, quality, batch[:1])
-        answer = best[0].cpu().numpy()
+        found = self._network.find(self._network.look(as_input(views, self._dtype)), batch)
+        logits = (found.logits[:1].float() + found.logits[1:].float().flip(-1)) / 2
+        vague = bool(is_vague(batch[:1]))
+        rival = None if prior is None else graph_cut(cut, logits[0, 0].cpu().numpy())
+        candidates = logits[0] if vague else logits[0, :1]
+        if rival is not None:
+            candidates = torch.cat([candidates, torch.from_numpy(rival)[None].to(logits)])
+        judged = self._network.judge(
+            found.coarse[:1], found.fine[:1], candidates[None].sigmoid().to(self._dtype)
+        )[0].float()
+        best = int(judged.argmax())
+        answer = candidates[best].cpu().numpy().copy()
         inside = frame.place(points, self._side)
         heed(answer, inside)
         tidy(answer, inside)
         answer = _without_spill(answer, frame, box, points)
-        return answer, float(score.sigmoid())
+        return answer, float(judged[best].sigmoid())
 
 
 def _side(weights: Weights) -> int:
