@@ -23,7 +23,7 @@ from ml_backend.models.blocks import speed_up
 from ml_backend.models.efficientnet import EfficientNetLite, as_input
 from sam_backend.models.base import Box, Point, Prompts
 from sam_backend.models.colours import color_bins, color_evidence, known_chances
-from sam_backend.models.contrast import graph_cut
+from sam_backend.models.contrast import with_contrast
 from sam_backend.models.embedded import MARGIN, WIDE_MARGIN, EmbeddedPromptableModel
 from sam_backend.models.frames import Frame, bounds, draw_click
 from sam_backend.models.network import (
@@ -41,7 +41,6 @@ from training.depthwise import quicken
 from training.imagenet import load_imagenet
 from training.loop import (
     BATCH,
-    DATA,
     Options,
     Run,
     options_from,
@@ -68,9 +67,9 @@ CHAPTERS = (
 )
 ROUNDS = (0.45, 0.19, 0.12, 0.1, 0.08, 0.06)  # how often 0, 1, … 5 corrections come first
 LOOKS_AGAIN = 0.15  # how often a round adds no click: a second look at the first answer
-RIVALS = 0.25  # how often the judge also sees what a graph cut makes of the answers
+RIVALS = 0.4  # how often the judge also sees what contrast makes of the answers
 SEARCHED = 400  # unlabeled photographs
-VALIDATED = 1500  # batches between two validations
+VALIDATED = 500  # batches between two validations
 Sample = tuple[Picture, Picture, Picture]
 
 
@@ -186,19 +185,18 @@ def correct(
 
 
 def contrasting(photos: Tensor, logits: Tensor) -> Tensor:
-    """Return (B, 1, S, S) probabilities: what a graph cut makes of each first hypothesis.
+    """Return (B, 1, S, S) probabilities: the first hypotheses, moved by the pictures' contrast.
 
     Args:
         photos: (B, S, S, 3) uint8 RGB.
         logits: (B, 4, S, S).
     """
     answers = logits[:, 0].detach().cpu().numpy()
-    cuts = [
-        graph_cut(photo, answer)
+    moved = [
+        with_contrast(photo, answer)
         for photo, answer in zip(photos.cpu().numpy(), answers, strict=True)
     ]
-    found = [a if cut is None else cut for a, cut in zip(answers, cuts, strict=True)]
-    return torch.from_numpy(np.stack(found)).to(logits).sigmoid()[:, None]
+    return torch.from_numpy(np.stack(moved)).to(logits).sigmoid()[:, None]
 
 
 def objective(
@@ -359,15 +357,16 @@ def main() -> None:
     parser.add_argument(
         "--unlabeled",
         type=Path,
-        default=DATA.parent / "unlabelled",
-        help="folder of photos/ without masks, searched for things",
+        help="folder of photos/ without masks, searched for things; default: unlabelled/ next to "
+        "--data",
     )
     arguments = parser.parse_args()
     options = options_from(arguments)
     if arguments.export:
         run = Run(_pretrained(), options)
     else:
-        run = train(options, Folder.open(arguments.data), arguments.unlabeled, arguments.workers)
+        unlabeled = arguments.unlabeled or arguments.data.parent / "unlabelled"
+        run = train(options, Folder.open(arguments.data), unlabeled, arguments.workers)
     save_network(run.average, options.run / "embedded.safetensors", {"side": str(CHAPTERS[-1][1])})
 
 

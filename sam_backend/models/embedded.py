@@ -19,7 +19,7 @@ from ml_backend.models.blocks import Weights, fast_dtype, prepare, read_weights
 from ml_backend.models.efficientnet import as_input
 from sam_backend.models.base import Box, Embedding, Layout, Mask, Point, Prompts
 from sam_backend.models.colours import color_bins, color_evidence, known_chances
-from sam_backend.models.contrast import graph_cut
+from sam_backend.models.contrast import with_contrast
 from sam_backend.models.frames import Floats, Frame, Picture, bounds
 from sam_backend.models.honest_clicks import heed, keep_direction, obey, tidy
 from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork, is_vague
@@ -118,8 +118,8 @@ class EmbeddedPromptableModel:
     ) -> tuple[Floats, float]:
         """Return (S, S) logits in ``frame`` and the expected IoU.
 
-        The network's answer is the mean over the view and its mirror image. At the last look, a
-        graph cut of it is answered instead where the network's judge prefers that.
+        The network's answer is the mean over the view and its mirror image; at the last look, edges
+        and colors of the picture move it where it is not sure.
         """
         prompt = np.zeros((PROMPT_CHANNELS, self._side, self._side), np.float32)
         prompt[:3] = frame.draw_prompt(box, points, self._side)
@@ -132,16 +132,14 @@ class EmbeddedPromptableModel:
         batch = torch.from_numpy(prompts).to(self.device, self._dtype)
         found = self._network.find(self._network.look(as_input(views, self._dtype)), batch)
         logits = (found.logits[:1].float() + found.logits[1:].float().flip(-1)) / 2
-        vague = bool(is_vague(batch[:1]))
-        rival = None if prior is None else graph_cut(cut, logits[0, 0].cpu().numpy())
-        candidates = logits[0] if vague else logits[0, :1]
-        if rival is not None:
-            candidates = torch.cat([candidates, torch.from_numpy(rival)[None].to(logits)])
+        candidates = logits[0] if is_vague(batch[:1]) else logits[0, :1]
         judged = self._network.judge(
             found.coarse[:1], found.fine[:1], candidates[None].sigmoid().to(self._dtype)
         )[0].float()
         best = int(judged.argmax())
         answer = candidates[best].cpu().numpy().copy()
+        if prior is not None:
+            answer = with_contrast(cut, answer)
         inside = frame.place(points, self._side)
         heed(answer, inside)
         tidy(answer, inside)
