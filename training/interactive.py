@@ -66,6 +66,7 @@ CHAPTERS = (
     (1.0, 192, (0.5, 0.25, 0.13, 0.12)),
 )
 ROUNDS = (0.45, 0.19, 0.12, 0.1, 0.08, 0.06)  # how often 0, 1, … 5 corrections come first
+SERVED = 224  # side that the trained network answers best at, on validation
 LOOKS_AGAIN = 0.15  # how often a round adds no click: a second look at the first answer
 RIVALS = 0.4  # how often the judge also sees what contrast makes of the answers
 SEARCHED = 400  # unlabeled photographs
@@ -367,7 +368,7 @@ def main() -> None:
     else:
         unlabeled = arguments.unlabeled or arguments.data.parent / "unlabelled"
         run = train(options, Folder.open(arguments.data), unlabeled, arguments.workers)
-    save_network(run.average, options.run / "embedded.safetensors", {"side": str(CHAPTERS[-1][1])})
+    save_network(run.average, options.run / "embedded.safetensors", {"side": str(SERVED)})
 
 
 if __name__ == "__main__":

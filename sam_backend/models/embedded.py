@@ -22,7 +22,7 @@ from sam_backend.models.colours import color_bins, color_evidence, known_chances
 from sam_backend.models.contrast import with_contrast
 from sam_backend.models.frames import Floats, Frame, Picture, bounds
 from sam_backend.models.honest_clicks import heed, keep_direction, obey, tidy
-from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork, is_vague
+from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork, likeliest
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LARGEST: Final = 1024  # longer side of the reduced picture
@@ -118,8 +118,8 @@ class EmbeddedPromptableModel:
     ) -> tuple[Floats, float]:
         """Return (S, S) logits in ``frame`` and the expected IoU.
 
-        The network's answer is the mean over the view and its mirror image; at the last look, edges
-        and colors of the picture move it where it is not sure.
+        At the last look, edges and colors of the picture move the answer where the network is not
+        sure.
         """
         prompt = np.zeros((PROMPT_CHANNELS, self._side, self._side), np.float32)
         prompt[:3] = frame.draw_prompt(box, points, self._side)
@@ -127,24 +127,18 @@ class EmbeddedPromptableModel:
             prompt[3] = 1 / (1 + np.exp(-frame.cut(prior, self._side)))
         cut = frame.cut(picture, self._side)
         prompt[4] = color_evidence(color_bins(cut), known_chances(prompt))
-        views = torch.from_numpy(np.stack([cut, cut[:, ::-1]])).to(self.device)
-        prompts = np.stack([prompt, prompt[:, :, ::-1]])
-        batch = torch.from_numpy(prompts).to(self.device, self._dtype)
-        found = self._network.find(self._network.look(as_input(views, self._dtype)), batch)
-        logits = (found.logits[:1].float() + found.logits[1:].float().flip(-1)) / 2
-        candidates = logits[0] if is_vague(batch[:1]) else logits[0, :1]
-        judged = self._network.judge(
-            found.coarse[:1], found.fine[:1], candidates[None].sigmoid().to(self._dtype)
-        )[0].float()
-        best = int(judged.argmax())
-        answer = candidates[best].cpu().numpy().copy()
+        view = as_input(torch.from_numpy(cut[None]).to(self.device), self._dtype)
+        batch = torch.from_numpy(prompt[None]).to(self.device, self._dtype)
+        logits, quality = self._network(self._network.look(view), batch)
+        chosen, judged = likeliest(logits.float(), quality.float(), batch)
+        answer = chosen[0].cpu().numpy().copy()
         if prior is not None:
             answer = with_contrast(cut, answer)
         inside = frame.place(points, self._side)
         heed(answer, inside)
         tidy(answer, inside)
         answer = _without_spill(answer, frame, box, points)
-        return answer, float(judged[best].sigmoid())
+        return answer, float(judged.sigmoid())
 
 
 def _side(weights: Weights) -> int:
