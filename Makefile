@@ -66,7 +66,7 @@ format: $(VENV)/.dev  ## Format the code and mend what can be mended by itself
 screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the README's picture of the labeling page anew
 	README_SCREENSHOT=docs/images/labeling.png $(BIN)/pytest tests/e2e/test_labeling.py -k readme
 
-.PHONY: train-segmentation train-interactive evaluate
+.PHONY: train-segmentation train-interactive evaluate evaluate-clicks
 train-segmentation: data $(VENV)/.dev  ## Train the embedded garment network (DATA=folder of photographs with masks; ARGS=)
 	$(BIN)/python -m training.segmentation --data '$(DATA)' $(ARGS)
 
@@ -75,6 +75,9 @@ train-interactive: data $(VENV)/.dev  ## Train the embedded promptable network (
 
 evaluate: data $(VENV)/.dev  ## Measure the shipped networks (DATA=folder; ARGS=--whole: a folder that no network was trained on)
 	$(BIN)/python -m training.evaluate --data '$(DATA)' $(ARGS)
+
+evaluate-clicks: data $(VENV)/.dev  ## Count the clicks that the promptable network needs (DATA=folder of photos/ and masks/; ARGS=)
+	$(BIN)/python -m training.evaluate_clicks --data '$(DATA)' $(ARGS)
 
 COMPILE := $(UV) pip compile -q --python-version 3.11 --generate-hashes
 WITHOUT_CUDA := --excludes requirements/cuda.in --no-emit-package torch --no-emit-package torchvision

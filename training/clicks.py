@@ -25,8 +25,15 @@ def random_inside(rng: np.random.Generator, mask: Bools) -> tuple[int, int]:
     return int(xs[pick]), int(ys[pick])
 
 
-def next_click(truth: Bools, answer: Bools) -> Point | None:
-    """In the middle of the largest wrong part: positive where missed, negative where too much.
+def next_click(
+    truth: Bools, answer: Bools, hand: np.random.Generator | None = None
+) -> Point | None:
+    """Click into the largest wrong part: positive where missed, negative where too much.
+
+    Args:
+        truth: (H, W).
+        answer: (H, W).
+        hand: Where in the part; its middle if None.
 
     Returns:
         None when nothing is wrong.
@@ -36,7 +43,7 @@ def next_click(truth: Bools, answer: Bools) -> Point | None:
     wrong = missed if positive else excess
     if not wrong.any():
         return None
-    x, y = centre_of(wrong)
+    x, y = centre_of(wrong) if hand is None else random_inside(hand, wrong)
     return Point(x + 0.5, y + 0.5, bool(positive))
 
 

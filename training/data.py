@@ -129,6 +129,15 @@ def read_photo(path: Path) -> Picture:
     return _read(path, cv2.IMREAD_COLOR)[..., ::-1].copy()
 
 
+def read_mask(path: Path) -> Picture:
+    """Read an 8-bit mask as (H, W) uint8.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+    return _read(path, cv2.IMREAD_GRAYSCALE)
+
+
 def _read(path: Path, how: int) -> Picture:
     picture = cv2.imread(str(path), how)
     if picture is None:

@@ -7,56 +7,25 @@ part: of a folder that no network was trained on.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 
 import cv2
-import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
-from tqdm import tqdm
 
-from sam_backend.models.base import Mask, Point, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
-from sam_backend.models.frames import bounds
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
-from synthetic.scenes import draw_scene
-from training.clicks import Bools, centre_of, iou, next_click
-from training.data import Folder, Picture, partition, read_photo
+from training.data import Folder, Picture, partition
 from training.garment_evaluation import garment_sheet, garment_tables, measure_garments
-from training.grabcut import grab_cut
-from training.interactive import LEAST_AREA, regions_of
 from training.loop import run_program
+from training.prompt_evaluation import (
+    measure_prompts,
+    measure_scenes,
+    prompt_sheet,
+    prompt_table,
+)
 
-CORRECTIONS = 5
-UNSEEN_SCENES = range(9000, 9040)
-SHOWN = 12  # photographs on a contact sheet
-
-
-@dataclass
-class Tally:
-    """IoUs and seconds of one way of prompting."""
-
-    ious: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def add(self, truth: Bools, answer: Bools, seconds: float) -> None:
-        """Count one region."""
-        self.ious.append(iou(truth, answer))
-        self.seconds.append(seconds)
-
-    def row(self) -> tuple[str, str, str]:
-        """Regions, mean IoU, median milliseconds."""
-        if not self.ious:
-            return "0", "", ""
-        return (
-            str(len(self.ious)),
-            f"{np.mean(self.ious):.3f}",
-            f"{np.median(self.seconds) * 1000:.0f}",
-        )
+CLICKED = 8  # every n-th photograph of the training part: clicking through all would take hours
 
 
 def parts_of(folder: Folder, whole: bool) -> dict[str, list[Path]]:
@@ -70,115 +39,6 @@ def parts_of(folder: Folder, whole: bool) -> dict[str, list[Path]]:
     if whole:
         return {"all": photographs}
     return {name: part for name, part in vars(partition(photographs)).items() if part}
-
-
-def evaluate_interactive(
-    model: EmbeddedPromptableModel, folder: Folder, photographs: Sequence[Path], rivals: bool
-) -> tuple[list[Table], Picture]:
-    """The tables and the contact sheet, (H, W, 3) uint8 RGB, of the promptable network.
-
-    Args:
-        model: To measure.
-        folder: Of the photographs; each region of a garment in it counts.
-        photographs: Which of it.
-        rivals: Measure GrabCut beside it, and both on drawn scenes.
-    """
-    tallies = {name: Tally() for name in ("box", "one click", f"{CORRECTIONS} corrections after")}
-    if rivals:
-        tallies["GrabCut, box"] = Tally()
-    rows: list[Picture] = []
-    for path in tqdm(photographs, "interactive", leave=False):
-        photo, mask = read_photo(path), folder.mask_of(path)
-        garments = [value for value, garment in regions_of(mask, folder.names) if garment]
-        for number, truth in enumerate(mask == value for value in garments):
-            answer = _measure(model, photo, truth, tallies)
-            if rivals:
-                _measure_grab_cut(photo, truth, tallies["GrabCut, box"])
-            if len(rows) < SHOWN and number == len(rows) % len(garments):
-                rows.append(_row(photo, _tinted(photo, truth), _tinted(photo, answer.pixels)))
-    tables = [_tallied("Promptable network", tallies)]
-    if rivals:
-        tables.append(_tallied("Drawn scenes", _measure_scenes(model)))
-    return tables, _sheet(rows)
-
-
-def _measure_scenes(model: EmbeddedPromptableModel) -> dict[str, Tally]:
-    """Boxes around things that are no garments, in scenes that no training saw."""
-    tallies = {"box": Tally(), "GrabCut, box": Tally()}
-    for seed in tqdm(UNSEEN_SCENES, "drawn scenes", leave=False):
-        picture, masks = draw_scene(seed)
-        embedding = model.embed(picture)
-        for truth in (mask for mask in masks if mask.sum() >= LEAST_AREA):
-            start = perf_counter()
-            answer = model.segment(embedding, Prompts(bounds(truth)))
-            tallies["box"].add(truth, answer.pixels, perf_counter() - start)
-            _measure_grab_cut(picture, truth, tallies["GrabCut, box"])
-    return tallies
-
-
-def _measure_grab_cut(picture: Picture, truth: Bools, tally: Tally) -> None:
-    box = bounds(truth)
-    assert box is not None  # noqa: S101 - regions are never empty
-    start = perf_counter()
-    answer = grab_cut(picture, box)
-    tally.add(truth, answer, perf_counter() - start)
-
-
-def _tallied(title: str, tallies: dict[str, Tally]) -> Table:
-    table = _table(title, ("prompt", "regions", "mean IoU", "ms (median)"))
-    for name, tally in tallies.items():
-        table.add_row(name, *tally.row())
-    return table
-
-
-def _measure(
-    model: EmbeddedPromptableModel, photo: Picture, truth: Bools, tallies: dict[str, Tally]
-) -> Mask:
-    """Prompt for one region in every way; returns the answer to the box."""
-    by_box, by_click, corrected = list(tallies.values())[:3]
-    embedding = model.embed(photo)
-    start = perf_counter()
-    boxed = model.segment(embedding, Prompts(bounds(truth)))
-    by_box.add(truth, boxed.pixels, perf_counter() - start)
-    x, y = centre_of(truth)
-    points: tuple[Point, ...] = (Point(x + 0.5, y + 0.5),)
-    start = perf_counter()
-    answer = model.segment(embedding, Prompts(None, points))
-    by_click.add(truth, answer.pixels, perf_counter() - start)
-    for _ in range(CORRECTIONS):
-        click = next_click(truth, answer.pixels)
-        if click is None:
-            break
-        points = (*points, click)
-        start = perf_counter()
-        answer = model.segment(embedding, Prompts(None, points), answer)
-    corrected.add(truth, answer.pixels, perf_counter() - start)
-    return boxed
-
-
-def _table(title: str, columns: Iterable[str]) -> Table:
-    table = Table(title=title)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    return table
-
-
-def _tinted(photo: Picture, mask: Bools) -> Picture:
-    tinted = photo // 3
-    tinted[mask] = photo[mask]
-    return tinted
-
-
-def _row(*pictures: Picture) -> Picture:
-    return np.hstack([cv2.resize(p, (200, 300), interpolation=cv2.INTER_AREA) for p in pictures])
-
-
-def _sheet(rows: Sequence[Picture]) -> Picture:
-    """Photograph, truth, answer; two photographs beside each other."""
-    if not rows:
-        return np.zeros((1, 1, 3), np.uint8)
-    pairs = [np.hstack([left, right]) for left, right in zip(rows[::2], rows[1::2], strict=False)]
-    return np.vstack(pairs or list(rows))
 
 
 def main() -> None:
@@ -212,13 +72,18 @@ def main() -> None:
     last = list(answers.values())[-1].worst_first()
     _save(arguments.out / "segmentation.png", garment_sheet(garments, folder, last))
     prompted = EmbeddedPromptableModel.load(arguments.interactive)
-    # The part that nothing was chosen on: clicking through all photographs would take hours.
-    tables, sheet = evaluate_interactive(
-        prompted, folder, list(parts.values())[-1], not arguments.no_grabcut
-    )
-    for table in tables:
-        console.print(table)
-    _save(arguments.out / "interactive.png", sheet)
+    rivals = not arguments.no_grabcut
+    found = {
+        name: measure_prompts(
+            prompted, folder, part[:: CLICKED if name == "training" else 1], rivals
+        )
+        for name, part in parts.items()
+    }
+    console.print(prompt_table(found))
+    if rivals:
+        console.print(prompt_table({"drawn scenes": measure_scenes(prompted)}))
+    ranked = list(found.values())[-1].worst_first()
+    _save(arguments.out / "interactive.png", prompt_sheet(prompted, folder, ranked))
     console.save_text(str(arguments.out / "tables.txt"))
     Console().print(f"Saved in {arguments.out}")
 

@@ -7,9 +7,8 @@ learns to refine its own mistakes (as RITM does: Sofiiuk et al., 2021).
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -20,16 +19,26 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from ml_backend.models.blocks import as_batch, speed_up
+from ml_backend.models.blocks import speed_up
+from ml_backend.models.efficientnet import EfficientNetLite, as_input
 from sam_backend.models.base import Box, Point, Prompts
+from sam_backend.models.colours import color_bins, color_evidence, known_chances
+from sam_backend.models.contrast import with_contrast
 from sam_backend.models.embedded import MARGIN, WIDE_MARGIN, EmbeddedPromptableModel
 from sam_backend.models.frames import Frame, bounds, draw_click
-from sam_backend.models.network import PromptNetwork
-from synthetic.scenes import draw_scene
+from sam_backend.models.network import (
+    LOOKED,
+    PROMPT_CHANNELS,
+    PromptNetwork,
+    is_vague,
+    likeliest,
+)
 from synthetic.textures import smooth_noise
 from training import augment
 from training.clicks import Bools, centre_of, iou, next_click, random_inside
-from training.data import Folder, Picture, read_photo, split
+from training.data import Folder, Picture, partition, read_photo
+from training.depthwise import quicken
+from training.imagenet import load_imagenet
 from training.loop import (
     BATCH,
     Options,
@@ -39,103 +48,69 @@ from training.loop import (
     run_program,
     save_network,
 )
+from training.objects import (
+    Annotated,
+    Collages,
+    Found,
+    Garments,
+    Scenes,
+    Things,
+    load_annotated,
+)
+from training.pseudo_objects import find_things
 
-# Until which share of the samples, side of the input, share of drawn scenes.
-CHAPTERS = ((0.45, 128, 0.2), (1.0, 192, 0.3))
-ROUNDS = (0.35, 0.2, 0.15, 0.12, 0.1, 0.08)  # how often 0, 1, … 5 corrections come first
-LEAST_AREA, LEAST_SIDE = 400, 13  # pixels; smaller regions are neither trained nor evaluated
-SCENES = 1500  # drawn scenes kept in memory
+# Until which share of the samples, side of the input, shares of garments, collages, drawn scenes
+# and things of unlabeled photographs.
+CHAPTERS = (
+    (0.6, 128, (0.5, 0.25, 0.13, 0.12)),
+    (1.0, 192, (0.5, 0.25, 0.13, 0.12)),
+)
+ROUNDS = (0.45, 0.19, 0.12, 0.1, 0.08, 0.06)  # how often 0, 1, … 5 corrections come first
+SERVED = 224  # side that the trained network answers best at, on validation
+LOOKS_AGAIN = 0.15  # how often a round adds no click: a second look at the first answer
+RIVALS = 0.4  # how often the judge also sees what contrast makes of the answers
+SEARCHED = 400  # unlabeled photographs
+VALIDATED = 500  # batches between two validations
 Sample = tuple[Picture, Picture, Picture]
 
 
-@dataclass(frozen=True, eq=False)
-class Annotated:
-    """A photograph with regions.
+class Source(Protocol):
+    """Gives pictures with an object."""
 
-    Attributes:
-        photo: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8 indices into the folder's names.
-        regions: The mask values that are regions of some size, and whether each is a garment.
-    """
-
-    photo: Picture
-    mask: Picture
-    regions: tuple[tuple[int, bool], ...]
-
-
-def load_annotated(folder: Folder, photographs: Sequence[Path]) -> list[Annotated]:
-    """Read photographs and find their regions: one for each name that appears."""
-    found = []
-    for path in tqdm(photographs, "reading photographs", leave=False):
-        mask = folder.mask_of(path)
-        regions = tuple(regions_of(mask, folder.names))
-        if regions:
-            found.append(Annotated(read_photo(path), mask, regions))
-    return found
-
-
-def regions_of(mask: Picture, names: Sequence[str]) -> list[tuple[int, bool]]:
-    """The values of a mask that are regions of some size, and whether each is a garment."""
-    values = [int(value) for value in np.unique(mask) if value and _is_region(mask == value)]
-    return [(value, names[value] not in ("hair", "skin")) for value in values]
-
-
-def _is_region(mask: Bools) -> bool:
-    box = bounds(mask)
-    if box is None or mask.sum() < LEAST_AREA:
-        return False
-    return min(box.right - box.left, box.bottom - box.top) >= LEAST_SIDE
-
-
-@lru_cache(SCENES)
-def _scene(seed: int) -> tuple[Picture, list[Bools]]:
-    return draw_scene(seed)
+    def draw(self, rng: np.random.Generator) -> tuple[Picture, Bools]:
+        """Return an (H, W, 3) uint8 picture and the (H, W) mask of an object in it."""
+        ...
 
 
 class Crops(Dataset[Sample]):
-    """Sample ``i`` is a random prompt for a random object, the same for the same seed."""
+    """Sample ``i`` is a random prompt for a random object, the same for the same seed.
+
+    Args:
+        sources: Where objects come from.
+        shares: How often each source is drawn from.
+        side: Of the network's input, in pixels.
+        seed: Decides every sample.
+    """
 
     def __init__(
-        self, photographs: list[Annotated], side: int, seed: int, drawn: float = 0.2
+        self, sources: Sequence[Source], shares: Sequence[float], side: int, seed: int
     ) -> None:
-        self.photographs, self.side, self.seed, self.drawn = photographs, side, seed, drawn
-        self.index = [
-            (number, value)
-            for number, annotated in enumerate(photographs)
-            for value, garment in annotated.regions
-            for _ in range(3 if garment else 1)
-        ]
+        self.sources, self.side, self.seed = sources, side, seed
+        self.shares = np.array(shares) / sum(shares)
 
     def __getitem__(self, index: int) -> Sample:
-        """(S, S, 3) RGB, (S, S) truth 0 or 1, (4, S, S) prompt maps 0..255."""
+        """Return (S, S, 3) RGB, (S, S) truth 0 or 1, (5, S, S) prompt maps 0..255."""
         rng = np.random.default_rng((self.seed, index))
-        picture, mask = self._drawn(rng) if rng.random() < self.drawn else self._photographed(rng)
+        source = self.sources[rng.choice(len(self.sources), p=self.shares)]
+        picture, cover, maps = self._prompted(rng, *source.draw(rng))
         if rng.random() < 0.5:
-            picture, mask = picture[:, ::-1], mask[:, ::-1]
-        return self._prompted(rng, picture, np.ascontiguousarray(mask))
-
-    def _drawn(self, rng: np.random.Generator) -> tuple[Picture, Bools]:
-        picture, masks = _scene(int(rng.integers(SCENES)))
-        large = [mask for mask in masks if _is_region(mask)]
-        if not large:
-            return self._photographed(rng)
-        return picture, large[rng.integers(len(large))]
-
-    def _photographed(self, rng: np.random.Generator) -> tuple[Picture, Bools]:
-        number, value = self.index[rng.integers(len(self.index))]
-        annotated = self.photographs[number]
-        mask = annotated.mask == value
-        kind = rng.random()
-        if kind < 0.06:
-            mask = np.isin(annotated.mask, [v for v, garment in annotated.regions if garment])
-        elif kind < 0.16:
-            mask = _one_part(rng, mask)
-        return annotated.photo, mask if mask.any() else annotated.mask == value
+            picture, cover, maps = picture[:, ::-1], cover[:, ::-1], maps[..., ::-1]
+        return picture.copy(), cover.copy(), maps.copy()
 
     def _prompted(self, rng: np.random.Generator, picture: Picture, mask: Bools) -> Sample:
         tight = bounds(mask)
         assert tight is not None  # noqa: S101 - regions are never empty
-        kind = rng.choice(("box", "everything", "near"), p=(0.5, 0.2, 0.3))
+        kind = rng.choice(("box", "everything", "near"), p=(0.45, 0.27, 0.28))
         box = _jitter(rng, tight, 0.04) if kind == "box" and rng.random() < 0.6 else tight
         height, width = mask.shape
         if kind == "everything":
@@ -144,22 +119,18 @@ class Crops(Dataset[Sample]):
             loose = _jitter(rng, box, 0.04 if kind == "box" else 0.12)
             margin = MARGIN if kind == "box" else rng.uniform(MARGIN, WIDE_MARGIN)
             frame = Frame.around(loose, margin * np.exp(rng.normal(0, 0.08)))
-        seen = frame.cut(np.ascontiguousarray(picture), self.side)
-        cover = frame.cut((mask * np.uint8(255)).astype(np.uint8), self.side) > 127
-        maps = np.zeros((4, self.side, self.side), np.float32)
+        seen = frame.cut(picture, self.side)
+        cover = frame.cut(mask.view(np.uint8) * np.uint8(255), self.side) > 127
+        maps = np.zeros((PROMPT_CHANNELS, self.side, self.side), np.float32)
         maps[:3] = frame.draw_prompt(box if kind == "box" else None, (), self.side)
         if cover.any() and (kind != "box" or rng.random() < 0.15):
             spot = centre_of(cover) if rng.random() < 0.4 else random_inside(rng, cover)
             draw_click(maps[1], *spot)
         if rng.random() < {"box": 0.15, "everything": 0.0, "near": 0.75}[kind]:
             maps[3] = _rough(rng, cover)
-        return augment.recolour(rng, seen), cover.astype(np.uint8), (maps * 255).astype(np.uint8)
-
-
-def _one_part(rng: np.random.Generator, mask: Bools) -> Bools:
-    count, parts = cv2.connectedComponents(mask.astype(np.uint8))
-    part = parts == rng.integers(1, max(2, count))
-    return np.asarray(part) if _is_region(part) else mask
+        seen = augment.recolour(rng, seen)
+        maps[4] = color_evidence(color_bins(seen), known_chances(maps)) / 2 + 0.5
+        return seen, cover.astype(np.uint8), (maps * 255).astype(np.uint8)
 
 
 def _jitter(rng: np.random.Generator, box: Box, amount: float) -> Box:
@@ -180,51 +151,95 @@ def _rough(rng: np.random.Generator, mask: Bools) -> npt.NDArray[np.float32]:
 
 
 @torch.no_grad()
-def correct(network: PromptNetwork, photos: Tensor, truth: Tensor, prompt: Tensor) -> Tensor:
-    """One round: answer, click into the largest mistake of each, remember the answer.
+def correct(
+    network: PromptNetwork,
+    seen: list[Tensor],
+    bins: Sequence[npt.NDArray[np.intp]],
+    truth: Tensor,
+    prompt: Tensor,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Play one round: answer, click into the largest mistake of each, remember the answer.
+
+    Args:
+        network: In training.
+        seen: From its ``look``.
+        bins: From ``color_bins``, for each picture.
+        truth: (B, S, S), 0 or 1.
+        prompt: (B, 5, S, S).
+        rng: Decides where in a mistake a hand clicks.
 
     Returns:
-        The new (B, 4, S, S) prompt.
+        The next (B, 5, S, S) prompt.
     """
-    logits, _ = network(photos, prompt)
-    answers, wanted = (logits[:, 0] > 0).cpu().numpy(), truth.cpu().numpy() > 0
-    after = prompt.clone()
-    after[:, 3] = logits[:, 0].float().sigmoid()
+    logits, quality = network(seen, prompt)
+    logits = likeliest(logits, quality, prompt)[0].float()
+    answers, wanted = (logits > 0).cpu().numpy(), truth.cpu().numpy() > 0
+    after = prompt.cpu().float().numpy()
+    after[:, 3] = logits.sigmoid().cpu().numpy()
     for number, (answer, want) in enumerate(zip(answers, wanted, strict=True)):
-        click = next_click(want, answer)
-        if click is not None:
-            spot = np.zeros(want.shape, np.float32)
-            draw_click(spot, int(click.x), int(click.y))
-            layer = 1 if click.positive else 2
-            after[number, layer] = torch.maximum(
-                after[number, layer], torch.from_numpy(spot).to(after)
-            )
-    return after
+        click = next_click(want, answer, rng if rng.random() < 0.5 else None)
+        if click is not None and rng.random() > LOOKS_AGAIN:
+            draw_click(after[number, 1 if click.positive else 2], int(click.x), int(click.y))
+        after[number, 4] = color_evidence(bins[number], known_chances(after[number]))
+    return torch.from_numpy(after).to(prompt)
 
 
-def objective(logits: Tensor, quality: Tensor, truth: Tensor) -> Tensor:
-    """Cross-entropy, soft IoU of each mask, and how well the IoU was foreseen."""
-    logits, truth = logits[:, 0].float(), truth.float()
+def contrasting(photos: Tensor, logits: Tensor) -> Tensor:
+    """Return (B, 1, S, S) probabilities: the first hypotheses, moved by the pictures' contrast.
+
+    Args:
+        photos: (B, S, S, 3) uint8 RGB.
+        logits: (B, 4, S, S).
+    """
+    answers = logits[:, 0].detach().cpu().numpy()
+    moved = [
+        with_contrast(photo, answer)
+        for photo, answer in zip(photos.cpu().numpy(), answers, strict=True)
+    ]
+    return torch.from_numpy(np.stack(moved)).to(logits).sigmoid()[:, None]
+
+
+def objective(
+    logits: Tensor, quality: Tensor, masks: Tensor, truth: Tensor, prompt: Tensor
+) -> Tensor:
+    """Return the loss of the answers, and of how well their IoUs were foretold.
+
+    The first hypothesis answers every prompt. Of the others, the best one learns, and only where a
+    single click leaves open what is meant.
+
+    Args:
+        logits: (B, 4, S, S).
+        quality: (B, K) logits, the judge's.
+        masks: (B, K, S, S) probabilities that were judged.
+        truth: (B, S, S), 0 or 1.
+        prompt: (B, 5, S, S) that was answered.
+    """
+    wanted = truth.float()[:, None].expand_as(logits)
     chances = logits.sigmoid()
-    both = (chances * truth).sum((1, 2))
-    either = (chances + truth).sum((1, 2)) - both
-    overlap = 1 - ((both + 1) / (either + 1)).mean()
-    exact = functional.binary_cross_entropy_with_logits(logits, truth)
-    hard = logits.detach() > 0
-    met = (hard & (truth > 0)).sum((1, 2)) / (hard | (truth > 0)).sum((1, 2)).clamp(min=1)
-    foreseen = functional.binary_cross_entropy_with_logits(quality.float(), met)
-    return exact + overlap + 0.1 * foreseen
+    both = (chances * wanted).sum((2, 3))
+    either = (chances + wanted).sum((2, 3)) - both
+    exact = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    losses = exact.mean((2, 3)) + 1 - (both + 1) / (either + 1)
+    loss = losses[:, 0].mean()
+    vague = is_vague(prompt)
+    if vague.any():
+        meant = losses[vague, 1:]
+        loss = loss + (meant.min(1).values + 0.03 * meant.sum(1)).sum() / len(losses)
+    hard, there = masks > 0.5, truth[:, None] > 0
+    met = (hard & there).sum((2, 3)) / (hard | there).sum((2, 3)).clamp(min=1)
+    return loss + 0.1 * functional.binary_cross_entropy_with_logits(quality, met)
 
 
 def answering(network: PromptNetwork, side: int) -> EmbeddedPromptableModel:
-    """A copy of ``network`` as the backend runs it, on the CPU."""
+    """Return a copy of ``network`` as the backend runs it, on the CPU."""
     ready = copy.deepcopy(network)
     speed_up(ready, "cpu")
     return EmbeddedPromptableModel(ready, "in training", side)
 
 
 def validate(network: PromptNetwork, side: int, unseen: Sequence[Annotated]) -> dict[str, float]:
-    """Mean IoU over garment regions for a box, one centre click, and 5 corrections after it."""
+    """Return the mean IoU over garments for a box, one centre click, and 5 corrections after it."""
     model = answering(network, side)
     results: dict[str, list[float]] = {"box": [], "click": [], "corrected": []}
     for annotated in unseen:
@@ -247,58 +262,91 @@ def validate(network: PromptNetwork, side: int, unseen: Sequence[Annotated]) -> 
     return {name: float(np.mean(values)) for name, values in results.items()}
 
 
-def train(options: Options, folder: Folder, start: Path | None, workers: int) -> Run[PromptNetwork]:
-    """Run both chapters, or what is left of them.
+def find_all(folder: Path, kept: Path) -> list[Found]:
+    """Find things in a folder's photographs, or read from ``kept`` what was found before."""
+    photographs = sorted((folder / "photos").glob("*.jpg"))[:SEARCHED]
+    if not kept.exists():
+        encoder = EfficientNetLite("lite0").eval()
+        load_imagenet(encoder, "lite0")
+        things: dict[str, npt.NDArray[np.uint8]] = {}
+        for path in tqdm(photographs, "searching photographs", leave=False):
+            photo = read_photo(path)
+            masks = find_things(photo, encoder)
+            empty = np.zeros((0, *photo.shape[:2]), np.bool_)
+            things[path.stem] = np.packbits(np.stack(masks) if masks else empty, axis=2)
+        partial = kept.with_suffix(".partial.npz")
+        np.savez_compressed(partial, allow_pickle=False, **things)
+        partial.replace(kept)
+    with np.load(kept) as saved:
+        return [Found(read_photo(path), saved[path.stem]) for path in photographs]
+
+
+def train(options: Options, folder: Folder, unlabeled: Path, workers: int) -> Run[PromptNetwork]:
+    """Run all chapters, or what is left of them.
 
     Args:
         options: From the command line.
-        folder: The labelled photographs.
-        start: A checkpoint of ``training.segmentation``, whose encoder is taken over.
+        folder: The labeled photographs.
+        unlabeled: Folder of ``photos/`` without masks; may be empty.
         workers: Processes that prepare samples.
     """
     torch.manual_seed(options.seed)
-    network = PromptNetwork()
-    if start is not None and start.exists():
-        _take_encoder(network, start)
-    run = Run(network, options)
-    kept, held_out = split(folder.photographs())
-    photographs = load_annotated(folder, kept)
-    unseen = load_annotated(folder, held_out[::3])
-    for share, side, drawn in CHAPTERS:
+    run = Run(_pretrained(), options)
+    quicken(run.network)
+    parts = partition(folder.photographs())
+    garments, scenes = Garments(load_annotated(folder, parts.training)), Scenes()
+    found = find_all(unlabeled, options.run / "things.npz")
+    photos = [each.photo for each in garments.photographs] + [each.photo for each in found]
+    things = Things(found)
+    sources = (garments, Collages(photos, garments, scenes), scenes, things)
+    unseen = load_annotated(folder, parts.validation[::10])
+    for share, side, shares in CHAPTERS:
         until = int(options.samples * share) // BATCH * BATCH
         if run.seen < until:
-            _train_chapter(
-                run, Crops(photographs, side, options.seed, drawn), until, workers, unseen
-            )
+            mixed = (*shares[:3], shares[3] if len(things) else 0.0)
+            crops = Crops(sources, mixed, side, options.seed)
+            _train_chapter(run, crops, until, workers, unseen)
     return run
 
 
-def _take_encoder(network: PromptNetwork, start: Path) -> None:
-    state = torch.load(start, map_location="cpu", weights_only=True)["average"]
-    prefix = "encoder."
-    own = {name[len(prefix) :]: t for name, t in state.items() if name.startswith(prefix)}
-    network.encoder.load_state_dict(own)
+def _pretrained() -> PromptNetwork:
+    """Return a network whose encoder is ImageNet's, with what sees the picture alone frozen."""
+    network = PromptNetwork()
+    load_imagenet(network.encoder, "lite0")
+    for part in (network.encoder.stem, *network.encoder.stages[:LOOKED]):
+        part.requires_grad_(False)
+    return network
 
 
 def _train_chapter(
     run: Run[PromptNetwork], crops: Crops, until: int, workers: int, unseen: list[Annotated]
 ) -> None:
-    bar = tqdm(total=until, initial=run.seen, unit="img", desc=f"side {crops.side}", mininterval=10)
+    bar = tqdm(total=until, initial=run.seen, unit="img", desc=f"side {crops.side}", mininterval=20)
     for number, (photos, truth, maps) in enumerate(run.batches(crops, until, workers)):
         rng = np.random.default_rng((run.options.seed, run.seen, 1))
-        pictures, prompt = as_batch(photos, torch.float32), maps.float() / 255
-        with run.autocast():
-            run.network.eval()
+        prompt = maps.float() / 255
+        prompt[:, 4] = 2 * prompt[:, 4] - 1
+        bins = [color_bins(photo) for photo in photos.cpu().numpy()]
+        run.network.eval()
+        with torch.no_grad(), run.autocast():
+            seen = run.network.look(as_input(photos, torch.float32))
             for _ in range(rng.choice(len(ROUNDS), p=ROUNDS)):
-                prompt = correct(run.network, pictures, truth, prompt)
-            run.network.train()
-            logits, quality = run.network(pictures, prompt)
-        loss = objective(logits, quality, truth)
+                prompt = correct(run.network, seen, bins, truth, prompt, rng)
+        run.network.train()
+        run.network.encoder.eval()  # statistics stay ImageNet's
+        with run.autocast():
+            answer = run.network.find(seen, prompt)
+            logits = answer.logits.float()
+            masks = logits.detach().sigmoid()
+            if rng.random() < RIVALS:
+                masks = torch.cat([masks, contrasting(photos, logits)], 1)
+            quality = run.network.judge(answer.coarse, answer.fine, masks)
+        loss = objective(logits, quality.float(), masks, truth, prompt)
         run.step(loss, len(photos))
         bar.update(len(photos))
         if number % 100 == 99:
             run.save()
-        if number % 400 == 399:
+        if number % VALIDATED == VALIDATED - 1:
             run.log({"loss": loss.item(), **validate(run.average, crops.side, unseen)})
     run.save()
     run.log({"loss": loss.item(), **validate(run.average, crops.side, unseen)})
@@ -306,20 +354,21 @@ def _train_chapter(
 
 def main() -> None:
     """Train, validate, export."""
-    parser = parser_for(__doc__, Path("runs/interactive"), 122_000)
+    parser = parser_for(__doc__, Path("runs/interactive"), 70_000)
     parser.add_argument(
-        "--start",
+        "--unlabeled",
         type=Path,
-        default=Path("runs/segmentation/checkpoint.pt"),
-        help="checkpoint of the garment network to take the encoder from",
+        help="folder of photos/ without masks, searched for things; default: unlabelled/ next to "
+        "--data",
     )
     arguments = parser.parse_args()
     options = options_from(arguments)
     if arguments.export:
-        run = Run(PromptNetwork(), options)
+        run = Run(_pretrained(), options)
     else:
-        run = train(options, Folder.open(arguments.data), arguments.start, arguments.workers)
-    save_network(run.average, options.run / "embedded.safetensors", {"side": str(CHAPTERS[-1][1])})
+        unlabeled = arguments.unlabeled or arguments.data.parent / "unlabelled"
+        run = train(options, Folder.open(arguments.data), unlabeled, arguments.workers)
+    save_network(run.average, options.run / "embedded.safetensors", {"side": str(SERVED)})
 
 
 if __name__ == "__main__":

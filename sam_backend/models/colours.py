@@ -1,4 +1,4 @@
-"""What the colours of a picture say of an object that a network has found in outline."""
+"""What the colors of a picture say about an object that is known in outline."""
 
 import cv2
 import numpy as np
@@ -7,35 +7,13 @@ import numpy.typing as npt
 from sam_backend.models.frames import Floats, Picture
 
 BINS = 12  # of each axis of CIELAB
-SPREAD = 0.7  # bins: how far a colour speaks for those near it
-FEW = 2.0  # pixels that a colour must outweigh to say anything
-SUREST = 3.0  # logit
+SPREAD = 0.7  # bins; how far a color speaks for its neighbors
+FEW = 2.0  # pixels that a color must outweigh to say anything
+SUREST = 3.0  # largest absolute logit
 
 
-def colour_logits(picture: Picture, logits: Floats) -> Floats:
-    """How much of each pixel's colour belongs to the object, for all that is known of it.
-
-    The colour model of GrabCut (Rother et al., 2004), as histograms: the object's and everything's,
-    each pixel counting as much as the network is sure of it.
-
-    Args:
-        picture: (S, S, 3) uint8 RGB.
-        logits: (S, S), the network's.
-
-    Returns:
-        (S, S) logits within ``SUREST`` of 0.
-    """
-    bins = _bins(picture)
-    chances = np.asarray(1 / (1 + np.exp(-logits)), np.float32)
-    inside = _histogram(bins, chances.ravel())
-    everything = _histogram(bins, None)
-    share = (inside + FEW * chances.mean()) / (everything + FEW)
-    evidence = np.clip(np.log(share / (1 - share + 1e-6)), -SUREST, SUREST)
-    return np.asarray(evidence.ravel()[bins], np.float32)
-
-
-def _bins(picture: Picture) -> npt.NDArray[np.intp]:
-    """(S, S): the histogram's bin of each pixel."""
+def color_bins(picture: Picture) -> npt.NDArray[np.intp]:
+    """Return the histogram bin of each pixel of an (S, S, 3) uint8 RGB picture, as (S, S)."""
     lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
     light, *tints = cv2.split(cv2.GaussianBlur(lab, (0, 0), 0.8))
     axes = [light, *(cv2.convertScaleAbs(tint, alpha=2, beta=-128) for tint in tints)]
@@ -43,24 +21,58 @@ def _bins(picture: Picture) -> npt.NDArray[np.intp]:
     return np.asarray((levels[0] * BINS + levels[1]) * BINS + levels[2])
 
 
-def _histogram(
-    bins: npt.NDArray[np.intp], weights: npt.NDArray[np.float32] | None
-) -> npt.NDArray[np.float32]:
-    """(BINS, BINS, BINS): the weight in each bin, spread to those near it."""
+def color_evidence(bins: npt.NDArray[np.intp], chances: Floats) -> Floats:
+    """Return how much each pixel's color belongs to the object.
+
+    The color model of GrabCut (Rother et al., 2004) as histograms of the object and of everything.
+
+    Args:
+        bins: (S, S) from ``color_bins``.
+        chances: (S, S), 0..1, the probability that a pixel is of the object, as far as known.
+
+    Returns:
+        (S, S) in -1..1: a clipped logit, divided by ``SUREST``; 0 where colors say nothing.
+    """
+    inside = _histogram(bins, chances.ravel())
+    everything = _histogram(bins, None)
+    share = (inside + FEW * chances.mean()) / (everything + FEW)
+    logits = np.log((share + 1e-6) / (1 - share + 1e-6))
+    evidence = np.clip(logits / SUREST, -1, 1).astype(np.float32)
+    return np.asarray(evidence.ravel()[bins])
+
+
+def known_chances(prompt: Floats) -> Floats:
+    """Return what a prompt says of each pixel: the last mask, else the box, else the clicks.
+
+    Args:
+        prompt: (4, S, S) or more, 0..1: inside the box, positive and negative clicks, last mask.
+    """
+    box, positive, negative, last = prompt[:4]
+    if last.any():
+        base = last
+    elif box.any():
+        base = BOX_SHARE * box
+    else:
+        base = np.zeros_like(last)
+    return np.asarray(np.maximum(base, positive) * (1 - negative), np.float32)
+
+
+BOX_SHARE = 0.7  # of a box's pixels are the object's, before anything else is known
+
+
+def _histogram(bins: npt.NDArray[np.intp], weights: npt.NDArray[np.float32] | None) -> Floats:
+    """Return (BINS, BINS, BINS): the weight in each bin, spread to its neighbors."""
     counts = np.bincount(bins.ravel(), weights, BINS**3).astype(np.float32)
-    shaped = counts.reshape(BINS, BINS, BINS)
-    return np.asarray(np.einsum("ai,bj,ck,ijk->abc", _BLUR, _BLUR, _BLUR, shaped, optimize=True))
+    spread = counts.reshape(BINS, BINS, BINS)
+    for axis in range(3):
+        spread = np.moveaxis(np.tensordot(_KERNEL, spread, (1, axis)), 0, axis)
+    return np.asarray(spread)
 
 
-def _blur_matrix() -> Floats:
-    """Build (BINS, BINS): a Gaussian cut at 4 sigma; beyond the ends, the last bin is repeated."""
-    reach = round(4 * SPREAD)
-    offsets = np.arange(-reach, reach + 1)
-    gauss = np.exp(-0.5 * (offsets / SPREAD) ** 2)
-    columns = np.clip(np.arange(BINS)[:, np.newaxis] + offsets, 0, BINS - 1)
-    blur = np.zeros((BINS, BINS))
-    np.add.at(blur, (np.arange(BINS)[:, np.newaxis], columns), gauss / gauss.sum())
-    return np.asarray(blur, np.float32)
+def _gaussian() -> Floats:
+    steps = np.arange(BINS)
+    weights = np.exp(-0.5 * ((steps[:, None] - steps) / SPREAD) ** 2)
+    return np.asarray(weights / weights.sum(0), np.float32)
 
 
-_BLUR = _blur_matrix()
+_KERNEL = _gaussian()

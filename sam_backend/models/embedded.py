@@ -15,11 +15,14 @@ import numpy.typing as npt
 import torch
 
 from ml_backend.errors import ModelError
-from ml_backend.models.blocks import Weights, as_batch, fast_dtype, prepare, read_weights
+from ml_backend.models.blocks import Weights, fast_dtype, prepare, read_weights
+from ml_backend.models.efficientnet import as_input
 from sam_backend.models.base import Box, Embedding, Layout, Mask, Point, Prompts
-from sam_backend.models.colours import colour_logits
+from sam_backend.models.colours import color_bins, color_evidence, known_chances
+from sam_backend.models.contrast import with_contrast
 from sam_backend.models.frames import Floats, Frame, Picture, bounds
-from sam_backend.models.network import PromptNetwork
+from sam_backend.models.honest_clicks import heed, keep_direction, obey, tidy
+from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork, likeliest
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LARGEST: Final = 1024  # longer side of the reduced picture
@@ -27,7 +30,6 @@ MARGIN: Final = 1.4  # frame to box
 WIDE_MARGIN: Final = 3.4  # frame to last mask: clicks say little of how far the object goes on
 MARGINS: Final = (WIDE_MARGIN, WIDE_MARGIN, WIDE_MARGIN, 2.4, 1.8)  # after 0, 1, … 4 clicks
 SPILL: Final = 0.06  # how far beyond a box its mask may reach, in sides of the box
-COLOURS: Final = 0.4  # what the colours' say weighs beside the network's
 NOTHING: Final = -12.0  # logit where the network did not look
 
 
@@ -60,7 +62,7 @@ class EmbeddedPromptableModel:
         weights = read_weights(path or WEIGHTS)
         network = PromptNetwork()
         prepare(network, weights, device)
-        return cls(network, f"embedded-2-{weights.digest}", _side(weights), device)
+        return cls(network, f"embedded-3-{weights.digest}", _side(weights), device)
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Reduce an (H, W, 3) uint8 RGB image to at most 1024 pixels a side."""
@@ -90,11 +92,15 @@ class EmbeddedPromptableModel:
         frame = _frame(picture, box, points, prior)
         answer, score = self._answer(picture, frame, box, points, prior)
         size = (embedding.height, embedding.width)
-        full = frame.scaled(1 / scale[0], 1 / scale[1]).paste(answer, size, NOTHING)
+        pixels = frame.scaled(1 / scale[0], 1 / scale[1]).paste(answer, size, NOTHING) > 0
+        obey(pixels, prompts.points)
+        if previous is not None and previous.pixels.shape == pixels.shape:
+            keep_direction(pixels, previous.pixels, prompts.points)
+            obey(pixels, prompts.points)
         logits = frame.paste(answer, (picture.shape[0], picture.shape[1]), NOTHING)
         if box is not None and last is None:
             logits = prior  # clicks correct the first look at a box better than the second
-        return Mask(full > 0, score, logits.astype(np.float16))
+        return Mask(pixels, score, logits.astype(np.float16))
 
     def _first_look(self, picture: Picture, box: Box | None, points: Sequence[Point]) -> Floats:
         frame = _frame(picture, box, points if box is not None else (), None)
@@ -110,21 +116,29 @@ class EmbeddedPromptableModel:
         points: Sequence[Point],
         prior: Floats | None,
     ) -> tuple[Floats, float]:
-        """(S, S) logits in ``frame`` and the expected IoU: means of the view and its mirror."""
-        prompt = np.zeros((4, self._side, self._side), np.float32)
+        """Return (S, S) logits in ``frame`` and the expected IoU.
+
+        At the last look, edges and colors of the picture move the answer where the network is not
+        sure.
+        """
+        prompt = np.zeros((PROMPT_CHANNELS, self._side, self._side), np.float32)
         prompt[:3] = frame.draw_prompt(box, points, self._side)
         if prior is not None:
             prompt[3] = 1 / (1 + np.exp(-frame.cut(prior, self._side)))
         cut = frame.cut(picture, self._side)
-        views = torch.from_numpy(np.stack([cut, cut[:, ::-1]])).to(self.device)
-        prompts = np.stack([prompt, prompt[:, :, ::-1]])
-        batch = torch.from_numpy(prompts).to(self.device, self._dtype)
-        logits, quality = self._network(as_batch(views, self._dtype), batch)
-        mean = (logits[0, 0].float() + logits[1, 0].float().flip(-1)) / 2
-        answer = mean.cpu().numpy()
-        answer += COLOURS * colour_logits(cut, answer)
+        prompt[4] = color_evidence(color_bins(cut), known_chances(prompt))
+        view = as_input(torch.from_numpy(cut[None]).to(self.device), self._dtype)
+        batch = torch.from_numpy(prompt[None]).to(self.device, self._dtype)
+        logits, quality = self._network(self._network.look(view), batch)
+        chosen, judged = likeliest(logits.float(), quality.float(), batch)
+        answer = chosen[0].cpu().numpy().copy()
+        if prior is not None:
+            answer = with_contrast(cut, answer)
+        inside = frame.place(points, self._side)
+        heed(answer, inside)
+        tidy(answer, inside)
         answer = _without_spill(answer, frame, box, points)
-        return answer, float(quality.float().sigmoid().mean())
+        return answer, float(judged.sigmoid())
 
 
 def _side(weights: Weights) -> int:

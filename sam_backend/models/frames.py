@@ -1,7 +1,7 @@
 """Cutting the part of a picture that a prompt is about, and putting the answer back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -45,17 +45,34 @@ class Frame:
         return Frame(left, top, max(right, left + 1), max(bottom, top + 1))
 
     def cut(self, picture: npt.NDArray[Number], side: int) -> npt.NDArray[Number]:
-        """(side, side) or (side, side, 3): this part of ``picture``; its edge goes on beyond it."""
+        """Return this part of ``picture`` at (side, side); its edge goes on beyond it.
+
+        Args:
+            picture: (H, W) or (H, W, 3).
+            side: Of the result, in pixels.
+        """
         height, width = picture.shape[:2]
-        rows = np.clip(np.arange(self.top, self.bottom), 0, height - 1)
-        columns = np.clip(np.arange(self.left, self.right), 0, width - 1)
-        inner = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        padded = inner
-        if inner.shape[:2] != (len(rows), len(columns)):
-            padded = inner[rows - rows[0]][:, columns - columns[0]]
-        shrinks = min(len(rows), len(columns)) > side
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(padded, (side, side), interpolation=method), picture.dtype)
+        # Of a frame that lies outside, the nearest row or column is left.
+        top, bottom = _overlap(self.top, self.bottom, height)
+        left, right = _overlap(self.left, self.right, width)
+        inner = picture[top:bottom, left:right]
+        across, down = side / (self.right - self.left), side / (self.bottom - self.top)
+        size = (max(1, round((right - left) * across)), max(1, round((bottom - top) * down)))
+        method = cv2.INTER_AREA if min(across, down) < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(inner, size, interpolation=method)
+        if (top, left, bottom, right) != (self.top, self.left, self.bottom, self.right):
+            x, y = size[0] / (right - left), size[1] / (bottom - top)
+            matrix = np.array(
+                [
+                    [x / across, 0, (self.left - left + 0.5 / across) * x - 0.5],
+                    [0, y / down, (self.top - top + 0.5 / down) * y - 0.5],
+                ]
+            )
+            how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            small = cv2.warpAffine(
+                small, matrix, (side, side), flags=how, borderMode=cv2.BORDER_REPLICATE
+            )
+        return np.asarray(small, picture.dtype)
 
     def paste(self, answer: Floats, size: tuple[int, int], outside: float) -> Floats:
         """(H, W) of ``size``: the square ``answer`` in its place, ``outside`` everywhere else."""
@@ -81,6 +98,11 @@ class Frame:
             )
         return whole
 
+    def place(self, points: Sequence[Point], side: int) -> list[Point]:
+        """Return points of the picture in pixels of its (side, side) cut."""
+        across, down = side / (self.right - self.left), side / (self.bottom - self.top)
+        return [replace(p, x=(p.x - self.left) * across, y=(p.y - self.top) * down) for p in points]
+
     def draw_prompt(self, box: Box | None, points: Sequence[Point], side: int) -> Floats:
         """(3, side, side) 0 or 1: inside the box, positive clicks, negative clicks."""
         maps = np.zeros((3, side, side), np.float32)
@@ -95,6 +117,12 @@ class Frame:
             x, y = np.round((np.array((point.x, point.y)) - origin) * scale).astype(int)
             draw_click(maps[1 if point.positive else 2], int(x), int(y))
         return maps
+
+
+def _overlap(low: int, high: int, size: int) -> tuple[int, int]:
+    """Return the part of ``low`` to ``high`` that is within 0 to ``size``, at least one pixel."""
+    start = min(max(low, 0), size - 1)
+    return start, min(max(high, start + 1), size)
 
 
 def draw_click(click_map: Floats, x: int, y: int) -> None:

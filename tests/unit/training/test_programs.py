@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+from ml_backend.models.efficientnet import EfficientNetLite
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.network import PromptNetwork
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.models.network import GarmentNetwork
-from training import calibration, evaluate, interactive, metrics, segmentation
+from training import calibration, evaluate, interactive, metrics, prompt_evaluation, segmentation
 from training.data import DataError, Folder
 from training.garment_evaluation import intervals
+from training.imagenet import load_imagenet
 from training.loop import Options, Run
 from training.taxonomy import CLASSES
 
@@ -54,23 +56,38 @@ def test_segmentation_trains_labels_the_tagged_and_exports(
     assert list(options.run.glob("pseudo-labels-*.npy"))
 
 
-def test_interactive_trains_from_the_other_encoder_and_is_resumed(
+def test_interactive_trains_from_imagenet_and_is_resumed(
     drawn_folder: Folder, options: Options
 ) -> None:
-    other = Run(GarmentNetwork(len(CLASSES)), replace(options, run=options.run / "garments"))
-    other.save()
-    start = options.run / "garments" / "checkpoint.pt"
-    begun = interactive.train(replace(options, samples=0), drawn_folder, start, workers=0)
-    theirs = other.network.encoder.state_dict()
-    assert all(torch.equal(t, theirs[n]) for n, t in begun.network.encoder.state_dict().items())
+    tagged = drawn_folder.path.parent / "unlabelled"
+    theirs = EfficientNetLite("lite0")
+    load_imagenet(theirs, "lite0")
+    begun = interactive.train(replace(options, samples=0), drawn_folder, tagged, workers=0)
+    mine = begun.network.encoder.state_dict()
+    assert all(torch.equal(mine[n], t) for n, t in theirs.state_dict().items())
 
-    first = interactive.train(replace(options, samples=16), drawn_folder, start, workers=1)
-    resumed = interactive.train(replace(options, samples=32), drawn_folder, None, workers=1)
+    first = interactive.train(replace(options, samples=16), drawn_folder, tagged, workers=1)
+    found = (options.run / "things.npz").stat().st_mtime_ns
+    resumed = interactive.train(replace(options, samples=32), drawn_folder, tagged, workers=1)
     assert (first.seen, resumed.seen) == (16, 32)
+    assert (options.run / "things.npz").stat().st_mtime_ns == found
     rows = (options.run / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["samples", "16", "32"]
     again = Run(PromptNetwork(), replace(options, only_export=True))
     assert torch.equal(again.average.head.weight, resumed.average.head.weight)
+    trained = resumed.network.encoder.state_dict()
+    changed = {n.split(".")[0:2][-1] for n, t in trained.items() if not torch.equal(mine[n], t)}
+    assert {"2", "6"} <= changed  # stages that see the prompt
+    assert not {"conv", "norm", "0", "1"} & changed  # what sees the picture alone is frozen
+
+
+def test_interactive_needs_no_unlabeled_photographs(
+    drawn_folder: Folder, options: Options, tmp_path: Path
+) -> None:
+    run = interactive.train(
+        replace(options, samples=16), drawn_folder, tmp_path / "nothing", workers=0
+    )
+    assert run.seen == 16
 
 
 def test_a_stopped_segmentation_goes_on_with_what_it_had(
@@ -115,7 +132,7 @@ def test_evaluate_prints_and_saves_tables_and_contact_sheets(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     few = part_of(drawn_folder, tmp_path / "few", 3)
-    monkeypatch.setattr(evaluate, "UNSEEN_SCENES", range(9000, 9002))
+    monkeypatch.setattr(prompt_evaluation, "UNSEEN_SCENES", range(9000, 9002))
     command = ["evaluate", "--data", str(few), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", command)
     evaluate.main()

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ml_backend.models.efficientnet import EfficientNetLite
 from sam_backend.models.base import Box
 from sam_backend.models.frames import Frame, bounds
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
@@ -14,6 +15,9 @@ from training import augment, interactive, segmentation
 from training.clicks import centre_of, iou, next_click, random_inside
 from training.data import Folder
 from training.grabcut import grab_cut
+from training.imagenet import load_imagenet
+from training.objects import Collages, Found, Garments, Scenes, Things, load_annotated
+from training.pseudo_objects import find_things
 
 
 def disc(size: int = 60, x: int = 30, y: int = 30, radius: int = 15) -> npt.NDArray[np.bool_]:
@@ -67,21 +71,62 @@ def test_a_view_moves_photograph_and_labels_alike() -> None:
         assert iou(labels > 0, seen[..., 0] > 127) > 0.9 or not labels.any()
 
 
+@pytest.fixture(scope="module")
+def sources(drawn_folder: Folder) -> dict[str, interactive.Source]:
+    """Every kind of source of objects, from a few drawn people."""
+    photographs = load_annotated(drawn_folder, drawn_folder.photographs()[:4])
+    garments, scenes = Garments(photographs), Scenes()
+    photos = [each.photo for each in photographs]
+    things = [
+        Found(each.photo, np.packbits(each.mask[None] == each.regions[0][0], axis=2))
+        for each in photographs
+    ]
+    return {
+        "garments": garments,
+        "collages": Collages(photos, garments, scenes),
+        "scenes": scenes,
+        "things": Things(things),
+    }
+
+
+@pytest.mark.parametrize("name", ["garments", "collages", "scenes", "things"])
 def test_crops_are_the_same_for_the_same_seed_and_prompts_touch_the_object(
-    drawn_folder: Folder,
+    sources: dict[str, interactive.Source], name: str
 ) -> None:
-    found = interactive.load_annotated(drawn_folder, drawn_folder.photographs()[:4])
-    crops = interactive.Crops(found, 64, seed=5)
-    for number in range(40):
+    crops = interactive.Crops([sources[name]], [1.0], 64, seed=5)
+    for number in range(12):
         photo, truth, maps = crops[number]
         assert all(
             np.array_equal(a, b) for a, b in zip(crops[number], (photo, truth, maps), strict=True)
         )
         assert photo.shape == (64, 64, 3)
-        assert maps.shape == (4, 64, 64)
-        assert maps.any()
+        assert maps.shape == (5, 64, 64)
+        assert maps[:4].any()
         clicked = maps[1] > 0
         assert not clicked.any() or (clicked & (truth > 0)).any()
+
+
+@pytest.mark.parametrize("name", ["garments", "collages", "scenes", "things"])
+def test_objects_are_in_their_pictures(sources: dict[str, interactive.Source], name: str) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        picture, mask = sources[name].draw(rng)
+        assert picture.dtype == np.uint8
+        assert picture.shape[:2] == mask.shape
+        assert mask.any()
+
+
+def test_things_are_found_where_nobody_labeled_any() -> None:
+    encoder = EfficientNetLite("lite0").eval()
+    load_imagenet(encoder, "lite0")
+    rng = np.random.default_rng(1)
+    photo = rng.integers(90, 110, (240, 320, 3)).astype(np.uint8)
+    truth = disc(320, 150, 120, 50)[:240]
+    photo[truth] = photo[truth] // 3 + np.array((150, 20, 10), np.uint8)
+    found = find_things(photo, encoder)
+    assert found
+    assert max(iou(truth, mask) for mask in found) > 0.85
+    assert len(found) <= 5
 
 
 def test_scenes_have_things_that_do_not_overlap() -> None:
@@ -102,6 +147,14 @@ def test_the_next_click_goes_where_most_is_wrong() -> None:
     assert click is not None
     assert not click.positive
     assert next_click(truth, truth) is None
+
+
+def test_a_hand_clicks_anywhere_in_the_mistake() -> None:
+    truth, nothing = disc(radius=20), disc(radius=0)
+    hand = np.random.default_rng(0)
+    clicks = [next_click(truth, nothing, hand) for _ in range(20)]
+    assert len(set(clicks)) > 10
+    assert all(c is not None and c.positive and truth[int(c.y), int(c.x)] for c in clicks)
 
 
 def test_clicks_are_inside() -> None:

@@ -1,0 +1,193 @@
+"""What the promptable network is shown: a picture and one object in it, from many sources."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from sam_backend.models.frames import bounds
+from synthetic.scenes import draw_scene
+from training import augment
+from training.clicks import Bools
+from training.data import Folder, Picture, read_photo
+
+LEAST_AREA, LEAST_SIDE = 400, 13  # pixels; smaller regions are neither trained nor evaluated
+SCENES = 600  # drawn scenes kept in memory
+Shown = tuple[Picture, Bools]
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """A photograph with regions.
+
+    Attributes:
+        photo: (H, W, 3) uint8 RGB.
+        mask: (H, W) uint8 indices into the folder's names.
+        regions: The mask values that are regions of some size, and whether each is a garment.
+    """
+
+    photo: Picture
+    mask: Picture
+    regions: tuple[tuple[int, bool], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A photograph with things that nobody labeled.
+
+    Attributes:
+        photo: (H, W, 3) uint8 RGB.
+        things: (N, H, W) bool, packed to bits along the last axis.
+    """
+
+    photo: Picture
+    things: npt.NDArray[np.uint8]
+
+    def mask(self, number: int) -> Bools:
+        """Return the (H, W) mask of one thing."""
+        return np.unpackbits(self.things[number], axis=1, count=self.photo.shape[1]).view(np.bool_)
+
+
+def load_annotated(folder: Folder, photographs: Sequence[Path]) -> list[Annotated]:
+    """Read photographs and find their regions: one for each name that appears."""
+    found = []
+    for path in tqdm(photographs, "reading photographs", leave=False):
+        mask = folder.mask_of(path)
+        regions = tuple(regions_of(mask, folder.names))
+        if regions:
+            found.append(Annotated(read_photo(path), mask, regions))
+    return found
+
+
+def regions_of(mask: Picture, names: Sequence[str]) -> list[tuple[int, bool]]:
+    """Return the values of a mask that are regions of some size, and whether each is a garment."""
+    values = [int(value) for value in np.unique(mask) if value and is_region(mask == value)]
+    return [(value, names[value] not in ("hair", "skin")) for value in values]
+
+
+def is_region(mask: Bools) -> bool:
+    """Tell whether a mask is large enough to be trained or evaluated."""
+    box = bounds(mask)
+    if box is None or mask.sum() < LEAST_AREA:
+        return False
+    return min(box.right - box.left, box.bottom - box.top) >= LEAST_SIDE
+
+
+class Garments:
+    """Regions of labeled photographs: single names, several together, whole people, parts."""
+
+    def __init__(self, photographs: list[Annotated]) -> None:
+        self.photographs = photographs
+        self._index = [
+            (number, value)
+            for number, annotated in enumerate(photographs)
+            for value, garment in annotated.regions
+            for _ in range(3 if garment else 1)
+        ]
+
+    def draw(self, rng: np.random.Generator) -> Shown:
+        """Return an (H, W, 3) photograph and the (H, W) mask of an object in it."""
+        number, value = self._index[rng.integers(len(self._index))]
+        annotated = self.photographs[number]
+        garments = [v for v, garment in annotated.regions if garment]
+        mask, kind = annotated.mask == value, rng.random()
+        if kind < 0.04:
+            mask = np.isin(annotated.mask, garments)
+        elif kind < 0.08:
+            mask = annotated.mask > 0
+        elif kind < 0.12 and len(garments) > 2:
+            mask = np.isin(annotated.mask, rng.choice(garments, 2, replace=False))
+        elif kind < 0.2:
+            mask = _one_part(rng, mask)
+        return annotated.photo, mask if mask.any() else annotated.mask == value
+
+
+class Things:
+    """Things found in photographs without labels."""
+
+    def __init__(self, found: list[Found]) -> None:
+        self._found = [each for each in found if len(each.things)]
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def draw(self, rng: np.random.Generator) -> Shown:
+        """Return an (H, W, 3) photograph and the (H, W) mask of a thing in it."""
+        found = self._found[rng.integers(len(self._found))]
+        return found.photo, found.mask(int(rng.integers(len(found.things))))
+
+
+@lru_cache(SCENES)
+def _scene(seed: int) -> tuple[Picture, list[Bools]]:
+    return draw_scene(seed)
+
+
+class Scenes:
+    """Drawn scenes of overlapping shapes and people."""
+
+    def draw(self, rng: np.random.Generator) -> Shown:
+        """Return an (S, S, 3) drawing and the (S, S) mask of a thing in it."""
+        while True:
+            picture, masks = _scene(int(rng.integers(SCENES)))
+            large = [mask for mask in masks if is_region(mask)]
+            if large:
+                return picture, large[rng.integers(len(large))]
+
+
+class Collages:
+    """Objects cut from one picture and pasted into another, some filled with a third's texture."""
+
+    def __init__(self, photos: Sequence[Picture], garments: Garments, scenes: Scenes) -> None:
+        self._photos, self._garments, self._scenes = photos, garments, scenes
+
+    def draw(self, rng: np.random.Generator) -> Shown:
+        """Return a part of a photograph and the mask of an object pasted into it."""
+        size = (384, 384)
+        photo = self._photo(rng)
+        picture = augment.warp(photo, augment.random_view(rng, photo.shape[:2], size), size)
+        masks: list[Bools] = []
+        for _ in range(rng.integers(1, 4)):
+            cut, mask = self._cut_out(rng, size)
+            soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), rng.uniform(0.5, 1.3))
+            share = soft[..., None]
+            picture = (picture * (1 - share) + cut * share).astype(np.uint8)
+            masks = [earlier & ~mask for earlier in masks] + [mask]
+        large = [mask for mask in masks if is_region(mask)]
+        return (picture, large[rng.integers(len(large))]) if large else self._garments.draw(rng)
+
+    def _photo(self, rng: np.random.Generator) -> Picture:
+        return self._photos[int(rng.integers(len(self._photos)))]
+
+    def _cut_out(self, rng: np.random.Generator, size: tuple[int, int]) -> Shown:
+        """Return a picture of ``size`` and where an object of some size is in it."""
+        drawn = rng.random() < 0.3
+        source, mask = self._scenes.draw(rng) if drawn else self._garments.draw(rng)
+        box = bounds(mask)
+        assert box is not None  # noqa: S101 - objects are never empty
+        side = max(box.right - box.left, box.bottom - box.top)
+        scale = size[0] * np.exp(rng.uniform(np.log(0.12), np.log(0.9))) / side
+        angle = np.deg2rad(rng.normal(0, 25))
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        stretch = np.exp(rng.normal(0, 0.15))
+        linear = scale * turn @ np.diag([stretch, 1 / stretch])
+        middle = np.array(((box.left + box.right) / 2, (box.top + box.bottom) / 2))
+        view = np.column_stack([linear, rng.uniform(0.2, 0.8, 2) * size[0] - linear @ middle])
+        placed = augment.warp_labels(mask.astype(np.uint8), view, size) > 0
+        if drawn or rng.random() < 0.35:
+            photo = self._photo(rng)
+            source = augment.warp(photo, augment.random_view(rng, photo.shape[:2], size), size)
+        else:
+            source = augment.warp(source, view, size)
+            placed = cv2.erode(placed.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        return (augment.recolour(rng, source) if rng.random() < 0.5 else source), placed
+
+
+def _one_part(rng: np.random.Generator, mask: Bools) -> Bools:
+    count, parts = cv2.connectedComponents(mask.astype(np.uint8))
+    part = parts == rng.integers(1, max(2, count))
+    return np.asarray(part) if is_region(part) else mask
