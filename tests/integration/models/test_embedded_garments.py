@@ -1,7 +1,6 @@
 """The garment network that ships: what a labeler finds on the photographs of a task."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -106,31 +105,6 @@ def test_scores_are_calibrated(
     assert np.abs(shown - raw)[present].max() > 0.05
 
 
-def test_a_photograph_gets_the_same_answer_alone_and_among_others(
-    model: EmbeddedGarmentModel, figures: list[Figure]
-) -> None:
-    wide = np.ascontiguousarray(figures[0].image[:200])
-    images = [figures[0].image, wide, *(figure.image for figure in figures[1:6]), wide]
-    for image, among in zip(images, model.segment(images), strict=True):
-        (alone,) = model.segment([image])
-        assert alone.indices.shape == image.shape[:2]
-        assert (alone.indices == among.indices).mean() > 0.999
-        assert among.scores == pytest.approx(alone.scores, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("height", "width"), [(1, 1), (1, 900), (65, 400), (400, 65), (333, 517), (2000, 3000)]
-)
-def test_any_size_gets_a_map_of_its_own_size(
-    model: EmbeddedGarmentModel, height: int, width: int
-) -> None:
-    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
-    answer = model.segment([image])[0]
-    assert answer.indices.shape == (height, width)
-    assert answer.indices.dtype == np.uint8
-    assert answer.scores.shape == (len(model.classes),)
-
-
 def test_a_plain_wall_wears_nothing(model: EmbeddedGarmentModel) -> None:
     wall = np.full((400, 300, 3), 128, np.uint8)
     indices = model.segment([wall])[0].indices
@@ -145,15 +119,6 @@ def test_edges_are_smooth_at_full_size(model: EmbeddedGarmentModel) -> None:
     edges = np.argmax(garments, axis=1)[garments.any(1)]
     steps = np.abs(np.diff(edges))
     assert np.median(steps[steps > 0]) <= 4
-
-
-def test_threads_get_their_own_answers(model: EmbeddedGarmentModel, figures: list[Figure]) -> None:
-    images = [figure.image for figure in figures[:4]]
-    alone = [model.segment([image])[0].indices for image in images]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda image: model.segment([image])[0].indices, images * 3))
-    for number, indices in enumerate(together):
-        assert np.mean(indices == alone[number % 4]) > 0.999
 
 
 def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The promptable network that ships: what a labeler's boxes and clicks come to."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -156,34 +155,6 @@ def test_a_box_s_mask_stays_near_its_box(
     assert found.bottom <= 251
 
 
-@pytest.mark.parametrize(
-    ("height", "width"), [(1, 1), (3, 700), (65, 400), (400, 65), (333, 517), (2000, 3000)]
-)
-def test_any_size_gets_a_mask_of_its_own_size(
-    model: EmbeddedPromptableModel, height: int, width: int
-) -> None:
-    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
-    embedding = model.embed(image)
-    for prompts in (
-        Prompts(Box(0, 0, width, height)),
-        Prompts(points=(Point(0, 0), Point(width, height, positive=False))),
-        Prompts(Box(-5, -5, width + 9, height + 9), (Point(width / 2, height / 2),)),
-    ):
-        first = model.segment(embedding, prompts)
-        again = model.segment(embedding, prompts, first)
-        assert first.pixels.shape == again.pixels.shape == (height, width)
-        assert first.pixels.dtype == np.bool_
-
-
-def test_the_same_prompt_gets_the_same_answer(
-    model: EmbeddedPromptableModel, garments: list[tuple[npt.NDArray[np.uint8], Bools]]
-) -> None:
-    image, truth = garments[0]
-    first, again = (model.segment(model.embed(image), centre(truth)) for _ in range(2))
-    assert np.array_equal(first.pixels, again.pixels)
-    assert first.score == again.score
-
-
 def test_a_large_photograph_is_as_good_as_a_small_one(model: EmbeddedPromptableModel) -> None:
     figure = draw_figure(9107, 3000, 2000)
     truth = max(figure.masks.values(), key=np.sum)
@@ -216,17 +187,6 @@ def test_an_empty_previous_mask_does_no_harm(
     nothing = Mask(np.zeros(truth.shape, np.bool_), 0.0, np.full(truth.shape, -9, np.float16))
     alone = model.segment(embedding, centre(truth))
     assert np.array_equal(model.segment(embedding, centre(truth), nothing).pixels, alone.pixels)
-
-
-def test_threads_with_two_pictures_get_their_own_masks(
-    model: EmbeddedPromptableModel, garments: list[tuple[npt.NDArray[np.uint8], Bools]]
-) -> None:
-    jobs = [(model.embed(image), Prompts(bounds(truth))) for image, truth in garments[:6]]
-    alone = [model.segment(*job).pixels for job in jobs]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda job: model.segment(*job).pixels, jobs * 4))
-    for number, pixels in enumerate(together):
-        assert iou(alone[number % len(jobs)], pixels) > 0.99
 
 
 def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
