@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --require-hashes
 # Two processes of tests; what shares a server stays in one of them (tests/conftest.py).
-PROCESSES := -n 2 --dist loadgroup
+PROCESSES := -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -1,11 +1,11 @@
 """For all tests: a busy machine is no failure, and which of them share a process."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-ROOT = Path(__file__).parent
 SHARED = ("e2e", "integration/predict")
 """Folders whose tests share one costly server each: a Label Studio, a Ray."""
 
@@ -14,15 +14,24 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
-@pytest.hookimpl(tryfirst=True)
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps together in one of xdist's processes what shares fixtures: a file, or a folder."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together in one of xdist's processes what shares fixtures; what takes longest first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: _group(item) not in SHARED)
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: _group(item.nodeid) not in SHARED)
 
 
-def _group(item: pytest.Item) -> str:
-    path = item.path.relative_to(ROOT)
-    shared = (each for each in SHARED if path.is_relative_to(each))
-    return next(shared, str(path))
+def _group(nodeid: str) -> str:
+    """Return the shared folder or the file that a test is in."""
+    path = nodeid.partition("::")[0].removeprefix("tests/")
+    return next((folder for folder in SHARED if path.startswith(f"{folder}/")), path)
