@@ -68,7 +68,7 @@ def run(studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium; no longer than a module, for Playwright keeps an event loop running meanwhile."""
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=90_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
