@@ -19,6 +19,7 @@ from tests.support.studio import Studio
 
 SEED = 3_000_004
 HEIGHT, WIDTH = 900, 600
+SECONDS = 90  # that a busy machine may take to show a page
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +69,7 @@ def run(studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium; no longer than a module, for Playwright keeps an event loop running meanwhile."""
-    expect.set_options(timeout=90_000)
+    expect.set_options(timeout=SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
@@ -82,6 +83,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, studio: Studio) -> Iterator[Page]:
     """A page of a labeler who has just logged in."""
     page = browser.new_page(viewport={"width": 1500, "height": 950})
+    page.set_default_timeout(SECONDS * 1000)
     log_in(page, studio.url, studio.state.email, studio.state.password)
     yield page
     page.close()
