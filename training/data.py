@@ -83,12 +83,6 @@ class Folder:
         return table
 
 
-def split(photographs: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Training and validation part: every tenth photograph is never trained on."""
-    kept = [path for number, path in enumerate(photographs) if number % 10 != 9]
-    return kept, [path for number, path in enumerate(photographs) if number % 10 == 9]
-
-
 @dataclass(frozen=True)
 class Partition:
     """The three parts of a data set.

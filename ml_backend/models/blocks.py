@@ -1,7 +1,6 @@
-"""What the two embedded networks are built from: a residual encoder, a pyramid decoder, weights.
+"""What the two embedded networks share in addition to their encoder: a pyramid decoder, weights.
 
-No model lives here, only layers and the safe reading of a weights file. Everything is plain 3x3
-convolutions: on a CPU in bfloat16 they run several times faster than depthwise ones.
+No model lives here, only layers and the safe reading of a weights file.
 """
 
 import hashlib
@@ -41,56 +40,6 @@ class ConvNorm(nn.Module):
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv = fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
             self.norm = nn.Identity()
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut (He et al., 2016)."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__()
-        self.first = ConvNorm(inputs, outputs, stride=stride)
-        self.second = ConvNorm(outputs, outputs, active=False)
-        same = inputs == outputs and stride == 1
-        self.shortcut = (
-            nn.Identity() if same else ConvNorm(inputs, outputs, 1, stride, active=False)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
-        total: Tensor = self.second(self.first(x)) + self.shortcut(x)
-        return functional.relu(total, inplace=True)
-
-
-class Encoder(nn.Module):
-    """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
-
-    def __init__(self, widths: Sequence[int], depths: Sequence[int]) -> None:
-        super().__init__()
-        self.widths = tuple(widths)
-        self.stem = ConvNorm(3, widths[0], stride=2)
-        self.down = ConvNorm(widths[0], widths[1], stride=2)
-        inputs = (widths[1], *widths[1:])
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                Residual(before, width, stride=1 if level == 0 else 2),
-                *(Residual(width, width) for _ in range(depth - 1)),
-            )
-            for level, (before, width, depth) in enumerate(
-                zip(inputs[:-1], widths[1:], depths, strict=True)
-            )
-        )
-
-    def forward(self, x: Tensor, extra: Tensor | None = None) -> list[Tensor]:
-        """Encode (B, 3, H, W); ``extra`` (B, widths[0], H/2, W/2) is added to the stem's output."""
-        x = self.stem(x)
-        if extra is not None:
-            x = x + extra
-        features = [x]
-        x = self.down(x)
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return features
 
 
 class Decoder(nn.Module):
@@ -202,9 +151,3 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """
     enabled = dtype != torch.float32
     return torch.autocast(device.type, dtype, enabled=enabled, cache_enabled=False)
-
-
-def as_batch(pictures: Tensor, dtype: torch.dtype) -> Tensor:
-    """(B, H, W, 3) uint8 RGB to the networks' input, (B, 3, H, W) about -2..2."""
-    scaled = pictures.permute(0, 3, 1, 2).to(torch.float32).sub(118.0).div(62.0)
-    return scaled.to(dtype, memory_format=torch.channels_last)

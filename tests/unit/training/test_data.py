@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from training import evaluate, interactive, segmentation
-from training.data import DataError, Folder, read_photo, split
+from training.data import DataError, Folder, partition, read_photo
 from training.loop import run_program
 from training.taxonomy import (
     CLASSES,
@@ -76,10 +76,9 @@ def test_tags_become_flags(drawn_folder: Folder) -> None:
 
 def test_validation_photographs_are_never_trained_on() -> None:
     photographs = [Path(f"{number:04}.jpg") for number in range(100)]
-    kept, held_out = split(photographs)
-    assert len(held_out) == 10
-    assert not set(kept) & set(held_out)
-    assert sorted(kept + held_out) == photographs
+    parts = partition(photographs)
+    assert [len(parts.training), len(parts.validation), len(parts.test)] == [80, 10, 10]
+    assert sorted(parts.training + parts.validation + parts.test) == photographs
 
 
 def test_a_folder_without_photographs_is_named(tmp_path: Path) -> None:
