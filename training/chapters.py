@@ -28,8 +28,7 @@ class Chapter:
 
 CHAPTERS = (
     Chapter(0.21, (192, 128), zoom=(-0.35, 0.5)),
-    Chapter(0.36, (288, 192)),
-    Chapter(0.47, (288, 192)),
+    Chapter(0.5, (288, 192)),
     Chapter(0.76, (288, 192), drawn=0.08, tagged=0.36),
     Chapter(1.0, (384, 256), zoom=(-0.35, 0.45), drawn=0.08, tagged=0.36),
 )
