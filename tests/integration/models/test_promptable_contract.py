@@ -43,7 +43,9 @@ def assert_same(one: Mask, other: Mask) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [(1, 1), (3, 700), (700, 3), (65, 400), (333, 517), (300, 200)], ids=str
+    "size",
+    [(1, 1), (3, 700), (700, 3), (65, 400), (333, 517), (1, 3000), (3000, 1), (2000, 3000)],
+    ids=str,
 )
 def test_any_size_gets_a_mask_of_its_own_size(
     model: PromptableModel, size: tuple[int, int]
