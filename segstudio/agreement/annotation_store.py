@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from ml_backend.labelstudio.annotations import AnnotatedTask, Annotation
+from ml_backend.labelstudio.coco_rle import Rle
 from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.export.mask_regions import Drawing
-from segstudio.labelstudio.annotations import AnnotatedTask, Annotation
-from segstudio.labelstudio.coco_rle import Rle
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ml_backend.labelstudio.annotations import AnnotatedTask, AnnotationReader, LabeledProject
 from segstudio.agreement.annotation_store import AnnotationStore
 from segstudio.export.manifest_join import Manifest
 from segstudio.export.mask_regions import draw
-from segstudio.labelstudio.annotations import AnnotatedTask, AnnotationReader, LabeledProject
 
 
 class Rater(StrEnum):

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.errors import SegstudioError
+from ml_backend.labelstudio.coco_rle import Rle
 from ml_backend.labelstudio.label_config import Control
 from segstudio.agreement.annotation_store import AnnotationStore, RaterAnnotation
 from segstudio.agreement.measures import (
@@ -18,7 +19,6 @@ from segstudio.agreement.measures import (
     krippendorff_alpha,
 )
 from segstudio.data.scratch_db import ScratchDatabase
-from segstudio.labelstudio.coco_rle import Rle
 
 Flags = npt.NDArray[np.bool_]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml_backend.labelstudio.annotations import LabeledProject
 from segstudio.agreement.annotation_store import AnnotationStore
 from segstudio.agreement.chart import draw_chart
 from segstudio.agreement.compare import (
@@ -15,7 +16,6 @@ from segstudio.agreement.compare import (
     choice_agreement,
 )
 from segstudio.data.atomic_files import atomic_folder
-from segstudio.labelstudio.annotations import LabeledProject
 
 INDEX = "agreement.csv"
 """In the folder: a row for each measure of each control, choice and label."""

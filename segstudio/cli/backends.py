@@ -5,6 +5,7 @@ from typing import Any
 import typer
 
 from ml_backend.errors import LabelConfigError
+from ml_backend.labelstudio.client import Connection, Project
 from ml_backend.serving.settings import read_settings
 from segstudio.cli.console import Report, finding_record, reporting
 from segstudio.cli.options import (
@@ -18,7 +19,6 @@ from segstudio.cli.options import (
     command_app,
 )
 from segstudio.cli.serve import serve
-from segstudio.labelstudio.client import Connection, Project
 from segstudio.labelstudio.compatibility import check_served, known_classes
 from segstudio.labelstudio.lint import label_table
 from segstudio.labelstudio.ml_backends import (

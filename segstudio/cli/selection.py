@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ml_backend.labelstudio.annotations import AnnotationReader
 from ml_backend.serving.settings import read_settings
-from segstudio.labelstudio.annotations import AnnotationReader
 from segstudio.local.connection import open_label_studio
 from segstudio.settings import ProjectSettings
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.data.atomic_files import atomic_write
 from segstudio.errors import ProcessError
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair
 from segstudio.local.demo_project import Advance, DemoProjectSpec, update_demo_project
 from segstudio.local.images import Photograph

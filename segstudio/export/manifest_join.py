@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping
 
+from ml_backend.labelstudio.annotations import AnnotatedTask
 from segstudio.data.manifest import IDENTIFIER, IMAGE
 from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.data.tables import Table, TableError
-from segstudio.labelstudio.annotations import AnnotatedTask
 
 
 class Manifest(ScratchDatabase):

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from segstudio.labelstudio.annotations import AnnotatedTask, Annotation
-from segstudio.labelstudio.coco_rle import Outline, Rle
-from segstudio.labelstudio.results import (
+from ml_backend.labelstudio.annotations import AnnotatedTask, Annotation
+from ml_backend.labelstudio.coco_rle import Outline, Rle
+from ml_backend.labelstudio.results import (
     Region,
     RegionError,
     mask_shapes,

@@ -5,8 +5,8 @@ from contextlib import suppress
 
 from PIL import ImageColor
 
-from segstudio.labelstudio.annotations import LabeledProject
-from segstudio.labelstudio.results import mask_shapes
+from ml_backend.labelstudio.annotations import LabeledProject
+from ml_backend.labelstudio.results import mask_shapes
 
 Color = tuple[int, int, int]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from ml_backend.labelstudio.annotations import AnnotatedTask, Annotation, LabeledProject
 from ml_backend.labelstudio.label_config import Control
 from segstudio.export.manifest_join import Manifest
-from segstudio.labelstudio.annotations import AnnotatedTask, Annotation, LabeledProject
 
 Kind = Literal["text", "number", "integer", "flag", "time", "list"]
 Value = str | float | int | bool | datetime | list[str] | None

@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from ml_backend.labelstudio.annotations import AnnotationReader, LabeledProject
 from segstudio.data.tables import CsvTable
 from segstudio.export.coco import write_coco
 from segstudio.export.manifest_join import Manifest
@@ -16,7 +17,6 @@ from segstudio.export.masks import write_masks
 from segstudio.export.palette import Palette
 from segstudio.export.rows import Columns, Entry, Problem, entries, unknown_answers
 from segstudio.export.tables import Add, Added, write_csv, write_jsonl, write_parquet
-from segstudio.labelstudio.annotations import AnnotationReader, LabeledProject
 
 
 class Format(StrEnum):

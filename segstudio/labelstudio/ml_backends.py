@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 
 from ml_backend.errors import LabelStudioError, SegstudioError
+from ml_backend.labelstudio.client import Connection, LabelStudio
 from segmentation_backend.classes import EMBEDDED_CLASSES
 from segstudio.checks import CheckResult
-from segstudio.labelstudio.client import Connection, LabelStudio
 
 _TIMEOUT = 5
 

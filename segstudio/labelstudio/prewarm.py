@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from tenacity import RetryCallState, retry, retry_if_result, stop_after_attempt
 
-from segstudio.labelstudio.client import LabelStudio, Project
+from ml_backend.labelstudio.client import LabelStudio, Project
 from segstudio.labelstudio.ml_backends import BackendError, BasicAuth
 from segstudio.retries import last_result
 

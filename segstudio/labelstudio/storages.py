@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 from ml_backend.errors import LabelStudioError
-from segstudio.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.retries import poll
 
 Kind = Literal["source", "target"]

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.gcs.objects import Objects
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.storages import Storage, annotation_objects
 
 _NAMED = 20

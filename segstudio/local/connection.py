@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml_backend.errors import SettingsError
-from segstudio.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair, BasicAuth
 from segstudio.local.services import ADDRESS, image_cache, label_studio_url
 from segstudio.local.state import has_state, read_state

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
+from ml_backend.labelstudio.client import LabelStudio, NewProject, NewTask
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
 from segstudio.local.images import Photograph, batches, draw_samples

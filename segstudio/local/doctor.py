@@ -9,12 +9,12 @@ import httpx
 
 from ml_backend.errors import CredentialsError, LabelStudioError, SegstudioError
 from ml_backend.labelstudio.auth import is_personal
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.checks import CheckResult
 from segstudio.gcs.checks import check_bucket
 from segstudio.gcs.client import GoogleSettings, connect, service_account
 from segstudio.gcs.objects import BucketError
 from segstudio.gcs.service_account import fetch_token
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import (
     BackendError,
     BackendPair,

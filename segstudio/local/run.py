@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.errors import ProcessError
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair
 from segstudio.local import services
 from segstudio.local.demo_project import DemoProjectSpec, update_demo_project

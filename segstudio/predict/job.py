@@ -11,11 +11,11 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.serving.settings import read_settings
 from segstudio.data.scratch_db import NameIndex
 from segstudio.data.store import Folder, Store, open_store
 from segstudio.gcs.client import GoogleSettings
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.local.connection import resolve_connection, settings_of_its_backends
 from segstudio.predict import cluster
 from segstudio.predict.failures import Failures

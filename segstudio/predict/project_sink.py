@@ -10,8 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.queries import TaskFilter
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.predict.items import Item, Outcome
 from segstudio.retries import poll
 

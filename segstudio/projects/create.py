@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ml_backend.errors import LabelStudioError, SettingsError
+from ml_backend.labelstudio.client import LabelStudio, NewProject, NewTask
 from segstudio.data.tables import Table
-from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.labelstudio.storages import connect_source
 from segstudio.projects.sampling import SampleSize, sample

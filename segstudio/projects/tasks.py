@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlsplit
 
+from ml_backend.labelstudio.client import LabelStudio, NewTask
 from segstudio.data.manifest import IDENTIFIER
 from segstudio.data.scratch_db import NameIndex
 from segstudio.data.tables import Row, Table, TableError
-from segstudio.labelstudio.client import LabelStudio, NewTask
 
 BATCH = 500
 

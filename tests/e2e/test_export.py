@@ -15,7 +15,7 @@ from pyarrow import parquet  # type: ignore[import-untyped]
 from pycocotools.coco import COCO  # type: ignore[import-untyped]
 
 from ml_backend.labelstudio.brush_rle import encode_rle
-from segstudio.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.client import LabelStudio
 from tests.support.command_line import Run, records
 from tests.support.studio import Studio
 

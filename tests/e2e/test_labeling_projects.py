@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from segstudio.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.labelstudio.storages import storages
 from synthetic.people import Figure

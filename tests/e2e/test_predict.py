@@ -13,7 +13,7 @@ import google_crc32c
 import httpx
 import pytest
 
-from segstudio.labelstudio.client import LabelStudio, NewProject, NewTask
+from ml_backend.labelstudio.client import LabelStudio, NewProject, NewTask
 from segstudio.projects.templates import read_template
 from synthetic.people import Figure
 from tests.support.asking import click, jpeg, total

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segstudio.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import NO_LOGIN, BackendPair, connect_backends
 from segstudio.labelstudio.prewarm import Sam
 from segstudio.local.demo_project import TEMPLATE, add_photographs, find_or_create

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from segstudio.labelstudio.client import LabelStudio, NewProject
+from ml_backend.labelstudio.client import LabelStudio, NewProject
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.local.demo_project import TEMPLATE, add_photographs, find_or_create, samples_for
 from segstudio.local.images import find_photographs

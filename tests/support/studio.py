@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from segstudio.labelstudio.client import LabelStudio, NewTask
+from ml_backend.labelstudio.client import LabelStudio, NewTask
 from segstudio.local.state import State
 from tests.support.repository import ROOT
 from tests.support.waiting import eventually

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.data.store import Folder
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
 from segstudio.predict.job import Writer, pending_items

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ml_backend import errors
 from ml_backend.errors import SegstudioError
 from ml_backend.images.http import HttpStatusError
+from ml_backend.labelstudio.results import RegionError
 from segstudio.agreement.compare import AgreementError
 from segstudio.data.naming import NamingError
 from segstudio.data.tables import TableError
@@ -14,7 +15,6 @@ from segstudio.export.masks import PaletteError
 from segstudio.gcs.objects import BucketError, PreconditionFailedError
 from segstudio.labelstudio.compatibility import IncompatibleConfigError
 from segstudio.labelstudio.ml_backends import BackendError
-from segstudio.labelstudio.results import RegionError
 
 KINDS: dict[type[SegstudioError], str] = {
     errors.SegstudioError: "error",

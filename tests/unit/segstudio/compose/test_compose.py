@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ml_backend.errors import SettingsError
+from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.models import downloads
 from ml_backend.models.checkpoints import CHECKPOINTS
 from ml_backend.serving.settings import BackendSettings, read_settings
@@ -18,7 +19,6 @@ from segstudio.compose.bootstrap import bootstrap
 from segstudio.compose.make_secrets import PASSWORD, TOKEN, make_secrets
 from segstudio.compose.weights import pull_named
 from segstudio.errors import ProcessError
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair
 from tests.support.label_studio_server import LabelStudioServer
 from tests.support.processes import free_port

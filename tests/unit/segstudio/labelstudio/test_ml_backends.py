@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.gcs.client import GoogleSettings
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.ml_backends import BackendPair, BasicAuth, connect_backends, connected
 from segstudio.local.connection import LabelStudioAccess
 from segstudio.local.doctor import Doctor

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.labelstudio import storages
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.storages import Storage, synchronise
 from tests.support.label_studio_server import TOKEN, LabelStudioServer
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.labelstudio.storages import Storage
 from segstudio.labelstudio.sync_check import Outcome, read_back
 from tests.support.drawn import CONFIG

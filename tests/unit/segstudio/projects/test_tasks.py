@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ml_backend.labelstudio.client import LabelStudio
 from segstudio.data.tables import CsvTable, TableError
-from segstudio.labelstudio.client import LabelStudio
 from segstudio.projects.create import ProjectBuilder, ProjectSpec
 from segstudio.projects.sampling import SampleSize
 from segstudio.projects.tasks import TaskMapping, summarize

@@ -14,8 +14,8 @@ import numpy as np
 
 from ml_backend.errors import SegstudioError
 from ml_backend.labelstudio.brush_rle import decode_rle
+from ml_backend.labelstudio.coco_rle import Outline, Rle
 from ml_backend.labelstudio.label_config import Control
-from segstudio.labelstudio.coco_rle import Outline, Rle
 
 Shape = Literal["brush", "polygon", "rectangle", "ellipse", "point", "unknown"]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segstudio.labelstudio.results import (
+from ml_backend.labelstudio.results import (
     UNLABELED,
     RegionError,
     parse_result,

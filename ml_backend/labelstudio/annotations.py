@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.label_config import Control, ImageTag, parse_label_config
-from segstudio.labelstudio.client import LabelStudio
-from segstudio.labelstudio.results import ParsedResult, Result, parse_result
+from ml_backend.labelstudio.results import ParsedResult, Result, parse_result
 
 DELETED_USER = "deleted user"
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from segstudio.labelstudio.annotations import DELETED_USER, AnnotationReader
-from segstudio.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.annotations import DELETED_USER, AnnotationReader
+from ml_backend.labelstudio.client import LabelStudio
 from tests.support.drawn import CONFIG, choice
 from tests.support.label_studio_server import TOKEN, LabelStudioServer, Task, annotation, task
 
