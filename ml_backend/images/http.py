@@ -23,6 +23,7 @@ from ml_backend.images.settings import ImageSettings
 Headers = dict[str, str]
 
 MAX_REDIRECTS = 5
+MAX_PAGE_BYTES = 1 << 20
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HINTS = {
     401: "the server wants a login; use a public or a signed URL, or a bucket",
@@ -109,6 +110,23 @@ class HttpClient:
                     return self._read(url, response, deadline)
             url = target
         raise ImageFetchError(f"{url.host} redirects more than {MAX_REDIRECTS} times")
+
+    def get_page(self, url: httpx.URL, policy: AddressPolicy, deadline: Deadline) -> str:
+        """Fetch the beginning of a web page, from where it says and nowhere else.
+
+        Raises:
+            ImageError: It is not there, or too slow.
+        """
+        page = bytearray()
+        with self._request("GET", url, {}, policy, deadline) as response:
+            if response.status != 200:
+                raise HttpStatusError(url, response.status)
+            for chunk in response.iter_stream():
+                deadline.remaining()
+                page += chunk
+                if len(page) >= MAX_PAGE_BYTES:
+                    break
+        return page.decode(errors="replace")
 
     def post_json(
         self, url: httpx.URL, body: bytes, policy: AddressPolicy, deadline: Deadline

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefused
 from ml_backend.images.addresses import AddressPolicy
 from ml_backend.images.base import Location, Source
 from ml_backend.images.http import Headers, HttpClient, HttpStatusError, origin, parse_url
+from ml_backend.images.label_studio_addresses import Addresses, StatedAddress
 from ml_backend.images.local_files import read_below
 from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
@@ -21,6 +23,9 @@ UPLOAD = re.compile(r"/data/upload/.+")
 LOCAL_FILE = re.compile(r"/data/local-files/?")
 STORAGE = re.compile(r"/storage-data/uploaded/?|/(tasks|projects)/\d+/(resolve|presign)/?")
 """With the two above, all paths of Label Studio 1.23 that answer with media (see its urls.py)."""
+
+MEDIA_BELOW = re.compile(r"(/data/upload/.+|/data/local-files/?|/storage-data/uploaded/?)$")
+"""What may be Label Studio's below an address that only Label Studio itself knows."""
 
 NO_LABEL_STUDIO = "http://label-studio.invalid"
 KEY_HINT = (
@@ -37,22 +42,52 @@ HINTS = {
 class LabelStudio(Source):
     """Fetches media from ``LABEL_STUDIO_URL``, or local files straight from disk.
 
-    The token goes to media paths of ``LABEL_STUDIO_URL`` and nowhere else.
+    References may name any address of Label Studio. The token goes to media paths of
+    ``LABEL_STUDIO_URL`` and nowhere else.
     """
 
     def __init__(self, settings: ImageSettings, client: HttpClient, policy: AddressPolicy) -> None:
         self._settings = settings
         self._client = client
         self._base = parse_url((settings.label_studio_url or NO_LABEL_STUDIO).rstrip("/"))
+        given = (settings.label_studio_url, settings.label_studio_host)
+        self._addresses = Addresses(filter(None, given))
+        self._public = policy
         self._policy = policy.trusting(origin(self._base)[1:])
+        self._stated = StatedAddress(self._ask_front_page)
         key = settings.label_studio_api_key
         self._tokens = TokenSource(key.get_secret_value() if key else "")
 
     def locate(self, reference: str) -> Location | None:
         """See ``Source``."""
-        url = self._absolute(reference)
-        if url is None or not self._is_ours(url):
+        if reference.lower().startswith(("http://", "https://")):
+            return self._locate_url(parse_url(reference))
+        if not reference.startswith("/") or reference.startswith("//"):
             return None
+        url = self._inner(self._addresses.without_prefix(reference))
+        if self._is_ours(url):
+            return self._locate_media(url)
+        if self._may_be_ours(url):
+            return self._location(url, partial(self._fetch_below_stated_path, reference))
+        raise _not_media(reference)
+
+    def _locate_url(self, url: httpx.URL) -> Location | None:
+        path = self._addresses.path_of(url)
+        if path is not None:
+            inner = self._inner(path)
+            return self._locate_media(inner) if self._is_ours(inner) else None
+        if not self._may_be_ours(url):
+            return None
+        return self._location(url, partial(self._fetch_where_stated, url))
+
+    def _may_be_ours(self, url: httpx.URL) -> bool:
+        known = self._settings.label_studio_url is not None
+        return known and bool(MEDIA_BELOW.search(url.path)) and not _has_dotdot(url.path)
+
+    def _location(self, url: httpx.URL, fetch: Callable[[Deadline], bytes]) -> Location:
+        return Location(str(url), self._settings.image_cache_seconds, fetch)
+
+    def _locate_media(self, url: httpx.URL) -> Location:
         path = self._path_below_base(url)
         root = self._settings.local_files_document_root
         if root is not None and LOCAL_FILE.fullmatch(path):
@@ -60,29 +95,16 @@ class LabelStudio(Source):
             return Location("", 0, partial(read_below, root, name, self._settings.max_image_bytes))
         if self._settings.label_studio_url is None:
             raise ImageReferenceError(
-                f"{redact(reference)} is in Label Studio, whose address is not known",
+                f"{redact(path)} is in Label Studio, whose address is not known",
                 "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
             )
         if UPLOAD.fullmatch(path):
             # Each upload gets a name of its own, the same at all addresses of Label Studio.
             return Location(str(url), math.inf, partial(self._fetch, url), f"label-studio:{path}")
-        lifetime = self._settings.image_cache_seconds
-        return Location(str(url), lifetime, partial(self._fetch, url))
+        return self._location(url, partial(self._fetch, url))
 
-    def _absolute(self, reference: str) -> httpx.URL | None:
-        if reference.lower().startswith(("http://", "https://")):
-            return parse_url(reference)
-        if not reference.startswith("/") or reference.startswith("//"):
-            return None
-        prefix = self._base.path.rstrip("/")
-        below = reference.removeprefix(prefix) if reference.startswith(f"{prefix}/") else reference
-        url = parse_url(str(self._base).rstrip("/") + below)
-        if not self._is_ours(url):
-            raise ImageReferenceError(
-                f"{redact(reference)} is not the path of an image in Label Studio",
-                "such paths start with /data/upload/ or /data/local-files/",
-            )
-        return url
+    def _inner(self, path: str) -> httpx.URL:
+        return parse_url(str(self._base).rstrip("/") + path)
 
     def _is_ours(self, url: httpx.URL) -> bool:
         """Say whether the URL is a media path of Label Studio.
@@ -102,6 +124,22 @@ class LabelStudio(Source):
     def _path_below_base(self, url: httpx.URL) -> str:
         prefix = self._base.path.rstrip("/")
         return url.path.removeprefix(prefix) if url.path.startswith(f"{prefix}/") else ""
+
+    def _fetch_where_stated(self, url: httpx.URL, deadline: Deadline) -> bytes:
+        """Fetch from Label Studio if it says that the address is its own, else as from the web."""
+        path = self._stated.addresses(deadline).path_of(url)
+        if path is None or not self._is_ours(self._inner(path)):
+            return self._client.get(url, self._public, deadline)
+        return self._locate_media(self._inner(path)).fetch(deadline)
+
+    def _fetch_below_stated_path(self, path: str, deadline: Deadline) -> bytes:
+        url = self._inner(self._stated.addresses(deadline).without_prefix(path))
+        if not self._is_ours(url):
+            raise _not_media(path)
+        return self._locate_media(url).fetch(deadline)
+
+    def _ask_front_page(self, deadline: Deadline) -> str:
+        return self._client.get_page(self._inner("/user/login/"), self._policy, deadline)
 
     def _fetch(self, url: httpx.URL, deadline: Deadline) -> bytes:
         authorization = self._authorization(deadline)
@@ -153,6 +191,14 @@ class LabelStudio(Source):
                 "Label Studio answered the token refresh with something else than a token",
                 "check that LABEL_STUDIO_URL is Label Studio itself",
             ) from error
+
+
+def _not_media(reference: str) -> ImageReferenceError:
+    return ImageReferenceError(
+        f"{redact(reference)} is not the path of an image in Label Studio",
+        "such paths start with /data/upload/ or /data/local-files/, after the path of"
+        " LABEL_STUDIO_HOST if it has one",
+    )
 
 
 def _has_dotdot(path: str) -> bool:

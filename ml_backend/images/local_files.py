@@ -1,5 +1,8 @@
 """Files below ``LOCAL_FILES_DOCUMENT_ROOT``."""
 
+import posixpath
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 from ml_backend.deadline import Deadline
@@ -9,11 +12,13 @@ from ml_backend.images.redact import redact
 
 
 def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> bytes:
-    """Read one file below a folder.
+    r"""Read one file below a folder, found as Label Studio finds it.
 
     Args:
         root: The folder.
-        name: Path of the file relative to it.
+        name: Path of the file relative to it, decoded. A leading slash is ignored. Where no such
+            file exists, ``\`` also separates folders (Label Studio on Windows), and letters with
+            accents are looked up composed and decomposed (macOS).
         max_bytes: The most that the file may have.
         deadline: When reading must be over (network file systems).
 
@@ -25,14 +30,7 @@ def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> byt
     """
     shown = redact(name)
     try:
-        path = (root / name).resolve()
-        if not path.is_relative_to(root.resolve()):
-            raise ImageRefusedError(f"{shown} lies outside LOCAL_FILES_DOCUMENT_ROOT")
-        if not path.is_file():
-            raise ImageFetchError(
-                f"{shown} is not a file below LOCAL_FILES_DOCUMENT_ROOT",
-                "check the reference, and that this is the folder that Label Studio uses",
-            )
+        path = _find(root.resolve(), name)
         download = Download(max_bytes, deadline)
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -44,3 +42,32 @@ def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> byt
             f"{shown} cannot be read ({error.strerror})", "check the permissions of the file"
         ) from error
     return download.getvalue()
+
+
+def _find(root: Path, name: str) -> Path:
+    """Return the file, links resolved."""
+    inside = False
+    for spelling in _spellings(name):
+        path = (root / posixpath.normpath(spelling).lstrip("/")).resolve()
+        if path.is_relative_to(root):
+            if path.is_file():
+                return path
+            inside = not spelling.startswith("/")
+    shown = redact(name)
+    if not inside:
+        raise ImageRefusedError(f"{shown} lies outside LOCAL_FILES_DOCUMENT_ROOT")
+    raise ImageFetchError(
+        f"{shown} is not a file below LOCAL_FILES_DOCUMENT_ROOT",
+        "check the reference, and that this is the folder that Label Studio uses",
+    )
+
+
+def _spellings(name: str) -> Iterator[str]:
+    for separated in dict.fromkeys((name, name.replace("\\", "/"))):
+        yield from dict.fromkeys(
+            (
+                separated,
+                unicodedata.normalize("NFC", separated),
+                unicodedata.normalize("NFD", separated),
+            )
+        )

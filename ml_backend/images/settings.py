@@ -52,6 +52,9 @@ class ImageSettings(BaseModel):
     label_studio_url: Annotated[str | None, BlankIsNone] = Field(
         None, description="Label Studio as this backend reaches it; needed for uploaded images"
     )
+    label_studio_host: Annotated[str | None, BlankIsNone] = Field(
+        None, description="Label Studio's address for browsers, where tasks name it: https://…"
+    )
     label_studio_api_key: Annotated[SecretStr | None, BlankIsNone] = Field(
         None, description="Legacy token or personal access token of a Label Studio user"
     )
@@ -91,7 +94,10 @@ class ImageSettings(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.label_studio_url is not None:
-            _check_url(self.label_studio_url)
+            _check_url("LABEL_STUDIO_URL", self.label_studio_url)
+        host = self.label_studio_host
+        if host is not None and not host.startswith("/"):
+            _check_url("LABEL_STUDIO_HOST", host)
         if self.label_studio_api_key is not None:
             _check_api_key(self.label_studio_api_key.get_secret_value())
         if self.google_application_credentials_base64 is not None:
@@ -119,15 +125,13 @@ class ImageSettings(BaseModel):
         return int(self.max_image_megapixels * 1_000_000)
 
 
-def _check_url(url: str) -> None:
+def _check_url(variable: str, url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(
-            "LABEL_STUDIO_URL is not an http(s) address", "write it as http://host:8080"
-        )
+        raise SettingsError(f"{variable} is not an http(s) address", "write it as http://host:8080")
     if "@" in parts.netloc:
         raise SettingsError(
-            "LABEL_STUDIO_URL holds a user name", "give the token in LABEL_STUDIO_API_KEY instead"
+            f"{variable} holds a user name", "give the token in LABEL_STUDIO_API_KEY instead"
         )
 
 
