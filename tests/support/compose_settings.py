@@ -28,8 +28,9 @@ class ComposeSettings(PlaceSettings):
         "labeler@localhost", description="E-mail address of the first user"
     )
     label_studio_host: str | None = Field(
-        None, description="Label Studio's address for browsers, where it is not localhost: https://…; "
-        "backends find images that tasks name by it"
+        None,
+        description="Label Studio's address for browsers, where it is not localhost: https://…; "
+        "backends find images that tasks name by it",
     )
     label_studio_memory: str = Field("4g", description="Memory limit of Label Studio")
     segmentation_memory: str = Field("6g", description="Memory limit of the segmentation backend")
