@@ -63,12 +63,13 @@ class ClassMap:
     """The class of every pixel of one photograph.
 
     Attributes:
-        indices: (H, W) uint8 or uint16 at the photograph's size; an index into ``classes``.
+        indices: (H, W) uint8, or uint16 for more than 256 classes, at the photograph's size: an
+            index into ``classes`` at each pixel.
         scores: (C,) float32 in 0..1, for each class the confidence in its region; 0 where the
             class does not appear.
     """
 
-    indices: npt.NDArray[np.uint8 | np.uint16]
+    indices: npt.NDArray[np.unsignedinteger]
     scores: npt.NDArray[np.float32]
 
 

@@ -15,7 +15,7 @@ LEAST_FIGURE: Final = 0.2  # of the area of the largest figure
 _LEFT, _TOP = cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP
 _WIDTH, _HEIGHT, _AREA = cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA
 
-Numbers = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.signedinteger]
 
 
 def class_instances(
@@ -40,8 +40,8 @@ def class_instances(
     areas = np.bincount(class_map.indices.ravel(), minlength=len(classes))
     figures = _figures(class_map, [classes.index(name) for name in bodies]) if bodies else None
     return [
-        Instance.of(mask, int(index), float(class_map.scores[index]), separate=separate)
-        for index in np.flatnonzero(areas[1:]) + 1
+        Instance.of(mask, index, float(class_map.scores[index]), separate=separate)
+        for index in (np.flatnonzero(areas[1:]) + 1).tolist()
         for mask, separate in _things(
             class_map.indices == index, figures, classes[index], countable
         )
@@ -61,7 +61,7 @@ def _things(
 
 def _large_parts(mask: Mask) -> Iterator[Mask]:
     """Give each large connected part, with the smaller parts nearest to it."""
-    _, parts, stats, centroids = cv2.connectedComponentsWithStats(mask.view(np.uint8), 8)
+    parts, stats, centroids = _connected_parts(mask)
     areas = stats[1:, _AREA]
     large = np.flatnonzero(areas >= LEAST_PART * areas.max()) + 1
     yield from _shared_out(mask, parts, _nearest(stats, centroids, large))
@@ -69,15 +69,21 @@ def _large_parts(mask: Mask) -> Iterator[Mask]:
 
 def _figures(class_map: ClassMap, bodies: Sequence[int]) -> Numbers | None:
     """(H, W): the number of the figure that each pixel belongs to; None with one figure or none."""
-    shown = (class_map.indices > 0).view(np.uint8)
-    _, parts, stats, centroids = cv2.connectedComponentsWithStats(shown, 8)
+    parts, stats, centroids = _connected_parts(class_map.indices > 0)
     bare = np.bincount(parts[np.isin(class_map.indices, bodies)], minlength=len(stats)) > 0
     areas = np.where(bare, stats[:, _AREA], 0)
     areas[0] = 0
     large = np.flatnonzero(areas > LEAST_FIGURE * areas.max())
     if len(large) < 2:
         return None
-    return _nearest(stats, centroids, large)[parts]
+    figures: Numbers = _nearest(stats, centroids, large)[parts]
+    return figures
+
+
+def _connected_parts(mask: Mask) -> tuple[Numbers, Numbers, npt.NDArray[np.float64]]:
+    """Number the connected parts (8 neighbours): (H, W) numbers, (N, 5) stats, (N, 2) centroids."""
+    found = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    return np.asarray(found[1]), np.asarray(found[2]), np.asarray(found[3])
 
 
 def _by_figure(mask: Mask, figures: Numbers | None) -> Iterator[Mask]:
