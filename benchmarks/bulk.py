@@ -21,9 +21,9 @@ from benchmarks.measure import Figure, Spread
 from benchmarks.studio import jpeg
 from ml_backend.images import ImageSource
 from ml_backend.labelstudio.label_config import parse_label_config
-from segmentation_backend.models.base import ClassMap, GarmentModel
+from segmentation_backend.models.base import Instance, SegmentationModel
 from segmentation_backend.models.registry import load_model
-from segmentation_backend.predictor import RegionBuilder
+from segmentation_backend.regions import RegionBuilder
 from segmentation_backend.settings import SegmentationSettings
 from segstudio.predict import cluster, stages
 from segstudio.predict.items import Item
@@ -70,7 +70,7 @@ def _run(pipeline: Pipeline, items: list[Item]) -> float:
     return (ended - begun) / len(items)
 
 
-def _noting(load: stages.Load, notes: Path, settings: SegmentationSettings) -> GarmentModel:
+def _noting(load: stages.Load, notes: Path, settings: SegmentationSettings) -> SegmentationModel:
     return _Noting(load(settings), notes / f"{os.getpid()}")
 
 
@@ -78,7 +78,7 @@ def _noting(load: stages.Load, notes: Path, settings: SegmentationSettings) -> G
 class _Noting:
     """A model that writes down when it was first called, by the clock that all processes share."""
 
-    model: GarmentModel
+    model: SegmentationModel
     note: Path
     version: str = field(init=False)
     classes: tuple[str, ...] = field(init=False)
@@ -86,7 +86,7 @@ class _Noting:
     def __post_init__(self) -> None:
         self.version, self.classes = self.model.version, self.model.classes
 
-    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
+    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[list[Instance]]:
         if not self.note.exists():
             self.note.write_text(str(time.monotonic()))
         return self.model.segment(images)
@@ -97,7 +97,7 @@ def _beside_the_plain_loop(folder: Path, turns: int) -> Figure:
     pipeline = _pipeline(folder, config, stages.load_model, 1)
     items = list(folder_items(folder, "image"))
     model, source = load_model(pipeline.settings), ImageSource(pipeline.settings)
-    garments = RegionBuilder("plain", model.classes, pipeline.settings.min_region_fraction)
+    garments = RegionBuilder("plain", model.classes, pipeline.settings)
     parsed = parse_label_config(config)
 
     def plain() -> float:

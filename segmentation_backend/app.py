@@ -45,4 +45,4 @@ def load_predictor(
     model = load_model(settings)
     trouble = (metrics or Metrics()).image_cache_trouble
     images = ImageSource(settings, tell=trouble)
-    return SegmentationPredictor(model, images, settings.min_region_fraction, prewarm_client)
+    return SegmentationPredictor(model, images, settings, prewarm_client)

@@ -31,6 +31,14 @@ EMBEDDED_CLASSES = (
 )
 """Classes of the shipped network, the background first; readable without torch."""
 
+BODY_CLASSES = ("hair", "skin")
+"""Classes of the shipped network that only people have."""
+
+COUNTABLE_CLASSES = frozenset(
+    {"footwear", "scarf-gloves", "other accessories", "jewelry", "hat", "bag-belt"}
+)
+"""Classes of the shipped network of which one person can have several, apart from each other."""
+
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "jacket": ("blazer", "outerwear", "coat"),
     "coat": ("cape", "outerwear", "jacket"),

@@ -4,28 +4,25 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import structlog
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import LabelConfigError, TaskError
+from ml_backend.errors import TaskError
 from ml_backend.images import EncodedImage, ImageSource
-from ml_backend.labelstudio.label_config import Control, LabelConfig, refuse
-from ml_backend.labelstudio.label_matching import match_labels
-from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
+from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.predictor import image_reference
 from ml_backend.labelstudio.prompts import Context
-from ml_backend.labelstudio.schemas import Prediction, Region, Task
+from ml_backend.labelstudio.schemas import Prediction, Task
 from ml_backend.serving.executor import PriorityExecutor, wait_for
-from segmentation_backend.classes import SYNONYMS
-from segmentation_backend.models.base import ClassMap, GarmentModel
+from segmentation_backend.models.base import Instance, SegmentationModel
 from segmentation_backend.prewarm_client import PrewarmClient
+from segmentation_backend.regions import RegionBuilder
+from segmentation_backend.settings import RegionSettings
 
 log = structlog.get_logger(__name__)
 
@@ -44,66 +41,8 @@ Pixels = npt.NDArray[np.uint8]
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class RegionBuilder:
-    """What a class map says in a label config's words: the same here and in bulk.
-
-    Attributes:
-        model_version: Of the predictions.
-        classes: The network's, the background first.
-        min_region_fraction: Connected parts smaller than this fraction of the image are dropped.
-    """
-
-    model_version: str
-    classes: tuple[str, ...]
-    min_region_fraction: float
-
-    def check(self, label_config: LabelConfig) -> None:
-        """Raise LabelConfigError where no label can ever be predicted."""
-        refuse(label_config.problems_for_masks())
-        controls = label_config.mask_controls()
-        if not self._targets(controls):
-            raise LabelConfigError(
-                f"no label of {controls[0].name!r} is known to the model",
-                'add predicted_values to a Label, e.g. <Label value="Gown" '
-                f'predicted_values="dress"/>; the model knows {", ".join(self.classes[1:])}',
-            )
-
-    def predict(self, class_map: ClassMap, label_config: LabelConfig) -> Prediction:
-        """One region for each label that appears."""
-        regions = self._regions(class_map, label_config.mask_controls())
-        score = sum(region.score for region in regions) / len(regions) if regions else 0.0
-        return Prediction(result=regions, score=score, model_version=self.model_version)
-
-    def _regions(self, class_map: ClassMap, controls: Sequence[Control]) -> list[Region]:
-        smallest = round(self.min_region_fraction * class_map.indices.size)
-        areas = np.bincount(class_map.indices.ravel(), minlength=len(class_map.scores))
-        regions: list[Region] = []
-        for control, label, classes in self._targets(controls):
-            present = [index for index in classes if areas[index]]
-            if present:
-                mask = _mask(class_map.indices, present, smallest)
-                score = float(np.average(class_map.scores[present], weights=areas[present]))
-                regions += mask_regions(mask, control, label, score)
-        return regions
-
-    def _targets(self, controls: Sequence[Control]) -> list[tuple[Control, str, list[int]]]:
-        """Each label that takes some of the model's classes: its control, itself, and these."""
-        labels = [label for control in controls for label in control.labels]
-        taken: dict[str, list[int]] = {}
-        for index, value in match_labels(self.classes, labels, SYNONYMS).items():
-            taken.setdefault(value, []).append(index)
-        # A label of two controls is the first one's.
-        return [
-            (control, label.value, sorted(taken.pop(label.value)))
-            for control in controls
-            for label in control.labels
-            if label.value in taken
-        ]
-
-
 class SegmentationPredictor:
-    """One region a label and image (see ``ml_backend.labelstudio.predictor.Predictor``).
+    """One region for each instance (see ``ml_backend.labelstudio.predictor.Predictor``).
 
     A batch is three stages that overlap: fetch and decode, the model, regions. The model takes one
     image at a time: several at once, as in bulk, save 9 % of its time on a CPU and hold up answers.
@@ -111,21 +50,21 @@ class SegmentationPredictor:
     Args:
         model: Loaded and warmed.
         images: Where task images come from.
-        min_region_fraction: Connected parts smaller than this fraction of the image are dropped.
+        settings: Which instances become regions, and how many.
         prewarm_client: Is told of each batch's tasks before they are answered.
     """
 
     def __init__(
         self,
-        model: GarmentModel,
+        model: SegmentationModel,
         images: ImageSource,
-        min_region_fraction: float,
+        settings: RegionSettings,
         prewarm_client: PrewarmClient | None = None,
     ) -> None:
         version = f"segmentation-{model.version}"
         self._model = model
         self._images = images
-        self._region_builder = RegionBuilder(version, model.classes, min_region_fraction)
+        self._region_builder = RegionBuilder(version, model.classes, settings)
         self._prewarm_client = prewarm_client
         self._executor = PriorityExecutor("model")
 
@@ -163,8 +102,8 @@ class SegmentationPredictor:
             decoded = _prefetch((decoder.submit(_decode, image) for image in fetched), _DECODES)
             for segmented in _prefetch(self._segmented(decoded, deadline), _INFERENCES):
                 try:
-                    class_map = wait_for(segmented, deadline)
-                    yield self._region_builder.predict(class_map, label_config)
+                    instances = wait_for(segmented, deadline)
+                    yield self._region_builder.predict(instances, label_config)
                 except TaskError as error:
                     yield error
                 finally:
@@ -180,19 +119,19 @@ class SegmentationPredictor:
 
     def _segmented(
         self, images: Iterable[Future[Pixels]], deadline: Deadline
-    ) -> Iterator[Future[ClassMap]]:
+    ) -> Iterator[Future[list[Instance]]]:
         """Give images to the model as they get ready."""
         for image in images:
             try:
                 pixels = wait_for(image, deadline)
             except TaskError as error:
-                failed: Future[ClassMap] = Future()
+                failed: Future[list[Instance]] = Future()
                 failed.set_exception(error)
                 yield failed
             else:
                 yield self._executor.submit(partial(self._segment, pixels))
 
-    def _segment(self, pixels: Pixels) -> ClassMap:
+    def _segment(self, pixels: Pixels) -> list[Instance]:
         return self._model.segment([pixels])[0]
 
 
@@ -223,14 +162,3 @@ def _prefetch(begun: Iterable[Future[Result]], count: int) -> Iterator[Future[Re
 
 def _decode(fetched: Future[EncodedImage]) -> Pixels:
     return fetched.result().decode()
-
-
-def _mask(indices: Pixels, classes: list[int], smallest: int) -> npt.NDArray[np.bool_]:
-    """(H, W) bool: where one of the classes is; specks are sought only in the box around them."""
-    chosen = np.zeros(256, np.bool_)
-    chosen[classes] = True
-    mask = chosen[indices]
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    around = np.s_[y : y + height, x : x + width]
-    mask[around] = drop_specks(np.ascontiguousarray(mask[around]), smallest)
-    return mask

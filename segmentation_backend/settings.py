@@ -3,19 +3,27 @@
 from typing import Literal
 
 import httpx
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from ml_backend.serving.settings import BackendSettings
 
 
-class SegmentationSettings(BackendSettings):
-    """What the segmentation backend can be told, beside what both can."""
+class RegionSettings(BaseModel, frozen=True):
+    """Which of a model's instances become regions, and how many."""
+
+    min_region_fraction: float = Field(
+        0.0002, ge=0, le=1, description="Parts smaller than this fraction of the image are dropped"
+    )
+    regions: Literal["instances", "merged"] = Field(
+        "instances", description="instances: a region for each thing; merged: one for each label"
+    )
+
+
+class SegmentationSettings(BackendSettings, RegionSettings):
+    """Settings of the segmentation backend, in addition to those of both."""
 
     segmentation_model: Literal["auto", "embedded", "segformer"] = Field(
         "auto", description="auto (the best in MODELS_DIR, else embedded), embedded or segformer"
-    )
-    min_region_fraction: float = Field(
-        0.0002, ge=0, le=1, description="Parts smaller than this fraction of the image are dropped"
     )
     sam_prewarm_url: str | None = Field(
         None,

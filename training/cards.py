@@ -30,7 +30,7 @@ def garments_picture(model: EmbeddedGarmentModel) -> Picture:
         truth = np.zeros(SIZE, np.uint8)
         for name, mask in (*figure.masks.items(), *figure.body.items()):
             truth[mask] = CLASSES.index(name)
-        answer = model.segment([figure.image])[0].indices
+        answer = model.classify([figure.image])[0].indices
         columns.append(np.vstack([figure.image, PALETTE[truth], PALETTE[answer]]))
     return np.hstack(columns)
 

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from ml_backend.labelstudio.label_config import parse_label_config
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
-from segmentation_backend.predictor import RegionBuilder
-from segmentation_backend.settings import SegmentationSettings
+from segmentation_backend.regions import RegionBuilder
+from segmentation_backend.settings import RegionSettings
 from segstudio.local.demo_project import TEMPLATE
 from training import metrics
 from training.calibration import score_pairs
@@ -59,15 +59,13 @@ def measure_garments(
     """Compare the answers to photographs with their masks."""
     counts, pairs, seconds = [], [], []
     config = parse_label_config(TEMPLATE.read_text())
-    garments = RegionBuilder(
-        model.version, model.classes, SegmentationSettings().min_region_fraction
-    )
+    builder = RegionBuilder(model.version, model.classes, RegionSettings())
     for path in tqdm(photographs, "segmentation", leave=False):
         photo, labels = read_photo(path), folder.class_table[folder.mask_of(path)]
         start = perf_counter()
-        answer = model.segment([photo])[0]
-        garments.predict(answer, config)
+        builder.predict(model.segment([photo])[0], config)
         seconds.append(perf_counter() - start)
+        answer = model.classify([photo])[0]
         counts.append(metrics.confusion(labels, answer.indices))
         pairs += score_pairs(labels, answer)
     return GarmentAnswers(photographs, np.stack(counts), pairs, seconds)
@@ -159,7 +157,7 @@ def garment_sheet(
     rows = []
     for path in dict.fromkeys(path for part in chosen for path in part):
         photo, labels = read_photo(path), folder.class_table[folder.mask_of(path)]
-        answer = model.segment([photo])[0].indices
+        answer = model.classify([photo])[0].indices
         pictures = (photo, PALETTE[labels], PALETTE[answer])
         rows.append(
             np.hstack([cv2.resize(p, (200, 300), interpolation=cv2.INTER_AREA) for p in pictures])

@@ -224,7 +224,7 @@ def validate(model: EmbeddedGarmentModel, examples: Sequence[Example]) -> dict[s
     """Scores on photographs as they are kept in memory."""
     total = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
     for example in examples:
-        total += metrics.confusion(example.labels, model.segment([example.photo])[0].indices)
+        total += metrics.confusion(example.labels, model.classify([example.photo])[0].indices)
     return metrics.scores(total)
 
 
@@ -336,7 +336,7 @@ def export_calibrated(run: Run[GarmentNetwork], folder: Folder) -> Path:
     pairs = []
     for photo in tqdm(partition(folder.photographs()).validation, "calibrating", leave=False):
         labels = folder.class_table[folder.mask_of(photo)]
-        pairs += score_pairs(labels, model.segment([read_photo(photo)])[0])
+        pairs += score_pairs(labels, model.classify([read_photo(photo)])[0])
     slope, offset = fit(pairs)
     save_network(run.average, path, replace(RECIPE, slope=slope, offset=offset).metadata())
     return path

@@ -1,12 +1,61 @@
-"""What the segmentation backend asks of a model: arrays in, arrays out, nothing of Label Studio."""
+"""What the segmentation backend asks of a model: arrays in, instances out, no Label Studio."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
+import msgspec
 import numpy as np
 import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One thing in a photograph.
+
+    The mask is a crop, so that many small things in a large photograph take little memory.
+
+    Attributes:
+        class_index: Index into the model's ``classes``.
+        score: Confidence in the region, 0..1.
+        crop: (h, w) bool, the mask inside the smallest box around it.
+        top: First row of the crop in the photograph.
+        left: First column of the crop in the photograph.
+        size: (H, W) of the photograph in pixels.
+        separate: Whether the model told it apart from others of its class. False for a part of
+            a class map, which may continue in a part of another class with the same label.
+    """
+
+    class_index: int
+    score: float
+    crop: Mask
+    top: int
+    left: int
+    size: tuple[int, int]
+    separate: bool = True
+
+    @classmethod
+    def of(cls, mask: Mask, class_index: int, score: float, *, separate: bool = True) -> "Instance":
+        """Crop a mask of (H, W) bool with at least one pixel."""
+        left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+        crop = mask[top : top + height, left : left + width].copy()
+        return cls(class_index, score, crop, top, left, mask.shape[:2], separate)
+
+    @property
+    def mask(self) -> Mask:
+        """(H, W) bool at the photograph's size, made at each call."""
+        full = np.zeros(self.size, np.bool_)
+        height, width = self.crop.shape
+        full[self.top : self.top + height, self.left : self.left + width] = self.crop
+        return full
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.crop))
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,17 +63,18 @@ class ClassMap:
     """The class of every pixel of one photograph.
 
     Attributes:
-        indices: (H, W) uint8 at the photograph's own size; an index into the model's ``classes``.
-        scores: (C,) float32 in 0..1, for each class the model's confidence in its region; 0 where
-            the class does not appear.
+        indices: (H, W) uint8, or uint16 for more than 256 classes, at the photograph's size: an
+            index into ``classes`` at each pixel.
+        scores: (C,) float32 in 0..1, for each class the confidence in its region; 0 where the
+            class does not appear.
     """
 
-    indices: npt.NDArray[np.uint8]
+    indices: npt.NDArray[np.unsignedinteger]
     scores: npt.NDArray[np.float32]
 
 
-class GarmentModel(Protocol):
-    """A network that names the garment at every pixel. Serves several threads."""
+class SegmentationModel(Protocol):
+    """A network that finds things and names their classes. Serves several threads."""
 
     @property
     def version(self) -> str:
@@ -36,16 +86,38 @@ class GarmentModel(Protocol):
         """Class names; index 0 is the background."""
         ...
 
-    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
-        """Classify every pixel.
+    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[list[Instance]]:
+        """Find the instances in photographs.
 
         Args:
             images: (H, W, 3) uint8 RGB each; sizes may differ.
 
         Returns:
-            One map per image, in order.
+            The instances of each photograph, in order; never one of the background.
         """
         ...
+
+
+def pack_instances(instances: Sequence[Instance]) -> bytes:
+    """Serialize instances for another process; a mask takes one bit a pixel of its crop."""
+    return msgspec.msgpack.encode(list(instances), enc_hook=_pack_mask)
+
+
+def unpack_instances(packed: bytes) -> list[Instance]:
+    """Return the instances that ``pack_instances`` serialized."""
+    return [
+        Instance(**row | {"crop": _unpack_mask(*row["crop"]), "size": tuple(row["size"])})
+        for row in msgspec.msgpack.decode(packed)
+    ]
+
+
+def _pack_mask(mask: Mask) -> tuple[tuple[int, ...], bytes]:
+    return mask.shape, np.packbits(mask).tobytes()
+
+
+def _unpack_mask(shape: Sequence[int], bits: bytes) -> Mask:
+    flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=shape[0] * shape[1])
+    return flat.reshape(shape).view(np.bool_)
 
 
 def decide(

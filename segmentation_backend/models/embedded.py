@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,10 @@ from torch.nn import functional
 from ml_backend.errors import ModelError
 from ml_backend.models.blocks import STRIDE, Weights, prepare, read_weights
 from ml_backend.models.efficientnet import as_input
-from segmentation_backend.models.base import ClassMap, decide
+from segmentation_backend.classes import BODY_CLASSES, COUNTABLE_CLASSES
+from segmentation_backend.models.base import ClassMap, Instance, decide
 from segmentation_backend.models.network import GarmentNetwork
+from segmentation_backend.models.things import class_instances
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LONGEST: Final = 1024  # sides of the reduced photograph, however slim it is
@@ -124,7 +127,12 @@ class EmbeddedGarmentModel:
         """Class names; index 0 is the background."""
         return self._recipe.classes
 
-    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
+    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[list[Instance]]:
+        """Find the garments on (H, W, 3) uint8 RGB images of any sizes."""
+        split = partial(class_instances, countable=COUNTABLE_CLASSES, bodies=BODY_CLASSES)
+        return [split(class_map, self.classes) for class_map in self.classify(images)]
+
+    def classify(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
         """Classify every pixel of (H, W, 3) uint8 RGB images of any sizes."""
         maps: dict[int, ClassMap] = {}
         for numbers in _alike([image.shape for image in images]):

@@ -6,14 +6,14 @@ import numpy as np
 
 from ml_backend.models import registry
 from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS, Checkpoint
-from segmentation_backend.models.base import GarmentModel
+from segmentation_backend.models.base import SegmentationModel
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.settings import SegmentationSettings
 
 
-def load_model(settings: SegmentationSettings) -> GarmentModel:
+def load_model(settings: SegmentationSettings) -> SegmentationModel:
     """Load the model that ``SEGMENTATION_MODEL`` names; see ``ml_backend.models.registry``."""
-    loaders = registry.Loaders[GarmentModel](
+    loaders = registry.Loaders[SegmentationModel](
         embedded=lambda device: EmbeddedGarmentModel.load(device=device),
         published=dict.fromkeys(SEGMENTATION_WEIGHTS, _segformer),
         warm_up=lambda model: model.segment([np.zeros((825, 550, 3), np.uint8)]),
@@ -21,7 +21,7 @@ def load_model(settings: SegmentationSettings) -> GarmentModel:
     return registry.load_model(settings.segmentation_model, loaders, settings)
 
 
-def _segformer(checkpoint: Checkpoint, models_dir: Path, device: str) -> GarmentModel:
+def _segformer(checkpoint: Checkpoint, models_dir: Path, device: str) -> SegmentationModel:
     # Imported here: transformers takes seconds, which other models need not wait for.
     from segmentation_backend.models.segformer import SegformerGarmentModel
 

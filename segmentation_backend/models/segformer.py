@@ -22,7 +22,8 @@ from transformers import (
 from ml_backend.models.blocks import fast_dtype
 from ml_backend.models.checkpoints import Checkpoint
 from ml_backend.models.pretrained import read_pretrained
-from segmentation_backend.models.base import ClassMap, decide
+from segmentation_backend.models.base import ClassMap, Instance, decide
+from segmentation_backend.models.things import class_instances
 
 
 class SegformerGarmentModel:
@@ -83,12 +84,13 @@ class SegformerGarmentModel:
         names: Any = self._network.config.id2label
         return tuple(names[index] for index in range(len(names)))
 
-    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
-        """Classify every pixel of (H, W, 3) uint8 RGB images of any sizes."""
-        return [self._segment_one(image) for image in images]
+    def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[list[Instance]]:
+        """Find the garments on (H, W, 3) uint8 RGB images of any sizes, one of each class."""
+        return [class_instances(self.classify(image), self.classes) for image in images]
 
     @torch.inference_mode()
-    def _segment_one(self, image: npt.NDArray[np.uint8]) -> ClassMap:
+    def classify(self, image: npt.NDArray[np.uint8]) -> ClassMap:
+        """Classify every pixel of an (H, W, 3) uint8 RGB image."""
         inputs = self._processor(
             images=np.require(image, requirements="W"),  # PyTorch shares writable memory only
             input_data_format="channels_last",

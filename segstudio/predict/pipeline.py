@@ -83,7 +83,7 @@ class Pipeline:
         predict = partial(
             stages.make_predictions,
             model=model,
-            min_region_fraction=settings.min_region_fraction,
+            settings=settings,
             label_config=self.label_config,
         )
         images = ray.data.from_arrow(list(_tables(items, self.block))).map_batches(

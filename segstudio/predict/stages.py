@@ -21,7 +21,7 @@ from ml_backend.serving.settings import read_settings
 
 if TYPE_CHECKING:
     from sam_backend.settings import SamSettings
-    from segmentation_backend.models.base import GarmentModel
+    from segmentation_backend.models.base import SegmentationModel
     from segmentation_backend.settings import SegmentationSettings
 
 Settings: TypeAlias = "SegmentationSettings"
@@ -30,7 +30,7 @@ Settings: TypeAlias = "SegmentationSettings"
 OfSam: TypeAlias = "SamSettings"
 """The sam backend's, likewise."""
 
-Load = Callable[["SegmentationSettings"], "GarmentModel"]
+Load = Callable[["SegmentationSettings"], "SegmentationModel"]
 """Makes the model, where it is needed."""
 
 Batch = Any
@@ -39,7 +39,6 @@ Batch = Any
 _FETCHES = 8
 
 _NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
-_NO_MAP = np.zeros((1, 1), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def sam_settings(**changes: object) -> "SamSettings":
     return read_settings(SamSettings).model_copy(update={"workers": 1, **changes})
 
 
-def load_model(settings: "SegmentationSettings") -> "GarmentModel":
+def load_model(settings: "SegmentationSettings") -> "SegmentationModel":
     """The model that the segmentation backend would load with these settings."""
     from segmentation_backend.models.registry import load_model
 
@@ -101,7 +100,7 @@ def describe_model(
     from segmentation_backend.predictor import SegmentationPredictor
 
     try:
-        predictor = SegmentationPredictor(load(settings), ImageSource(settings), 0)
+        predictor = SegmentationPredictor(load(settings), ImageSource(settings), settings)
         predictor.check(parse_label_config(label_config))
         if sam is not None:
             Embedder(sam)
@@ -181,34 +180,32 @@ class Segmenter:
         self._model = load(settings)
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
-        """Class maps: ``indices`` (H, W) uint8 and ``scores`` (C,) float32 in place of pixels."""
-        from segmentation_backend.models.base import ClassMap
+        """Put ``instances``, serialized, in the place of pixels."""
+        from segmentation_backend.models.base import pack_instances
 
-        nothing = ClassMap(_NO_MAP, np.zeros(len(self._model.classes), np.float32))
         readable = [
             p for p, reason in zip(batch["pixels"], batch["reason"], strict=True) if not reason
         ]
         found = iter(self._model.segment(readable))
         for item, reason in zip(batch["item"], batch["reason"], strict=True):
-            of_image = nothing if reason else next(found)
-            row = {"indices": [of_image.indices], "scores": [of_image.scores]}
-            yield {"item": [item], "reason": [reason], **row}
+            packed = pack_instances([] if reason else next(found))
+            yield {"item": [item], "reason": [reason], "instances": [packed]}
 
 
 def make_predictions(
-    batch: Batch, model: Model, min_region_fraction: float, label_config: str
+    batch: Batch, model: Model, settings: "SegmentationSettings", label_config: str
 ) -> Iterator[Batch]:
-    """Class maps to ``prediction``: JSON in Label Studio's terms, empty where there is a reason."""
-    from segmentation_backend.models.base import ClassMap
-    from segmentation_backend.predictor import RegionBuilder
+    """Turn instances into ``prediction``: Label Studio's JSON, empty where there is a reason."""
+    from segmentation_backend.models.base import unpack_instances
+    from segmentation_backend.regions import RegionBuilder
 
-    garments = RegionBuilder(model.version, model.classes, min_region_fraction)
+    builder = RegionBuilder(model.version, model.classes, settings)
     config = parse_label_config(label_config)
-    for item, indices, scores, reason in zip(
-        batch["item"], batch["indices"], batch["scores"], batch["reason"], strict=True
+    for item, instances, reason in zip(
+        batch["item"], batch["instances"], batch["reason"], strict=True
     ):
         prediction = ""
         if not reason:
-            found = garments.predict(ClassMap(np.asarray(indices), np.asarray(scores)), config)
+            found = builder.predict(unpack_instances(instances), config)
             prediction = json.dumps(found.model_dump())
         yield {"item": [item], "reason": [reason], "prediction": [prediction]}

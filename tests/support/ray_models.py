@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segmentation_backend.models.base import ClassMap
+from segmentation_backend.models.base import ClassMap, Instance
+from segmentation_backend.models.things import class_instances
 from segmentation_backend.settings import SegmentationSettings
 
 
@@ -15,8 +16,8 @@ class ByColour:
     version = "by-colour"
     classes = ("background", "dress", "hat")
 
-    def segment(self, images: Sequence[np.ndarray]) -> list[ClassMap]:
-        return [self._one(image) for image in images]
+    def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
+        return [class_instances(self._one(image), self.classes) for image in images]
 
     def _one(self, image: np.ndarray) -> ClassMap:
         bright = image.max(axis=2) > 100
@@ -27,7 +28,7 @@ class ByColour:
 class Slow(ByColour):
     """Takes its time, and little of the processor's."""
 
-    def segment(self, images: Sequence[np.ndarray]) -> list[ClassMap]:
+    def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
         time.sleep(0.02 * len(images))
         return super().segment(images)
 

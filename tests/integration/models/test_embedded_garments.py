@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ml_backend.errors import ModelError
-from segmentation_backend.models.base import GarmentModel
+from segmentation_backend.models.base import SegmentationModel
 from segmentation_backend.models.embedded import WEIGHTS, EmbeddedGarmentModel
 from synthetic.people import Figure, draw_figure
 
@@ -32,8 +32,8 @@ def figures() -> list[Figure]:
     return [draw_figure(9000 + seed) for seed in range(16)]
 
 
-def test_it_serves_the_garment_protocol(model: EmbeddedGarmentModel) -> None:
-    served: GarmentModel = model
+def test_it_serves_the_model_protocol(model: EmbeddedGarmentModel) -> None:
+    served: SegmentationModel = model
     assert served.classes[0] == "background"
     assert set(served.classes) == LABELS | {"background", "hair", "skin"}
     assert served.version.startswith("embedded-2-")
@@ -52,7 +52,7 @@ def test_the_clothes_of_drawn_people_are_found(
     model: EmbeddedGarmentModel, figures: list[Figure]
 ) -> None:
     body = [model.classes.index(name) for name in ("background", "hair", "skin")]
-    found = [~np.isin(model.segment([figure.image])[0].indices, body) for figure in figures]
+    found = [~np.isin(model.classify([figure.image])[0].indices, body) for figure in figures]
     worn = [np.logical_or.reduce(list(figure.masks.values())) for figure in figures]
     assert np.mean([overlap(*pair) for pair in zip(found, worn, strict=True)]) > 0.8
 
@@ -62,7 +62,7 @@ def test_garments_of_drawn_people_are_named(
 ) -> None:
     found: dict[str, list[float]] = {}
     for figure in figures:
-        indices = model.segment([figure.image])[0].indices
+        indices = model.classify([figure.image])[0].indices
         for name, truth in figure.masks.items():
             found.setdefault(name, []).append(overlap(truth, indices == model.classes.index(name)))
     means = {name: np.mean(ious) for name, ious in found.items()}
@@ -76,7 +76,7 @@ def test_a_score_tells_how_much_of_a_region_is_right(
     right: list[float] = []
     wrong: list[float] = []
     for figure in figures:
-        answer = model.segment([figure.image])[0]
+        answer = model.classify([figure.image])[0]
         present = np.bincount(answer.indices.ravel(), minlength=len(model.classes)) > 0
         assert ((answer.scores > 0) <= present).all()
         assert answer.scores.max() <= 1
@@ -97,7 +97,7 @@ def test_scores_are_calibrated(
     plain = tmp_path / "plain.safetensors"
     save_file(load_file(WEIGHTS), plain, {**metadata, "calibration": "[1, 0]"})
     shown, raw = (
-        m.segment([figures[0].image])[0].scores for m in (model, EmbeddedGarmentModel.load(plain))
+        m.classify([figures[0].image])[0].scores for m in (model, EmbeddedGarmentModel.load(plain))
     )
     present = raw > 0
     expected = slope * np.log(raw[present] / (1 - raw[present])) + offset
@@ -107,7 +107,7 @@ def test_scores_are_calibrated(
 
 def test_a_plain_wall_wears_nothing(model: EmbeddedGarmentModel) -> None:
     wall = np.full((400, 300, 3), 128, np.uint8)
-    indices = model.segment([wall])[0].indices
+    indices = model.classify([wall])[0].indices
     assert (indices >= model.classes.index("jacket")).mean() < 0.02
 
 
@@ -115,7 +115,7 @@ def test_edges_are_smooth_at_full_size(model: EmbeddedGarmentModel) -> None:
     """A staircase of blocks would hold still for several rows and then jump."""
     small = draw_figure(9000, 1000, 667).image
     image = cv2.resize(small, (2000, 3000), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-    garments = model.segment([image])[0].indices >= model.classes.index("jacket")
+    garments = model.classify([image])[0].indices >= model.classes.index("jacket")
     edges = np.argmax(garments, axis=1)[garments.any(1)]
     steps = np.abs(np.diff(edges))
     assert np.median(steps[steps > 0]) <= 4

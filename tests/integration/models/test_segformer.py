@@ -24,6 +24,7 @@ from segmentation_backend.classes import SYNONYMS
 from segmentation_backend.models.base import decide
 from segmentation_backend.models.segformer import SegformerGarmentModel, confidence
 from segmentation_backend.predictor import SegmentationPredictor
+from segmentation_backend.settings import RegionSettings
 from tests.support import tiny_segformer
 from tests.support.repository import TEMPLATE
 
@@ -72,7 +73,7 @@ def test_classes_are_identical_to_those_of_transformers(
     ours: SegformerGarmentModel, upstream: tuple[Any, Any], size: tuple[int, int]
 ) -> None:
     image = photograph(*size)
-    (answer,) = ours.segment([image])
+    (answer,) = [ours.classify(image)]
     expected = ask_upstream(upstream, Image.fromarray(image))
     assert len(np.unique(expected)) > 1
     assert answer.indices.dtype == np.uint8
@@ -85,7 +86,7 @@ def test_masks_are_identical_to_those_of_transformers_pipeline(
 ) -> None:
     network, processor = upstream
     image = photograph(300, 211)
-    (answer,) = ours.segment([image])
+    (answer,) = [ours.classify(image)]
     found: Any = pipeline("image-segmentation", model=network, image_processor=processor)(
         Image.fromarray(image)
     )
@@ -104,7 +105,8 @@ def test_a_turned_photograph_is_masked_in_the_frame_that_the_labeler_sees(
     Image.fromarray(photograph(160, 120)).save(file, "PNG", exif=exif)
     expected = ask_upstream(upstream, ImageOps.exif_transpose(Image.open(file)))
     reference = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    predictor = SegmentationPredictor(ours, ImageSource(ImageSettings(image_cache_dir=tmp_path)), 0)
+    images = ImageSource(ImageSettings(image_cache_dir=tmp_path))
+    predictor = SegmentationPredictor(ours, images, RegionSettings(min_region_fraction=0))
     task = Task(id=1, data={"image": reference})
     (answer,) = predictor.predict(
         [task], None, label_config=naming_every_class(ours), deadline=Deadline.after(60)
@@ -146,7 +148,7 @@ def test_bfloat16_changes_few_pixels(
 ) -> None:
     fast = SegformerGarmentModel.load(weights, models_dir, "cpu", torch.bfloat16)
     image = photograph(400, 300)
-    (exact,), (quick,) = ours.segment([image]), fast.segment([image])
+    (exact,), (quick,) = [ours.classify(image)], [fast.classify(image)]
     assert (exact.indices == quick.indices).mean() > 0.9
     assert not np.array_equal(exact.scores, quick.scores)
 

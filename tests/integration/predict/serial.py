@@ -39,7 +39,7 @@ def plain_loop(folder: Path, of: list[Item]) -> dict[str, Any]:
     """What the backend answers for each item, one after the other."""
     settings = stages.backend_settings(local_files_document_root=folder)
     images = ImageSource(settings)
-    predictor = SegmentationPredictor(models.ByColour(), images, settings.min_region_fraction)
+    predictor = SegmentationPredictor(models.ByColour(), images, settings)
     tasks = [Task(data={"image": item.reference}) for item in of]
     config, deadline = parse_label_config(CONFIG), Deadline.after(600)
     answers = predictor.predict(tasks, None, label_config=config, deadline=deadline)

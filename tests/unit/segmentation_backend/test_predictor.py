@@ -16,9 +16,13 @@ from ml_backend.labelstudio.brush_rle import decode_rle
 from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Task
-from segmentation_backend.models.base import ClassMap
+from segmentation_backend.models.base import ClassMap, Instance
+from segmentation_backend.models.things import class_instances
 from segmentation_backend.predictor import SegmentationPredictor
+from segmentation_backend.settings import RegionSettings
 from tests.support.http_server import Reply, Request, Server
+
+SETTINGS = RegionSettings(min_region_fraction=0.001)
 
 
 class ByColour:
@@ -27,10 +31,10 @@ class ByColour:
     version = "by-colour"
     classes = ("background", "dress", "hat", "skin")
 
-    def segment(self, images: Sequence[np.ndarray]) -> list[ClassMap]:
-        return [
-            ClassMap(self._indices(image), np.array([0, 0.9, 0.6, 0.1], "f4")) for image in images
-        ]
+    def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
+        scores = np.array([0, 0.9, 0.6, 0.1], "f4")
+        maps = [ClassMap(self._indices(image), scores) for image in images]
+        return [class_instances(each, self.classes) for each in maps]
 
     def _indices(self, image: np.ndarray) -> np.ndarray:
         bright = image.max(axis=2) > 100
@@ -41,7 +45,7 @@ class ByColour:
 @pytest.fixture
 def predictor(tmp_path: Path) -> SegmentationPredictor:
     return SegmentationPredictor(
-        ByColour(), ImageSource(ImageSettings(image_cache_dir=tmp_path)), 0.001
+        ByColour(), ImageSource(ImageSettings(image_cache_dir=tmp_path)), SETTINGS
     )
 
 
@@ -111,14 +115,23 @@ def test_each_garment_is_one_brush_region_with_its_label_and_score(
     assert np.array_equal(decode_rle(found["dress"].value["rle"], 120, 80), expected)
 
 
-def test_classes_of_one_label_are_one_region_with_the_mean_of_their_scores(
-    predictor: SegmentationPredictor,
-) -> None:
-    label = '<Label value="clothes" predicted_values="dress,hat"/>'
+def one_label_for(classes: str) -> LabelConfig:
+    label = f'<Label value="clothes" predicted_values="{classes}"/>'
     brush = f'<BrushLabels name="c" toName="photo">{label}</BrushLabels>'
-    both = parse_label_config(f'<View><Image name="photo" value="$image"/>{brush}</View>')
+    return parse_label_config(f'<View><Image name="photo" value="$image"/>{brush}</View>')
+
+
+def merging(folder: Path) -> SegmentationPredictor:
+    images = ImageSource(ImageSettings(image_cache_dir=folder))
+    merged = RegionSettings(min_region_fraction=0.001, regions="merged")
+    return SegmentationPredictor(ByColour(), images, merged)
+
+
+def test_merged_classes_of_one_label_are_one_region_with_the_mean_of_their_scores(
+    predictor: SegmentationPredictor, tmp_path: Path
+) -> None:
     pixels = picture()
-    (answer,) = predict(predictor, task(pixels), label_config=both)
+    (answer,) = predict(merging(tmp_path), task(pixels), label_config=one_label_for("dress,hat"))
     (region,) = answer.result
     apart = predict(predictor, task(pixels), label_config=config("BrushLabels"))[0].result
     dress, hat = (
@@ -128,6 +141,19 @@ def test_classes_of_one_label_are_one_region_with_the_mean_of_their_scores(
     assert np.array_equal(decode_rle(region.value["rle"], 120, 80), dress | hat)
     areas = [dress.sum() + 1, hat.sum()]  # the speck that is dropped had its say in the score
     assert region.score == pytest.approx(np.average([0.9, 0.6], weights=areas), abs=1e-3)
+
+
+def test_classes_of_one_label_are_regions_of_their_own_unless_they_touch(
+    predictor: SegmentationPredictor,
+) -> None:
+    touching = picture()
+    touching[30:40, 30:50, 2] = 255  # skin from the hat to the dress
+    found = [
+        len(predict(predictor, task(pixels), label_config=one_label_for(classes))[0].result)
+        for pixels in (picture(), touching)
+        for classes in ("dress,hat", "dress,hat,skin")
+    ]
+    assert found == [2, 3, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +237,7 @@ def test_the_next_images_are_fetched_while_one_is_with_the_model(tmp_path: Path)
     class Waiting(ByColour):
         """Gives no answer before the images of two more tasks are asked for."""
 
-        def segment(self, images: Sequence[np.ndarray]) -> list[ClassMap]:
+        def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
             with photographs.changed:
                 assert photographs.changed.wait_for(lambda: len(photographs.paths) > 2, 30)
             return super().segment(images)
@@ -219,7 +245,7 @@ def test_the_next_images_are_fetched_while_one_is_with_the_model(tmp_path: Path)
     with Photographs() as photographs:
         url, images = photographs.url, source(photographs, tmp_path)
         tasks = [Task(id=n, data={"image": f"{url}/{n}.png"}) for n in range(9)]
-        predictor = SegmentationPredictor(Waiting(), images, 0.001)
+        predictor = SegmentationPredictor(Waiting(), images, SETTINGS)
         answers = predict(predictor, *tasks, label_config=config("BrushLabels"))
     assert all(isinstance(answer, Prediction) for answer in answers)
     assert sorted(photographs.paths) == [f"/{n}.png" for n in range(9)]
@@ -229,7 +255,7 @@ def test_who_stops_asking_lets_no_more_images_be_fetched(tmp_path: Path) -> None
     with Photographs() as photographs:
         url, images = photographs.url, source(photographs, tmp_path)
         tasks = [Task(id=n, data={"image": f"{url}/{n}.png"}) for n in range(50)]
-        predictor = SegmentationPredictor(ByColour(), images, 0.001)
+        predictor = SegmentationPredictor(ByColour(), images, SETTINGS)
         answers = predictor.predict(
             tasks, None, label_config=config("BrushLabels"), deadline=Deadline.after(60)
         )

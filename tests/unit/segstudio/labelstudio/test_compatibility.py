@@ -9,7 +9,7 @@ from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.serving.app import create_app
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.predictor import SegmentationPredictor
-from segmentation_backend.settings import SegmentationSettings
+from segmentation_backend.settings import RegionSettings, SegmentationSettings
 from segstudio.labelstudio.compatibility import IncompatibleConfigError, check_served
 from segstudio.labelstudio.lint import lint
 from segstudio.labelstudio.ml_backends import SHIPPED
@@ -34,7 +34,7 @@ def backends(tmp_path_factory: pytest.TempPathFactory) -> Backends:
     """The segmentation backend with the shipped network, and the sam backend."""
     folder = tmp_path_factory.mktemp("images")
     images = ImageSource(ImageSettings(image_cache_dir=folder))
-    garments = SegmentationPredictor(EmbeddedGarmentModel.load(), images, 0.001)
+    garments = SegmentationPredictor(EmbeddedGarmentModel.load(), images, RegionSettings())
     segmentation = create_app(lambda: garments, SegmentationSettings())
     wait_until(lambda: segmentation.test_client().get("/readyz").status_code == 200)
     sam = make_app(make_predictor(FillModel(), folder))

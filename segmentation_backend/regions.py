@@ -1,0 +1,137 @@
+"""Instances as regions of a label config: the same in the backend and in bulk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ml_backend.errors import LabelConfigError
+from ml_backend.labelstudio.label_config import Control, LabelConfig, refuse
+from ml_backend.labelstudio.label_matching import match_labels
+from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
+from ml_backend.labelstudio.schemas import Prediction, Region
+from segmentation_backend.classes import SYNONYMS
+from segmentation_backend.models.base import Instance, Mask
+from segmentation_backend.settings import RegionSettings
+
+
+@dataclass(frozen=True)
+class Target:
+    """One label that some of the model's classes reach.
+
+    Attributes:
+        control: Control that takes the regions.
+        label: Value of one of its labels.
+        classes: Indices of the classes, ascending.
+    """
+
+    control: Control
+    label: str
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RegionBuilder:
+    """Turns a model's instances into regions with the labels of a label config.
+
+    Attributes:
+        model_version: Version of the predictions.
+        classes: Class names of the model, the background first.
+        settings: Which instances become regions, and how many.
+    """
+
+    model_version: str
+    classes: tuple[str, ...]
+    settings: RegionSettings
+
+    def check(self, label_config: LabelConfig) -> None:
+        """Raise LabelConfigError where no label can ever be predicted."""
+        refuse(label_config.problems_for_masks())
+        controls = label_config.mask_controls()
+        if not self._targets(controls):
+            raise LabelConfigError(
+                f"no label of {controls[0].name!r} is known to the model",
+                'add predicted_values to a Label, e.g. <Label value="Gown" '
+                f'predicted_values="dress"/>; the model knows {", ".join(self.classes[1:])}',
+            )
+
+    def predict(self, instances: Sequence[Instance], label_config: LabelConfig) -> Prediction:
+        """Return the regions of one photograph, ordered by label."""
+        regions = [
+            region
+            for target in self._targets(label_config.mask_controls())
+            for things in self._things(instances, target)
+            for region in self._regions(things, target)
+        ]
+        score = sum(region.score for region in regions) / len(regions) if regions else 0.0
+        return Prediction(result=regions, score=score, model_version=self.model_version)
+
+    def _things(self, instances: Sequence[Instance], target: Target) -> list[list[Instance]]:
+        """Group a label's instances: one list for each region."""
+        found = [each for each in instances if each.class_index in target.classes]
+        if self.settings.regions == "merged":
+            return [found] if found else []
+        return joined_parts(found)
+
+    def _regions(self, things: Sequence[Instance], target: Target) -> list[Region]:
+        mask = union(things)
+        smallest = round(self.settings.min_region_fraction * mask.size)
+        cleaned = _without_specks(mask, smallest)
+        score = float(np.average([i.score for i in things], weights=[i.area for i in things]))
+        return mask_regions(cleaned, target.control, target.label, score)
+
+    def _targets(self, controls: Sequence[Control]) -> list[Target]:
+        labels = [label for control in controls for label in control.labels]
+        taken: dict[str, list[int]] = {}
+        for index, value in match_labels(self.classes, labels, SYNONYMS).items():
+            taken.setdefault(value, []).append(index)
+        # A label of two controls is the first one's.
+        return [
+            Target(control, label.value, tuple(sorted(taken.pop(label.value))))
+            for control in controls
+            for label in control.labels
+            if label.value in taken
+        ]
+
+
+def joined_parts(instances: Sequence[Instance]) -> list[list[Instance]]:
+    """Group the instances of one label into things.
+
+    A class map can change its mind within a garment: parts of several classes that touch are one
+    thing. An instance that the model told apart is a thing of its own.
+    """
+    things = [[each] for each in instances if each.separate]
+    parts = [[each] for each in instances if not each.separate]
+    while parts:
+        first, *parts = parts
+        touching = [other for other in parts if _touch(union(first), union(other))]
+        if not touching:
+            things.append(first)
+            continue
+        rest = [other for other in parts if other not in touching]
+        parts = [[*first, *(each for other in touching for each in other)], *rest]
+    return things
+
+
+def union(instances: Sequence[Instance]) -> Mask:
+    """(H, W) bool: where one of the instances is, at least one of them given."""
+    first, *others = instances
+    mask = first.mask
+    for other in others:
+        height, width = other.crop.shape
+        mask[other.top : other.top + height, other.left : other.left + width] |= other.crop
+    return mask
+
+
+def _touch(one: Mask, other: Mask) -> bool:
+    grown = cv2.dilate(one.view(np.uint8), np.ones((3, 3), np.uint8))
+    return bool((grown.view(np.bool_) & other).any())
+
+
+def _without_specks(mask: Mask, smallest: int) -> Mask:
+    """Drop small connected parts, sought only in the box around the mask."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    around = np.s_[y : y + height, x : x + width]
+    mask[around] = drop_specks(np.ascontiguousarray(mask[around]), smallest)
+    return mask
