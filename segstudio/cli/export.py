@@ -20,8 +20,10 @@ from segstudio.cli.selection import (
     ManifestOption,
     ProjectsOption,
     annotation_reader,
+    image_source,
 )
 from segstudio.data.manifest import IDENTIFIER
+from segstudio.export.image_sizes import SizeFinder
 from segstudio.export.run import Export, ExportSpec, Format, open_export
 
 app = command_app()
@@ -69,7 +71,7 @@ def export(
     with (
         reporting(as_json) as report,
         annotation_reader() as reader,
-        open_export(reader, spec) as work,
+        open_export(reader, spec, SizeFinder(reader, image_source)) as work,
     ):
         begun = time.monotonic()
         for problems in report.track(work.run(), "tasks", work.tasks):

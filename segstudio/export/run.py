@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -15,7 +15,9 @@ from segstudio.export.manifest_join import Manifest
 from segstudio.export.mask_regions import draw
 from segstudio.export.masks import write_masks
 from segstudio.export.palette import Palette
+from segstudio.export.pictures import Pictures
 from segstudio.export.rows import Columns, Entry, Problem, entries, unknown_answers
+from segstudio.export.samples import FindSize, Output, Sampler, Write
 from segstudio.export.tables import Add, Added, write_csv, write_jsonl, write_parquet
 
 
@@ -54,9 +56,24 @@ class ExportSpec:
     dry_run: bool = False
 
 
+@dataclass(frozen=True)
+class Writer:
+    """What an export calls with each annotation, and at its end."""
+
+    add: Add
+    finish: Callable[[], Iterator[Problem]] = lambda: iter(())
+
+
 @contextmanager
-def open_export(reader: AnnotationReader, spec: ExportSpec) -> Iterator["Export"]:
+def open_export(
+    reader: AnnotationReader, spec: ExportSpec, find_size: FindSize
+) -> Iterator["Export"]:
     """Read the projects and the manifest.
+
+    Args:
+        reader: Reads annotations.
+        spec: What is exported.
+        find_size: Asked about images that nobody has drawn on.
 
     Raises:
         LabelStudioError: A project does not exist or cannot be read.
@@ -66,7 +83,8 @@ def open_export(reader: AnnotationReader, spec: ExportSpec) -> Iterator["Export"
     projects = [reader.project(id_) for id_ in spec.projects]
     table = CsvTable(spec.manifest) if spec.manifest else None
     with Manifest(table, spec.identifier_column) as rows:
-        yield Export(spec, reader, projects, rows, Columns.of(projects, rows.columns))
+        columns = Columns.of(projects, rows.columns)
+        yield Export(spec, reader, projects, rows, columns, find_size)
 
 
 @dataclass(frozen=True)
@@ -79,6 +97,7 @@ class Export:
         projects: The projects of ``spec``.
         manifest: Rows to join.
         columns: Columns of the output.
+        find_size: Asked about images that nobody has drawn on.
         tally: Counts ``tasks``, ``annotations``, ``skipped``, ``regions``, ``left_out``,
             ``problems`` and ``without_row`` while the export runs.
     """
@@ -88,6 +107,7 @@ class Export:
     projects: Sequence[LabeledProject]
     manifest: Manifest
     columns: Columns
+    find_size: FindSize
     tally: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -100,7 +120,7 @@ class Export:
 
         The output takes its place only when all tasks are written and yielded.
         """
-        with self._open_writer() as add:
+        with self._open_writer() as writer:
             for project in self.projects:
                 for task in self.reader.tasks(project):
                     self.tally["tasks"] += 1
@@ -109,20 +129,34 @@ class Export:
                         for entry in entries(task, self.columns, self.manifest)
                         if self.spec.annotator in ("", entry.annotation.annotator)
                     ]
-                    yield [problem for entry in chosen for problem in self._write(entry, add)]
+                    yield [problem for entry in chosen for problem in self._write(entry, writer)]
+            yield from self._finish(writer)
 
-    def _open_writer(self) -> AbstractContextManager[Add]:
-        out, columns = self.spec.out, self.columns
+    @contextmanager
+    def _open_writer(self) -> Iterator[Writer]:
+        out, columns, kind = self.spec.out, self.columns, self.spec.kind
         if self.spec.dry_run:
-            return nullcontext(lambda _: Added())
-        if self.spec.kind in _TABLES:
-            return _TABLES[self.spec.kind](out, columns)
-        write = write_masks if self.spec.kind is Format.MASKS else write_coco
-        draw_masks = partial(draw, with_boxes=self.spec.with_boxes)
-        return write(out, columns, Palette(self.projects), draw_masks)
+            yield Writer(lambda _: Added())
+        elif kind in _TABLES:
+            with _TABLES[kind](out, columns) as add:
+                yield Writer(add)
+        else:
+            draw_masks = partial(draw, with_boxes=self.spec.with_boxes)
+            with Pictures() as pictures:
+                output = Output(out, columns, Palette(self.projects), pictures)
+                with (
+                    _WITH_MASKS[kind](output) as write,
+                    Sampler(draw_masks, pictures, write, self.find_size) as sampler,
+                ):
+                    yield Writer(sampler.add, sampler.finish)
 
-    def _write(self, entry: Entry, add: Add) -> list[Problem]:
-        added = add(entry)
+    def _finish(self, writer: Writer) -> Iterator[Sequence[Problem]]:
+        for problem in writer.finish():
+            self.tally["problems"] += 1
+            yield [problem]
+
+    def _write(self, entry: Entry, writer: Writer) -> list[Problem]:
+        added = writer.add(entry)
         problems = list(added.problems)
         problems += [Problem(entry, why, id_) for id_, why in entry.annotation.parsed.problems]
         if names := unknown_answers(entry, self.columns):
@@ -139,4 +173,9 @@ _TABLES: Mapping[Format, Callable[[Path, Columns], AbstractContextManager[Add]]]
     Format.CSV: write_csv,
     Format.JSONL: write_jsonl,
     Format.PARQUET: write_parquet,
+}
+
+_WITH_MASKS: Mapping[Format, Callable[[Output], AbstractContextManager[Write]]] = {
+    Format.MASKS: write_masks,
+    Format.COCO: write_coco,
 }
