@@ -15,6 +15,7 @@ from ml_backend.labelstudio.results import ParsedResult, Region, Result, parse_r
 DELETED_USER = "deleted user"
 
 _PAGE = 50
+_PAGE_WITHOUT_RESULTS = 1000
 _FIELDS = (
     *("id", "data", "meta", "annotations"),
     # Label Studio takes these from the annotations; without them each would be its id alone.
@@ -141,14 +142,20 @@ class AnnotationReader:
         images = tuple(config.images[name] for name in names)
         return LabeledProject(id_, project.title, config.controls, images, counts)
 
-    def tasks(self, project: LabeledProject) -> Iterator[AnnotatedTask]:
-        """All tasks of a project by their number, once each.
+    def tasks(self, project: LabeledProject, *, results: bool = True) -> Iterator[AnnotatedTask]:
+        """Yield all tasks of a project by their number, once each.
+
+        Args:
+            project: Project.
+            results: Whether annotations have their results; without them, all else is quick.
 
         Raises:
             LabelStudioError: At the end, also when Label Studio counts other than what came.
         """
         seen: Counter[str] = Counter()
-        for each in self._label_studio.tasks(project.id, ",".join(_FIELDS), _PAGE):
+        fields = [field for field in _FIELDS if results or field != "result"]
+        size = _PAGE if results else _PAGE_WITHOUT_RESULTS
+        for each in self._label_studio.tasks(project.id, ",".join(fields), size):
             task = self._parse_task(project, each)
             seen["tasks"] += 1
             seen["skipped"] += sum(one.skipped for one in task.annotations)
@@ -179,7 +186,7 @@ class AnnotationReader:
             created_at=datetime.fromisoformat(annotation["created_at"]),
             updated_at=datetime.fromisoformat(annotation["updated_at"]),
             lead_time=annotation["lead_time"],
-            result=tuple(annotation["result"] or ()),
+            result=tuple(annotation.get("result") or ()),
         )
 
     def _annotator_name(self, user: int | None) -> str:

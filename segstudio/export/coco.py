@@ -5,14 +5,15 @@ skipped them and carry the manifest's cells, and annotations tell whose they are
 """
 
 import json
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
 from segstudio.data.atomic_files import atomic_write
 from segstudio.data.scratch_db import ScratchDatabase
+from segstudio.export.json_lists import Spool, write_list
 from segstudio.export.mask_regions import MaskRegion
+from segstudio.export.outlines import part_polygons
 from segstudio.export.pictures import PictureFile
 from segstudio.export.rows import Entry
 from segstudio.export.samples import Output, Sample, Write
@@ -23,7 +24,7 @@ def write_coco(output: Output) -> Iterator[Write]:
     """Write a COCO file; what must wait for its end waits on disk."""
     with (
         atomic_write(output.path) as part,
-        tempfile.TemporaryFile("w+", encoding="utf-8") as annotations,
+        Spool() as annotations,
         _Annotators() as annotators,
     ):
         writer = _Coco(output, annotators, annotations)
@@ -56,7 +57,7 @@ class _Annotators(ScratchDatabase):
 
 
 class _Coco:
-    def __init__(self, output: Output, annotators: _Annotators, annotations: IO[str]) -> None:
+    def __init__(self, output: Output, annotators: _Annotators, annotations: Spool) -> None:
         self._output = output
         self._annotators = annotators
         self._annotations = annotations
@@ -72,16 +73,15 @@ class _Coco:
                     "image_id": sample.picture.id,
                     "category_id": self._output.palette[label],
                 }
-                annotation = json.dumps(_annotation(sample.entry, mask) | ids)
-                self._annotations.write(annotation + "\n")
+                polygons = self._output.polygons
+                self._annotations.add(_annotation(sample.entry, mask, polygons) | ids)
 
     def finish(self, file: IO[str]) -> None:
         """Write all parts, one item in memory at a time."""
         file.write('{"info": {"description": "exported by segstudio"}, "licenses": [],\n')
-        _write_list(file, "categories", map(json.dumps, self._categories()))
-        _write_list(file, "images", map(json.dumps, map(self._image, self._output.pictures)))
-        self._annotations.seek(0)
-        _write_list(file, "annotations", (line.rstrip("\n") for line in self._annotations))
+        write_list(file, "categories", self._output.palette.categories())
+        write_list(file, "images", map(json.dumps, map(self._image, self._output.pictures)))
+        write_list(file, "annotations", self._annotations)
         file.write('"segstudio": {"format": 1}}\n')
 
     def _image(self, picture: PictureFile) -> dict[str, Any]:
@@ -97,16 +97,10 @@ class _Coco:
             "skipped_by": self._annotators.of(picture, skipped=True),
         }
 
-    def _categories(self) -> Iterator[dict[str, Any]]:
-        for index, label, color in self._output.palette.rows():
-            if int(index):
-                yield {"id": int(index), "name": label, "supercategory": "", "color": color}
 
-
-def _annotation(entry: Entry, mask: MaskRegion) -> dict[str, Any]:
-    outline = mask.outline
+def _annotation(entry: Entry, mask: MaskRegion, polygons: bool) -> dict[str, Any]:
     return {
-        "segmentation": mask.rle.coco if outline is None else [outline.ravel().round(3).tolist()],
+        "segmentation": _segmentation(mask, polygons),
         "area": mask.rle.area,
         "bbox": list(mask.rle.bbox),
         "iscrowd": 0,
@@ -119,8 +113,12 @@ def _annotation(entry: Entry, mask: MaskRegion) -> dict[str, Any]:
     }
 
 
-def _write_list(file: IO[str], name: str, items: Iterable[str]) -> None:
-    file.write(f'"{name}": [')
-    for number, item in enumerate(items):
-        file.write((",\n" if number else "\n") + item)
-    file.write("\n],\n")
+def _segmentation(mask: MaskRegion, polygons: bool) -> dict[str, Any] | list[list[float]]:
+    """Return polygons as they were drawn, strokes as run lengths or as polygons."""
+    if mask.outline is not None:
+        outlines = [mask.outline]
+    elif polygons:
+        outlines = part_polygons(mask.rle)
+    else:
+        return mask.rle.coco
+    return [outline.ravel().round(3).tolist() for outline in outlines]

@@ -59,7 +59,8 @@ def draw(task: AnnotatedTask, annotation: Annotation, *, with_boxes: bool) -> li
         annotation: With its regions.
         with_boxes: Whether rectangles are masks even where the project has finer shapes.
     """
-    shapes = mask_shapes(task.project.controls, with_boxes=with_boxes) | {"unknown"}
+    unknown: frozenset[Shape] = frozenset({"unknown"})
+    shapes = mask_shapes(task.project.controls, with_boxes=with_boxes) | unknown
     by_image: dict[tuple[str, int], list[Region]] = {
         (picture.tag, picture.item): [] for picture in task.pictures
     }

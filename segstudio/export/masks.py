@@ -3,8 +3,8 @@
 import csv
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,8 @@ from segstudio.data.atomic_files import atomic_folder
 from segstudio.data.scratch_db import NameIndex
 from segstudio.export.mask_regions import MaskRegion, Size
 from segstudio.export.palette import Palette
-from segstudio.export.references import file_name, path_part
 from segstudio.export.rows import cell
+from segstudio.export.sample_folder import sample_name
 from segstudio.export.samples import Output, Sample, Write
 
 Indices = npt.NDArray[np.uint8]
@@ -28,7 +28,8 @@ LABELS = "labels.csv"
 """In the folder: what each index stands for."""
 
 _ADDED = ("mask_path", "width", "height", "overlap_pixels", "left_out")
-_MOST = 255
+MOST_INDICES = 255
+"""Of a PNG with a palette, the background's left out."""
 
 
 class PaletteError(SegstudioError):
@@ -83,7 +84,7 @@ def write_masks(output: Output) -> Iterator[Write]:
         rows.writerow([*(column.name for column in output.columns), *_ADDED])
 
         def write(sample: Sample) -> None:
-            saved = _save_mask(folder, sample, palette, names)
+            saved = _save_mask(folder, sample, output, names)
             rows.writerow([*map(cell, sample.entry.row.values()), *saved, sample.left_out])
 
         yield write
@@ -101,43 +102,34 @@ def check_indices(palette: Palette) -> None:
         _label_index(palette, label)
 
 
-def save_indices(canvas: Indices, palette: Palette, path: Path) -> None:
+def save_indices(canvas: Indices, palette: Palette, file: Path | IO[bytes]) -> None:
     """Write (H, W) indices as a PNG with the labels' colours."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(canvas, "P")
-    image.putpalette([part for color in palette.colors[: _MOST + 1] for part in color])
-    image.save(path)
+    image.putpalette([part for color in palette.colors[: MOST_INDICES + 1] for part in color])
+    image.save(file, "PNG")
 
 
-def sample_name(sample: Sample, names: NameIndex) -> str:
-    """Return ``ANNOTATOR/IDENTIFIER``, with the annotation's number where another one has it."""
-    entry, id_ = sample.entry, sample.entry.annotation.id
-    annotator = path_part(entry.annotation.annotator.replace("/", "_")) or "annotator"
-    image = PurePosixPath(file_name(entry.identifier, sample.picture.reference, sample.addition))
-    name = f"{annotator}/{image.with_suffix('')}"
-    for behind in chain(("", f".{id_}"), (f".{id_}.{n}" for n in count(2))):
-        found = f"{name}{behind}"
-        if names.claim(found.casefold(), id_) == id_:
-            break
-    return found
-
-
-def _save_mask(folder: Path, sample: Sample, palette: Palette, names: NameIndex) -> tuple[str, ...]:
+def _save_mask(folder: Path, sample: Sample, output: Output, names: NameIndex) -> tuple[str, ...]:
     """Write the mask; returns its path below the folder, width, height and contested pixels."""
     size = sample.picture.size
     if sample.skipped or size is None:
         return "", "", "", ""
+    palette, images = output.palette, output.images
     canvas, contested = paint(sample.masks, palette, size)
     name = f"{sample_name(sample, names)}.png"
-    save_indices(canvas, palette, folder / name)
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_indices(canvas, palette, target)
+    if images:
+        images.place(sample.picture, folder / "images" / sample.picture.file_name)
     return name, str(size[1]), str(size[0]), str(contested)
 
 
 def _label_index(palette: Palette, label: str) -> int:
     index = palette[label]
-    if index > _MOST:
+    if index > MOST_INDICES:
         raise PaletteError(
-            f"there are more than {_MOST} labels, and a PNG has no index for {label!r}",
+            f"there are more than {MOST_INDICES} labels, and a PNG has no index for {label!r}",
             "use --format coco",
         )
     return index

@@ -110,9 +110,9 @@ class Pictures(ScratchDatabase):
 
 
 def _picture(row: tuple[Any, ...]) -> PictureFile:
-    *parts, height, width, metadata, _ = row
+    id_, identifier, name, reference, height, width, metadata, _ = row
     size = None if height is None else (height, width)
-    return PictureFile(*parts, size, json.loads(metadata))
+    return PictureFile(id_, identifier, name, reference, size, json.loads(metadata))
 
 
 def _json(metadata: Any) -> str:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segstudio.data.scratch_db import ScratchDatabase
+from segstudio.export.image_files import ImageFiles
 from segstudio.export.mask_regions import Draw, Drawing, MaskRegion, Size
 from segstudio.export.palette import Palette
 from segstudio.export.pictures import PictureFile, Pictures
 from segstudio.export.rows import Columns, Entry, Problem
+from segstudio.export.splits import Splits
 from segstudio.export.tables import Added
 
 
@@ -52,12 +54,18 @@ class Output:
         columns: Columns of a row.
         palette: Labels with their indices.
         pictures: Images, complete when the last sample is written.
+        splits: Part of the data set that each image is in.
+        images: Files of the images; None where they are not wanted.
+        polygons: Whether brush strokes become polygons where a format takes both.
     """
 
     path: Path
     columns: Columns
     palette: Palette
     pictures: Pictures
+    splits: Splits
+    images: ImageFiles | None
+    polygons: bool
 
 
 class Sampler(ScratchDatabase):
