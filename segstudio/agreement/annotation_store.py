@@ -58,10 +58,10 @@ class AnnotationStore(ScratchDatabase):
         Where a task has several images, each of the others has masks of its own and no answers.
         """
         asks_masks, updated_at = _asks_masks(task), annotation.updated_at.isoformat()
-        first, *others = drawings or [None]
         answers = _choices(task, annotation)
-        self._replace(identifier, rater, updated_at, answers, _by_label(first), asks_masks)
-        for other in filter(None, others):
+        masks = _by_label(drawings[0]) if drawings else {}
+        self._replace(identifier, rater, updated_at, answers, masks, asks_masks)
+        for other in drawings[1:]:
             image = f"{identifier}#{other.picture.name}"
             self._replace(image, rater, updated_at, {}, _by_label(other), asks_masks)
 
@@ -149,10 +149,10 @@ def _asks_masks(task: AnnotatedTask) -> bool:
     )
 
 
-def _by_label(drawing: Drawing | None) -> dict[str, Rle]:
+def _by_label(drawing: Drawing) -> dict[str, Rle]:
     """All pixels of each label."""
     parts: dict[str, list[Rle]] = {}
-    for mask in drawing.masks if drawing else ():
+    for mask in drawing.masks:
         for name in mask.region.names:
             parts.setdefault(name, []).append(mask.rle)
     return {label: Rle.union(rles) for label, rles in parts.items()}

@@ -57,7 +57,7 @@ from ultralytics.data.utils import polygon2mask, verify_image_label
 data = check_det_dataset(sys.argv[1], autodownload=False)
 found = []
 for part in ("train", "val"):
-    images = sorted(str(path) for path in Path(data[part]).rglob("*.*"))
+    images = sorted(str(path) for path in Path(data[part]).rglob("*.jpg"))
     for image, labels in zip(images, img2label_paths(images)):
         _, boxes, shape, segments, _, missing, _, _, corrupt, message = verify_image_label(
             (image, labels, "", False, len(data["names"]), 0, 0, False)
