@@ -61,11 +61,13 @@ class EncodedImage:
         identity: Stands for the content, as 64 hex digits: what ``identify`` says of the reference.
         decode: Gives ``pixels`` as in ``Image``; raises ImageDecodeError, or
             DeadlineExceededError where the images that are held at the moment leave no room.
+        data: File of the image, as its source has it.
     """
 
     digest: str
     identity: str
     decode: Callable[[], npt.NDArray[np.uint8]]
+    data: bytes
 
 
 class ImageSource:
@@ -134,7 +136,7 @@ class ImageSource:
         digest = hashlib.sha256(data).hexdigest()
         name = location.content_id
         identity = _fingerprint(name) if name else digest
-        return EncodedImage(digest, identity, partial(self._decode, location, data))
+        return EncodedImage(digest, identity, partial(self._decode, location, data), data)
 
     def _fetch(self, location: Location, timeout: float | None) -> bytes:
         seconds = self._settings.image_seconds

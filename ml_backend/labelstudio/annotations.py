@@ -10,11 +10,12 @@ from typing import Any
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.label_config import Control, ImageTag, parse_label_config
-from ml_backend.labelstudio.results import ParsedResult, Result, parse_result
+from ml_backend.labelstudio.results import ParsedResult, Region, Result, parse_result
 
 DELETED_USER = "deleted user"
 
 _PAGE = 50
+_PAGE_WITHOUT_RESULTS = 1000
 _FIELDS = (
     *("id", "data", "meta", "annotations"),
     # Label Studio takes these from the annotations; without them each would be its id alone.
@@ -39,16 +40,14 @@ class LabeledProject:
         id: Its number.
         title: For people.
         controls: In their order.
-        image: Name of the (first) image tag; empty without one.
-        image_key: The key in ``task.data`` that holds its reference; empty without one.
+        images: Image tags, first the one that controls label first.
         counts: Label Studio's own.
     """
 
     id: int
     title: str
     controls: tuple[Control, ...]
-    image: str
-    image_key: str
+    images: tuple[ImageTag, ...]
     counts: Counts
 
 
@@ -81,6 +80,23 @@ class Annotation:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """One image of a task.
+
+    Attributes:
+        tag: Name of the image tag that shows it; ``to_name`` of the regions on it.
+        item: Page of the tag, from 0 on; ``item_index`` of the regions on it.
+        reference: As in ``task.data``; may be empty.
+        name: What to add to the task's identifier for it; empty for the first image's first page.
+    """
+
+    tag: str
+    item: int
+    reference: str
+    name: str
+
+
+@dataclass(frozen=True)
 class AnnotatedTask:
     """A task and all its annotations, oldest first; there may be none."""
 
@@ -92,8 +108,17 @@ class AnnotatedTask:
 
     @property
     def image(self) -> str:
-        """The reference of its image; empty where it has none."""
-        return str(self.data.get(self.project.image_key, ""))
+        """The reference of its first image; empty where it has none."""
+        return next((picture.reference for picture in self.pictures), "")
+
+    @cached_property
+    def pictures(self) -> tuple[Picture, ...]:
+        """All its images: the pages of each image tag, one at least."""
+        return tuple(
+            Picture(tag.name, item, reference, _picture_name("" if not number else tag.name, item))
+            for number, tag in enumerate(self.project.images)
+            for item, reference in enumerate(_references(self.data.get(tag.key)))
+        )
 
 
 class AnnotationReader:
@@ -113,23 +138,35 @@ class AnnotationReader:
         counts = Counts(project.tasks, project.annotations, project.skipped)
         config = parse_label_config(project.label_config, require_image=False)
         labeled = (c.to_name for c in config.controls if c.to_name in config.images)
-        image = config.images.get(next(labeled, ""), ImageTag("", ""))
-        return LabeledProject(id_, project.title, config.controls, image.name, image.key, counts)
+        names = dict.fromkeys([*labeled, *config.images])
+        images = tuple(config.images[name] for name in names)
+        return LabeledProject(id_, project.title, config.controls, images, counts)
 
-    def tasks(self, project: LabeledProject) -> Iterator[AnnotatedTask]:
-        """All tasks of a project by their number, once each.
+    def tasks(self, project: LabeledProject, *, results: bool = True) -> Iterator[AnnotatedTask]:
+        """Yield all tasks of a project by their number, once each.
+
+        Args:
+            project: Project.
+            results: Whether annotations have their results; without them, all else is quick.
 
         Raises:
             LabelStudioError: At the end, also when Label Studio counts other than what came.
         """
         seen: Counter[str] = Counter()
-        for each in self._label_studio.tasks(project.id, ",".join(_FIELDS), _PAGE):
+        fields = [field for field in _FIELDS if results or field != "result"]
+        size = _PAGE if results else _PAGE_WITHOUT_RESULTS
+        for each in self._label_studio.tasks(project.id, ",".join(fields), size):
             task = self._parse_task(project, each)
             seen["tasks"] += 1
             seen["skipped"] += sum(one.skipped for one in task.annotations)
             seen["annotations"] += sum(not one.skipped for one in task.annotations)
             yield task
         self._check_counts(project, Counts(**seen))
+
+    def predicted_regions(self, task: AnnotatedTask) -> list[Region]:
+        """Return the regions of all predictions of a task."""
+        found = self._label_studio.call("GET", "/api/predictions", params={"task": task.id})
+        return [r for each in found for r in parse_result(each.get("result") or ()).regions]
 
     def _parse_task(self, project: LabeledProject, task: Mapping[str, Any]) -> AnnotatedTask:
         annotations = sorted(task["annotations"], key=lambda each: int(each["id"]))
@@ -149,7 +186,7 @@ class AnnotationReader:
             created_at=datetime.fromisoformat(annotation["created_at"]),
             updated_at=datetime.fromisoformat(annotation["updated_at"]),
             lead_time=annotation["lead_time"],
-            result=tuple(annotation["result"] or ()),
+            result=tuple(annotation.get("result") or ()),
         )
 
     def _annotator_name(self, user: int | None) -> str:
@@ -170,3 +207,13 @@ class AnnotationReader:
                     f"project {project.id} has {high} {name}, but {getattr(seen, name)} came",
                     "has somebody deleted some meanwhile? run the same command again",
                 )
+
+
+def _references(value: object) -> list[str]:
+    """Return what an image tag shows: one reference, or one for each page."""
+    pages = value if isinstance(value, list) and value else [value]
+    return [page if isinstance(page, str) else "" for page in pages]
+
+
+def _picture_name(tag: str, item: int) -> str:
+    return "-".join(filter(None, [tag, str(item + 1) if item else ""]))

@@ -5,16 +5,10 @@ https://labelstud.io/guide/export (and in ``ml_backend.labelstudio.mask_regions`
 them).
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
-from ml_backend.errors import SegstudioError
-from ml_backend.labelstudio.brush_rle import decode_rle
-from ml_backend.labelstudio.coco_rle import Outline, Rle
 from ml_backend.labelstudio.label_config import Control
 
 Shape = Literal["brush", "polygon", "rectangle", "ellipse", "point", "unknown"]
@@ -25,6 +19,9 @@ Result = Mapping[str, Any]
 UNLABELED = "unlabeled"
 """Label of a region that its labeler gave none."""
 
+_LARGEST = 1e9
+"""Sizes and angles beyond it, and infinite ones, count as absent."""
+
 _VALUE_KEYS = {"textarea": "text", "pairwise": "selected"}
 _PARTS: Mapping[str, type | tuple[type, ...]] = {
     "id": (str, int),
@@ -32,10 +29,6 @@ _PARTS: Mapping[str, type | tuple[type, ...]] = {
     "type": str,
     "value": dict,
 }
-
-
-class RegionError(SegstudioError):
-    """A region's pixels cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +92,25 @@ def parse_result(result: Iterable[Result]) -> ParsedResult:
     problems: list[tuple[str, str]] = []
     entries: list[Result] = []
     for entry in result:
-        missing = [name for name, kind in _PARTS.items() if not isinstance(entry.get(name), kind)]
-        if not missing:
+        if not isinstance(entry, Mapping):
+            problems.append(("", "a result is no object"))
+        elif not (reason := _unreadable(entry)):
             entries.append(entry)
-            by_id.setdefault(entry["id"], []).append(entry)
+            by_id.setdefault(str(entry["id"]), []).append(entry)
         elif entry.get("type") != "relation":
-            reason = f"a result of it lacks {', '.join(missing)}"
             problems.append((str(entry.get("id", "")), reason))
     regions = (_region(id_, found) for id_, found in by_id.items() if _is_region(found))
     return ParsedResult(_answers(entries), tuple(regions), tuple(problems))
+
+
+def _unreadable(entry: Result) -> str:
+    """Return why an entry cannot be read; empty if it can."""
+    missing = [name for name, kind in _PARTS.items() if not isinstance(entry.get(name), kind)]
+    if missing:
+        return f"a result of it lacks {', '.join(missing)}"
+    if _gives_labels(entry) and not all(isinstance(label, str) for label in _values(entry)):
+        return "its labels are no list of texts"
+    return ""
 
 
 def _answers(entries: Sequence[Result]) -> dict[str, list[Any]]:
@@ -135,87 +138,13 @@ def mask_shapes(controls: Iterable[Control], *, with_boxes: bool) -> frozenset[S
     return masks | {"rectangle"} if with_boxes or not drawn else masks
 
 
-def region_rle(region: Region) -> Rle:
-    """The pixels of a region.
-
-    Raises:
-        RegionError: They cannot be told: the brush strokes are damaged, say.
-    """
-    if region.shape != "brush":
-        outline = region_outline(region)
-        if len(outline) < 3:
-            raise RegionError(f"its outline has {len(outline)} corners")
-        return Rle.of_outline(outline, region.height, region.width)
-    _check_frame(region)
-    try:
-        return Rle.of_mask(decode_rle(region.value["rle"], region.height, region.width))
-    except (TypeError, ValueError) as error:
-        raise RegionError(f"its brush strokes are damaged: {error}") from None
-
-
-def region_outline(region: Region) -> Outline:
-    """The corners of a region that is no brush stroke; an ellipse gets one for each degree.
-
-    Raises:
-        RegionError: It has no such outline.
-    """
-    _check_frame(region)
-    try:
-        return _OUTLINES[region.shape](region.value, np.array([region.width, region.height]) / 100)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RegionError(f"its {region.shape} has no outline: {error!r}") from None
-
-
-def _check_frame(region: Region) -> None:
-    if region.rotation:
-        raise RegionError(f"it was drawn on an image turned by {region.rotation:g} degrees")
-    if region.width < 1 or region.height < 1:
-        raise RegionError("it does not tell the size of its image")
-
-
-def _polygon(value: Result, pixels: Outline) -> Outline:
-    return _array(value["points"]).reshape(-1, 2) * pixels
-
-
-def _rectangle(value: Result, pixels: Outline) -> Outline:
-    width, height = value["width"], value["height"]
-    corners = _array([[0, 0], [width, 0], [width, height], [0, height]]) * pixels
-    return _turn(corners, value) + _array([value["x"], value["y"]]) * pixels
-
-
-def _ellipse(value: Result, pixels: Outline) -> Outline:
-    angles = np.radians(np.arange(360))
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    around = circle * _array([value["radiusX"], value["radiusY"]]) * pixels
-    return _turn(around, value) + _array([value["x"], value["y"]]) * pixels
-
-
-_OUTLINES: Mapping[Shape, Callable[[Result, Outline], Outline]] = {
-    "polygon": _polygon,
-    "rectangle": _rectangle,
-    "ellipse": _ellipse,
-}
-
-
-def _array(numbers: Sequence[Any]) -> Outline:
-    return np.array(numbers, dtype=np.float64)
-
-
-def _turn(points: Outline, value: Result) -> Outline:
-    """Turn clockwise about the origin, as Label Studio does about a rectangle's first corner."""
-    angle = math.radians(value.get("rotation") or 0)
-    cosine, sine = math.cos(angle), math.sin(angle)
-    turned: Outline = points @ _array([[cosine, sine], [-sine, cosine]])
-    return turned
-
-
 def _region(id_: str, entries: Sequence[Result]) -> Region:
     drawn = next((each for each in entries if _shape(each["value"]) != "unknown"), entries[0])
     labels = [label for each in entries if _gives_labels(each) for label in _values(each)]
     return Region(
         id=id_,
         shape=_shape(drawn["value"]),
-        to_name=drawn.get("to_name", ""),
+        to_name=str(drawn.get("to_name", "")),
         labels=tuple(dict.fromkeys(labels)),
         attributes={
             each["from_name"]: _values(each)
@@ -232,7 +161,7 @@ def _region(id_: str, entries: Sequence[Result]) -> Region:
 
 def _number(entry: Result, name: str) -> float:
     value = entry.get(name)
-    return value if isinstance(value, int | float) else 0
+    return value if isinstance(value, int | float) and abs(value) <= _LARGEST else 0
 
 
 def _is_region(entries: Sequence[Result]) -> bool:

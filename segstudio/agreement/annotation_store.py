@@ -51,10 +51,29 @@ class AnnotationStore(ScratchDatabase):
         rater: str,
         task: AnnotatedTask,
         annotation: Annotation,
-        drawing: Drawing,
+        drawings: Sequence[Drawing],
     ) -> None:
-        """Keep an annotation; of several by the same rater on the same image, the latest."""
-        updated_at = annotation.updated_at.isoformat()
+        """Keep an annotation; of several by the same rater on the same image, the latest.
+
+        Where a task has several images, each of the others has masks of its own and no answers.
+        """
+        asks_masks, updated_at = _asks_masks(task), annotation.updated_at.isoformat()
+        answers = _choices(task, annotation)
+        masks = _by_label(drawings[0]) if drawings else {}
+        self._replace(identifier, rater, updated_at, answers, masks, asks_masks)
+        for other in drawings[1:]:
+            image = f"{identifier}#{other.picture.name}"
+            self._replace(image, rater, updated_at, {}, _by_label(other), asks_masks)
+
+    def _replace(
+        self,
+        identifier: str,
+        rater: str,
+        updated_at: str,
+        answers: Mapping[str, Sequence[str]],
+        masks: Mapping[str, Rle],
+        asks_masks: bool,
+    ) -> None:
         same = (identifier, rater)
         before = self._database.execute(
             "SELECT id, updated_at FROM annotations WHERE (identifier, rater) = (?, ?)", same
@@ -67,14 +86,11 @@ class AnnotationStore(ScratchDatabase):
         id_ = self._database.execute(
             "INSERT INTO annotations (identifier, rater, updated_at, answers, asked_masks) "
             "VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (*same, updated_at, json.dumps(_choices(task, annotation)), _asks_masks(task)),
+            (*same, updated_at, json.dumps(answers), asks_masks),
         ).fetchone()[0]
         self._database.executemany(
             "INSERT INTO masks VALUES (?, ?, ?, ?, ?)",
-            (
-                (id_, label, rle.height, rle.width, rle.counts)
-                for label, rle in _by_label(drawing).items()
-            ),
+            ((id_, label, rle.height, rle.width, rle.counts) for label, rle in masks.items()),
         )
 
     def __len__(self) -> int:

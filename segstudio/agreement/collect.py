@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 
 from ml_backend.labelstudio.annotations import AnnotatedTask, AnnotationReader, LabeledProject
 from segstudio.agreement.annotation_store import AnnotationStore
@@ -23,12 +24,14 @@ class UnreadableRegion:
 
     Attributes:
         identifier: Identifier of the image.
+        task: Task ID.
         annotation: Annotation ID.
         region: Region ID.
         reason: Why it cannot be compared.
     """
 
     identifier: str
+    task: int
     annotation: int
     region: str
     reason: str
@@ -70,9 +73,10 @@ class AnnotationCollector:
         for annotation in task.annotations:
             if annotation.skipped:
                 continue
-            drawing = draw(task, annotation, with_boxes=self.with_boxes)
             copy = f"project {task.project.id}"
             rater = annotation.annotator if self.by is Rater.ANNOTATOR else copy
-            self.store.add(identifier, rater, task, annotation, drawing)
-            for region, reason in (*drawing.problems, *annotation.parsed.problems):
-                yield UnreadableRegion(identifier, annotation.id, region, reason)
+            drawings = draw(task, annotation, with_boxes=self.with_boxes)
+            self.store.add(identifier, rater, task, annotation, drawings)
+            problems = chain.from_iterable(drawing.problems for drawing in drawings)
+            for region, reason in (*problems, *annotation.parsed.problems):
+                yield UnreadableRegion(identifier, task.id, annotation.id, region, reason)

@@ -85,8 +85,14 @@ def _collect(report: Report, collector: AnnotationCollector) -> int:
         for each in problems:
             count += 1
             report.error(
-                f"{each.identifier}: {each.reason} (annotation {each.annotation}, {each.region})",
-                {"failed": each.reason, "identifier": each.identifier, "region": each.region},
+                f"{each.identifier}: {each.reason} (task {each.task}, annotation "
+                f"{each.annotation}, region {each.region})",
+                {
+                    "failed": each.reason,
+                    "identifier": each.identifier,
+                    "task": each.task,
+                    "region": each.region,
+                },
             )
     return count
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 
+from ml_backend.images import ImageSource
 from ml_backend.labelstudio.annotations import AnnotationReader
-from ml_backend.serving.settings import read_settings
-from segstudio.local.connection import open_label_studio
+from ml_backend.serving.settings import BackendSettings, read_settings
+from segstudio.local.connection import open_label_studio, resolve_connection
 from segstudio.settings import ProjectSettings
 
 
@@ -66,3 +68,20 @@ def annotation_reader() -> Iterator[AnnotationReader]:
     """
     with open_label_studio(read_settings(ProjectSettings)) as label_studio:
         yield AnnotationReader(label_studio)
+
+
+def image_source() -> ImageSource:
+    """Return a loader of images that reads uploads as the user of the command.
+
+    Images are not kept: each is needed once.
+
+    Raises:
+        SettingsError: A variable is wrong, or no Label Studio is named.
+    """
+    access = resolve_connection(read_settings(ProjectSettings))
+    of_label_studio = {
+        "label_studio_url": access.url,
+        "label_studio_api_key": SecretStr(access.token),
+        "image_cache_mb": 0,
+    }
+    return ImageSource(read_settings(BackendSettings).model_copy(update=of_label_studio))

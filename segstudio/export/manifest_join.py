@@ -7,6 +7,7 @@ from ml_backend.labelstudio.annotations import AnnotatedTask
 from segstudio.data.manifest import IDENTIFIER, IMAGE
 from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.data.tables import Table, TableError
+from segstudio.export.references import name_reference
 
 
 class Manifest(ScratchDatabase):
@@ -39,7 +40,7 @@ class Manifest(ScratchDatabase):
         """The identifier of a task, and its row.
 
         A task that ``segstudio project create`` made carries its identifier. Another one is found
-        by its image; where that fails, the name of its object in the bucket is its identifier.
+        by its image; where that fails, its image's object or address is its identifier.
         """
         given = task.meta.get(IDENTIFIER) or task.data.get(self._identifier_column)
         column, value = ("identifier", str(given)) if given else ("image", task.image)
@@ -50,7 +51,7 @@ class Manifest(ScratchDatabase):
         ).fetchone()
         if found:
             return found[0], dict(zip(self.columns, json.loads(found[1]), strict=True))
-        return (value if given else _object_name(task)), None
+        return (value if given else name_reference(task.image) or f"task {task.id}"), None
 
     def _read(self, table: Table) -> None:
         if self._identifier_column not in table.columns:
@@ -70,10 +71,3 @@ class Manifest(ScratchDatabase):
             if not added.rowcount:
                 raise TableError(f"row {row.number} of the manifest repeats {identifier!r}")
         self._database.execute("CREATE INDEX by_image ON rows (image)")
-
-
-def _object_name(task: AnnotatedTask) -> str:
-    reference = task.image
-    if reference.startswith("gs://"):
-        return reference.removeprefix("gs://").partition("/")[2] or reference
-    return reference or f"task {task.id}"

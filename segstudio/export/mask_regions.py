@@ -1,17 +1,17 @@
-"""Which regions of an annotation are masks, and their pixels."""
+"""Which regions of an annotation are masks, and their pixels, image by image."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ml_backend.labelstudio.annotations import AnnotatedTask, Annotation
+from ml_backend.images.settings import PILLOW_MAX_PIXELS
+from ml_backend.labelstudio.annotations import AnnotatedTask, Annotation, Picture
 from ml_backend.labelstudio.coco_rle import Outline, Rle
-from ml_backend.labelstudio.results import (
-    Region,
-    RegionError,
-    mask_shapes,
-    region_outline,
-    region_rle,
-)
+from ml_backend.labelstudio.region_pixels import RegionError, region_outline, region_rle
+from ml_backend.labelstudio.results import Region, Shape, mask_shapes
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
 
 
 @dataclass(frozen=True)
@@ -31,61 +31,94 @@ class MaskRegion:
 
 @dataclass(frozen=True)
 class Drawing:
-    """All masks of an annotation; they may overlap.
+    """All masks of an annotation on one image; they may overlap.
 
     Attributes:
-        masks: In the order they were drawn, all of the same size.
+        picture: Image of the task.
+        masks: In the order they were drawn, all of one size.
+        size: Of the image, by all that was drawn on it, points too; None where nothing was.
         left_out: How many regions are no masks: points, boxes beside finer shapes, empty strokes.
-        problems: Id of each region whose pixels cannot be told, and why.
+        problems: ID of each region whose pixels are unknown, and why.
     """
 
+    picture: Picture
     masks: tuple[MaskRegion, ...]
+    size: Size | None
     left_out: int
     problems: tuple[tuple[str, str], ...]
 
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """Height and width of the image in pixels; unknown where nothing is drawn."""
-        return (self.masks[0].rle.height, self.masks[0].rle.width) if self.masks else None
+
+Draw = Callable[[AnnotatedTask, Annotation], list[Drawing]]
 
 
-Draw = Callable[[AnnotatedTask, Annotation], Drawing]
-
-
-def draw(task: AnnotatedTask, annotation: Annotation, *, with_boxes: bool) -> Drawing:
-    """Find the masks of an annotation; a skipped one has none.
+def draw(task: AnnotatedTask, annotation: Annotation, *, with_boxes: bool) -> list[Drawing]:
+    """Find the masks of an annotation on each image of its task; a skipped one has none.
 
     Args:
         task: Whose annotation it is.
         annotation: With its regions.
         with_boxes: Whether rectangles are masks even where the project has finer shapes.
     """
-    shapes = mask_shapes(task.project.controls, with_boxes=with_boxes) | {"unknown"}
-    drawn = () if annotation.skipped else annotation.parsed.regions
+    unknown: frozenset[Shape] = frozenset({"unknown"})
+    shapes = mask_shapes(task.project.controls, with_boxes=with_boxes) | unknown
+    by_image: dict[tuple[str, int], list[Region]] = {
+        (picture.tag, picture.item): [] for picture in task.pictures
+    }
+    lost: list[tuple[str, str]] = []
+    for region in () if annotation.skipped else annotation.parsed.regions:
+        place = region.to_name, region.item
+        if place in by_image:
+            by_image[place].append(region)
+        elif region.shape in shapes:
+            lost.append((region.id, f"it is on {_name(*place)}, which its task does not show"))
+    drawings = [_draw(p, by_image[p.tag, p.item], shapes) for p in task.pictures]
+    if lost and drawings:
+        first = drawings[0]
+        problems = (*first.problems, *lost)
+        drawings[0] = Drawing(first.picture, first.masks, first.size, first.left_out, problems)
+    return drawings
+
+
+def common_size(regions: Iterable[Region]) -> Size | None:
+    """Return the size of image that most regions have; None without any of a size."""
+    sizes = Counter(
+        (region.height, region.width)
+        for region in regions
+        if min(region.height, region.width) > 0
+        and region.height * region.width <= PILLOW_MAX_PIXELS
+    )
+    return sizes.most_common(1)[0][0] if sizes else None
+
+
+def _draw(picture: Picture, regions: Iterable[Region], shapes: Iterable[Shape]) -> Drawing:
     masks: list[MaskRegion] = []
     problems: list[tuple[str, str]] = []
+    drawn = list(regions)
+    size = common_size(drawn)
     for region in drawn:
         if region.shape in shapes:
             try:
-                mask = _mask(region, task.project.image, masks)
+                mask = _mask(region, size)
             except RegionError as error:
                 problems.append((region.id, error.message))
             else:
                 if mask.rle.area:
                     masks.append(mask)
     left_out = len(drawn) - len(masks) - len(problems)
-    return Drawing(tuple(masks), left_out, tuple(problems))
+    return Drawing(picture, tuple(masks), size, left_out, tuple(problems))
 
 
-def _mask(region: Region, image: str, before: list[MaskRegion]) -> MaskRegion:
-    if region.to_name != image or region.item:
-        raise RegionError(f"it is on another image of its task than the first, {image!r}")
+def _mask(region: Region, size: Size | None) -> MaskRegion:
     if region.shape == "unknown":
         raise RegionError("it has no shape that segstudio knows")
     rle = region_rle(region)
-    if before and (before[0].rle.height, before[0].rle.width) != (rle.height, rle.width):
+    if size and size != (rle.height, rle.width):
         raise RegionError(
-            f"its image has {rle.width} x {rle.height} pixels, that of the region before "
-            f"{before[0].rle.width} x {before[0].rle.height}"
+            f"its image has {rle.width} x {rle.height} pixels, that of other regions "
+            f"{size[1]} x {size[0]}"
         )
     return MaskRegion(region, rle, None if region.shape == "brush" else region_outline(region))
+
+
+def _name(tag: str, item: int) -> str:
+    return f"page {item + 1} of {tag!r}" if item else f"the image {tag!r}"

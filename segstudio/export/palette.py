@@ -1,5 +1,6 @@
 """Which index and colour each label has."""
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
@@ -38,6 +39,13 @@ class Palette:
     def labels(self) -> tuple[str, ...]:
         """By index, from 1 on."""
         return tuple(self._indices)
+
+    def categories(self) -> Iterator[str]:
+        """Yield COCO's categories, as JSON."""
+        for index, label, color in self.rows():
+            if int(index):
+                category = {"id": int(index), "name": label, "supercategory": "", "color": color}
+                yield json.dumps({**category, "isthing": 1})
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Index, label and colour of each, the background first."""

@@ -1,6 +1,7 @@
 """One row for each annotation, keyed by identifier and annotator."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from ml_backend.labelstudio.annotations import AnnotatedTask, Annotation, LabeledProject
 from ml_backend.labelstudio.label_config import Control
 from segstudio.export.manifest_join import Manifest
+from segstudio.export.references import unsigned
 
 Kind = Literal["text", "number", "integer", "flag", "time", "list"]
 Value = str | float | int | bool | datetime | list[str] | None
@@ -175,7 +177,7 @@ def _row(
             each.name: _answer(answers.get(each.source, []), each.kind) for each in columns.controls
         },
         **{each.name: (metadata or {}).get(each.source) for each in columns.manifest},
-        "image": task.image,
+        "image": unsigned(task.image),
         "project": task.project.id,
         "task": task.id,
         "annotation": annotation.id,
@@ -194,11 +196,15 @@ def _kind(control: Control) -> Kind:
 
 def _answer(values: Sequence[Any], kind: Kind) -> Value:
     if kind == "number":
-        return next((float(v) for v in values if isinstance(v, int | float)), None)
+        return next((float(v) for v in values if _is_number(v)), None)
     texts = [v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
     if kind == "list":
         return texts
     return texts[0] if len(texts) == 1 else cell(texts) or None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _free(name: str, prefix: str, taken: set[str]) -> str:

@@ -1,22 +1,38 @@
 """An export from end to end: projects are read task by task and written in one of the formats."""
 
+import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from ml_backend.labelstudio.annotations import AnnotationReader, LabeledProject
+from ml_backend.images import ImageSource
+from ml_backend.labelstudio.annotations import AnnotatedTask, AnnotationReader, LabeledProject
+from segstudio.data.atomic_files import PART_SUFFIX, atomic_folder
 from segstudio.data.tables import CsvTable
 from segstudio.export.coco import write_coco
+from segstudio.export.datumaro import write_datumaro
+from segstudio.export.huggingface import write_huggingface
+from segstudio.export.image_files import FetchedImage, ImageFiles
+from segstudio.export.image_sizes import SizeFinder
 from segstudio.export.manifest_join import Manifest
 from segstudio.export.mask_regions import draw
 from segstudio.export.masks import write_masks
 from segstudio.export.palette import Palette
+from segstudio.export.panoptic import write_panoptic
+from segstudio.export.pictures import Pictures
 from segstudio.export.rows import Columns, Entry, Problem, entries, unknown_answers
+from segstudio.export.samples import FindSize, Output, Sampler, Write
+from segstudio.export.splits import SplitRule, Splits
 from segstudio.export.tables import Add, Added, write_csv, write_jsonl, write_parquet
+from segstudio.export.voc import write_voc
+from segstudio.export.yolo import write_yolo, write_yolo_seg
+
+IMAGES = "images.csv"
+"""In a folder of images next to a file: a row for each, with its reference."""
 
 
 class Format(StrEnum):
@@ -27,6 +43,21 @@ class Format(StrEnum):
     PARQUET = "parquet"
     MASKS = "masks"
     COCO = "coco"
+    PANOPTIC = "panoptic"
+    YOLO = "yolo"
+    YOLO_SEG = "yolo-seg"
+    VOC = "voc"
+    HF = "hf"
+    DATUMARO = "datumaro"
+
+
+SPLIT_FORMATS = frozenset(Format) - {
+    *(Format.CSV, Format.JSONL, Format.PARQUET, Format.MASKS, Format.COCO)
+}
+"""Formats of data sets in parts."""
+
+POLYGON_FORMATS = frozenset({Format.COCO, Format.DATUMARO})
+"""Formats that hold run lengths and polygons."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +67,14 @@ class ExportSpec:
     Attributes:
         projects: Project IDs.
         kind: Format of the output.
-        out: File to write; for masks, a folder.
+        out: File to write, or a folder.
         manifest: CSV file whose columns are joined; None: no columns are joined.
         identifier_column: Column of the manifest that is the key.
         annotator: E-mail address of the one annotator who is exported; empty: all.
         with_boxes: Whether rectangles are masks even in projects with finer shapes.
+        with_images: Whether the images' files are put in.
+        polygons: Whether brush strokes become polygons, in ``POLYGON_FORMATS``.
+        split: Parts of the data set, in ``SPLIT_FORMATS``.
         dry_run: Whether annotations are only counted and nothing is written.
     """
 
@@ -51,12 +85,30 @@ class ExportSpec:
     identifier_column: str
     annotator: str = ""
     with_boxes: bool = False
+    with_images: bool = False
+    polygons: bool = False
+    split: SplitRule = field(default_factory=SplitRule)
     dry_run: bool = False
 
 
+@dataclass(frozen=True)
+class Writer:
+    """What an export calls with each annotation, and at its end."""
+
+    add: Add
+    finish: Callable[[], Iterator[Problem]] = lambda: iter(())
+
+
 @contextmanager
-def open_export(reader: AnnotationReader, spec: ExportSpec) -> Iterator["Export"]:
+def open_export(
+    reader: AnnotationReader, spec: ExportSpec, open_source: Callable[[], ImageSource]
+) -> Iterator["Export"]:
     """Read the projects and the manifest.
+
+    Args:
+        reader: Reads annotations.
+        spec: What is exported.
+        open_source: Opens the loader of images, if one is needed.
 
     Raises:
         LabelStudioError: A project does not exist or cannot be read.
@@ -65,13 +117,20 @@ def open_export(reader: AnnotationReader, spec: ExportSpec) -> Iterator["Export"
     """
     projects = [reader.project(id_) for id_ in spec.projects]
     table = CsvTable(spec.manifest) if spec.manifest else None
-    with Manifest(table, spec.identifier_column) as rows:
-        yield Export(spec, reader, projects, rows, Columns.of(projects, rows.columns))
+    folder = spec.out.with_name(f".{spec.out.name}.images{PART_SUFFIX}")
+    images = ImageFiles(folder, open_source) if spec.with_images and not spec.dry_run else None
+    with (
+        Manifest(table, spec.identifier_column) as rows,
+        Pictures() as pictures,
+        Splits(spec.split) as splits,
+    ):
+        columns, find_size = Columns.of(projects, rows.columns), SizeFinder(reader, open_source)
+        yield Export(spec, reader, projects, rows, columns, find_size, pictures, splits, images)
 
 
 @dataclass(frozen=True)
 class Export:
-    """An export that is ready to run.
+    """An export that is ready to run: ``survey``, ``fetch``, then ``run``.
 
     Attributes:
         spec: What is exported.
@@ -79,8 +138,12 @@ class Export:
         projects: The projects of ``spec``.
         manifest: Rows to join.
         columns: Columns of the output.
+        find_size: Asked about images that nobody has drawn on.
+        pictures: Images; complete after ``survey`` if their files are wanted, else after ``run``.
+        splits: Part of each image.
+        images: Files of the images; None where they are not wanted.
         tally: Counts ``tasks``, ``annotations``, ``skipped``, ``regions``, ``left_out``,
-            ``problems`` and ``without_row`` while the export runs.
+            ``problems``, ``without_row``, ``images`` and ``images_failed`` while the export runs.
     """
 
     spec: ExportSpec
@@ -88,6 +151,10 @@ class Export:
     projects: Sequence[LabeledProject]
     manifest: Manifest
     columns: Columns
+    find_size: FindSize
+    pictures: Pictures
+    splits: Splits
+    images: ImageFiles | None
     tally: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -95,34 +162,95 @@ class Export:
         """Number of tasks, as Label Studio counts them."""
         return sum(project.counts.tasks for project in self.projects)
 
+    @property
+    def needs_survey(self) -> bool:
+        """Whether something must be known of all tasks before the first is written."""
+        in_parts = len(self.spec.split.names) > 1 and not self.spec.dry_run
+        return in_parts or self.images is not None
+
+    def survey(self) -> Iterator[None]:
+        """Look through all tasks for their images, which are then in one part each."""
+        for project in self.projects:
+            for task in self.reader.tasks(project, results=False):
+                for entry in self._chosen(task):
+                    if not entry.annotation.skipped:
+                        self.splits.record(entry.identifier)
+                    for picture in task.pictures if self.images else ():
+                        self.pictures.record(entry, picture)
+                yield
+        self.splits.assign()
+
+    def fetch(self) -> Iterator[FetchedImage]:
+        """Fetch the images' files."""
+        for fetched in self.images.fetch(self.pictures) if self.images else ():
+            self.tally["images_failed" if fetched.reason else "images"] += 1
+            yield fetched
+
     def run(self) -> Iterator[Sequence[Problem]]:
         """Write all annotations; yields the problems of each task when it is written.
 
         The output takes its place only when all tasks are written and yielded.
         """
-        with self._open_writer() as add:
+        with self._open_writer() as writer:
             for project in self.projects:
                 for task in self.reader.tasks(project):
                     self.tally["tasks"] += 1
-                    chosen = [
-                        entry
-                        for entry in entries(task, self.columns, self.manifest)
-                        if self.spec.annotator in ("", entry.annotation.annotator)
-                    ]
-                    yield [problem for entry in chosen for problem in self._write(entry, add)]
+                    chosen = self._chosen(task)
+                    yield [problem for entry in chosen for problem in self._write(entry, writer)]
+            for problem in writer.finish():
+                self.tally["problems"] += 1
+                yield [problem]
+            if self.images and self.spec.kind in (*_TABLES, Format.COCO):
+                self._place_images(self.images)
+        if self.images:
+            self.images.remove()
 
-    def _open_writer(self) -> AbstractContextManager[Add]:
-        out, columns = self.spec.out, self.columns
-        if self.spec.dry_run:
-            return nullcontext(lambda _: Added())
-        if self.spec.kind in _TABLES:
-            return _TABLES[self.spec.kind](out, columns)
-        write = write_masks if self.spec.kind is Format.MASKS else write_coco
-        draw_masks = partial(draw, with_boxes=self.spec.with_boxes)
-        return write(out, columns, Palette(self.projects), draw_masks)
+    def _chosen(self, task: AnnotatedTask) -> list[Entry]:
+        return [
+            entry
+            for entry in entries(task, self.columns, self.manifest)
+            if self.spec.annotator in ("", entry.annotation.annotator)
+        ]
 
-    def _write(self, entry: Entry, add: Add) -> list[Problem]:
-        added = add(entry)
+    def _place_images(self, images: ImageFiles) -> None:
+        """Put the images of a file into a folder next to it."""
+        with (
+            atomic_folder(self.spec.out.with_suffix(".images"), IMAGES) as folder,
+            (folder / IMAGES).open("w", encoding="utf-8", newline="") as file,
+        ):
+            rows = csv.writer(file)
+            rows.writerow(("file_name", "identifier", "image"))
+            for picture in self.pictures:
+                images.place(picture, folder / picture.file_name)
+                rows.writerow((picture.file_name, picture.identifier, picture.address))
+
+    @contextmanager
+    def _open_writer(self) -> Iterator[Writer]:
+        spec = self.spec
+        if spec.dry_run:
+            yield Writer(lambda _: Added())
+        elif spec.kind in _TABLES:
+            with _TABLES[spec.kind](spec.out, self.columns) as add:
+                yield Writer(add)
+        else:
+            output = Output(
+                path=spec.out,
+                columns=self.columns,
+                palette=Palette(self.projects),
+                pictures=self.pictures,
+                splits=self.splits,
+                images=self.images,
+                polygons=spec.polygons,
+            )
+            draw_masks = partial(draw, with_boxes=spec.with_boxes)
+            with (
+                _WITH_MASKS[spec.kind](output) as write,
+                Sampler(draw_masks, self.pictures, write, self.find_size) as sampler,
+            ):
+                yield Writer(sampler.add, sampler.finish)
+
+    def _write(self, entry: Entry, writer: Writer) -> list[Problem]:
+        added = writer.add(entry)
         problems = list(added.problems)
         problems += [Problem(entry, why, id_) for id_, why in entry.annotation.parsed.problems]
         if names := unknown_answers(entry, self.columns):
@@ -139,4 +267,15 @@ _TABLES: Mapping[Format, Callable[[Path, Columns], AbstractContextManager[Add]]]
     Format.CSV: write_csv,
     Format.JSONL: write_jsonl,
     Format.PARQUET: write_parquet,
+}
+
+_WITH_MASKS: Mapping[Format, Callable[[Output], AbstractContextManager[Write]]] = {
+    Format.MASKS: write_masks,
+    Format.COCO: write_coco,
+    Format.PANOPTIC: write_panoptic,
+    Format.YOLO: write_yolo,
+    Format.YOLO_SEG: write_yolo_seg,
+    Format.VOC: write_voc,
+    Format.HF: write_huggingface,
+    Format.DATUMARO: write_datumaro,
 }

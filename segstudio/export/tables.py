@@ -13,6 +13,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
 from segstudio.data.atomic_files import atomic_write
+from segstudio.export.references import without_signatures
 from segstudio.export.rows import Columns, Entry, Kind, Problem, Value, cell
 
 _ROW_GROUP = 1000
@@ -52,14 +53,17 @@ def write_csv(path: Path, columns: Columns) -> Iterator[Add]:
 
 @contextmanager
 def write_jsonl(path: Path, _: Columns) -> Iterator[Add]:
-    """Write JSON Lines: the row, the task's data and meta, and the result as it came."""
+    """Write JSON Lines: the row, the task's data and meta, and the result as it came.
+
+    Signed addresses lose their signature.
+    """
     with atomic_write(path) as part, part.open("w", encoding="utf-8") as file:
 
         def add(entry: Entry) -> Added:
             line = {
                 **entry.row,
-                "data": entry.task.data,
-                "meta": entry.task.meta,
+                "data": without_signatures(entry.task.data),
+                "meta": without_signatures(entry.task.meta),
                 "result": entry.annotation.result,
             }
             file.write(json.dumps(line, ensure_ascii=False, default=_json) + "\n")

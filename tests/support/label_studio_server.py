@@ -161,8 +161,7 @@ class LabelStudioServer(Server):
             case ["tasks"] if int(query["project"]) in self.projects:
                 return json_reply(self._page(query))
             case ["predictions"]:
-                versions = self._versions(int(query["task"]))
-                return json_reply([{"model_version": version} for version in versions])
+                return json_reply(self._task_predictions(int(query["task"])))
             case ["ml"]:
                 connected = [self._told(id_) for id_ in self.backends]
                 return json_reply([b for b in connected if b["project"] == int(query["project"])])
@@ -190,6 +189,11 @@ class LabelStudioServer(Server):
             for id_ in ids[: int(query["page_size"])]
         ]
         return {"tasks": [_chosen(each, query["include"]) for each in shown], "total": len(ids)}
+
+    def _task_predictions(self, id_: int) -> list[dict[str, Any]]:
+        tasks = self.projects[id_ // 1_000_000].tasks
+        stored = list(tasks.get(id_, {}).get("predictions", []))
+        return stored + [{"model_version": version} for version in self._versions(id_)]
 
     def _versions(self, id_: int) -> list[str]:
         return [version for task, version in self.predictions if task == id_]

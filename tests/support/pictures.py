@@ -1,5 +1,6 @@
 """Small pictures to serve and to decode."""
 
+import base64
 import io
 from typing import Any
 
@@ -20,3 +21,9 @@ def picture(width: int = 6, height: int = 4, seed: int = 0) -> Image.Image:
 
 def png(seed: int = 0) -> bytes:
     return encode(picture(seed=seed))
+
+
+def data_uri(height: int, width: int, seed: int = 0) -> str:
+    """A PNG as a ``data:`` URI."""
+    content = base64.b64encode(encode(picture(width, height, seed))).decode()
+    return f"data:image/png;base64,{content}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ml_backend import errors
 from ml_backend.errors import SegstudioError
 from ml_backend.images.http import HttpStatusError
-from ml_backend.labelstudio.results import RegionError
+from ml_backend.labelstudio.region_pixels import RegionError
 from segstudio.agreement.compare import AgreementError
 from segstudio.data.naming import NamingError
 from segstudio.data.tables import TableError

@@ -30,7 +30,7 @@ def test_a_project_tells_its_controls_its_image_and_label_studios_counts(
     )
     project = reader.project(id_)
     controls = {control.name: control for control in project.controls}
-    assert (project.image, project.image_key) == ("image", "image")
+    assert [(each.name, each.key) for each in project.images] == [("image", "image")]
     counts = project.counts
     assert (counts.tasks, counts.annotations, counts.skipped) == (2, 1, 1)
     labels = [(label.value, label.background) for label in controls["mask"].labels]

@@ -5,13 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_backend.labelstudio.results import (
-    UNLABELED,
-    RegionError,
-    parse_result,
-    region_outline,
-    region_rle,
-)
+from ml_backend.labelstudio.region_pixels import RegionError, region_outline, region_rle
+from ml_backend.labelstudio.results import UNLABELED, parse_result
 from tests.support.drawn import (
     HEIGHT,
     WIDTH,

@@ -71,7 +71,10 @@ def copies(label_studio: LabelStudioServer) -> str:
             "anna/1.jpg",
             annotation(21, polygon("p1", "dress", (10, 5), (40, 5), (40, 25), (10, 25)), by=2),
         ),
-        task("anna/2.jpg", annotation(22, choice("Sentiment", "Negative"), by=2)),
+        {
+            **task("anna/2.jpg", annotation(22, choice("Sentiment", "Negative"), by=2)),
+            "predictions": [{"model_version": "v1", "result": [brush("r", "hat", HAT)]}],
+        },
         task("anna/3.jpg", annotation(23, by=2), annotation(24, brush("r", "bag", HAT), by=2)),
     ]
     return ",".join(str(label_studio.add(CONFIG, tasks)) for tasks in (anna, ben))
@@ -167,7 +170,10 @@ def test_masks_are_indexed_with_their_palette_and_the_smaller_region_on_top(
     assert rows[11]["mask_path"] == f"{ANNA}/anna/1.png"
     assert rows[11]["overlap_pixels"] == str(HAT.sum())
     assert rows[11]["left_out"] == "2"
-    assert [row["mask_path"] for id_, row in rows.items() if id_ in (12, 22, 23)] == ["", "", ""]
+    assert rows[12]["mask_path"] == "", "skipped"
+    for id_, size in ((22, "a prediction's size"), (23, "the size of another annotation")):
+        empty = Image.open(folder / rows[id_]["mask_path"])
+        assert (empty.size, empty.getextrema()) == ((WIDTH, HEIGHT), (0, 0)), size
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
     assert files == {row["mask_path"] for row in rows.values()} - {""}
 

@@ -1,0 +1,101 @@
+"""The images' own files: fetched once, kept until the export is complete, then put in place."""
+
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from PIL import Image, UnidentifiedImageError
+
+from ml_backend.errors import ImageDecodeError, TaskError
+from ml_backend.images import ImageSource
+from segstudio.data.atomic_files import atomic_write
+from segstudio.export.pictures import PictureFile
+
+_FETCHES = 8
+
+
+@dataclass(frozen=True)
+class FetchedImage:
+    """What became of one image; ``reason`` says why it is missing, if it is."""
+
+    picture: PictureFile
+    reason: str = ""
+
+
+@dataclass
+class ImageFiles:
+    """Files of images, as their sources have them.
+
+    They are kept in a folder next to the output until the export succeeds, so the same command
+    continues after an interruption.
+
+    Attributes:
+        folder: Folder that keeps them.
+        open_source: Opens the loader of images, when the first one is needed.
+    """
+
+    folder: Path
+    open_source: Callable[[], ImageSource]
+
+    def fetch(self, pictures: Iterable[PictureFile]) -> Iterator[FetchedImage]:
+        """Fetch several images at a time; those that are there are not fetched again."""
+        self.folder.mkdir(exist_ok=True)
+        source = self._source
+        with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
+            yield from pool.map(lambda each: self._fetch(source, each), pictures)
+
+    def find(self, picture: PictureFile) -> Path | None:
+        """Return the path of an image's file; None if it could not be fetched."""
+        path = self._path(picture)
+        return path if path.is_file() else None
+
+    def place(self, picture: PictureFile, target: Path) -> None:
+        """Put an image's file in place, if there is one: a link, where the disk has links."""
+        path = self.find(picture)
+        if path is None or target.exists():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, target)
+        except OSError:
+            shutil.copyfile(path, target)
+
+    def remove(self) -> None:
+        """Remove the folder: all files are in place."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @cached_property
+    def _source(self) -> ImageSource:
+        return self.open_source()
+
+    def _fetch(self, source: ImageSource, picture: PictureFile) -> FetchedImage:
+        path = self._path(picture)
+        if path.is_file():
+            return FetchedImage(picture)
+        try:
+            data = source.open(picture.reference).data
+            _check_image(data)
+        except TaskError as error:
+            return FetchedImage(picture, error.message)
+        with atomic_write(path) as part:
+            part.write_bytes(data)
+        return FetchedImage(picture)
+
+    def _path(self, picture: PictureFile) -> Path:
+        reference = picture.address or picture.reference
+        digest = hashlib.sha256(reference.encode(errors="replace")).hexdigest()
+        return self.folder / f"{digest}{PurePosixPath(picture.file_name).suffix}"
+
+
+def _check_image(data: bytes) -> None:
+    try:
+        with Image.open(io.BytesIO(data)):
+            pass
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise ImageDecodeError(f"the file is no image: {error}") from error

@@ -1,0 +1,42 @@
+"""JSON files of long lists, of which one item at a time is in memory."""
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import IO, Any, Self
+
+
+class Spool:
+    """Items of a list that wait on disk until the rest of their file can be written."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - see __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def add(self, item: Any) -> None:
+        """Add an item."""
+        self._file.write(json.dumps(item) + "\n")
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield all items as JSON."""
+        self._file.seek(0)
+        return (line.rstrip("\n") for line in self._file)
+
+
+def write_list(file: IO[str], name: str, items: Iterable[str], end: str = ",\n") -> None:
+    """Write a member of an object: a list of items that are JSON already."""
+    file.write(f'"{name}": [')
+    for number, item in enumerate(items):
+        file.write((",\n" if number else "\n") + item)
+    file.write(f"\n]{end}")

@@ -1,0 +1,119 @@
+"""The images of an export: their names, references and sizes, on disk."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import PurePosixPath
+from typing import Any
+
+from ml_backend.labelstudio.annotations import Picture
+from segstudio.data.scratch_db import ScratchDatabase
+from segstudio.export.mask_regions import Size
+from segstudio.export.references import file_name, unsigned
+from segstudio.export.rows import Entry
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """An image of an export.
+
+    Attributes:
+        id: From 1 on, in the order they came.
+        identifier: Of the image: the same in all copies of a project.
+        file_name: Path below a folder of images, different for each.
+        reference: As in ``task.data``.
+        size: Height and width in pixels, if known.
+        metadata: The manifest's cells, if it has the image.
+    """
+
+    id: int
+    identifier: str
+    file_name: str
+    reference: str
+    size: Size | None
+    metadata: dict[str, Any]
+
+    @property
+    def address(self) -> str:
+        """The reference without its signature; empty where it is the image's content itself."""
+        return "" if self.reference[:5].lower() == "data:" else unsigned(self.reference)
+
+
+class Pictures(ScratchDatabase):
+    """All images by identifier."""
+
+    schema = """
+        CREATE TABLE pictures (
+            id INTEGER PRIMARY KEY, identifier TEXT UNIQUE NOT NULL, file_name TEXT NOT NULL,
+            reference TEXT NOT NULL, height INTEGER, width INTEGER, metadata TEXT NOT NULL,
+            folded TEXT UNIQUE NOT NULL
+        )
+    """
+
+    def record(self, entry: Entry, picture: Picture, size: Size | None = None) -> PictureFile:
+        """Record an image of an annotated task; returns what is known of it by now.
+
+        Args:
+            entry: Annotation of the image.
+            picture: Image.
+            size: Height and width; the first that is given counts.
+        """
+        identifier = "#".join(filter(None, [entry.identifier, picture.name]))
+        if (found := self._find(identifier)) is None:
+            name = self._free_name(file_name(entry.identifier, picture.reference, picture.name))
+            self._database.execute(
+                "INSERT INTO pictures (identifier, folded, file_name, reference, metadata) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (identifier, name.casefold(), name, picture.reference, _json(entry.metadata)),
+            )
+            found = self._find(identifier)
+        assert found is not None  # noqa: S101 - for mypy: it was just inserted
+        return self.resize(found, size) if size and not found.size else found
+
+    def resize(self, picture: PictureFile, size: Size) -> PictureFile:
+        """Record the size of an image."""
+        self._database.execute(
+            "UPDATE pictures SET height = ?, width = ? WHERE id = ?", (*size, picture.id)
+        )
+        return self[picture.id]
+
+    def __getitem__(self, id_: int) -> PictureFile:
+        """Return an image by its number."""
+        found = self._database.execute("SELECT * FROM pictures WHERE id = ?", (id_,))
+        return _picture(found.fetchone())
+
+    def __iter__(self) -> Iterator[PictureFile]:
+        """Yield all images in the order they came."""
+        return map(_picture, self._database.execute("SELECT * FROM pictures ORDER BY id"))
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return int(self._database.execute("SELECT count(*) FROM pictures").fetchone()[0])
+
+    def _find(self, identifier: str) -> PictureFile | None:
+        row = self._database.execute(
+            "SELECT * FROM pictures WHERE identifier = ?", (identifier,)
+        ).fetchone()
+        return _picture(row) if row else None
+
+    def _free_name(self, name: str) -> str:
+        path = PurePosixPath(name)
+        stem, suffix = name.removesuffix(path.suffix), path.suffix
+        for candidate in chain((name,), (f"{stem}.{n}{suffix}" for n in count(2))):
+            taken = self._database.execute(
+                "SELECT 1 FROM pictures WHERE folded = ?", (candidate.casefold(),)
+            ).fetchone()
+            if not taken:
+                break
+        return candidate
+
+
+def _picture(row: tuple[Any, ...]) -> PictureFile:
+    id_, identifier, name, reference, height, width, metadata, _ = row
+    size = None if height is None else (height, width)
+    return PictureFile(id_, identifier, name, reference, size, json.loads(metadata))
+
+
+def _json(metadata: Any) -> str:
+    return json.dumps(dict(metadata or {}))

@@ -1,0 +1,108 @@
+"""References of images as an export shows them: without signatures, and as names of files."""
+
+import hashlib
+import mimetypes
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from segstudio.data.tables import IMAGE_SUFFIXES
+
+_LONGEST = 200
+"""Bytes of a part of a path: file systems take 255, and a number may come behind it."""
+
+_UNFIT = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|\ud800-\udfff]')
+_UPLOAD = re.compile(r"^.*/data/upload/\d+/")
+_LOCAL_FILE = re.compile(r"^.*/data/local-files/?\?d=")
+_HOST = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#]*/?", re.IGNORECASE)
+_USER_INFO = re.compile(r"^(https?://)[^/?#@]*@", re.IGNORECASE)
+
+_SIGNATURES = ("x-amz-signature", "x-goog-signature", "signature", "sig", "token", "access_token")
+_SIGNED = re.compile(
+    r"x-(amz|goog)-.*|signature|sig|token|access_token|awsaccesskeyid|googleaccessid|expires|policy"
+    r"|key-pair-id|s[eprtv]|spr|sip|sks|skt|ske|skv|skoid|sktid",
+    re.IGNORECASE,
+)
+"""Parameters of signed addresses: Amazon's, Google's, CloudFront's and Azure's, and tokens."""
+
+
+def unsigned(reference: str) -> str:
+    """Return a reference without its signature, and without a user's name and password.
+
+    A signature opens an image to whoever has it, for as long as it lasts; without it the address
+    still tells which image it is. Other parameters stay.
+    """
+    reference = _USER_INFO.sub(r"\1", reference)
+    address, _, rest = reference.partition("?")
+    query, mark, fragment = rest.partition("#")
+    parts = query.split("&")
+    names = [unquote(part.partition("=")[0]).lower() for part in parts]
+    if not any(name in _SIGNATURES for name in names):
+        return reference
+    kept = [part for part, name in zip(parts, names, strict=True) if not _SIGNED.fullmatch(name)]
+    return address + "?" * bool(kept) + "&".join(kept) + mark + fragment
+
+
+def without_signatures(value: Any) -> Any:
+    """Return JSON with ``unsigned`` texts, whatever they are in."""
+    if isinstance(value, str):
+        return unsigned(value)
+    if isinstance(value, Mapping):
+        return {name: without_signatures(each) for name, each in value.items()}
+    return [without_signatures(each) for each in value] if isinstance(value, list) else value
+
+
+def name_reference(reference: str) -> str:
+    """Return an identifier for an image that has none: its object in the bucket, or its address.
+
+    A ``data:`` URI is its whole content, and gets a digest of it.
+    """
+    if reference.startswith("gs://"):
+        return reference.removeprefix("gs://").partition("/")[2] or reference
+    if reference[:5].lower() == "data:":
+        digest = hashlib.sha256(reference.encode(errors="replace")).hexdigest()[:16]
+        return f"data-{digest}{_suffix(reference)}"
+    return unsigned(reference)
+
+
+def file_name(identifier: str, reference: str, addition: str = "") -> str:
+    """Return a name of the image's file below a folder of images, as every file system takes it.
+
+    Args:
+        identifier: Of the task.
+        reference: Of the image; its suffix is taken where the identifier has none.
+        addition: Goes before the suffix, if there is one.
+    """
+    name = identifier
+    for pattern in (_UPLOAD, _LOCAL_FILE, _HOST):
+        name = pattern.sub("", name)
+    path = PurePosixPath(unquote(name).partition("?")[0] if name != identifier else name)
+    stem, suffix = (path.name, "") if not _is_image(path.suffix) else (path.stem, path.suffix)
+    behind = f"-{addition}" if addition else ""
+    return path_of([*path.parent.parts, stem]) + behind + (suffix or _suffix(reference))
+
+
+def path_of(parts: list[str]) -> str:
+    """Return a path of these parts that leads nowhere else than below the folder it is put in."""
+    safe = [part for part in (path_part(each.strip("/")) for each in parts) if part]
+    return "/".join(safe) or "image"
+
+
+def path_part(text: str) -> str:
+    """Return a part of a path as every file system takes it; empty where nothing of it is left."""
+    return _UNFIT.sub("_", text).encode()[:_LONGEST].decode(errors="ignore").strip(" .")
+
+
+def _suffix(reference: str) -> str:
+    """Return the suffix of an image's file; Label Studio shows JPEG mostly."""
+    if reference[:5].lower() == "data:":
+        kind = re.split("[;,]", reference[5:105], maxsplit=1)[0]
+        return mimetypes.guess_extension(kind.strip().lower()) or ".jpg"
+    suffix = PurePosixPath(reference.partition("?")[0]).suffix.lower()
+    return suffix if _is_image(suffix) else ".jpg"
+
+
+def _is_image(suffix: str) -> bool:
+    return suffix.lower() in IMAGE_SUFFIXES
