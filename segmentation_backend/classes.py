@@ -34,10 +34,11 @@ EMBEDDED_CLASSES = (
 BODY_CLASSES = ("hair", "skin")
 """Classes of the shipped network that only people have."""
 
-COUNTABLE_CLASSES = frozenset(
-    {"footwear", "scarf-gloves", "other accessories", "jewelry", "hat", "bag-belt"}
-)
+COUNTABLE_CLASSES = frozenset({"scarf-gloves", "other accessories", "jewelry", "bag-belt"})
 """Classes of the shipped network of which one person can have several, apart from each other."""
+
+PAIRED_CLASSES = frozenset({"footwear"})
+"""Classes of the shipped network of which one person has two at most."""
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "jacket": ("blazer", "outerwear", "coat"),

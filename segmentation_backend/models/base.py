@@ -38,24 +38,35 @@ class Instance:
     separate: bool = True
 
     @classmethod
-    def of(cls, mask: Mask, class_index: int, score: float, *, separate: bool = True) -> "Instance":
+    def of(cls, mask: Mask, class_index: int, score: float) -> "Instance":
         """Crop a mask of (H, W) bool with at least one pixel."""
-        left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
-        crop = mask[top : top + height, left : left + width].copy()
-        return cls(class_index, score, crop, top, left, mask.shape[:2], separate)
+        box = box_around(mask)
+        crop = mask[box].copy()
+        return cls(class_index, score, crop, box[0].start, box[1].start, mask.shape[:2])
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns of the crop in the photograph."""
+        height, width = self.crop.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
     @property
     def mask(self) -> Mask:
         """(H, W) bool at the photograph's size, made at each call."""
         full = np.zeros(self.size, np.bool_)
-        height, width = self.crop.shape
-        full[self.top : self.top + height, self.left : self.left + width] = self.crop
+        full[self.box] = self.crop
         return full
 
     @property
     def area(self) -> int:
         """Number of pixels."""
         return int(np.count_nonzero(self.crop))
+
+
+def box_around(mask: Mask) -> tuple[slice, slice]:
+    """Return rows and columns of the smallest box around a mask."""
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return slice(top, top + height), slice(left, left + width)
 
 
 @dataclass(frozen=True, eq=False)

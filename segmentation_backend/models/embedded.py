@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ from torch.nn import functional
 from ml_backend.errors import ModelError
 from ml_backend.models.blocks import STRIDE, Weights, prepare, read_weights
 from ml_backend.models.efficientnet import as_input
-from segmentation_backend.classes import BODY_CLASSES, COUNTABLE_CLASSES
+from segmentation_backend.classes import BODY_CLASSES, COUNTABLE_CLASSES, PAIRED_CLASSES
 from segmentation_backend.models.base import ClassMap, Instance, decide
 from segmentation_backend.models.network import GarmentNetwork
 from segmentation_backend.models.things import class_instances
@@ -129,8 +128,7 @@ class EmbeddedGarmentModel:
 
     def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[list[Instance]]:
         """Find the garments on (H, W, 3) uint8 RGB images of any sizes."""
-        split = partial(class_instances, countable=COUNTABLE_CLASSES, bodies=BODY_CLASSES)
-        return [split(class_map, self.classes) for class_map in self.classify(images)]
+        return [garment_instances(each, self.classes) for each in self.classify(images)]
 
     def classify(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[ClassMap]:
         """Classify every pixel of (H, W, 3) uint8 RGB images of any sizes."""
@@ -181,6 +179,17 @@ class EmbeddedGarmentModel:
         inner = np.clip(scores, 1e-4, 1 - 1e-4)
         stretched = self._recipe.slope * np.log(inner / (1 - inner)) + self._recipe.offset
         return np.where(scores > 0, 1 / (1 + np.exp(-stretched)), 0).astype(np.float32)
+
+
+def garment_instances(class_map: ClassMap, classes: Sequence[str]) -> list[Instance]:
+    """Return the garments on a class map; one for each person, and both shoes."""
+    return class_instances(
+        class_map,
+        classes,
+        countable=COUNTABLE_CLASSES,
+        pairs=PAIRED_CLASSES,
+        bodies=BODY_CLASSES,
+    )
 
 
 def _alike(shapes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:

@@ -6,9 +6,9 @@ import pytest
 from segmentation_backend.models.base import ClassMap, Instance, pack_instances, unpack_instances
 from segmentation_backend.models.things import class_instances
 
-CLASSES = ("background", "skin", "dress", "shoe")
-SCORES = np.array([0, 0.5, 0.8, 0.6], np.float32)
-SKIN, DRESS, SHOE = 1, 2, 3
+CLASSES = ("background", "skin", "dress", "shoe", "bag")
+SCORES = np.array([0, 0.5, 0.8, 0.6, 0.7], np.float32)
+SKIN, DRESS, SHOE, BAG = 1, 2, 3, 4
 
 
 def person(canvas: np.ndarray, left: int) -> None:
@@ -23,7 +23,7 @@ def person(canvas: np.ndarray, left: int) -> None:
 
 def found(indices: np.ndarray) -> dict[str, list[Instance]]:
     instances = class_instances(
-        ClassMap(indices, SCORES), CLASSES, countable=("shoe",), bodies=("skin",)
+        ClassMap(indices, SCORES), CLASSES, countable=["bag"], pairs=["shoe"], bodies=["skin"]
     )
     named: dict[str, list[Instance]] = {}
     for instance in instances:
@@ -43,6 +43,29 @@ def test_two_shoes_are_two_things_and_the_dress_is_one(canvas: np.ndarray) -> No
     left, right = things["shoe"]
     assert not (left.mask & right.mask).any()
     assert np.array_equal(left.mask | right.mask, canvas == SHOE)
+
+
+def test_shoes_that_touch_are_cut_at_the_narrowest_place(canvas: np.ndarray) -> None:
+    person(canvas, 10)
+    canvas[82:85, 24:36] = SHOE
+    left, right = found(canvas)["shoe"]
+    assert [left.left, right.left + right.crop.shape[1]] == [14, 46]
+    assert abs(left.area - right.area) < 20
+    assert np.array_equal(left.mask | right.mask, canvas == SHOE)
+
+
+def test_a_shoe_without_a_neck_is_one_thing(canvas: np.ndarray) -> None:
+    canvas[50:60, 20:70] = SHOE
+    assert len(found(canvas)["shoe"]) == 1
+
+
+def test_two_bags_are_two_things_and_a_bag_behind_an_arm_is_one(canvas: np.ndarray) -> None:
+    canvas[40:60, 5:25] = canvas[40:60, 80:100] = BAG
+    assert len(found(canvas)["bag"]) == 2
+    canvas[40:60] = 0
+    canvas[40:60, 5:35] = BAG
+    canvas[48:54, 5:35] = SKIN
+    assert len(found(canvas)["bag"]) == 1
 
 
 def test_a_dress_that_an_arm_cuts_in_two_is_one_thing(canvas: np.ndarray) -> None:
