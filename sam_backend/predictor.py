@@ -9,9 +9,9 @@ from ml_backend.errors import TaskError
 from ml_backend.images import ImageSource
 from ml_backend.labelstudio.label_config import LabelConfig, refuse
 from ml_backend.labelstudio.mask_regions import mask_regions
-from ml_backend.labelstudio.predictor import image_reference
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Task
+from ml_backend.labelstudio.task_images import task_image, task_images
 from ml_backend.serving.executor import ActivityGauge, PriorityExecutor
 from sam_backend.embedding_service import EmbeddingKey, EmbeddingService, EmbeddingStore
 from sam_backend.mask_refinement import MaskRefiner
@@ -105,8 +105,8 @@ class SamPredictor:
 
         def prepare(task: Task) -> Prewarmed | TaskError:
             try:
-                references = [image_reference(task, label_config, name) for name in names]
-                made = [self._prepare(each, deadline, into_memory) for each in references]
+                images = [i for name in names for i in task_images(task.data, label_config, name)]
+                made = [self._prepare(each.reference, deadline, into_memory) for each in images]
             except TaskError as error:
                 return error
             return "made" if any(made) else "kept"
@@ -122,11 +122,14 @@ class SamPredictor:
     def _interact(
         self, task: Task, context: Context, label_config: LabelConfig, deadline: Deadline
     ) -> Prediction:
-        target = find_target(context, label_config)
-        reference = image_reference(task, label_config, target.control.to_name)
-        found = self._segment(reference, context, deadline)
+        config = label_config.for_task(task.data)
+        target = find_target(context, config)
+        image = task_image(task.data, config, target.control.to_name, context.item)
+        found = self._segment(image.reference, context, deadline)
         return Prediction(
-            result=mask_regions(found.pixels, target.control, target.label, found.score),
+            result=mask_regions(
+                found.pixels, target.control, target.label, found.score, image.item
+            ),
             score=found.score,
             model_version=self._version,
         )

@@ -11,36 +11,40 @@ from sam_backend.models.base import Prompts
 
 @dataclass(frozen=True)
 class Target:
-    """What a region is made for: a control that takes masks, and one of its labels."""
+    """What a region is made for: a control that takes masks, and one of its labels, if any."""
 
     control: Control
-    label: str
+    label: str | None
 
 
 def find_target(context: Context, label_config: LabelConfig) -> Target:
     """Find the control and label for the mask that the labeler asks for.
 
-    Labels are equal whatever their case. Prompts without a label get the only one there is.
+    Labels are equal whatever their case. Prompts without a label get the only one there is. A tool
+    without a list of its own may prompt without a label: the region gets the one that is chosen
+    when it is accepted.
 
     Raises:
         PromptError: There is none; a region with any other would lose its label.
     """
-    controls = label_config.mask_controls(context.to_name or None)
+    controls = label_config.suggestion_controls(context.to_name or None)
     if not controls:
         raise PromptError(
             f"no control takes a mask on {context.to_name!r:.80}",
             "draw on an image that BrushLabels point at",
         )
     targets = [Target(control, label.value) for control in controls for label in control.labels]
-    if context.label is None and len(targets) == 1:
+    if context.label is not None:
+        return _by_label(targets, context.label) if targets else Target(controls[0], None)
+    if len(targets) == 1:
         return targets[0]
-    if context.label is None:
+    if targets and not label_config.is_unlabeled(context.tool):
         raise PromptError("the prompt has no label", "choose a label, then the smart tool")
-    return _by_label(targets, context.label)
+    return Target(controls[0], None)
 
 
 def _by_label(targets: list[Target], label: str) -> Target:
-    same = [target for target in targets if target.label.casefold() == label.casefold()]
+    same = [target for target in targets if (target.label or "").casefold() == label.casefold()]
     if not same:
         name = targets[0].control.name
         raise PromptError(

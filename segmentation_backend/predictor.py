@@ -15,9 +15,9 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
 from ml_backend.images import EncodedImage, ImageSource
 from ml_backend.labelstudio.label_config import LabelConfig
-from ml_backend.labelstudio.predictor import image_reference
 from ml_backend.labelstudio.prompts import Context
-from ml_backend.labelstudio.schemas import Prediction, Task
+from ml_backend.labelstudio.schemas import Prediction, Region, Task
+from ml_backend.labelstudio.task_images import TaskImage, task_images
 from ml_backend.serving.executor import PriorityExecutor, wait_for
 from segmentation_backend.models.base import Instance, SegmentationModel
 from segmentation_backend.prewarm_client import PrewarmClient
@@ -96,26 +96,47 @@ class SegmentationPredictor:
             return
         if self._prewarm_client is not None:
             self._prewarm_client.send(tasks, label_config)
+        plans = [_images(task, label_config) for task in tasks]
+        images = (image for plan in plans if not isinstance(plan, TaskError) for image in plan)
         with _threads(_FETCHES + 1) as fetchers, _threads(1) as decoder:
-            fetch = partial(self._fetch, label_config=label_config, deadline=deadline)
-            fetched = _prefetch((fetchers.submit(fetch, task) for task in tasks), _FETCHES)
+            fetch = partial(self._fetch, deadline=deadline)
+            fetched = _prefetch((fetchers.submit(fetch, image) for image in images), _FETCHES)
             decoded = _prefetch((decoder.submit(_decode, image) for image in fetched), _DECODES)
-            for segmented in _prefetch(self._segmented(decoded, deadline), _INFERENCES):
-                try:
-                    instances = wait_for(segmented, deadline)
-                    yield self._region_builder.predict(instances, label_config)
-                except TaskError as error:
-                    yield error
-                finally:
-                    segmented.cancel()
+            segmented = _prefetch(self._segmented(decoded, deadline), _INFERENCES)
+            for task, plan in zip(tasks, plans, strict=True):
+                if isinstance(plan, TaskError):
+                    yield plan
+                else:
+                    config = label_config.for_task(task.data)
+                    yield self._answer(plan, segmented, config, deadline)
+
+    def _answer(
+        self,
+        images: Sequence[TaskImage],
+        segmented: Iterator[Future[list[Instance]]],
+        label_config: LabelConfig,
+        deadline: Deadline,
+    ) -> Prediction | TaskError:
+        """The regions of all images of a task, or why one of them has none."""
+        regions: list[Region] = []
+        failed: TaskError | None = None
+        for image, found in zip(images, segmented, strict=False):
+            try:
+                regions += self._region_builder.regions(
+                    wait_for(found, deadline), label_config, image.to_name, image.item
+                )
+            except TaskError as error:
+                failed = failed or error
+            finally:
+                found.cancel()
+        return failed or self._region_builder.prediction(regions)
 
     def fit(self, event: str, data: Mapping[str, Any]) -> None:
         """Log the event: the shipped network is trained by ``make train-segmentation`` alone."""
         log.debug("event", action=event, fields=sorted(data))
 
-    def _fetch(self, task: Task, label_config: LabelConfig, deadline: Deadline) -> EncodedImage:
-        reference = image_reference(task, label_config, label_config.mask_controls()[0].to_name)
-        return self._images.open(reference, deadline.remaining())
+    def _fetch(self, image: TaskImage, deadline: Deadline) -> EncodedImage:
+        return self._images.open(image.reference, deadline.remaining())
 
     def _segmented(
         self, images: Iterable[Future[Pixels]], deadline: Deadline
@@ -133,6 +154,15 @@ class SegmentationPredictor:
 
     def _segment(self, pixels: Pixels) -> list[Instance]:
         return self._model.segment([pixels])[0]
+
+
+def _images(task: Task, label_config: LabelConfig) -> list[TaskImage] | TaskError:
+    """All images of a task that masks can be drawn on, or why there is none."""
+    try:
+        names = label_config.mask_images()
+        return [image for name in names for image in task_images(task.data, label_config, name)]
+    except TaskError as error:
+        return error
 
 
 @contextmanager

@@ -48,22 +48,45 @@ class RegionBuilder:
     def check(self, label_config: LabelConfig) -> None:
         """Raise LabelConfigError where no label can ever be predicted."""
         refuse(label_config.problems_for_masks())
-        controls = label_config.mask_controls()
-        if not self._targets(controls):
-            raise LabelConfigError(
-                f"no label of {controls[0].name!r} is known to the model",
-                'add predicted_values to a Label, e.g. <Label value="Gown" '
-                f'predicted_values="dress"/>; the model knows {", ".join(self.classes[1:])}',
-            )
+        controls = [
+            c for name in label_config.mask_images() for c in label_config.mask_controls(name)
+        ]
+        if label_config.has_dynamic_labels or self._targets(controls):
+            return
+        raise LabelConfigError(
+            f"no label of {controls[0].name!r} is known to the model",
+            'add predicted_values to a Label, e.g. <Label value="Gown" '
+            f'predicted_values="dress"/>; the model knows {", ".join(self.classes[1:])}',
+        )
 
     def predict(self, instances: Sequence[Instance], label_config: LabelConfig) -> Prediction:
         """Return the regions of one photograph, ordered by label."""
-        regions = [
+        return self.prediction(self.regions(instances, label_config))
+
+    def regions(
+        self,
+        instances: Sequence[Instance],
+        label_config: LabelConfig,
+        image: str | None = None,
+        item: int | None = None,
+    ) -> list[Region]:
+        """Return the regions of one image of a task, ordered by label.
+
+        Args:
+            instances: What the model found on it.
+            label_config: Label config, with the labels of the task.
+            image: Name of the image tag; None: the first that masks can be drawn on.
+            item: Page of the image, where the tag shows several.
+        """
+        return [
             region
-            for target in self._targets(label_config.mask_controls())
+            for target in self._targets(label_config.mask_controls(image))
             for things in self._things(instances, target)
-            for region in self._regions(things, target)
+            for region in self._regions(things, target, item)
         ]
+
+    def prediction(self, regions: list[Region]) -> Prediction:
+        """Return the prediction of a task with these regions; its score is their mean."""
         score = sum(region.score for region in regions) / len(regions) if regions else 0.0
         return Prediction(result=regions, score=score, model_version=self.model_version)
 
@@ -74,12 +97,14 @@ class RegionBuilder:
             return [found] if found else []
         return joined_parts(found)
 
-    def _regions(self, things: Sequence[Instance], target: Target) -> list[Region]:
+    def _regions(
+        self, things: Sequence[Instance], target: Target, item: int | None
+    ) -> list[Region]:
         mask = union(things)
         smallest = round(self.settings.min_region_fraction * mask.size)
         cleaned = _without_specks(mask, smallest)
         score = float(np.average([i.score for i in things], weights=[i.area for i in things]))
-        return mask_regions(cleaned, target.control, target.label, score)
+        return mask_regions(cleaned, target.control, target.label, score, item)
 
     def _targets(self, controls: Sequence[Control]) -> list[Target]:
         labels = [label for control in controls for label in control.labels]

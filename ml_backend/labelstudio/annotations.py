@@ -11,6 +11,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.label_config import Control, ImageTag, parse_label_config
 from ml_backend.labelstudio.results import ParsedResult, Region, Result, parse_result
+from ml_backend.labelstudio.task_images import references
 
 DELETED_USER = "deleted user"
 
@@ -117,7 +118,7 @@ class AnnotatedTask:
         return tuple(
             Picture(tag.name, item, reference, _picture_name("" if not number else tag.name, item))
             for number, tag in enumerate(self.project.images)
-            for item, reference in enumerate(_references(self.data.get(tag.key)))
+            for item, reference in enumerate(references(self.data, tag))
         )
 
 
@@ -207,12 +208,6 @@ class AnnotationReader:
                     f"project {project.id} has {high} {name}, but {getattr(seen, name)} came",
                     "has somebody deleted some meanwhile? run the same command again",
                 )
-
-
-def _references(value: object) -> list[str]:
-    """Return what an image tag shows: one reference, or one for each page."""
-    pages = value if isinstance(value, list) and value else [value]
-    return [page if isinstance(page, str) else "" for page in pages]
 
 
 def _picture_name(tag: str, item: int) -> str:

@@ -5,108 +5,41 @@ for its lint, its templates and its exports.
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from xml.etree.ElementTree import Element
-
-import defusedxml.ElementTree
+from typing import Any
 
 from ml_backend.errors import LabelConfigError
+from ml_backend.labelstudio.controls import (
+    MASK_RANKS,
+    PROMPT_SHAPES,
+    Control,
+    ImageTag,
+    Label,
+    Problem,
+)
+from ml_backend.labelstudio.label_config_xml import LONGEST, parse_xml, read_tags
+from ml_backend.labelstudio.task_paths import look_up
 
-LONGEST = 500_000
-"""Characters of a label config: thousands of labels."""
+__all__ = [
+    "LONGEST",
+    "Control",
+    "ImageTag",
+    "Label",
+    "LabelConfig",
+    "Problem",
+    "brush_example",
+    "parse_label_config",
+    "parse_xml",
+    "refuse",
+]
 
-DEEPEST = 256
-"""Levels of nested tags, as many as Label Studio's own parser takes."""
+_DRAWING_CONTROLS = frozenset(
+    {"magicwand", *MASK_RANKS, *(f"{shape}labels" for shape in MASK_RANKS)}
+)
 
-MOST_ATTRIBUTES = 100
-"""Attributes of a tag: several times as many as any tag of Label Studio has."""
-
-MASK_CONTROLS = ("brushlabels", "polygonlabels", "rectanglelabels")
-"""Control types that can hold a mask, the most faithful first."""
-
-PROMPT_CONTROLS = ("keypointlabels", "rectanglelabels")
-"""Control types whose smart tools send prompts that are answered."""
-
-_SHAPES = ("brush", "bitmask", "keypoint", "rectangle", "polygon", "ellipse", "vector")
-_DRAWING_CONTROLS = frozenset({"magicwand", *_SHAPES, *(f"{shape}labels" for shape in _SHAPES)})
-
-_LABEL_TAGS = ("Label", "Choice", "Relation")
-
-
-@dataclass(frozen=True)
-class Label:
-    """One label, or one choice, of a control.
-
-    Attributes:
-        value: What a region carries: the tag's ``alias`` if it has one, else its ``value``.
-        predicted_values: Class names that the label's author says it stands for.
-        background: Color as CSS writes it; empty without one.
-        smart: Whether the tag itself says ``smart="true"``, which Label Studio ignores.
-    """
-
-    value: str
-    predicted_values: tuple[str, ...] = ()
-    background: str = ""
-    smart: bool = False
-
-
-@dataclass(frozen=True)
-class Control:
-    """A control tag and one of the tags that it is about.
-
-    A tag with ``toName="a,b"`` is two controls of the same name.
-
-    Attributes:
-        name: ``from_name`` of its results.
-        type: In lower case, as in results (``brushlabels``, ``choices``).
-        to_name: ``to_name`` of its results.
-        labels: In document order.
-        smart_attribute: What the tag says of its smart tool, if anything.
-        multiple: Whether several values may be chosen.
-    """
-
-    name: str
-    type: str
-    to_name: str
-    labels: tuple[Label, ...]
-    smart_attribute: bool | None = None
-    multiple: bool = True
-
-    @property
-    def smart(self) -> bool:
-        """Whether Label Studio 1.23.2 offers the tool as a smart one, as it does by default."""
-        return self.smart_attribute is not False
-
-
-@dataclass(frozen=True)
-class ImageTag:
-    """An ``<Image>``.
-
-    Attributes:
-        name: ``to_name`` of the results on it.
-        key: Key in ``task.data`` that holds its reference.
-    """
-
-    name: str
-    key: str
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A reason why a backend cannot serve a label config.
-
-    Attributes:
-        where: Name of the tag.
-        text: What is wrong.
-        fix: What to write instead.
-    """
-
-    where: str
-    text: str
-    fix: str
+_PATH = re.compile(r"[\w.\[\]{}]+")
 
 
 @dataclass(frozen=True)
@@ -126,7 +59,10 @@ class LabelConfig:
     xml: str = field(repr=False)
 
     def mask_controls(self, image: str | None = None) -> tuple[Control, ...]:
-        """Return the controls that take an image's masks: all brushes, else polygons, else boxes.
+        """Return the controls that take an image's masks: the most faithful that have labels.
+
+        A tag without a list of its own (``Brush``) has the labels of each ``Labels`` list on its
+        image; without such a list, it takes masks only where no other control has labels.
 
         Args:
             image: Name of an image tag; by default, of the first one that has such controls.
@@ -135,13 +71,46 @@ class LabelConfig:
             return next(iter(self._masks.values()), ())
         return self._masks.get(image, ())
 
+    def suggestion_controls(self, image: str | None = None) -> tuple[Control, ...]:
+        """Return ``mask_controls``, less keypoints: the answer to a click is no other click."""
+        return tuple(c for c in self.mask_controls(image) if c.shape != "keypoint")
+
+    def mask_images(self) -> list[str]:
+        """Return the names of the images that masks can be drawn on, in document order."""
+        return [name for name in self.images if name in self._masks]
+
     def mask_labels(self, image: str | None = None) -> tuple[Label, ...]:
         """Return the labels of ``mask_controls``."""
         return tuple(label for control in self.mask_controls(image) for label in control.labels)
 
     def smart_tools(self) -> tuple[Control, ...]:
         """Return the controls that labelers prompt with."""
-        return tuple(c for c in self._labeled(PROMPT_CONTROLS) if c.smart)
+        return tuple(c for c in self._drawing if c.shape in PROMPT_SHAPES and c.smart)
+
+    def labels_of(self, control: Control) -> tuple[Label, ...]:
+        """Return the labels that a control's regions may have, its own or those of a list."""
+        return tuple(label for each in self._with_labels(control) for label in each.labels)
+
+    @property
+    def has_dynamic_labels(self) -> bool:
+        """Whether tasks bring labels of their own."""
+        return any(control.dynamic for control in self.controls)
+
+    def for_task(self, data: Mapping[str, Any]) -> "LabelConfig":
+        """Return the label config with the labels that a task brings itself."""
+        if not self.has_dynamic_labels:
+            return self
+        controls = (
+            replace(c, labels=(*c.labels, *_task_labels(look_up(data, c.dynamic))))
+            if c.dynamic
+            else c
+            for c in self.controls
+        )
+        return replace(self, controls=tuple(controls))
+
+    def is_unlabeled(self, tool: str) -> bool:
+        """Whether a tool of that name draws without a label unless a list beside it gives one."""
+        return any(c.name == tool and not c.has_own_list for c in self.controls)
 
     def lost_labels(self, tool: Control) -> list[str]:
         """Return the labels of a smart tool that no mask on its image can carry, in any case."""
@@ -150,8 +119,7 @@ class LabelConfig:
 
     def prompted_images(self) -> list[str]:
         """Return the names of the images on which a smart tool gets a mask, in document order."""
-        tools = self.smart_tools()
-        served = {t.to_name for t in tools if len(self.lost_labels(t)) < len(t.labels)}
+        served = {tool.to_name for tool in self.smart_tools() if self._answers(tool)}
         return [name for name in self.images if name in served]
 
     def wrong_targets(self) -> list[Problem]:
@@ -173,32 +141,69 @@ class LabelConfig:
         """Return why masks cannot become regions; nothing where they can."""
         if problems := self.wrong_targets():
             return problems
-        if self.mask_controls():
-            return []
-        text = "no BrushLabels, PolygonLabels or RectangleLabels control takes masks"
-        example = brush_example(next(iter(self.images), "image"))
-        return [Problem("View", text, f"add e.g. {example}")]
+        if not self.mask_controls():
+            return [self._no_masks()]
+        return [problem for image in self._masks if (problem := _image_problem(self.images[image]))]
 
     def problems_for_prompts(self) -> list[Problem]:
         """Return why no prompt can be answered with a mask; nothing where one can."""
         problems = self.problems_for_masks()
         if problems or self.prompted_images():
             return problems
+        if not any(map(self.suggestion_controls, self.images)):
+            return [self._no_masks()]
         mask = self.mask_controls()[0]
         text = "no smart KeyPointLabels or RectangleLabels on the same image shares a label with it"
         box = f'<RectangleLabels name="box" toName="{mask.to_name}" smart="true">'
         return [Problem(mask.name, text, f"add e.g. {box} with the same <Label> tags")]
 
+    def _no_masks(self) -> Problem:
+        text = "no BrushLabels, PolygonLabels or RectangleLabels control takes masks"
+        example = brush_example(next(iter(self.images), "image"))
+        return Problem("View", text, f"add e.g. {example}")
+
+    def _answers(self, tool: Control) -> bool:
+        """Whether a prompt of the tool can get a mask; that a label is missing is no obstacle."""
+        if not self.suggestion_controls(tool.to_name):
+            return False
+        if tool.dynamic or any(c.dynamic for c in self.mask_controls(tool.to_name)):
+            return True
+        return len(self.lost_labels(tool)) < len(tool.labels) or not tool.labels
+
+    @cached_property
+    def _drawing(self) -> tuple[Control, ...]:
+        """Controls that draw on an image, each with the labels that its regions may have."""
+        drawing = [c for c in self.controls if c.shape and c.to_name in self.images]
+        return tuple(labeled for control in drawing for labeled in self._with_labels(control))
+
+    def _with_labels(self, control: Control) -> list[Control]:
+        if control.has_own_list:
+            return [control] if control.labels or control.dynamic else []
+        lists = [c for c in self.controls if (c.type, c.to_name) == ("labels", control.to_name)]
+        return [
+            replace(control, labels=list_.labels, labels_from=list_.name, dynamic=list_.dynamic)
+            for list_ in lists
+            if list_.labels or list_.dynamic
+        ] or [replace(control, labels=())]
+
     @cached_property
     def _masks(self) -> Mapping[str, tuple[Control, ...]]:
         """Mask controls by image, the images with the most faithful ones first."""
+
+        def rank(control: Control) -> tuple[bool, int]:
+            return not (control.labels or control.dynamic), MASK_RANKS[control.shape]
+
         found: dict[str, list[Control]] = {}
-        for type_ in MASK_CONTROLS:
-            for control in self._labeled((type_,)):
-                same = found.setdefault(control.to_name, [control])
-                if same[0].type == type_ and same[-1] is not control:
-                    same.append(control)
-        return {image: tuple(controls) for image, controls in found.items()}
+        for control in sorted(self._drawing, key=rank):
+            same = found.setdefault(control.to_name, [])
+            if not same or rank(same[0]) == rank(control):
+                same.append(control)
+        finer = any(controls[0].shape != "keypoint" for controls in found.values())
+        return {
+            image: tuple(controls)
+            for image, controls in found.items()
+            if controls[0].shape != "keypoint" or not finer
+        }
 
     @cached_property
     def _carried(self) -> Mapping[str, frozenset[str]]:
@@ -208,11 +213,35 @@ class LabelConfig:
             for image in self._masks
         }
 
-    def _labeled(self, types: Iterable[str]) -> list[Control]:
-        """Return the controls of these types that have labels and are on an image."""
-        return [
-            c for c in self.controls if c.type in types and c.labels and c.to_name in self.images
-        ]
+
+def _image_problem(image: ImageTag) -> Problem | None:
+    """Return why no task has a reference for an image tag."""
+    attribute = "valueList" if image.pages else "value"
+    written = f'{attribute}="{image.written:.80}"'
+    if "$" not in image.written:
+        text = f"{written} names no field of the task: every task would show the same image"
+        return Problem(image.name, text, f'write {attribute}="$image"')
+    if not image.written.startswith("$"):
+        text = f"{written} has a fixed address before the variable, which the backends do not join"
+        fix = f"put whole addresses into the tasks and write {attribute}="
+        return Problem(image.name, text, f'{fix}"{image.written[image.written.index("$") :]:.80}"')
+    if not _PATH.fullmatch(image.key):
+        text = f"{written} is no path that Label Studio follows: letters, digits, _ . [ ] alone"
+        return Problem(image.name, text, "rename the field of the tasks")
+    return None
+
+
+def _task_labels(listed: Any) -> tuple[Label, ...]:
+    """Read the labels of a task: objects as Label Studio has them, or names alone."""
+    found: dict[str, Label] = {}
+    for each in listed if isinstance(listed, list) else ():
+        entry = each if isinstance(each, dict) else {"value": each}
+        value = entry.get("alias") or entry.get("value")
+        if isinstance(value, str) and value:
+            predicted = str(entry.get("predicted_values") or "").split(",")
+            names = tuple(name.strip() for name in predicted if name.strip())
+            found[value] = Label(value, names, str(entry.get("background") or ""))
+    return tuple(found.values())
 
 
 def brush_example(image: str) -> str:
@@ -240,84 +269,9 @@ def parse_label_config(xml: str, *, require_image: bool = True) -> LabelConfig:
         LabelConfigError: It is not XML, declares entities, is too long or too deep, or shows no
             image.
     """
-    config = _read(parse_xml(xml), xml)
+    config = LabelConfig(*read_tags(parse_xml(xml)), xml)
     if require_image and not config.images:
         raise LabelConfigError(
             "the label config shows no Image", 'add <Image name="image" value="$image"/>'
         )
     return config
-
-
-def parse_xml(xml: str) -> Element:
-    """Parse the XML of a label config, within limits.
-
-    Raises:
-        LabelConfigError: It is not XML, declares entities, or is too long or too deep.
-    """
-    if len(xml) > LONGEST:
-        raise LabelConfigError(f"the label config has more than {LONGEST} characters")
-    try:
-        root: Element = defusedxml.ElementTree.fromstring(xml, forbid_dtd=True)
-    except (defusedxml.ElementTree.ParseError, ValueError) as error:
-        reason = re.sub(r"\s+", " ", str(error))[:200]
-        raise LabelConfigError(f"the label config is not valid: {reason}") from error
-    level = [root]
-    for _ in range(DEEPEST):
-        if any(len(tag.attrib) > MOST_ATTRIBUTES for tag in level):
-            raise LabelConfigError(f"a tag has more than {MOST_ATTRIBUTES} attributes")
-        level = [child for tag in level for child in tag]
-    if level:
-        raise LabelConfigError("the label config's tags are nested too deeply")
-    return root
-
-
-def _read(root: Element, xml: str) -> LabelConfig:
-    tags: dict[str, str] = {}
-    images: dict[str, ImageTag] = {}
-    controls: dict[str, Element] = {}
-    labels: dict[str, dict[str, Label]] = defaultdict(dict)
-
-    def visit(tag: Element, owner: str) -> None:
-        name = tag.get("name", "")
-        if name:
-            tags[name] = tag.tag
-        if tag.tag in _LABEL_TAGS:
-            if owner and (label := _label(tag)):
-                labels[owner][label.value] = label
-        elif name and tag.get("toName") and tag.tag != "Filter":
-            controls[name] = tag
-            owner = name
-        elif name and tag.tag == "Image" and (value := tag.get("valueList", tag.get("value"))):
-            images[name] = ImageTag(name, value.removeprefix("$"))
-        for child in tag:
-            visit(child, owner)
-
-    visit(root, "")
-    found = tuple(
-        _control(tag, to_name, tuple(labels[name].values()))
-        for name, tag in controls.items()
-        for to_name in tag.attrib["toName"].split(",")
-    )
-    return LabelConfig(found, images, tags, xml)
-
-
-def _control(tag: Element, to_name: str, labels: tuple[Label, ...]) -> Control:
-    multiple = tag.tag != "Choices" or tag.get("choice") == "multiple"
-    return Control(tag.attrib["name"], tag.tag.lower(), to_name, labels, _smart(tag), multiple)
-
-
-def _label(tag: Element) -> Label | None:
-    value = tag.get("alias") or tag.get("value")
-    if not value:
-        return None
-    predicted = (part.strip() for part in tag.get("predicted_values", "").split(","))
-    background = tag.get("background", "")
-    return Label(value, tuple(filter(None, predicted)), background, _smart(tag) is True)
-
-
-def _smart(tag: Element) -> bool | None:
-    """Return what a tag says of its smart tool; attribute names count in any case."""
-    values = {name.lower(): value.lower() for name, value in tag.attrib.items()}
-    if values.get("smartonly") == "true":
-        return True
-    return {"true": True, "false": False}.get(values.get("smart", ""))

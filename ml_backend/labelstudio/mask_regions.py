@@ -7,14 +7,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ml_backend.labelstudio.brush_rle import encode_rle
 from ml_backend.labelstudio.label_config import Control
 from ml_backend.labelstudio.schemas import Region
+from ml_backend.labelstudio.shapes import SHAPES
 
 Mask = npt.NDArray[np.bool_]
-
-_POLYGON_TOLERANCE = 1.5
-"""Pixels by which a polygon may stray from the mask's outline."""
 
 
 def drop_specks(mask: Mask, smallest: int) -> Mask:
@@ -36,66 +33,55 @@ def drop_specks(mask: Mask, smallest: int) -> Mask:
     return kept
 
 
-def mask_regions(mask: Mask, control: Control, label: str, score: float) -> list[Region]:
+def mask_regions(
+    mask: Mask, control: Control, label: str | None, score: float, item: int | None = None
+) -> list[Region]:
     """Express one mask as regions of a control.
 
     Args:
         mask: (H, W) bool at the image's size after EXIF orientation.
-        control: Brush (one region), polygons (one region for each connected part; holes are lost,
-            Label Studio's polygons have none) or boxes (one region around all).
-        label: Value of one of the control's labels.
+        control: One of the label config's ``mask_controls``; polygons and vectors give a region for
+            each connected part, all others one.
+        label: Value of one of the control's labels; None for a region without a label.
         score: 0..1.
+        item: Page of the image, where a tag shows several.
 
     Returns:
-        Nothing for an empty mask.
+        Results in the order in which Label Studio needs them: a region with labels of a list of its
+        own is two results of one id, the geometry first. Nothing for an empty mask.
     """
     if not mask.any():
         return []
     height, width = mask.shape
+    results: list[Region] = []
+    for value in SHAPES[control.shape].encode(mask, control.options):
+        id_ = uuid.uuid4().hex[:10]
+        for from_name, type_, content in _results(value, control, label):
+            results.append(
+                Region(
+                    id=id_,
+                    from_name=from_name,
+                    to_name=control.to_name,
+                    type=type_,
+                    value=content,
+                    original_width=width,
+                    original_height=height,
+                    item_index=item,
+                    score=score,
+                )
+            )
+    return results
+
+
+def _results(
+    value: dict[str, Any], control: Control, label: str | None
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """The control's name, the type and the value of each result that makes a region."""
+    if label is None:
+        return [(control.name, control.type, value)]
+    if control.has_own_list:
+        return [(control.name, control.type, value | {control.type: [label]})]
     return [
-        Region(
-            id=uuid.uuid4().hex[:10],
-            from_name=control.name,
-            to_name=control.to_name,
-            type=control.type,
-            value=value | {control.type: [label]},
-            original_width=width,
-            original_height=height,
-            score=score,
-        )
-        for value in _values(mask, control.type)
+        (control.name, control.type, value),
+        (control.labels_from, "labels", {"labels": [label]}),
     ]
-
-
-def _values(mask: Mask, control_type: str) -> list[dict[str, Any]]:
-    if control_type == "brushlabels":
-        return [{"format": "rle", "rle": encode_rle(mask)}]
-    if control_type == "polygonlabels":
-        return [{"points": points, "closed": True} for points in _polygons(mask)]
-    if control_type == "rectanglelabels":
-        return [_rectangle(mask)]
-    raise ValueError(f"{control_type} holds no masks")
-
-
-def _polygons(mask: Mask) -> list[list[list[float]]]:
-    height, width = mask.shape
-    outlines, _ = cv2.findContours(
-        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-    )
-    simple = (cv2.approxPolyDP(outline, _POLYGON_TOLERANCE, closed=True) for outline in outlines)
-    # Outlines run through pixel centres; percentages count from the pixel's corner.
-    scale = np.array([100 / width, 100 / height])
-    return [((o[:, 0] + 0.5) * scale).tolist() for o in simple if len(o) > 2]
-
-
-def _rectangle(mask: Mask) -> dict[str, Any]:
-    height, width = mask.shape
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    left, right, top, bottom = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
-    return {
-        "x": 100 * float(left) / width,
-        "y": 100 * float(top) / height,
-        "width": 100 * float(right - left) / width,
-        "height": 100 * float(bottom - top) / height,
-        "rotation": 0,
-    }

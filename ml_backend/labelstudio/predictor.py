@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import ImageReferenceError, TaskError
+from ml_backend.errors import TaskError
 from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Task
+from ml_backend.labelstudio.task_images import references
 
 LONGEST_REFERENCE = 256 << 10
 """Characters of a reference that is kept or passed on; a longer one is a whole image in itself."""
@@ -60,28 +61,11 @@ class Predictor(Protocol):
         ...
 
 
-def image_reference(task: Task, label_config: LabelConfig, to_name: str) -> str:
-    """The reference of the image that the image tag ``to_name`` shows of a task.
-
-    Raises:
-        ImageReferenceError: The task has none.
-    """
-    key = label_config.images[to_name].key
-    reference = task.data.get(key)
-    if not isinstance(reference, str) or not reference.strip():
-        raise ImageReferenceError(
-            f"task.data has no image under {key!r:.80}",
-            f"import the task with a {key!r:.80} field, or change value in <Image value=...>",
-        )
-    return reference
-
-
 def references_alone(task: Task, label_config: LabelConfig) -> Task:
     """A task with its images' references and nothing else of its data."""
-    found = {image.key: task.data.get(image.key) for image in label_config.images.values()}
-    data = {
-        key: reference
-        for key, reference in found.items()
-        if isinstance(reference, str) and len(reference) <= LONGEST_REFERENCE
-    }
+    data: dict[str, Any] = {}
+    for image in label_config.images.values():
+        kept = [each for each in references(task.data, image) if 0 < len(each) <= LONGEST_REFERENCE]
+        if kept:
+            data[image.key] = kept if image.pages else kept[0]
     return Task(id=task.id, project=task.project, data=data)

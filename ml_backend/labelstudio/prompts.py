@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from ml_backend.errors import PromptError
 from ml_backend.geometry import Box, Point
 
-MOST_REGIONS = 100
-"""Regions of a context that are looked at, the last ones; a labeler draws a few."""
+MOST_REGIONS = 200
+"""Results of a context that are read, the last ones: two for each prompt; a labeler draws a few."""
 
 _LARGEST = 1e6
 """Pixels of an image's side."""
@@ -27,12 +27,23 @@ class Context:
         boxes: Rectangles in the order they were drawn. One that a later rectangle mostly covers
             is gone: the labeler drew it again.
         points: Clicks in the order they were made.
+        tool: Name of the control that the last prompt was drawn with; empty where it is not told.
+        item: Page that was drawn on, where the image tag shows several.
     """
 
     label: str | None
     to_name: str
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
+    tool: str = ""
+    item: int = 0
+
+
+def _absent_for_null(value: Any) -> Any:
+    """Leave out what is null, so that its default holds."""
+    if not isinstance(value, dict):
+        return value
+    return {name: each for name, each in value.items() if each is not None}
 
 
 class _Value(BaseModel):
@@ -47,16 +58,23 @@ class _Value(BaseModel):
     keypointlabels: list[str] = []
     labels: list[str] = []
 
+    _nulls = model_validator(mode="before")(_absent_for_null)
+
 
 class _Region(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     type: str
     value: _Value
+    id: str = ""
+    from_name: str = ""
     to_name: str = ""
+    item_index: int = Field(0, ge=0)
     is_positive: bool | None = None
     original_width: float = Field(1, ge=1, le=_LARGEST)
     original_height: float = Field(1, ge=1, le=_LARGEST)
+
+    _nulls = model_validator(mode="before")(_absent_for_null)
 
     @property
     def is_box(self) -> bool:
@@ -64,31 +82,37 @@ class _Region(BaseModel):
 
     @property
     def is_point(self) -> bool:
-        return self.type in ("keypointlabels", "keypoint")
+        """Whether it is a live click: those of a draft that was loaded again have no sign."""
+        return self.type in ("keypointlabels", "keypoint") and self.is_positive is not None
 
     @property
     def label(self) -> str | None:
         names = self.value.rectanglelabels or self.value.keypointlabels or self.value.labels
         return names[0] if names else None
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Image and page that it is on."""
+        return self.to_name, self.item_index
+
 
 def parse_context(context: Any) -> Context:
     """Read ``params.context`` of an interactive call.
 
     Regions of kinds that are no prompts, or that are malformed, are passed over. The last prompt
-    decides label and image; prompts for others are passed over too.
+    decides label, image and page; prompts for others are passed over too.
 
     Raises:
         PromptError: Nothing is left to work with.
     """
-    regions = [region for region in map(_read_region, _result(context)) if region]
-    if not regions:
+    prompts = _read_prompts(_result(context))
+    if not prompts:
         raise PromptError(
             "the context holds no rectangle or keypoint",
             "use the smart rectangle or smart keypoint tool",
         )
-    last = regions[-1]
-    chosen = [r for r in regions if (r.label, r.to_name) == (last.label, last.to_name)]
+    label, last = prompts[-1]
+    chosen = [region for name, region in prompts if (name, region.place) == (label, last.place)]
     boxes = [box for box in (_upright_box(region) for region in chosen if region.is_box) if box]
     points = tuple(_point(region) for region in chosen if region.is_point)
     if not boxes and not any(point.positive for point in points):
@@ -96,7 +120,14 @@ def parse_context(context: Any) -> Context:
             "the context holds no rectangle with an area and no positive click",
             "click on the object first, then Alt+click what does not belong to it",
         )
-    return Context(last.label, last.to_name, _drop_redrawn(boxes), points)
+    return Context(
+        label,
+        last.to_name,
+        _drop_redrawn(boxes),
+        points,
+        tool=last.from_name,
+        item=last.item_index,
+    )
 
 
 def _result(context: Any) -> Sequence[Any]:
@@ -104,18 +135,26 @@ def _result(context: Any) -> Sequence[Any]:
     return result[-MOST_REGIONS:] if isinstance(result, list) else []
 
 
+def _read_prompts(result: Sequence[Any]) -> list[tuple[str | None, _Region]]:
+    """Each prompt with its label, which a list of labels gives in a result of its own."""
+    regions = [region for region in map(_read_region, result) if region]
+    listed = {each.id: each.label for each in regions if each.type == "labels" and each.id}
+    return [
+        (each.label or listed.get(each.id), each)
+        for each in regions
+        if each.is_box or each.is_point
+    ]
+
+
 def _read_region(raw: Any) -> _Region | None:
     try:
-        region = _Region.model_validate(raw)
+        return _Region.model_validate(raw)
     except ValidationError:
         return None
-    return region if region.is_box or region.is_point else None
 
 
 def _point(region: _Region) -> Point:
-    return Point(
-        _fraction(region.value.x), _fraction(region.value.y), region.is_positive is not False
-    )
+    return Point(_fraction(region.value.x), _fraction(region.value.y), region.is_positive is True)
 
 
 def _upright_box(region: _Region) -> Box | None:

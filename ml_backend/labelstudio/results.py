@@ -7,11 +7,15 @@ them).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from ml_backend.labelstudio.controls import MASK_RANKS
 from ml_backend.labelstudio.label_config import Control
+from ml_backend.labelstudio.shapes import shape_of
 
-Shape = Literal["brush", "polygon", "rectangle", "ellipse", "point", "unknown"]
+Shape = Literal[
+    "brush", "bitmask", "polygon", "vector", "rectangle", "ellipse", "keypoint", "unknown"
+]
 
 Result = Mapping[str, Any]
 """One entry of an annotation's ``result``, as Label Studio holds it."""
@@ -132,9 +136,9 @@ def mask_shapes(controls: Iterable[Control], *, with_boxes: bool) -> frozenset[S
     Points never are. Rectangles are where nothing else can be drawn: beside a brush or polygons
     they are boxes, or prompts of a smart tool that somebody left behind.
     """
-    finer = ("brush", "polygon", "ellipse")
-    drawn = any(control.type.startswith(finer) for control in controls)
-    masks: frozenset[Shape] = frozenset({"brush", "polygon", "ellipse"})
+    finer = MASK_RANKS.keys() - {"rectangle", "keypoint"}
+    drawn = any(control.shape in finer for control in controls)
+    masks: frozenset[Shape] = frozenset({"brush", "bitmask", "polygon", "vector", "ellipse"})
     return masks | {"rectangle"} if with_boxes or not drawn else masks
 
 
@@ -169,16 +173,8 @@ def _is_region(entries: Sequence[Result]) -> bool:
 
 
 def _shape(value: Result) -> Shape:
-    """Told by the geometry, not by the control's type: several controls draw the same shapes."""
-    if "rle" in value:
-        return "brush"
-    if "points" in value:
-        return "polygon"
-    if "radiusX" in value:
-        return "ellipse"
-    if {"x", "y", "width", "height"} <= value.keys():
-        return "rectangle"
-    return "point" if {"x", "y"} <= value.keys() else "unknown"
+    """The shape, ``unknown`` where a value has no geometry."""
+    return cast("Shape", shape_of(value) or "unknown")
 
 
 def _gives_labels(entry: Result) -> bool:

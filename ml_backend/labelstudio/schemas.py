@@ -61,7 +61,8 @@ class Region(BaseModel):
     """One region of a prediction, in Label Studio's own terms.
 
     ``value`` is that of the control's type; its percentages and run lengths are relative to
-    ``original_width`` x ``original_height``, the image's size after EXIF orientation.
+    ``original_width`` x ``original_height``, the image's size after EXIF orientation. With a list
+    of labels of its own, a region is two of these with one id. ``item_index`` is its page.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Region(BaseModel):
     original_width: int
     original_height: int
     image_rotation: int = 0
+    item_index: int | None = Field(default=None, exclude_if=lambda page: page is None)
     origin: Literal["prediction"] = "prediction"
     score: Annotated[float, Field(ge=0, le=1)]
 

@@ -33,6 +33,7 @@ from ml_backend.labelstudio.schemas import (
     Task,
     WebhookRequest,
 )
+from ml_backend.labelstudio.task_images import references
 from ml_backend.serving.metrics import Metrics
 from ml_backend.serving.service import Outcome, Service
 from ml_backend.serving.settings import BackendSettings
@@ -215,8 +216,8 @@ def _kind(outcome: Outcome) -> str:
 def _references(task: Task, label_config: str) -> list[str]:
     """What the task's image tags show, fit for a log: without signatures and embedded images."""
     images = islice(parse_label_config(label_config).images.values(), _MOST_REFERENCES)
-    found = (task.data.get(image.key, "") for image in images)
-    return [redact(value) if isinstance(value, str) else type(value).__name__ for value in found]
+    found = (reference for image in images for reference in references(task.data, image))
+    return [redact(reference) for reference in islice(found, _MOST_REFERENCES)]
 
 
 def _start_request() -> None:

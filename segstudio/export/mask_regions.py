@@ -21,7 +21,7 @@ class MaskRegion:
     Attributes:
         region: As it was drawn.
         rle: Its pixels, one at least.
-        outline: Its corners; None for brush strokes, which have none.
+        outline: Its corners; None for brush strokes and bitmasks, which have none.
     """
 
     region: Region
@@ -117,7 +117,8 @@ def _mask(region: Region, size: Size | None) -> MaskRegion:
             f"its image has {rle.width} x {rle.height} pixels, that of other regions "
             f"{size[1]} x {size[0]}"
         )
-    return MaskRegion(region, rle, None if region.shape == "brush" else region_outline(region))
+    drawn = region.shape in ("brush", "bitmask")
+    return MaskRegion(region, rle, None if drawn else region_outline(region))
 
 
 def _name(tag: str, item: int) -> str:

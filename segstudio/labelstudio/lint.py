@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ml_backend.errors import LabelConfigError
+from ml_backend.labelstudio.controls import PROMPT_SHAPES
 from ml_backend.labelstudio.label_config import (
-    PROMPT_CONTROLS,
     Control,
     LabelConfig,
     brush_example,
@@ -16,15 +16,18 @@ from segmentation_backend.classes import SYNONYMS
 from segstudio.checks import CheckResult, Status
 from segstudio.labelstudio.ml_backends import Classes
 
-_SMART_TOOLS = frozenset(
-    {"brush", "brushlabels", "bitmask", "bitmasklabels", "magicwand"}
-    | {"keypoint", "rectangle", *PROMPT_CONTROLS}
-)
+_DEAD_TOOLS = frozenset({"brush", "brushlabels", "bitmask", "bitmasklabels", "magicwand"})
+"""Tags whose smart tool Label Studio 1.23.2 shows, and never asks a backend with."""
+
+_SMART_TOOLS = _DEAD_TOOLS | {"keypoint", "keypointlabels", "rectangle", "rectanglelabels"}
 """Tags that Label Studio 1.23.2 has a smart tool for (read in its page's code)."""
 
 _WITHOUT_BRUSH: dict[str, tuple[Status, str]] = {
-    "polygonlabels": ("note", "without BrushLabels, masks become polygons: their holes are lost"),
-    "rectanglelabels": ("warning", "without BrushLabels, masks become boxes: their shape is lost"),
+    "polygon": ("note", "without BrushLabels, masks become polygons"),
+    "vector": ("note", "without BrushLabels, masks become closed vectors"),
+    "ellipse": ("warning", "without BrushLabels, masks become ellipses: their shape is lost"),
+    "rectangle": ("warning", "without BrushLabels, masks become boxes: their shape is lost"),
+    "keypoint": ("warning", "without BrushLabels, masks become points: their shape is lost"),
 }
 
 
@@ -88,8 +91,8 @@ def _refused(config: LabelConfig) -> Iterator[CheckResult]:
 def _masks(config: LabelConfig) -> Iterator[CheckResult]:
     masks = [config.mask_controls(), *map(config.mask_controls, config.prompted_images())]
     for mask in dict.fromkeys(controls[0] for controls in masks if controls):
-        if mask.type in _WITHOUT_BRUSH:
-            level, problem = _WITHOUT_BRUSH[mask.type]
+        if mask.shape in _WITHOUT_BRUSH:
+            level, problem = _WITHOUT_BRUSH[mask.shape]
             yield CheckResult(mask.name, level, problem, f"add {brush_example(mask.to_name)}")
 
 
@@ -104,11 +107,11 @@ def _ignored_smart(config: LabelConfig) -> Iterator[CheckResult]:
         elif smart is False and any(label.smart for label in control.labels):
             problem = 'smart="true" on a Label means nothing while its control has smart="false"'
             yield CheckResult(name, "warning", problem, f'write <{tag} smart="true" …>')
-        elif smart and kind in {"keypoint", "rectangle"}:
+        elif smart and kind in PROMPT_SHAPES and not config.labels_of(control):
             problem = "it has no labels, so a suggestion of it has none"
             yield CheckResult(name, "warning", problem, f"use {tag}Labels with <Label> tags")
-        elif kind in {"brushlabels", "brush"} and smart is not False:
-            problem = "its smart brush sends strokes, which no backend answers"
+        elif kind in _DEAD_TOOLS and smart is not False:
+            problem = "its smart tool does nothing: Label Studio asks no backend with it"
             yield CheckResult(name, "warning", problem, f'write <{tag} smart="false" …>')
 
 
@@ -116,7 +119,7 @@ def _lost_labels(config: LabelConfig) -> Iterator[CheckResult]:
     if config.problems_for_prompts():
         return
     for tool in config.smart_tools():
-        lost, masks = config.lost_labels(tool), config.mask_controls(tool.to_name)
+        lost, masks = config.lost_labels(tool), config.suggestion_controls(tool.to_name)
         if not masks:
             problem = f"no control takes masks on {tool.to_name}: its suggestions are refused"
             yield CheckResult(tool.name, "warning", problem, f"add {brush_example(tool.to_name)}")

@@ -84,13 +84,20 @@ def image_key(label_config: str) -> str:
 
     Raises:
         LabelConfigError: The label config shows no image.
-        SettingsError: It shows several.
+        SettingsError: It shows several, or pages, or looks into a field.
     """
-    keys = {image.key: None for image in parse_label_config(label_config).images.values()}
+    images = parse_label_config(label_config).images.values()
+    keys = {image.key: None for image in images}
     if len(keys) > 1:
         raise SettingsError(
             f"the template shows several images: {', '.join(keys)}",
             "segstudio makes tasks of one image each",
+        )
+    (key,) = keys
+    if any(image.pages for image in images) or set(key) & set(".[]"):
+        raise SettingsError(
+            f"the template shows the image of a path or of pages: {key}",
+            "segstudio makes tasks of one image in one field; import such tasks in Label Studio",
         )
     return next(iter(keys))
 

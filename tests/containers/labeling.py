@@ -15,7 +15,7 @@ from tests.support.stack import Stack
 CLICK = {
     "from_name": "point",
     "to_name": "image",
-    "type": "keypointlabels",
+    "type": "keypoint",
     "id": "click",
     "original_width": 600,
     "original_height": 900,
@@ -94,7 +94,7 @@ def click(api: httpx.Client, stack: Stack, task: int, x: float, y: float) -> lis
     """The masks that a labeler is suggested for a click at percentages of the image."""
     backends = api.get("/api/ml", params={"project": stack.project}).raise_for_status().json()
     (sam,) = (each["id"] for each in backends if each["is_interactive"])
-    value = {"x": x, "y": y, "width": 0.5, "keypointlabels": ["skirt"]}
+    value = {"x": x, "y": y, "width": 0.5, "labels": ["skirt"]}
     answer = api.post(
         f"/api/ml/{sam}/interactive-annotating",
         json={"task": task, "context": {"result": [CLICK | {"value": value}]}},
@@ -104,9 +104,9 @@ def click(api: httpx.Client, stack: Stack, task: int, x: float, y: float) -> lis
 
 
 def masks(regions: list[dict[str, Any]]) -> list[Mask]:
-    """The pixels of the brush regions, in order."""
+    """The pixels of the regions, in order; a prediction has them in the first of two results."""
     return [
         decode_rle(each["value"]["rle"], each["original_height"], each["original_width"])
         for each in regions
-        if each["type"] == "brushlabels"
+        if "rle" in each["value"]
     ]

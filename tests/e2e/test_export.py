@@ -71,7 +71,7 @@ def labeled(run: Run, api: LabelStudio, tmp_path: Path, request: pytest.FixtureR
     manifest = upload(run, tmp_path)
     title = request.node.name[:40]
     codes = ("--choices", "Sentiment=Positive,Negative", "--multiple", "Objects=Flag,Person")
-    words = ("--template", "runway_fashion", "--title", title, "--tasks", manifest, *codes)
+    words = ("--template", "runway_fashion_classic", "--title", title, "--tasks", manifest, *codes)
     created = run("project", "create", *words, "--meta", "Name", "--copies", 2, "--json")
     assert created.exit_code == 0, created.output
     first, second = (project["id"] for project in records(created)[-1]["projects"])

@@ -58,9 +58,10 @@ def predict(url: str, references: list[str]) -> list[Any]:
 def test_the_garments_of_a_drawn_figure_come_masked_and_named(backend: Backend) -> None:
     figure = draw_figure(3, 825, 550)
     (entry,) = predict(backend.url, [reference(figure.image)])
+    masks, labels = entry["result"][::2], entry["result"][1::2]
     found = {
-        region["value"]["brushlabels"][0]: decode_rle(region["value"]["rle"], 825, 550)
-        for region in entry["result"]
+        label["value"]["labels"][0]: decode_rle(mask["value"]["rle"], 825, 550)
+        for mask, label in zip(masks, labels, strict=True)
     }
     truth = np.logical_or.reduce(list(figure.masks.values()))
     clothes = np.logical_or.reduce(list(found.values()))

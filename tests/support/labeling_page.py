@@ -1,5 +1,6 @@
 """Drives the labeling page as a labeler does, by labels, tools and the mouse."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -8,10 +9,10 @@ from typing import Literal, NamedTuple
 
 from playwright.sync_api import Locator, Page, expect
 
-List = Literal["Smart box", "Smart points", "Brush"]
-"""A panel of the label config: its 19 garments, for one way to mark them."""
+Tool = Literal["r", "k"]
+"""Key of a smart tool: the box, the points."""
 
-_SMART_TOOLS = {"Smart box": "rectangle-tool", "Smart points": "key-point-tool"}
+_BUTTONS = {"r": "rectangle-tool", "k": "key-point-tool"}
 
 
 class Spot(NamedTuple):
@@ -35,11 +36,23 @@ class LabelingPage:
 
     def __init__(self, page: Page, project_url: str, task: int) -> None:
         self._page = page
+        self._address = f"{project_url}?task={task}"
         self.task = task
-        page.goto(f"{project_url}?task={task}")
         self._submit = page.get_by_test_id("bottombar-submit-button")
+        self._open()
         expect(self._submit).to_be_visible()
-        page.wait_for_function("() => document.querySelector('.lsf-image > canvas')?.width > 0")
+
+    def _open(self) -> None:
+        self._page.goto(self._address)
+        self._page.wait_for_function(
+            "() => document.querySelector('.lsf-image > canvas')?.width > 0"
+        )
+
+    def reopen(self) -> None:
+        """Open the task again, and wait for the annotation that was submitted."""
+        self._page.goto("about:blank")
+        self._open()
+        self.wait_for_regions()
 
     @property
     def headers(self) -> list[str]:
@@ -63,11 +76,35 @@ class LabelingPage:
         toggle = self._page.get_by_test_id("bottombar-auto-annotation-toggle")
         toggle.check(force=True)
 
-    def choose_smart_tool(self, list_: List) -> None:
-        """Take a tool out of the Auto-Detect group."""
-        group = self._page.locator(".lsf-toolbar__group > .lsf-tool_smart")
-        group.hover()
-        self._page.locator(f"button.lsf-tool_smart[aria-label={_SMART_TOOLS[list_]}]").click()
+    def switch_on_auto_accept(self) -> None:
+        """Have suggestions accepted as they come."""
+        toggle = self._page.get_by_test_id("bottombar-auto-accept-toggle")
+        toggle.check(force=True)
+
+    def accepted_box(self, first: Spot, last: Spot) -> None:
+        """Drag a box with Auto-Accept on, and wait for the region."""
+        count = len(self.labels)
+        self._drag([first, last])
+        self._page.wait_for_function(
+            """count => !Htx.awaitingSuggestions
+                && Htx.annotationStore.selected.suggestions.size === 0
+                && Htx.annotationStore.selected.regions.length === count + 1
+                && Htx.annotationStore.selected.regions.every(one => one.type === "brushregion")""",
+            arg=count,
+        )
+
+    def relabel(self, label: str, other: str) -> None:
+        """Give a region another label."""
+        self._select(label)
+        self.choose_label(other)
+        self._page.keyboard.press("Escape")
+
+    def choose_smart_tool(self, tool: Tool) -> None:
+        """Take a smart tool by its key, and wait until the page shows it as taken."""
+        self._page.keyboard.press("Escape")
+        self.press(tool)
+        button = self._page.locator(f"button.lsf-tool_smart[aria-label={_BUTTONS[tool]}]")
+        expect(button.first).to_have_class(re.compile("lsf-tool_active"))
 
     def press(self, keys: str) -> None:
         """Press a key, with the focus where it is after work on the image."""
@@ -83,24 +120,25 @@ class LabelingPage:
         )
         return labels
 
-    def choose_label(self, list_: List, label: str) -> None:
-        """Click a garment in one of the lists."""
-        panel = self._page.locator(".garments .ant-collapse-item").filter(has_text=list_)
+    def choose_label(self, label: str) -> None:
+        """Choose a garment by a click; one that is chosen stays so."""
+        if self.chosen("label") == [label]:
+            return
         exactly = self._page.get_by_text(label, exact=True)
-        panel.locator(".lsf-label_clickable").filter(has=exactly).click()
+        self._page.locator(".garments .lsf-label_clickable").filter(has=exactly).click()
 
     def smart_box(self, label: str, first: Spot, last: Spot) -> None:
         """Drag a box and wait for the mask that is suggested."""
-        self.choose_smart_tool("Smart box")
-        self.choose_label("Smart box", label)
+        self.choose_smart_tool("r")
+        self.choose_label(label)
         with self._answer():
             self._drag([first, last])
 
     def smart_points(self, label: str, spots: Sequence[tuple[Spot, bool]]) -> None:
         """Click spots that belong to the object (True) or not, waiting for each new mask."""
-        self.choose_smart_tool("Smart points")
+        self.choose_smart_tool("k")
+        self.choose_label(label)
         for spot, positive in spots:
-            self.choose_label("Smart points", label)
             with self._held("Control"), self._answer():
                 self._click(spot, positive)
 
@@ -112,7 +150,7 @@ class LabelingPage:
 
     def paint(self, label: str, stroke: Sequence[Spot]) -> None:
         """Draw a new region with the brush."""
-        self.choose_label("Brush", label)
+        self.choose_label(label)
         self._tool("brush-tool").click()
         self._drag(stroke)
 
@@ -124,7 +162,7 @@ class LabelingPage:
         self._tool("magicwand").click()
         self._drag([first, last])
         self._page.wait_for_function("Htx.annotationStore.selected.selectedRegions.length === 1")
-        self.choose_label("Brush", label)
+        self.choose_label(label)
 
     def erase(self, label: str, stroke: Sequence[Spot]) -> None:
         """Rub out a part of the region with the label."""

@@ -30,6 +30,12 @@ SCENE = data_uri(draw([LEFT, RIGHT]))
 LEFT_BOX, RIGHT_BOX = box(9, 29, 32, 42), box(59, 29, 32, 42)
 ON_LEFT, ON_RIGHT, ON_GREY = (25, 50), (75, 50), (50, 10)
 
+ONE_LIST = """<View><Image name="img" value="$image"/>
+  <Labels name="label" toName="img"><Label value="dress"/><Label value="coat"/></Labels>
+  <Rectangle name="rect" toName="img" smartOnly="true"/>
+  <KeyPoint name="kp" toName="img" smartOnly="true"/>
+  <Brush name="brush" toName="img" smart="false"/></View>"""
+
 Predict = Callable[..., Json]
 
 
@@ -127,6 +133,35 @@ def test_what_label_studio_sent_is_answered_in_its_own_terms(
     assert len(last.points) + bool(last.box) == prompts
 
 
+@pytest.mark.parametrize(
+    ("payload", "labels"),
+    [
+        ("one_list_rect_context", ["dress"]),
+        ("one_list_rect_context_no_label", None),
+        ("one_list_keypoints_plus_plus_minus_context", ["dress"]),
+        ("rectangle_3_point_context", ["dress"]),
+    ],
+)
+def test_one_list_is_answered_with_a_mask_and_then_its_label_under_one_id(
+    client: FlaskClient, payload: str, labels: list[str] | None
+) -> None:
+    image = data_uri(draw([(320, 240, 60)], 480, 640))
+    sent = json.loads((PAYLOADS / f"{payload}.json").read_text())
+    context = sent.get("params", sent)["context"]
+    request = body(image, *context["result"], label_config=ONE_LIST)
+    request["tasks"][0]["data"] = {"image": image}
+    answer = client.post("/predict", json=request).json
+    assert answer
+    mask, *listed = answer["results"][0]["result"]
+    assert (mask["from_name"], mask["type"]) == ("brush", "brush")
+    assert mask["value"].keys() == {"format", "rle"}
+    assert mask_of(mask).any()
+    assert "item_index" not in mask
+    assert [each["value"] for each in listed] == ([{"labels": labels}] if labels else [])
+    assert all(each["from_name"] == "label" for each in listed)
+    assert all(each["id"] == mask["id"] for each in listed)
+
+
 def test_sizes_are_those_of_the_image_whatever_the_context_says(predict: Predict) -> None:
     prediction = predict(LEFT_BOX | {"original_width": 1280, "original_height": 960})
     assert np.array_equal(one_mask(prediction), disc_mask(LEFT))
@@ -168,6 +203,7 @@ def test_without_a_brush_the_mask_becomes_polygons_or_a_box(predict: Predict, ki
         {"result": [box(10, 10, 10, 10, label="Hole")]},
         {"result": [box(10, 10, 10, 10) | {"to_name": "elsewhere"}]},
         {"result": [click(10, 10, positive=False)]},
+        {"result": [click(10, 10) | {"is_positive": None}]},
         {"result": [box(150, 150, 10, 10)]},
         {"result": [box(float("1e308"), -1e308, 1e308, 1e308)]},
     ],
@@ -188,11 +224,17 @@ def test_a_context_to_make_nothing_of_is_answered_with_an_empty_result(
     [
         [LEFT_BOX, {"type": "brush", "value": {}}],
         [box(-20, -20, 90, 180)],
-        [{key: value for key, value in click(*ON_LEFT).items() if key != "is_positive"}],
+        [{key: value for key, value in click(*ON_RIGHT).items() if key != "is_positive"}, LEFT_BOX],
         [{key: value for key, value in LEFT_BOX.items() if key != "to_name"}],
         [box(9, 29, 32, 42, label="dress")],
     ],
-    ids=["unknown type", "beyond the image", "no sign", "no image named", "another case"],
+    ids=[
+        "unknown type",
+        "beyond the image",
+        "a click of a draft",
+        "no image named",
+        "another case",
+    ],
 )
 def test_an_odd_context_is_answered_with_the_mask_that_it_means(
     predict: Predict, regions: list[Json]
@@ -226,3 +268,32 @@ def test_a_label_config_without_smart_tools_is_refused_on_setup_with_the_fix(
     assert answer.status_code == 422
     assert 'add e.g. <RectangleLabels name="box" toName="image" smart="true">' in answer.status
     assert client.post("/setup", json={"schema": LABEL_CONFIG}).json == {"model_version": "fill-1"}
+
+
+def test_a_prompt_on_a_page_is_answered_on_that_page(client: FlaskClient) -> None:
+    for payload in ("value_list_onelist_page2_predict", "value_list_three_page2_predict"):
+        sent = json.loads((PAYLOADS / f"{payload}.json").read_text())
+        pages = [draw([(50, 50, 20)], 480, 640), draw([(400, 150, 60)], 300, 800)]
+        sent["tasks"][0]["data"]["images"] = [data_uri(page) for page in pages]
+        answer = client.post("/predict", json=sent).json
+        assert answer
+        result = answer["results"][0]["result"]
+        assert {each["item_index"] for each in result} == {1}
+        assert (result[0]["original_width"], result[0]["original_height"]) == (800, 300)
+        assert np.array_equal(mask_of(result[0]), disc_mask((400, 150, 60), 300, 800))
+
+
+def test_each_of_two_images_is_answered(predict: Predict, client: FlaskClient) -> None:
+    one = LABEL_CONFIG.removeprefix("<View>").removesuffix("</View>")
+    other = one.replace('"image"', '"back"').replace("$image", "$back.url")
+    for name in ("brush", "point", "box"):
+        other = other.replace(f'name="{name}"', f'name="{name}2"')
+    request = body(
+        SCENE, RIGHT_BOX | {"to_name": "back"}, label_config=f"<View>{one}{other}</View>"
+    )
+    request["tasks"][0]["data"]["back"] = {"url": data_uri(draw([RIGHT]))}
+    answer = client.post("/predict", json=request).json
+    assert answer
+    (region,) = answer["results"][0]["result"]
+    assert (region["from_name"], region["to_name"]) == ("brush2", "back")
+    assert np.array_equal(mask_of(region), disc_mask(RIGHT))

@@ -113,3 +113,22 @@ def test_a_prompt_on_an_unknown_image_is_refused() -> None:
 def test_without_a_brush_masks_go_to_polygons() -> None:
     xml = config("RectangleLabels box front a", "PolygonLabels outline front a")
     assert target(xml, "a", "front") == ("outline", "a")
+
+
+ONE_LIST = (
+    '<View><Image name="front" value="$front"/>'
+    '<Labels name="label" toName="front"><Label value="Shirt"/><Label value="Dress"/></Labels>'
+    '<Brush name="brush" toName="front"/><Rectangle name="box" toName="front"/></View>'
+)
+
+
+def test_a_tool_beside_a_list_may_prompt_with_a_label_or_without() -> None:
+    assert target(ONE_LIST, "dress", "front") == ("brush", "Dress")
+    found = find_target(Context(None, "front", tool="box"), parse_label_config(ONE_LIST))
+    assert (found.control.name, found.label) == ("brush", None)
+
+
+def test_a_region_of_an_unlabeled_brush_has_no_label() -> None:
+    xml = '<View><Image name="i" value="$i"/><Brush name="b" toName="i"/></View>'
+    found = find_target(Context(None, "i", tool="box"), parse_label_config(xml))
+    assert (found.control.name, found.label) == ("b", None)

@@ -262,3 +262,94 @@ def test_who_stops_asking_lets_no_more_images_be_fetched(tmp_path: Path) -> None
         next(answers)
         del answers
     assert len(photographs.paths) < 10
+
+
+def answer(predictor: SegmentationPredictor, xml: str, data: dict[str, Any]) -> Any:
+    """The one answer of a batch of one task."""
+    config = parse_label_config(xml)
+    predictor.check(config)
+    (found,) = predictor.predict(
+        [Task(id=1, data=data)], None, label_config=config, deadline=Deadline.after(60)
+    )
+    return found
+
+
+def png(image: np.ndarray) -> str:
+    file = io.BytesIO()
+    PillowImage.fromarray(image).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def test_one_list_gives_each_region_its_label_in_a_second_result(
+    predictor: SegmentationPredictor,
+) -> None:
+    xml = (
+        '<View><Image name="i" value="$image"/><Labels name="l" toName="i">'
+        '<Label value="dress"/><Label value="hat"/></Labels><Brush name="b" toName="i"/></View>'
+    )
+    found = answer(predictor, xml, {"image": png(picture())})
+    pairs = [(r.id, r.from_name, r.type, r.value.get("labels")) for r in found.result]
+    assert [pair[1:] for pair in pairs] == [
+        ("b", "brush", None),
+        ("l", "labels", ["dress"]),
+        ("b", "brush", None),
+        ("l", "labels", ["hat"]),
+    ]
+    assert pairs[0][0] == pairs[1][0] != pairs[2][0] == pairs[3][0]
+
+
+def test_both_images_are_predicted_each_with_its_own_controls(
+    predictor: SegmentationPredictor,
+) -> None:
+    xml = (
+        '<View><Image name="a" value="$a"/><Image name="b" value="$b.url"/>'
+        '<BrushLabels name="ma" toName="a"><Label value="dress"/></BrushLabels>'
+        '<PolygonLabels name="mb" toName="b"><Label value="hat"/></PolygonLabels></View>'
+    )
+    found = answer(predictor, xml, {"a": png(picture()), "b": {"url": png(picture())}})
+    assert [(r.from_name, r.to_name) for r in found.result] == [("ma", "a"), ("mb", "b")]
+
+
+def test_one_control_of_two_images_is_predicted_on_both(predictor: SegmentationPredictor) -> None:
+    xml = (
+        '<View><Image name="a" value="$a"/><Image name="b" value="$b"/>'
+        '<BrushLabels name="m" toName="a,b"><Label value="dress"/></BrushLabels></View>'
+    )
+    found = answer(predictor, xml, {"a": png(picture()), "b": png(picture()[:110])})
+    assert [(r.to_name, r.original_height) for r in found.result] == [("a", 120), ("b", 110)]
+
+
+PAGES = (
+    '<View><Image name="i" valueList="$pages"/>'
+    '<BrushLabels name="m" toName="i"><Label value="dress"/></BrushLabels></View>'
+)
+
+
+def test_every_page_is_predicted_and_says_which_it_is(predictor: SegmentationPredictor) -> None:
+    found = answer(predictor, PAGES, {"pages": [png(picture()), png(picture()[:, :70])]})
+    assert [(r.item_index, r.original_width) for r in found.result] == [(0, 80), (1, 70)]
+    assert found.result[1].model_dump()["item_index"] == 1
+
+
+def test_a_page_that_cannot_be_read_fails_its_task_and_no_other(
+    predictor: SegmentationPredictor,
+) -> None:
+    config, good = parse_label_config(PAGES), png(picture())
+    tasks = [
+        Task(id=1, data={"pages": [good, "data:image/png;base64,AAAA", good]}),
+        Task(id=2, data={}),
+        Task(id=3, data={"pages": [good]}),
+    ]
+    answers = list(predictor.predict(tasks, None, label_config=config, deadline=Deadline.after(60)))
+    assert isinstance(answers[0], ImageError)
+    assert "'pages'" in str(answers[1])
+    assert [r.item_index for r in answers[2].result] == [0]  # type: ignore[union-attr]
+
+
+def test_labels_of_the_task_are_predicted(predictor: SegmentationPredictor) -> None:
+    xml = (
+        '<View><Image name="i" value="$image"/><Labels name="l" toName="i" value="$names"/>'
+        '<Brush name="b" toName="i"/></View>'
+    )
+    found = answer(predictor, xml, {"image": png(picture()), "names": [{"value": "hat"}]})
+    assert [r.value for r in found.result if r.type == "labels"] == [{"labels": ["hat"]}]

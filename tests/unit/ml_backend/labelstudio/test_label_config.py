@@ -66,10 +66,62 @@ def test_a_config_that_cannot_be_served_says_why(xml: str, said: str) -> None:
 
 
 def test_a_config_without_any_mask_control_says_what_to_add() -> None:
-    points = '<KeyPointLabels name="k" toName="i"><Label value="a"/></KeyPointLabels>'
-    xml = f'<View><Image name="i" value="$i"/>{points}</View>'
+    choices = '<Choices name="k" toName="i"><Choice value="a"/></Choices>'
+    xml = f'<View><Image name="i" value="$i"/>{choices}</View>'
     with pytest.raises(LabelConfigError, match="BrushLabels"):
         refuse(parse_label_config(xml).problems_for_masks())
+
+
+TOOLS = (
+    '<Rectangle name="box" toName="image"/><KeyPoint name="point" toName="image"/>'
+    '<Brush name="brush" toName="image" smart="false"/>'
+)
+ONE_LIST = f"""<View><Image name="image" value="$image"/>
+  <Labels name="label" toName="image"><Label value="Dress"/><Label value="Hat"/></Labels>
+  {TOOLS}</View>"""
+
+
+def test_tools_without_labels_have_those_of_the_list_on_their_image() -> None:
+    config = parse_label_config(ONE_LIST)
+    (mask,) = config.mask_controls()
+    assert (mask.name, mask.type, mask.labels_from) == ("brush", "brush", "label")
+    assert [label.value for label in mask.labels] == ["Dress", "Hat"]
+    assert {tool.name: len(tool.labels) for tool in config.smart_tools()} == {"box": 2, "point": 2}
+    assert config.prompted_images() == ["image"]
+    assert config.problems_for_prompts() == []
+
+
+def test_a_list_on_another_image_gives_no_labels() -> None:
+    other = '<Image name="other" value="$other"/><Labels name="label" toName="other">'
+    config = parse_label_config(ONE_LIST.replace('<Labels name="label" toName="image">', other))
+    assert [(c.name, c.labels) for c in config.mask_controls("image")] == [("brush", ())]
+    assert config.mask_controls("other") == ()
+
+
+def test_where_a_list_and_labeled_controls_take_masks_the_finest_is_taken() -> None:
+    boxes = '<RectangleLabels name="boxes" toName="image"><Label value="Bag"/></RectangleLabels>'
+    config = parse_label_config(ONE_LIST.replace("<Brush", f"{boxes}<Brush"))
+    assert [control.name for control in config.mask_controls()] == ["brush"]
+
+
+def test_without_any_labels_masks_have_none() -> None:
+    config = parse_label_config(f'<View><Image name="image" value="$image"/>{TOOLS}</View>')
+    assert [(c.name, c.labels) for c in config.mask_controls()] == [("brush", ())]
+    assert config.problems_for_prompts() == []
+
+
+@pytest.mark.parametrize(
+    "finest_last",
+    ["keypoint rectangle ellipse vector polygon brush", "keypoint rectangle ellipse bitmask"],
+)
+def test_masks_go_to_the_finest_shape(finest_last: str) -> None:
+    names = {"keypoint": "KeyPoint"}
+    tags = [names.get(shape, shape.capitalize()) + "Labels" for shape in finest_last.split()]
+    controls = [f'<{tag} name="{tag}" toName="i"><Label value="a"/></{tag}>' for tag in tags]
+    for count in range(1, len(tags) + 1):
+        xml = f'<View><Image name="i" value="$i"/>{"".join(controls[:count])}</View>'
+        (mask,) = parse_label_config(xml).mask_controls()
+        assert mask.name == tags[count - 1]
 
 
 def test_an_xml_declaration_is_no_obstacle() -> None:

@@ -1,3 +1,4 @@
+import json
 import math
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from ml_backend.errors import PromptError
 from ml_backend.geometry import Box, Point
 from ml_backend.labelstudio.prompts import parse_context
+from tests.support.repository import PAYLOADS
 
 
 def box(
@@ -40,8 +42,66 @@ def test_clicks_keep_their_order_and_sign() -> None:
     assert context.points[2] == Point(0.3, 0.3, positive=False)
 
 
-def test_a_click_from_a_draft_without_its_sign_is_positive() -> None:
-    assert parse_context({"result": [point(1, 1, None)]}).points[0].positive
+def test_a_click_from_a_draft_without_its_sign_is_no_prompt() -> None:
+    context = parse_context({"result": [point(1, 1, None), point(2, 2), point(3, 3, None)]})
+    assert context.points == (Point(0.02, 0.02),)
+    with pytest.raises(PromptError):
+        parse_context({"result": [point(1, 1, None)]})
+
+
+def one_list(id_: str, region: dict[str, Any], label: str | None) -> list[dict[str, Any]]:
+    """The two results of a prompt that was drawn with a tool beside a list of labels."""
+    kind = region["type"].removesuffix("labels")
+    value = {k: v for k, v in region["value"].items() if not k.endswith("labels")}
+    tool = region | {"id": id_, "type": kind, "from_name": kind, "value": value}
+    listed = tool | {"type": "labels", "from_name": "label", "value": value | {"labels": [label]}}
+    return [tool] if label is None else [tool, listed]
+
+
+def test_the_label_of_a_prompt_may_come_in_a_result_of_its_own() -> None:
+    result = [
+        *one_list("a", box(60, 60, 9, 9), "Hat"),
+        *one_list("b", box(10, 10, 20, 20), "Dress"),
+        *one_list("c", point(15, 15, False), "Dress"),
+    ]
+    context = parse_context({"result": result})
+    assert (context.label, context.tool) == ("Dress", "keypoint")
+    assert len(context.boxes) == len(context.points) == 1
+
+
+def test_a_tool_beside_a_list_may_prompt_without_a_label() -> None:
+    context = parse_context({"result": one_list("a", box(10, 10, 20, 20), None)})
+    assert (context.label, len(context.boxes)) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("payload", "label", "boxes", "signs"),
+    [
+        ("one_list_rect_context", "dress", 1, []),
+        ("one_list_rect_context_no_label", None, 1, []),
+        ("one_list_keypoints_plus_plus_minus_context", "dress", 0, [True, True, False]),
+    ],
+)
+def test_what_label_studio_sends_of_one_list_is_read(
+    payload: str, label: str | None, boxes: int, signs: list[bool]
+) -> None:
+    sent = json.loads((PAYLOADS / f"{payload}.json").read_text())
+    context = parse_context(sent.get("params", sent)["context"])
+    assert (context.label, context.to_name, len(context.boxes)) == (label, "img", boxes)
+    assert [each.positive for each in context.points] == signs
+
+
+def test_prompts_on_another_page_are_passed_over() -> None:
+    pages = [box(10, 10, 20, 20) | {"item_index": page} for page in (0, 1)]
+    context = parse_context({"result": [*pages, point(5, 5) | {"item_index": 0}]})
+    assert (context.item, len(context.boxes), len(context.points)) == (0, 1, 1)
+
+
+@pytest.mark.parametrize("field", ["rotation", "width"])
+def test_what_is_null_counts_as_absent(field: str) -> None:
+    region = point(10, 10) | {"original_width": None}
+    region["value"][field] = None
+    assert parse_context({"result": [region]}).points == (Point(0.1, 0.1),)
 
 
 def test_boxes_and_clicks_come_together() -> None:

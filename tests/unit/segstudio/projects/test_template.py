@@ -4,7 +4,7 @@ from xml.etree.ElementTree import Element
 import defusedxml.ElementTree
 import pytest
 
-from segstudio.local.demo_project import TEMPLATE
+from segstudio.projects.templates import read_template
 
 GARMENTS = [
     *("jacket", "coat", "shirt", "blouse", "other tops", "jersey shirt", "dress", "jumpsuit"),
@@ -16,53 +16,83 @@ TOOL_KEYS = set("bevhkmoprwuln")
 LABEL_STUDIO_KEYS = {"alt+r", "alt+h", "alt+l", "alt+m", "shift+1", "shift+2", "shift+r"}
 
 
+def template(name: str) -> Element:
+    root: Element = defusedxml.ElementTree.fromstring(read_template(name))
+    return root
+
+
 @pytest.fixture(scope="module")
 def view() -> Element:
-    return defusedxml.ElementTree.fromstring(TEMPLATE.read_text())
+    return template("runway_fashion")
 
 
-def labels(view: Element, list_: str) -> list[Element]:
+@pytest.fixture(scope="module")
+def classic() -> Element:
+    return template("runway_fashion_classic")
+
+
+def labels(view: Element, list_: str = "Labels") -> list[Element]:
     return view.findall(f".//{list_}/Label")
 
 
-@pytest.mark.parametrize("list_", LISTS)
-def test_each_list_holds_the_nineteen_garments(view: Element, list_: str) -> None:
-    assert [label.get("value") for label in labels(view, list_)] == GARMENTS
+def test_one_list_holds_the_nineteen_garments_once(view: Element) -> None:
+    assert [label.get("value") for label in labels(view)] == GARMENTS
+    assert len(view.findall(".//Label")) == 19
+
+
+def test_tools_have_no_labels_and_smart_are_those_that_ask(view: Element) -> None:
+    smart = {
+        tag: control.get("smart")
+        for tag in ("Rectangle", "KeyPoint", "Brush", "MagicWand")
+        for control in view.findall(f".//{tag}")
+    }
+    assert smart == {
+        "Rectangle": "true",
+        "KeyPoint": "true",
+        "Brush": "false",
+        "MagicWand": "false",
+    }
+
+
+def test_a_garment_has_the_same_color_and_key_in_the_classic_lists(
+    view: Element, classic: Element
+) -> None:
+    for list_ in LISTS:
+        for new, old in zip(labels(view), labels(classic, list_), strict=True):
+            assert old.get("value") == new.get("value")
+            assert old.get("background") == new.get("background")
+            assert old.attrib["hotkey"].split("+")[-1] == new.get("hotkey")
 
 
 @pytest.mark.parametrize("list_", ["KeyPointLabels", "RectangleLabels"])
-def test_boxes_and_points_are_smart(view: Element, list_: str) -> None:
-    control = view.find(f".//{list_}")
+def test_classic_boxes_and_points_are_smart(classic: Element, list_: str) -> None:
+    control = classic.find(f".//{list_}")
     assert control is not None
     assert control.get("smart") == "true"
-    assert all(label.get("smart") == "true" for label in labels(view, list_))
-
-
-def test_a_garment_has_the_same_colour_in_every_list(view: Element) -> None:
-    colours = [[label.get("background") for label in labels(view, list_)] for list_ in LISTS]
-    assert colours[0] == colours[1] == colours[2]
 
 
 def test_no_two_garments_look_alike(view: Element) -> None:
-    colours = [bytes.fromhex(label.attrib["background"][1:]) for label in labels(view, LISTS[0])]
-    for first, second in combinations(colours, 2):
+    colors = [bytes.fromhex(label.attrib["background"][1:]) for label in labels(view)]
+    for first, second in combinations(colors, 2):
         assert sum(abs(a - b) for a, b in zip(first, second, strict=True)) > 60
 
 
-def test_every_label_has_a_key_of_its_own_that_label_studio_leaves_free(view: Element) -> None:
-    keys = [label.attrib["hotkey"] for list_ in LISTS for label in labels(view, list_)]
-    assert len(set(keys)) == len(keys) == 57
-    assert not set(keys) & (TOOL_KEYS | LABEL_STUDIO_KEYS)
+def test_every_label_has_a_key_of_its_own_that_label_studio_leaves_free(
+    view: Element, classic: Element
+) -> None:
+    for lists, count in (([labels(view)], 19), ([labels(classic, one) for one in LISTS], 57)):
+        keys = [label.attrib["hotkey"] for list_ in lists for label in list_]
+        assert len(set(keys)) == len(keys) == count
+        assert not set(keys) & (TOOL_KEYS | LABEL_STUDIO_KEYS)
 
 
-def test_a_garments_key_is_the_same_in_every_list_but_for_shift_and_alt(view: Element) -> None:
-    keys = [[label.attrib["hotkey"] for label in labels(view, list_)] for list_ in LISTS]
-    for brush, point, box in zip(*keys, strict=True):
-        assert (point, box) == (f"alt+{brush}", f"shift+{brush}")
+def test_a_line_on_the_page_tells_how_to_use_it(view: Element) -> None:
+    (line,) = [h.attrib["value"] for h in view.findall(".//*[@className='garments']/Header")]
+    assert all(word in line for word in ("Auto-Annotation", "R", "K", "Alt+click"))
 
 
 def test_headers_have_no_name_so_that_no_task_must_have_their_field(view: Element) -> None:
-    headers = view.findall(".//Header")
+    headers = view.findall(".//*[@className='look']//Header")
     assert [h.get("value") for h in headers] == ["$Name", "$Theme", "$Typology", "$Typology_sub"]
     assert not any(header.get("name") for header in headers)
 

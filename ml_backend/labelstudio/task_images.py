@@ -1,0 +1,130 @@
+"""The images that a task shows: paths into its data, and the pages of a list."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ml_backend.errors import ImageReferenceError
+from ml_backend.labelstudio.controls import ImageTag
+from ml_backend.labelstudio.label_config import LabelConfig
+from ml_backend.labelstudio.task_paths import look_up
+
+MOST_PAGES = 1000
+"""Pages of one image tag: more than anybody turns."""
+
+_SEPARATORS = ("\n", "|", ";", ",")
+
+
+@dataclass(frozen=True)
+class TaskImage:
+    """One image of a task.
+
+    Attributes:
+        to_name: Name of the image tag that shows it.
+        item: Its page, counted from 0; None where the tag shows one image.
+        reference: Where it is, as the task has it.
+    """
+
+    to_name: str
+    item: int | None
+    reference: str
+
+
+def task_images(data: Mapping[str, Any], label_config: LabelConfig, name: str) -> list[TaskImage]:
+    """List the images that an image tag shows of a task, page by page.
+
+    Args:
+        data: Data of the task.
+        label_config: Label config of its project.
+        name: Name of the image tag.
+
+    Raises:
+        ImageReferenceError: The task has none there; names the path that was looked for.
+    """
+    image = label_config.images[name]
+    found = look_up(data, image.key)
+    if not image.pages:
+        return [TaskImage(name, None, _reference(found, image.key))]
+    pages = split_pages(found) if isinstance(found, str) else found
+    if not isinstance(pages, Sequence) or not pages:
+        raise ImageReferenceError(
+            f"task.data has no list of images under {image.key!r:.80}",
+            f"import the task with a list of addresses as {image.key!r:.80}, or use value in place "
+            "of valueList",
+        )
+    if len(pages) > MOST_PAGES:
+        raise ImageReferenceError(
+            f"task.data has {len(pages)} images under {image.key!r:.80}",
+            f"make tasks of at most {MOST_PAGES} pages",
+        )
+    return [
+        TaskImage(name, item, _reference(page, f"{image.key}[{item}]"))
+        for item, page in enumerate(pages)
+    ]
+
+
+def task_image(
+    data: Mapping[str, Any], label_config: LabelConfig, name: str, item: int
+) -> TaskImage:
+    """Find one image of a task.
+
+    Args:
+        data: Data of the task.
+        label_config: Label config of its project.
+        name: Name of the image tag.
+        item: Page, where the tag shows several.
+
+    Raises:
+        ImageReferenceError: The task has none there; names the path that was looked for.
+    """
+    images = task_images(data, label_config, name)
+    if not label_config.images[name].pages:
+        return images[0]
+    if item >= len(images):
+        key = label_config.images[name].key
+        raise ImageReferenceError(
+            f"task.data has {len(images)} pages under {key!r:.80}, not {item + 1}"
+        )
+    return images[item]
+
+
+def references(data: Mapping[str, Any], image: ImageTag) -> list[str]:
+    """List the references that a task has for an image tag, one for each page.
+
+    Returns:
+        At least one; empty where there is none.
+    """
+    found = look_up(data, image.key)
+    pages = split_pages(found) if image.pages and isinstance(found, str) else found
+    listed = pages if image.pages and isinstance(pages, list) else [pages]
+    return [each if isinstance(each, str) else "" for each in listed[:MOST_PAGES]] or [""]
+
+
+def split_pages(text: str) -> list[str]:
+    """Split the addresses of several pages, as tables hold them in one field.
+
+    A JSON list, or addresses with line breaks, ``|``, ``;`` or commas between them; where a part
+    would be no address, the text is one.
+    """
+    if text.lstrip().startswith("["):
+        try:
+            listed = json.loads(text)
+        except ValueError:
+            listed = None
+        if isinstance(listed, list):
+            return listed
+    for separator in _SEPARATORS:
+        parts = [part.strip() for part in text.split(separator) if part.strip()]
+        if len(parts) > 1 and all("/" in part for part in parts) and not text.startswith("data:"):
+            return parts
+    return [text.strip()] if text.strip() else []
+
+
+def _reference(found: Any, path: str) -> str:
+    if not isinstance(found, str) or not found.strip():
+        raise ImageReferenceError(
+            f"task.data has no image under {path!r:.80}",
+            f"import the task with a {path!r:.80} field, or change value in <Image value=...>",
+        )
+    return found
