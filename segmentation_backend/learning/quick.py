@@ -24,7 +24,6 @@ from segmentation_backend.models.base import GarmentModel
 
 FEWEST: Final = 8  # annotated images that something can be learned from
 MOST_MEASURED: Final = 200  # held-out images that models are measured on
-MARGIN: Final = 0.02  # IoU by which the shipped model must be better to keep a label
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ class _Run:
 
     def _left_to_shipped(self, new: Measured, shipped: Measured) -> dict[str, tuple[str, ...]]:
         """Return the labels that the shipped model finds better, and by which of its classes."""
-        better = np.nan_to_num(shipped.ious) > np.nan_to_num(new.ious) + MARGIN
+        better = np.nan_to_num(shipped.ious) > np.nan_to_num(new.ious)
         left: dict[str, tuple[str, ...]] = {}
         for number, label in matching(self._base, self._data).items():
             if better[self._data.labels.index(label)]:
