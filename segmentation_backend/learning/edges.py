@@ -30,9 +30,8 @@ def refine(chances: Floats, image: Pixels) -> Floats:
         (C, h', w') float32 probabilities at a working size of at most ``WORKING_SIDE``, without
         specks.
     """
-    guide = _reduced(image, WORKING_SIDE)
-    filtered = _guided(np.asarray(guide, np.float32) / 255, chances)
-    return _without_specks(np.clip(filtered, 1e-6, 1))
+    guide = _reduced(image, WORKING_SIDE).astype(np.float32) / np.float32(255)
+    return _without_specks(np.clip(_guided(guide, chances), 1e-6, 1))
 
 
 def _reduced(image: Pixels, side: int) -> Pixels:

@@ -1,6 +1,6 @@
 """How well models find a project's labels on annotated images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,9 @@ from segmentation_backend.learning.example import IGNORE, Indices, LearningSet, 
 from segmentation_backend.learning.features import Features
 from segmentation_backend.learning.gate import Confusion
 from segmentation_backend.learning.learned_model import LearnedModel
-from segmentation_backend.models.base import ClassMap, GarmentModel
+from segmentation_backend.models.base import Instance, SegmentationModel
+
+Scores = npt.NDArray[np.float64]
 
 LEAST_AREA = 1e-3  # of the image; scores of smaller regions are not calibrated
 
@@ -32,25 +34,36 @@ class Contender:
     """A model that is measured.
 
     Attributes:
-        answer: Classifies every pixel of an image.
-        indices: (C,) uint8: for each class of the model, the index of its label in the project.
+        answer: Finds the instances in an image.
+        indices: For each class of the model that has a label, the label's index in the project.
     """
 
-    answer: Callable[[View], ClassMap]
-    indices: npt.NDArray[np.uint8]
+    answer: Callable[[View], list[Instance]]
+    indices: Mapping[int, int]
 
     @classmethod
-    def of(cls, model: GarmentModel, data: LearningSet) -> "Contender":
+    def of(cls, model: SegmentationModel, data: LearningSet) -> "Contender":
         """Prepare a model, a learned one or one that knows no project."""
-        labels = matching(model, data)
-        indices = np.zeros(len(model.classes), np.uint8)
-        for number, label in labels.items():
-            indices[number] = data.labels.index(label)
-        if not labels:
-            return cls(_nothing, np.zeros(1, np.uint8))
+        labels = matching(model, data).items()
+        indices = {number: data.labels.index(label) for number, label in labels}
+        if not indices:
+            return cls(lambda _: [], indices)  # without asking: it takes a while
         if isinstance(model, LearnedModel):
             return cls(lambda view: model.answer(view.features, view.image), indices)
         return cls(lambda view: model.segment([view.image])[0], indices)
+
+    def predict(self, view: View, labels: int) -> tuple[Indices, Scores]:
+        """Return (H, W) label indices, and (``labels``,) scores, 0 where a label is missing."""
+        predicted = np.zeros(view.mask.shape, np.uint8)
+        scores, areas = np.zeros((2, labels))
+        for each in self.answer(view):
+            if label := self.indices.get(each.class_index, 0):
+                height, width = each.crop.shape
+                box = np.s_[each.top : each.top + height, each.left : each.left + width]
+                predicted[box][each.crop] = label
+                scores[label] += each.score * each.area
+                areas[label] += each.area
+        return predicted, scores / np.maximum(areas, 1)
 
 
 class Measured:
@@ -80,18 +93,21 @@ class Measured:
         """Mean IoU of the labels but the background."""
         return float(np.nan_to_num(np.nanmean(self.ious[1:]))) if self.images else 0.0
 
+    @property
+    def right(self) -> float:
+        """Fraction of the labels' pixels, without the background, that get their label."""
+        counts = self._confusion.counts[1:]
+        return float(counts[:, 1:].diagonal().sum() / max(1, counts.sum()))
+
     def add(self, contender: Contender, view: View) -> None:
         """Count a model's answer on one image."""
-        found = contender.answer(view)
-        predicted = contender.indices[found.indices]
-        scores = np.zeros(self._labels, np.float32)
-        np.maximum.at(scores, contender.indices, found.scores)
+        predicted, scores = contender.predict(view, self._labels)
         self._confusion.add(view.mask, predicted)
         self.pairs.extend(_pairs(view.mask, predicted, scores))
         self.images += 1
 
 
-def matching(model: GarmentModel, data: LearningSet) -> dict[int, str]:
+def matching(model: SegmentationModel, data: LearningSet) -> dict[int, str]:
     """Return the label of a project that each class of a model belongs to.
 
     A learned model's classes are labels already; those of others reach labels as in predictions.
@@ -103,13 +119,7 @@ def matching(model: GarmentModel, data: LearningSet) -> dict[int, str]:
     return match_labels(model.classes, labels, SYNONYMS)
 
 
-def _nothing(view: View) -> ClassMap:
-    return ClassMap(np.zeros(view.mask.shape, np.uint8), np.zeros(1, np.float32))
-
-
-def _pairs(
-    mask: Indices, predicted: Indices, scores: npt.NDArray[np.float32]
-) -> Iterator[tuple[float, float]]:
+def _pairs(mask: Indices, predicted: Indices, scores: Scores) -> Iterator[tuple[float, float]]:
     known = mask != IGNORE
     for label in np.unique(predicted[known]):
         region, true = (predicted == label) & known, mask == label

@@ -14,8 +14,8 @@ from ml_backend.models.blocks import STRIDE, speed_up
 from ml_backend.models.efficientnet import EfficientNetLite, Variant, as_input
 from ml_backend.models.imagenet import SHA256, load_imagenet
 
-ENCODER: Final[Variant] = "lite0"
-SIDE: Final = 384  # longer side of the reduced photograph, in pixels
+ENCODER: Final[Variant] = "lite2"
+SIDES: Final = (384, 256, 512)  # longer sides of the reduced photograph, in pixels
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
@@ -27,8 +27,7 @@ class Features:
     """Features of one photograph: a value, safe to keep and to share.
 
     Attributes:
-        levels: (D, h, w) float16 each, the finest first; every level spans the whole photograph,
-            and the last one, (D, 1, 1), describes it as a whole.
+        levels: (D, h, w) float16 each, the finest first; every level spans the whole photograph.
     """
 
     levels: tuple[Halves, ...]
@@ -76,21 +75,26 @@ class FeatureExtractor:
         self._encoder = encoder
         self._dtype = speed_up(encoder, device)
         self._device = device
-        self.version = f"{ENCODER}-{SHA256[ENCODER][:8]}-{SIDE}"
+        self.version = f"{ENCODER}-{SHA256[ENCODER][:8]}-{'-'.join(map(str, SIDES))}"
 
     @torch.inference_mode()
     def extract(self, image: Pixels) -> Features:
-        """Look at an (H, W, 3) uint8 RGB image."""
-        small = torch.from_numpy(_reduced(image))[None].to(self._device)
-        features = self._encoder(as_input(small, self._dtype))
-        levels = [features[2], features[3], features[4], features[4].mean((2, 3), keepdim=True)]
-        return Features(tuple(_as_halves(level) for level in levels))
+        """Look at an (H, W, 3) uint8 RGB image in several sizes."""
+        fine, *others = (self._look(image, side) for side in SIDES)
+        return Features((*fine, *(level for levels in others for level in levels[1:])))
+
+    def _look(self, image: Pixels, side: int) -> list[Halves]:
+        """Return features at 1/8, 1/16 and 1/32 of an image reduced to ``side``."""
+        small = torch.from_numpy(_reduced(image, side))[None].to(self._device)
+        return [_as_halves(x) for x in self._encoder(as_input(small, self._dtype))[2:]]
 
 
-def _reduced(image: Pixels) -> Pixels:
-    """Bring the longer side to ``SIDE`` and both to multiples of the encoder's stride."""
-    scale = SIDE / max(image.shape[:2])
-    height, width = (max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in image.shape[:2])
+def _reduced(image: Pixels, side: int) -> Pixels:
+    """Bring the longer side to ``side`` and both to multiples of the encoder's stride."""
+    scale = side / max(image.shape[:2])
+    height, width = (
+        max(STRIDE, round(length * scale / STRIDE) * STRIDE) for length in image.shape[:2]
+    )
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, (width, height), interpolation=way), np.uint8)
 

@@ -18,11 +18,15 @@ from segmentation_backend.learning.calibration import Calibration
 from segmentation_backend.learning.edges import refine
 from segmentation_backend.learning.features import FeatureExtractor, Features, Floats, Pixels
 from segmentation_backend.learning.head import Head
-from segmentation_backend.models.base import ClassMap, GarmentModel, decide
+from segmentation_backend.models.base import ClassMap, Instance, SegmentationModel, decide
 from segmentation_backend.models.embedded import expected_ious
+from segmentation_backend.models.things import class_instances
 
-shared_extractor = cache(FeatureExtractor)
-"""Return the one extractor of this process for a device: many projects are served with it."""
+
+@cache
+def shared_extractor(device: str) -> FeatureExtractor:
+    """Return the one extractor of this process for a device: many projects are served with it."""
+    return FeatureExtractor(device)
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Recipe:
         classes: Names: "background", then label values.
         extractor: Version of the features.
         shipped: Label → classes of the shipped model that it is left to.
+        countable: Labels of which one image may show several things.
         learned_from: Identities of the images that the head was fitted to, if some of them are to
             be held out once there are more.
         calibration: Of the scores.
@@ -41,6 +46,7 @@ class Recipe:
     classes: tuple[str, ...]
     extractor: str
     shipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    countable: tuple[str, ...] = ()
     learned_from: tuple[str, ...] = ()
     calibration: Calibration = field(default_factory=Calibration)
 
@@ -56,6 +62,7 @@ class Recipe:
             classes=tuple(map(str, values["classes"])),
             extractor=str(values["extractor"]),
             shipped={label: tuple(names) for label, names in values["shipped"].items()},
+            countable=tuple(values["countable"]),
             learned_from=tuple(values["learned_from"]),
             calibration=Calibration(**values["calibration"]),
         )
@@ -76,7 +83,7 @@ class LearnedModel:
     """
 
     def __init__(
-        self, head: Head, recipe: Recipe, extractor: FeatureExtractor, base: GarmentModel
+        self, head: Head, recipe: Recipe, extractor: FeatureExtractor, base: SegmentationModel
     ) -> None:
         self.recipe = recipe
         self.base = base
@@ -100,7 +107,7 @@ class LearnedModel:
         return self.recipe.classes
 
     @classmethod
-    def load(cls, path: Path, base: GarmentModel, device: str = "cpu") -> "LearnedModel":
+    def load(cls, path: Path, base: SegmentationModel, device: str = "cpu") -> "LearnedModel":
         """Read a model that ``save`` wrote.
 
         Args:
@@ -133,17 +140,21 @@ class LearnedModel:
         """Return the model with another recipe."""
         return LearnedModel(self._head, replace(self.recipe, **changes), self._extractor, self.base)
 
-    def segment(self, images: Sequence[Pixels]) -> list[ClassMap]:
-        """Classify every pixel of (H, W, 3) uint8 RGB images of any sizes."""
+    def segment(self, images: Sequence[Pixels]) -> list[list[Instance]]:
+        """Find the labels on (H, W, 3) uint8 RGB images of any sizes."""
         return [self.answer(self._extractor.extract(image), image) for image in images]
 
-    def answer(self, features: Features, image: Pixels) -> ClassMap:
-        """Classify every pixel of an (H, W, 3) uint8 RGB image whose features are known."""
+    def answer(self, features: Features, image: Pixels) -> list[Instance]:
+        """Find the labels on an (H, W, 3) uint8 RGB image whose features are known."""
         found = self._classified(features, image)
-        return self._with_shipped(found, image) if self._shipped else found
+        shipped = self._from_shipped(image) if self._shipped else []
+        for each in shipped:
+            found.indices[each.mask] = 0
+        countable = self.recipe.countable
+        return class_instances(found, self.classes, countable=countable) + shipped
 
     def _classified(self, features: Features, image: Pixels) -> ClassMap:
-        """Return the head's own answer."""
+        """Return the answer of the head alone."""
         chances = _softmax(self._own.logits(features))
         likely = np.unique(chances.argmax(0))
         sharp = refine(chances[likely], image)
@@ -153,16 +164,14 @@ class LearnedModel:
         scores[likely] = self.recipe.calibration.apply(expected_ious(sharp))
         return ClassMap(likely.astype(np.uint8)[chosen], scores)
 
-    def _with_shipped(self, found: ClassMap, image: Pixels) -> ClassMap:
-        """Put the shipped model's regions over ``found``, for the labels that are left to it."""
-        shipped = self.base.segment([image])[0]
-        indices, scores = found.indices.copy(), found.scores.copy()
-        areas = np.bincount(shipped.indices.ravel(), minlength=len(shipped.scores))
-        for label, numbers in self._shipped.items():
-            indices[np.isin(shipped.indices, numbers)] = label
-            total = max(1, areas[numbers].sum())
-            scores[label] = (shipped.scores[numbers] * areas[numbers]).sum() / total
-        return ClassMap(indices, scores)
+    def _from_shipped(self, image: Pixels) -> list[Instance]:
+        """Return the shipped model's instances of the labels that are left to it."""
+        owner = {number: label for label, numbers in self._shipped.items() for number in numbers}
+        return [
+            replace(instance, class_index=owner[instance.class_index])
+            for instance in self.base.segment([image])[0]
+            if instance.class_index in owner
+        ]
 
 
 def _softmax(logits: Floats) -> Floats:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from ml_backend.errors import TaskError
+from segmentation_backend.classes import COUNTABLE_CLASSES
 from segmentation_backend.learning import gate, sampling
 from segmentation_backend.learning.calibration import calibrate
 from segmentation_backend.learning.evaluation import Contender, Measured, View, matching
@@ -20,7 +21,7 @@ from segmentation_backend.learning.features import FeatureExtractor
 from segmentation_backend.learning.head import Samples, fit
 from segmentation_backend.learning.learned_model import LearnedModel, Recipe, shared_extractor
 from segmentation_backend.learning.outcome import Figures, LabelFigure, LearningError
-from segmentation_backend.models.base import GarmentModel
+from segmentation_backend.models.base import SegmentationModel
 
 FEWEST: Final = 8  # annotated images that something can be learned from
 MOST_MEASURED: Final = 200  # held-out images that models are measured on
@@ -45,7 +46,7 @@ class Learned:
 
 def learn_quick(
     data: LearningSet,
-    previous: GarmentModel,
+    previous: SegmentationModel,
     cache: Path,
     progress: Progress,
     *,
@@ -76,7 +77,7 @@ class _Run:
     def __init__(
         self,
         data: LearningSet,
-        previous: GarmentModel,
+        previous: SegmentationModel,
         cache: FeatureCache,
         progress: Progress,
         extractor: FeatureExtractor,
@@ -141,12 +142,19 @@ class _Run:
         recipe = Recipe(
             self._data.labels,
             self._extractor.version,
+            countable=self._countable(),
             learned_from=tuple(identities) if len(self._folds) > 1 else (),
         )
         head = fit(samples, len(self._data.labels))
         return LearnedModel(head, recipe, self._extractor, self._base)
 
-    def _rival(self, fold: gate.Fold) -> GarmentModel:
+    def _countable(self) -> tuple[str, ...]:
+        """Return the labels of classes that appear more than once on one person."""
+        owners = matching(self._base, self._data)
+        names = self._base.classes
+        return tuple(sorted({owners[n] for n in owners if names[n] in COUNTABLE_CLASSES}))
+
+    def _rival(self, fold: gate.Fold) -> SegmentationModel:
         """Return the previous model, as it would be had it not seen the images of ``fold``."""
         previous = self._previous
         if not isinstance(previous, LearnedModel):
@@ -159,7 +167,7 @@ class _Run:
             return self._base
         return self._fitted(fair).with_recipe(shipped=previous.recipe.shipped)
 
-    def _measured(self, models: Sequence[GarmentModel]) -> Measured:
+    def _measured(self, models: Sequence[SegmentationModel]) -> Measured:
         """Measure the model of each fold on its images; a single one on those of all folds."""
         measured = Measured(len(self._data.labels))
         for fold, model in zip(self._folds, cycle(models), strict=False):

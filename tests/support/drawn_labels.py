@@ -7,11 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from segmentation_backend.learning.example import Example, LearningSet
-from synthetic.textures import draw_background, draw_fabric
+from synthetic.textures import Pattern, draw_background, draw_fabric
 
 Pixels = npt.NDArray[np.uint8]
 
 LABELS = ("background", "ball", "crate")
+_FABRICS: tuple[tuple[int, tuple[int, int, int], Pattern], ...] = (
+    (1, (220, 40, 30), "dots"),
+    (2, (30, 60, 200), "checks"),
+)
 
 
 def draw_things(seed: int, height: int = 160, width: int = 200) -> tuple[Pixels, Pixels]:
@@ -25,7 +29,7 @@ def draw_things(seed: int, height: int = 160, width: int = 200) -> tuple[Pixels,
         cv2.rectangle(mask, corner, opposite, (2,), cv2.FILLED)
     centre = (int(rng.integers(40, width - 40)), int(rng.integers(40, height - 40)))
     cv2.circle(mask, centre, int(rng.integers(22, 36)), (1,), cv2.FILLED)
-    for label, colour, pattern in ((1, (220, 40, 30), "dots"), (2, (30, 60, 200), "checks")):
+    for label, colour, pattern in _FABRICS:
         fabric = draw_fabric(rng, (height, width), np.array(colour, np.float32), pattern)
         picture[mask == label] = fabric[mask == label]
     return np.clip(picture, 0, 255).astype(np.uint8), mask
