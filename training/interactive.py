@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ml_backend.models.blocks import speed_up
 from ml_backend.models.efficientnet import EfficientNetLite, as_input
+from ml_backend.models.imagenet import load_imagenet
 from sam_backend.models.base import Box, Point, Prompts
 from sam_backend.models.colours import color_bins, color_evidence, known_chances
 from sam_backend.models.contrast import with_contrast
@@ -38,7 +39,6 @@ from training import augment
 from training.clicks import Bools, centre_of, iou, next_click, random_inside
 from training.data import Folder, Picture, partition, read_photo
 from training.depthwise import quicken
-from training.imagenet import load_imagenet
 from training.loop import (
     BATCH,
     Options,

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ml_backend.models.blocks import speed_up
 from ml_backend.models.efficientnet import as_input
+from ml_backend.models.imagenet import load_imagenet
 from segmentation_backend.models.embedded import EmbeddedGarmentModel, Recipe
 from segmentation_backend.models.network import ENCODER, GarmentNetwork
 from synthetic.people import draw_figure
@@ -28,7 +29,6 @@ from training.calibration import fit, score_pairs
 from training.chapters import CHAPTERS, RECIPE, TEACHER
 from training.data import Folder, Picture, partition, presence, read_photo
 from training.depthwise import quicken
-from training.imagenet import load_imagenet
 from training.loop import (
     BATCH,
     Options,

@@ -2,7 +2,7 @@
 
 Inverted residuals without squeeze-and-excitation, with ReLU6. Strided convolutions are padded as
 TensorFlow pads them, so that published ImageNet weights fit. What a served network needs comes from
-its own safetensors file; ``training.imagenet`` reads the published weights.
+its own safetensors file; ``ml_backend.models.imagenet`` reads the published weights.
 """
 
 import math

@@ -20,7 +20,7 @@ from training import calibration, evaluate, interactive, metrics, prompt_evaluat
 from training.chapters import CHAPTERS
 from training.data import DataError, Folder
 from training.garment_evaluation import intervals
-from training.imagenet import load_imagenet
+from ml_backend.models.imagenet import load_imagenet
 from training.loop import Options, Run
 from training.taxonomy import CLASSES
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from ml_backend.models.efficientnet import EfficientNetLite
+from ml_backend.models.imagenet import load_imagenet
 from sam_backend.models.base import Box
 from sam_backend.models.frames import Frame, bounds
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
@@ -15,7 +16,6 @@ from training import augment, interactive, segmentation
 from training.clicks import centre_of, iou, next_click, random_inside
 from training.data import Folder
 from training.grabcut import grab_cut
-from training.imagenet import load_imagenet
 from training.objects import Collages, Found, Garments, Scenes, Things, load_annotated
 from training.pseudo_objects import find_things
 

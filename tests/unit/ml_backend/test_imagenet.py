@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ml_backend.models.blocks import speed_up
 from ml_backend.models.efficientnet import EfficientNetLite, Variant, as_input
-from training.imagenet import load_imagenet, read_checkpoint
+from ml_backend.models.imagenet import load_imagenet, read_checkpoint
 
 
 def classify(variant: Variant, features: Tensor) -> list[int]:

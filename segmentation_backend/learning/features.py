@@ -1,0 +1,104 @@
+"""Frozen features of photographs: what learned heads look at."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ml_backend.models.blocks import STRIDE, speed_up
+from ml_backend.models.efficientnet import EfficientNetLite, Variant, as_input
+from ml_backend.models.imagenet import SHA256, load_imagenet
+
+ENCODER: Final[Variant] = "lite2"
+SIDES: Final = (384, 256, 512)  # longer sides of the reduced photograph, in pixels
+
+Floats = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.float16]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Features of one photograph: a value, safe to keep and to share.
+
+    Attributes:
+        levels: (D, h, w) float16 each, the finest first; every level spans the whole photograph.
+    """
+
+    levels: tuple[Halves, ...]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Features of each level."""
+        return tuple(len(level) for level in self.levels)
+
+    def at(self, points: Floats) -> Halves:
+        """Sample all levels between their cells.
+
+        Args:
+            points: (N, 2) in 0..1, x before y, in fractions of the photograph.
+
+        Returns:
+            (N, D) float16, the levels one after the other.
+        """
+        grid = torch.from_numpy(points * 2 - 1)[None, None]
+        sampled = [
+            functional.grid_sample(
+                torch.from_numpy(level.astype(np.float32))[None],
+                grid,
+                padding_mode="border",
+                align_corners=False,
+            )[0, :, 0]
+            for level in self.levels
+        ]
+        return np.asarray(torch.cat(sampled).T.numpy(), np.float16)
+
+
+class FeatureExtractor:
+    """An EfficientNet-Lite with ImageNet weights; threads may share it.
+
+    Args:
+        device: "cpu" or "cuda".
+
+    Raises:
+        ModelError: The package with the weights is not installed, or its file is damaged.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        encoder = EfficientNetLite(ENCODER)
+        load_imagenet(encoder, ENCODER)
+        self._encoder = encoder
+        self._dtype = speed_up(encoder, device)
+        self._device = device
+        self.version = f"{ENCODER}-{SHA256[ENCODER][:8]}-{'-'.join(map(str, SIDES))}"
+
+    @torch.inference_mode()
+    def extract(self, image: Pixels) -> Features:
+        """Look at an (H, W, 3) uint8 RGB image in several sizes."""
+        fine, *others = (self._look(image, side) for side in SIDES)
+        return Features((*fine, *(level for levels in others for level in levels[1:])))
+
+    def _look(self, image: Pixels, side: int) -> list[Halves]:
+        """Return features at 1/8, 1/16 and 1/32 of an image reduced to ``side``."""
+        small = torch.from_numpy(_reduced(image, side))[None].to(self._device)
+        return [_as_halves(x) for x in self._encoder(as_input(small, self._dtype))[2:]]
+
+
+def _reduced(image: Pixels, side: int) -> Pixels:
+    """Bring the longer side to ``side`` and both to multiples of the encoder's stride."""
+    scale = side / max(image.shape[:2])
+    height, width = (
+        max(STRIDE, round(length * scale / STRIDE) * STRIDE) for length in image.shape[:2]
+    )
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=way), np.uint8)
+
+
+def _as_halves(level: Tensor) -> Halves:
+    # Contiguous: safetensors would store the memory of a channels-last array as it lies.
+    return np.ascontiguousarray(level[0].to("cpu", torch.float16).numpy())

@@ -1,0 +1,97 @@
+"""Whether a new model may serve, by figures on images that it did not learn from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from segmentation_backend.learning.example import IGNORE, Example, Indices
+from segmentation_backend.learning.outcome import Figures
+
+EVERY: Final = 5  # one image of so many is held out
+FEW: Final = 25  # images below which none is held out
+FOLDS: Final = 5  # of the cross-validation below that
+GOOD: Final = 0.5  # IoU above which a label is protected
+LOSS: Final = 0.05  # IoU that a protected label may lose
+
+
+def is_held_out(identity: str) -> bool:
+    """Whether an image is never learned from: every fifth one, by its content.
+
+    Args:
+        identity: SHA-256 of the image, in hex.
+    """
+    return int(identity[:12], 16) % EVERY == 0
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A part of the examples to learn from, and one to measure on."""
+
+    learned: tuple[Example, ...]
+    measured: tuple[Example, ...]
+
+
+def folds(examples: Sequence[Example]) -> list[Fold]:
+    """Return one fold, with the images that are held out; below ``FEW`` a cross-validation."""
+    ordered = sorted(examples, key=lambda each: each.identity)
+    held_out = [each for each in ordered if is_held_out(each.identity)]
+    if len(ordered) >= FEW and len(held_out) > 1:
+        rest = [each for each in ordered if not is_held_out(each.identity)]
+        return [Fold(tuple(rest), tuple(held_out))]
+    parts = [ordered[start::FOLDS] for start in range(FOLDS)]
+    return [
+        Fold(tuple(each for each in ordered if each not in part), tuple(part)) for part in parts
+    ]
+
+
+class Confusion:
+    """Counts of pixels by their true and their predicted label.
+
+    Args:
+        labels: How many, background included.
+    """
+
+    def __init__(self, labels: int) -> None:
+        self.counts = np.zeros((labels, labels), np.int64)
+
+    def add(self, truth: Indices, predicted: Indices) -> None:
+        """Count the pixels of an image, except those of ``IGNORE``; (H, W) uint8 each."""
+        labels, known = len(self.counts), truth != IGNORE
+        pairs = truth[known].astype(np.int64) * labels + predicted[known]
+        self.counts += np.bincount(pairs, minlength=labels * labels).reshape(labels, labels)
+
+    def ious(self) -> npt.NDArray[np.float64]:
+        """(L,) intersection over union of each label; NaN for labels that are in no true mask."""
+        inside, true = np.diag(self.counts), self.counts.sum(1)
+        union = true + self.counts.sum(0) - inside
+        return np.where(true > 0, inside / np.maximum(union, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about a new model.
+
+    Attributes:
+        promoted: Whether it serves from now on.
+        reason: One line for the user.
+    """
+
+    promoted: bool
+    reason: str
+
+
+def judge(figures: Figures) -> Verdict:
+    """Promote a model if the mean IoU rises and no good label gets clearly worse."""
+    if figures.old is None or figures.new is None:
+        return Verdict(False, "no label appears in the images held out")
+    for row in figures.labels:
+        old, new = row.old or 0.0, row.new or 0.0
+        if old > GOOD and old - new > LOSS:
+            return Verdict(False, f"{row.label!r} would fall from IoU {old:.2f} to {new:.2f}")
+    change = f"from {figures.old:.3f} to {figures.new:.3f}"
+    if figures.new <= figures.old:
+        return Verdict(False, f"mean IoU would not rise: {change}")
+    return Verdict(True, f"mean IoU rises {change} on {figures.held_out} images")

@@ -1,0 +1,186 @@
+"""A project's own model: a head on frozen features, and labels left to the shipped model."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from ml_backend.errors import ModelError
+from ml_backend.models.blocks import read_weights
+from segmentation_backend.learning.calibration import Calibration
+from segmentation_backend.learning.edges import refine
+from segmentation_backend.learning.features import FeatureExtractor, Features, Floats, Pixels
+from segmentation_backend.learning.head import Head
+from segmentation_backend.models.base import ClassMap, Instance, SegmentationModel, decide
+from segmentation_backend.models.embedded import expected_ious
+from segmentation_backend.models.things import class_instances
+
+
+@cache
+def shared_extractor(device: str) -> FeatureExtractor:
+    """Return the one extractor of this process for a device: many projects are served with it."""
+    return FeatureExtractor(device)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to use a head.
+
+    Attributes:
+        classes: Names: "background", then label values.
+        extractor: Version of the features.
+        shipped: Label → classes of the shipped model that it is left to.
+        countable: Labels of which one image may show several things.
+        learned_from: Identities of the images that the head was fitted to, if some of them are to
+            be held out once there are more.
+        calibration: Of the scores.
+    """
+
+    classes: tuple[str, ...]
+    extractor: str
+    shipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    countable: tuple[str, ...] = ()
+    learned_from: tuple[str, ...] = ()
+    calibration: Calibration = field(default_factory=Calibration)
+
+    @classmethod
+    def parse(cls, text: str) -> "Recipe":
+        """Read what ``text`` returns.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is something else.
+        """
+        values: dict[str, Any] = json.loads(text)
+        return cls(
+            classes=tuple(map(str, values["classes"])),
+            extractor=str(values["extractor"]),
+            shipped={label: tuple(names) for label, names in values["shipped"].items()},
+            countable=tuple(values["countable"]),
+            learned_from=tuple(values["learned_from"]),
+            calibration=Calibration(**values["calibration"]),
+        )
+
+    def text(self) -> str:
+        """Return the recipe as JSON."""
+        return json.dumps(asdict(self))
+
+
+class LearnedModel:
+    """Finds a project's labels; threads may share it.
+
+    Args:
+        head: Classifies places.
+        recipe: How to use it.
+        extractor: Makes the features that the head was fitted to.
+        base: The model that serves projects that have learned nothing.
+    """
+
+    def __init__(
+        self, head: Head, recipe: Recipe, extractor: FeatureExtractor, base: SegmentationModel
+    ) -> None:
+        self.recipe = recipe
+        self.base = base
+        self._extractor = extractor
+        self._head = head
+        self._shipped = {
+            recipe.classes.index(label): [n for n, name in enumerate(base.classes) if name in names]
+            for label, names in recipe.shipped.items()
+        }
+        self._own = head.without(self._shipped)
+
+    @property
+    def version(self) -> str:
+        """Digest of the head and its recipe."""
+        content = self._head.weights.tobytes() + self.recipe.text().encode()
+        return f"learned-{hashlib.sha256(content).hexdigest()[:8]}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names: "background", then label values."""
+        return self.recipe.classes
+
+    @classmethod
+    def load(cls, path: Path, base: SegmentationModel, device: str = "cpu") -> "LearnedModel":
+        """Read a model that ``save`` wrote.
+
+        Args:
+            path: Of the file.
+            base: The model that serves projects that have learned nothing.
+            device: "cpu" or "cuda".
+
+        Raises:
+            ModelError: The file is missing, damaged or of another version of segstudio.
+        """
+        weights = read_weights(path)
+        extractor = shared_extractor(device)
+        try:
+            recipe = Recipe.parse(weights.metadata["recipe"])
+            head = Head(weights.tensors["weights"].numpy(), weights.tensors["bias"].numpy())
+            fits = recipe.extractor == extractor.version and len(recipe.classes) == len(head.bias)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _unusable(path, repr(error)) from error
+        if not fits:
+            raise _unusable(path, f"it is made for features {recipe.extractor!r}")
+        return cls(head, recipe, extractor, base)
+
+    def save(self, path: Path) -> None:
+        """Write the model as safetensors; raises OSError where that is impossible."""
+        tensors = {"weights": self._head.weights, "bias": self._head.bias}
+        content = {name: torch.from_numpy(values) for name, values in tensors.items()}
+        save_file(content, path, {"recipe": self.recipe.text()})
+
+    def with_recipe(self, **changes: Any) -> "LearnedModel":
+        """Return the model with another recipe."""
+        return LearnedModel(self._head, replace(self.recipe, **changes), self._extractor, self.base)
+
+    def segment(self, images: Sequence[Pixels]) -> list[list[Instance]]:
+        """Find the labels on (H, W, 3) uint8 RGB images of any sizes."""
+        return [self.answer(self._extractor.extract(image), image) for image in images]
+
+    def answer(self, features: Features, image: Pixels) -> list[Instance]:
+        """Find the labels on an (H, W, 3) uint8 RGB image whose features are known."""
+        found = self._classified(features, image)
+        shipped = self._from_shipped(image) if self._shipped else []
+        for each in shipped:
+            found.indices[each.mask] = 0
+        countable = self.recipe.countable
+        return class_instances(found, self.classes, countable=countable) + shipped
+
+    def _classified(self, features: Features, image: Pixels) -> ClassMap:
+        """Return the answer of the head alone."""
+        chances = _softmax(self._own.logits(features))
+        likely = np.unique(chances.argmax(0))
+        sharp = refine(chances[likely], image)
+        size = (image.shape[0], image.shape[1])
+        chosen = decide(sharp, size, np.unique(sharp.argmax(0)))
+        scores = np.zeros(len(chances), np.float32)
+        scores[likely] = self.recipe.calibration.apply(expected_ious(sharp))
+        return ClassMap(likely.astype(np.uint8)[chosen], scores)
+
+    def _from_shipped(self, image: Pixels) -> list[Instance]:
+        """Return the shipped model's instances of the labels that are left to it."""
+        owner = {number: label for label, numbers in self._shipped.items() for number in numbers}
+        return [
+            replace(instance, class_index=owner[instance.class_index])
+            for instance in self.base.segment([image])[0]
+            if instance.class_index in owner
+        ]
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(0))
+    return np.asarray(powers / powers.sum(0), np.float32)
+
+
+def _unusable(path: Path, reason: str) -> ModelError:
+    return ModelError(
+        f"the learned model {path} cannot be used: {reason}",
+        "let the project learn again: segstudio learn --project ID",
+    )

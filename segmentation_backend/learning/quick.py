@@ -1,0 +1,212 @@
+"""Learn a head in seconds: features, places, a fit, figures on held-out images, a verdict."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ml_backend.errors import TaskError
+from segmentation_backend.classes import COUNTABLE_CLASSES
+from segmentation_backend.learning import gate, sampling
+from segmentation_backend.learning.calibration import calibrate
+from segmentation_backend.learning.evaluation import Contender, Measured, View, matching
+from segmentation_backend.learning.example import Example, LearningSet, Progress
+from segmentation_backend.learning.feature_cache import FeatureCache
+from segmentation_backend.learning.features import FeatureExtractor
+from segmentation_backend.learning.head import Samples, fit
+from segmentation_backend.learning.learned_model import LearnedModel, Recipe, shared_extractor
+from segmentation_backend.learning.outcome import Figures, LabelFigure, LearningError
+from segmentation_backend.models.base import SegmentationModel
+
+FEWEST: Final = 8  # annotated images that something can be learned from
+MOST_MEASURED: Final = 200  # held-out images that models are measured on
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The outcome of a run.
+
+    Attributes:
+        model: What was learned.
+        promoted: Whether it is to serve.
+        reason: Why, or why not, in one line.
+        figures: Of the old and the new model.
+    """
+
+    model: LearnedModel
+    promoted: bool
+    reason: str
+    figures: Figures
+
+
+def learn_quick(
+    data: LearningSet,
+    previous: SegmentationModel,
+    cache: Path,
+    progress: Progress,
+    *,
+    device: str = "cpu",
+) -> Learned:
+    """Learn a project's labels from its annotated images.
+
+    Memory does not grow with their number: images are read one after the other.
+
+    Args:
+        data: Annotated images.
+        previous: What serves the project now: a LearnedModel, or the shipped model.
+        cache: Folder for features of images.
+        progress: Notified of each image; may raise to stop the run.
+        device: "cpu" or "cuda".
+
+    Raises:
+        LearningError: There is too little to learn from.
+    """
+    extractor = shared_extractor(device)
+    features = FeatureCache(cache, extractor.version)
+    return _Run(data, previous, features, progress, extractor).learn()
+
+
+class _Run:
+    """One run; holds places of images, never images."""
+
+    def __init__(
+        self,
+        data: LearningSet,
+        previous: SegmentationModel,
+        cache: FeatureCache,
+        progress: Progress,
+        extractor: FeatureExtractor,
+    ) -> None:
+        self._data = data
+        self._previous = previous
+        self._base = previous.base if isinstance(previous, LearnedModel) else previous
+        self._cache = cache
+        self._progress = progress
+        self._extractor = extractor
+        self._folds = gate.folds(data.examples)
+        self._samples: dict[str, Samples] = {}
+
+    def learn(self) -> Learned:
+        """Read, fit, measure, judge."""
+        self._read()
+        models = [self._fitted(fold.learned) for fold in self._folds]
+        old = self._measured([self._rival(fold) for fold in self._folds])
+        new = self._measured(models)
+        shipped = old if self._previous is self._base else self._measured([self._base])
+        left = self._left_to_shipped(new, shipped)
+        if left:
+            combined = self._measured([model.with_recipe(shipped=left) for model in models])
+            left, new = (left, combined) if combined.mean > new.mean else ({}, new)
+        model = models[0] if len(models) == 1 else self._fitted(self._data.examples)
+        model = model.with_recipe(shipped=left, calibration=calibrate(new.pairs))
+        return self._judged(model, old, new)
+
+    def _read(self) -> None:
+        """Draw places from the images to learn from."""
+        learned = {each.identity: each for fold in self._folds for each in fold.learned}
+        chosen = sampling.choose(list(learned.values()), sampling.MOST_IMAGES)
+        most = sampling.places_per_region(chosen)
+        for view, identity in self._views(chosen, "reading images"):
+            seed = int(identity[:8], 16)
+            self._samples[identity] = sampling.sample(view.features, view.mask, most, seed)
+        with_labels = sum(bool(each.labels.any()) for each in self._samples.values())
+        if with_labels < FEWEST:
+            raise LearningError(
+                f"{with_labels} annotated images have masks to learn from",
+                f"learning starts at {FEWEST}; suggestions are of use from about 20 on",
+            )
+
+    def _views(self, examples: Sequence[Example], step: str) -> Iterator[tuple[View, str]]:
+        """Load examples, one at a time; those that cannot be loaded are reported."""
+        for number, example in enumerate(examples):
+            self._progress.step(step, number, len(examples))
+            try:
+                image, mask = example.load()
+            except TaskError as error:
+                self._progress.drop(example.identity, str(error))
+            else:
+                extract = partial(self._extractor.extract, image)
+                features = self._cache.get(example.identity, extract)
+                yield View(image, mask, features), example.identity
+        self._progress.step(step, len(examples), len(examples))
+
+    def _fitted(self, examples: Iterable[Example]) -> LearnedModel:
+        """Fit a head to those of ``examples`` that places were drawn from."""
+        identities = [each.identity for each in examples if each.identity in self._samples]
+        samples = Samples.join([self._samples[identity] for identity in identities])
+        recipe = Recipe(
+            self._data.labels,
+            self._extractor.version,
+            countable=self._countable(),
+            learned_from=tuple(identities) if len(self._folds) > 1 else (),
+        )
+        head = fit(samples, len(self._data.labels))
+        return LearnedModel(head, recipe, self._extractor, self._base)
+
+    def _countable(self) -> tuple[str, ...]:
+        """Return the labels of classes that appear more than once on one person."""
+        owners = matching(self._base, self._data)
+        names = self._base.classes
+        return tuple(sorted({owners[n] for n in owners if names[n] in COUNTABLE_CLASSES}))
+
+    def _rival(self, fold: gate.Fold) -> SegmentationModel:
+        """Return the previous model, as it would be had it not seen the images of ``fold``."""
+        previous = self._previous
+        if not isinstance(previous, LearnedModel):
+            return previous
+        seen = set(previous.recipe.learned_from)
+        if seen.isdisjoint(each.identity for each in fold.measured):
+            return previous
+        fair = [each for each in fold.learned if each.identity in seen & self._samples.keys()]
+        if not fair:
+            return self._base
+        return self._fitted(fair).with_recipe(shipped=previous.recipe.shipped)
+
+    def _measured(self, models: Sequence[SegmentationModel]) -> Measured:
+        """Measure the model of each fold on its images; a single one on those of all folds."""
+        measured = Measured(len(self._data.labels))
+        for fold, model in zip(self._folds, cycle(models), strict=False):
+            contender = Contender.of(model, self._data)
+            held_out = sampling.choose(fold.measured, MOST_MEASURED)
+            for view, _ in self._views(held_out, "measuring"):
+                measured.add(contender, view)
+        return measured
+
+    def _left_to_shipped(self, new: Measured, shipped: Measured) -> dict[str, tuple[str, ...]]:
+        """Return the labels that the shipped model finds better, and by which of its classes."""
+        better = np.nan_to_num(shipped.ious) > np.nan_to_num(new.ious)
+        left: dict[str, tuple[str, ...]] = {}
+        for number, label in matching(self._base, self._data).items():
+            if better[self._data.labels.index(label)]:
+                left[label] = (*left.get(label, ()), self._base.classes[number])
+        return left
+
+    def _judged(self, model: LearnedModel, old: Measured, new: Measured) -> Learned:
+        images = Counter(label for each in self._data.examples for label in each.labels)
+        figures = Figures(
+            labels=tuple(
+                LabelFigure(
+                    label,
+                    images[label],
+                    _known(old.ious[number]),
+                    _known(new.ious[number]),
+                    "shipped" if label in model.recipe.shipped else "learned",
+                )
+                for number, label in enumerate(self._data.labels)
+                if number > 0
+            ),
+            learned_from=len(self._samples),
+            held_out=new.images,
+            cross_validated=len(self._folds) > 1,
+        )
+        verdict = gate.judge(figures)
+        return Learned(model, verdict.promoted, verdict.reason, figures)
+
+
+def _known(iou: float) -> float | None:
+    return None if np.isnan(iou) else float(iou)

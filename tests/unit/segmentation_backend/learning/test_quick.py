@@ -1,0 +1,180 @@
+"""From annotated pictures to a model that finds what no shipped model knows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml_backend.errors import ImageDecodeError, ModelError
+from segmentation_backend.learning.example import Example, LearningSet, Pixels
+from segmentation_backend.learning.gate import is_held_out
+from segmentation_backend.learning.learned_model import LearnedModel
+from segmentation_backend.learning.outcome import LearningError
+from segmentation_backend.learning.quick import Learned, learn_quick
+from segmentation_backend.models.base import Instance
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
+from tests.support.drawn_labels import LABELS, draw_things, drawn_example, drawn_set
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.dropped: dict[str, str] = {}
+
+    def step(self, text: str, done: int, total: int) -> None:
+        self.steps.append(f"{text} {done}/{total}")
+
+    def drop(self, identity: str, reason: str) -> None:
+        self.dropped[identity] = reason
+
+
+@pytest.fixture(scope="module")
+def base() -> EmbeddedGarmentModel:
+    return EmbeddedGarmentModel.load()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("features")
+
+
+@pytest.fixture(scope="module")
+def learned(base: EmbeddedGarmentModel, cache: Path) -> Learned:
+    return learn_quick(drawn_set(30), base, cache, Watcher())
+
+
+def overlap(mask: Pixels, found: Sequence[Instance], label: int) -> float:
+    true, region = mask == label, np.zeros(mask.shape, bool)
+    for each in found:
+        region |= each.mask & (each.class_index == label)
+    return float((true & region).sum() / (true | region).sum())
+
+
+def broken() -> tuple[Pixels, Pixels]:
+    raise ImageDecodeError("not an image")
+
+
+def test_it_finds_new_labels_on_a_picture_it_never_saw(learned: Learned) -> None:
+    image, mask = draw_things(1001)
+    (found,) = learned.model.segment([image])
+    assert learned.model.classes == LABELS
+    assert [each.size for each in found] == [mask.shape, mask.shape]
+    assert overlap(mask, found, 1) > 0.7
+    assert overlap(mask, found, 2) > 0.7
+
+
+def test_the_first_model_is_promoted_with_figures_of_images_held_out(learned: Learned) -> None:
+    held_out = sum(is_held_out(each.identity) for each in drawn_set(30).examples)
+    assert learned.promoted
+    assert "mean IoU rises from 0.000" in learned.reason
+    assert learned.figures.held_out == held_out
+    assert learned.figures.learned_from == 30 - held_out
+    assert not learned.figures.cross_validated
+    ball, crate = learned.figures.labels
+    assert (ball.label, ball.images, crate.images) == ("ball", 30, 20)
+    assert ball.old == 0
+    assert ball.new is not None
+    assert ball.new > 0.7
+
+
+def test_few_images_are_cross_validated_and_all_learned_from(
+    base: EmbeddedGarmentModel, cache: Path
+) -> None:
+    figures = learn_quick(drawn_set(8), base, cache, Watcher()).figures
+    assert (figures.learned_from, figures.held_out, figures.cross_validated) == (8, 8, True)
+
+
+def test_learning_again_from_the_same_images_changes_nothing(learned: Learned, cache: Path) -> None:
+    again = learn_quick(drawn_set(30), learned.model, cache, Watcher())
+    assert again.model.version == learned.model.version
+    assert not again.promoted
+    assert "would not rise" in again.reason
+
+
+def test_a_model_of_few_images_gets_no_credit_for_those_it_saw(
+    base: EmbeddedGarmentModel, cache: Path
+) -> None:
+    first = learn_quick(drawn_set(8), base, cache, Watcher()).model
+    assert len(first.recipe.learned_from) == 8
+    second = learn_quick(drawn_set(30), first, cache, Watcher())
+    assert second.model.recipe.learned_from == ()
+    assert second.figures.old is not None
+    assert 0 < second.figures.old < 1
+
+
+def test_a_saved_model_answers_the_same(
+    learned: Learned, base: EmbeddedGarmentModel, tmp_path: Path
+) -> None:
+    learned.model.save(tmp_path / "model.safetensors")
+    loaded = LearnedModel.load(tmp_path / "model.safetensors", base)
+    image, _ = draw_things(1002)
+    (before,), (after,) = learned.model.segment([image]), loaded.segment([image])
+    assert loaded.version == learned.model.version
+    assert [each.score for each in before] == [each.score for each in after]
+    for one, other in zip(before, after, strict=True):
+        assert np.array_equal(one.mask, other.mask)
+
+
+@pytest.mark.parametrize("content", [b"", b"pickle"])
+def test_a_damaged_model_is_refused(
+    content: bytes, base: EmbeddedGarmentModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError):
+        LearnedModel.load(path, base)
+
+
+def test_scores_fall_where_nothing_is_certain(learned: Learned) -> None:
+    plain = [draw_things(seed) for seed in range(1010, 1020)]
+    noise = np.random.default_rng(0).normal(0, 70, plain[0][0].shape)
+    noisy = [np.clip(image + noise, 0, 255).astype(np.uint8) for image, _ in plain]
+
+    def certainty(images: Sequence[Pixels]) -> float:
+        found = learned.model.segment(images)
+        return float(np.mean([each.score for instances in found for each in instances]))
+
+    assert certainty([image for image, _ in plain]) > certainty(noisy)
+
+
+def test_broken_images_cost_a_line_each(base: EmbeddedGarmentModel, cache: Path) -> None:
+    good = drawn_set(8)
+    bad = Example("f" * 64, ("ann",), ("ball",), broken)
+    watcher = Watcher()
+    result = learn_quick(replace(good, examples=[bad, *good.examples]), base, cache, watcher)
+    assert result.figures.learned_from == 8
+    assert watcher.dropped == {"f" * 64: "not an image"}
+
+
+def test_too_few_images_are_refused(base: EmbeddedGarmentModel, cache: Path) -> None:
+    with pytest.raises(LearningError, match="3 annotated images"):
+        learn_quick(drawn_set(3), base, cache, Watcher())
+
+
+def test_a_label_that_the_shipped_model_finds_better_stays_with_it(
+    base: EmbeddedGarmentModel, cache: Path
+) -> None:
+    """The crates are called pants, and a model that knows pants draws them right."""
+
+    class Seer:
+        version = "seer-1"
+        classes = ("background", "pants")
+
+        def segment(self, images: Sequence[Pixels]) -> list[list[Instance]]:
+            masks = [truth[image.tobytes()] == 2 for image in images]
+            return [[Instance.of(mask, 1, 0.9)] if mask.any() else [] for mask in masks]
+
+    truth = {image.tobytes(): mask for image, mask in map(draw_things, range(40))}
+    examples = [
+        replace(each, labels=tuple("trousers" if n == "crate" else n for n in each.labels))
+        for each in map(drawn_example, range(30))
+    ]
+    data = LearningSet(("background", "ball", "trousers"), examples)
+    result = learn_quick(data, Seer(), cache, Watcher())
+    assert [row.source for row in result.figures.labels] == ["learned", "shipped"]
+    image, mask = draw_things(37)
+    (found,) = result.model.segment([image])
+    assert overlap(mask, found, 2) == 1
+    assert [each.score for each in found if each.class_index == 2] == [0.9]
