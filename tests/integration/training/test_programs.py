@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from ml_backend.models.efficientnet import EfficientNetLite
+from ml_backend.models.imagenet import load_imagenet
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.network import PromptNetwork
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
@@ -20,7 +21,6 @@ from training import calibration, evaluate, interactive, metrics, prompt_evaluat
 from training.chapters import CHAPTERS
 from training.data import DataError, Folder
 from training.garment_evaluation import intervals
-from ml_backend.models.imagenet import load_imagenet
 from training.loop import Options, Run
 from training.taxonomy import CLASSES
 
