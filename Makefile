@@ -63,8 +63,9 @@ format: $(VENV)/.dev  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff format
 
 .PHONY: screenshot
-screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the README's picture of the labeling page anew
+screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the README's pictures again
 	README_SCREENSHOT=docs/images/labeling.png $(BIN)/pytest tests/e2e/test_labeling.py -k readme
+	REPORT_SCREENSHOT=docs/images/report.png $(BIN)/pytest tests/integration/test_report_page.py
 
 .PHONY: train-segmentation train-interactive evaluate evaluate-clicks
 train-segmentation: data $(VENV)/.dev  ## Train the embedded garment network (DATA=folder of photographs with masks; ARGS=)

@@ -10,14 +10,14 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks import batch, bulk, clicks, formats, memory, report, soak, vit_b
+from benchmarks import batch, bulk, clicks, exports, formats, memory, report, soak, vit_b
 from benchmarks.measure import Figure
 from ml_backend.serving.logs import configure_logging
 from ml_backend.serving.settings import BackendSettings
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("clicks", "batch", "formats", "memory", "vit_b", "soak", "bulk")
+PARTS = ("clicks", "batch", "formats", "exports", "memory", "vit_b", "soak", "bulk")
 
 
 def main(
@@ -57,6 +57,7 @@ def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
             "clicks": lambda: clicks.measure(folder, turns),
             "batch": lambda: batch.measure(folder, few),
             "formats": formats.measure,
+            "exports": lambda: exports.measure(folder),
             "memory": lambda: memory.measure(folder),
             "vit_b": lambda: vit_b.measure(folder, few),
             "soak": lambda: soak.measure(folder, minutes, RESULTS),

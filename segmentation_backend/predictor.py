@@ -14,6 +14,7 @@ import structlog
 from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
 from ml_backend.images import EncodedImage, ImageSource
+from ml_backend.labelstudio.control_tasks import is_control
 from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
@@ -90,10 +91,21 @@ class SegmentationPredictor:
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Iterator[Prediction | TaskError | None]:
-        """Yield the garments of each task; nothing for a click, which is the sam backend's."""
+        """Yield the garments of each task; nothing for a click, which is the sam backend's.
+
+        Control tasks get empty predictions: they show how long labeling takes without suggestions.
+        """
         if context is not None:
             yield from (None for _ in tasks)
             return
+        asked = [task for task in tasks if not is_control(task.meta)]
+        predicted = self._predict_batch(asked, label_config, deadline)
+        nothing = Prediction(result=[], score=0, model_version=self.model_version)
+        yield from (nothing if is_control(task.meta) else next(predicted) for task in tasks)
+
+    def _predict_batch(
+        self, tasks: Sequence[Task], label_config: LabelConfig, deadline: Deadline
+    ) -> Iterator[Prediction | TaskError | None]:
         if self._prewarm_client is not None:
             self._prewarm_client.send(tasks, label_config)
         plans = [_images(task, label_config) for task in tasks]

@@ -1,8 +1,8 @@
 """The annotations of projects, read page by page: at most a page of tasks is in memory."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.label_config import Control, ImageTag, parse_label_config
+from ml_backend.labelstudio.media_tags import media_tags
+from ml_backend.labelstudio.queries import TaskFilter
 from ml_backend.labelstudio.results import ParsedResult, Region, Result, parse_result
 from ml_backend.labelstudio.task_images import references
 
@@ -22,6 +24,7 @@ _FIELDS = (
     # Label Studio takes these from the annotations; without them each would be its id alone.
     *("result", "completed_by", "was_cancelled", "created_at", "updated_at", "lead_time"),
 )
+_OF_PREDICTIONS = ("predictions", "model_version", "parent_prediction")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class LabeledProject:
         title: For people.
         controls: In their order.
         images: Image tags, first the one that controls label first.
+        media: Tags of video and audio.
         counts: Label Studio's own.
     """
 
@@ -49,6 +53,7 @@ class LabeledProject:
     title: str
     controls: tuple[Control, ...]
     images: tuple[ImageTag, ...]
+    media: tuple[ImageTag, ...]
     counts: Counts
 
 
@@ -64,6 +69,7 @@ class Annotation:
         updated_at: With its time zone.
         lead_time: Seconds that it took, if known.
         result: As Label Studio holds it.
+        parent_prediction: ID of the prediction that it began with, where that was asked for.
     """
 
     id: int
@@ -73,6 +79,7 @@ class Annotation:
     updated_at: datetime
     lead_time: float | None
     result: tuple[Result, ...] = field(repr=False)
+    parent_prediction: int | None = None
 
     @cached_property
     def parsed(self) -> ParsedResult:
@@ -99,18 +106,23 @@ class Picture:
 
 @dataclass(frozen=True)
 class AnnotatedTask:
-    """A task and all its annotations, oldest first; there may be none."""
+    """A task and all its annotations, oldest first; there may be none.
+
+    ``predictions`` are there where they were asked for; each is as an annotation by its model.
+    """
 
     id: int
     project: LabeledProject
     data: Mapping[str, Any]
     meta: Mapping[str, Any]
     annotations: tuple[Annotation, ...]
+    predictions: tuple[Annotation, ...] = ()
 
     @property
     def image(self) -> str:
-        """The reference of its first image; empty where it has none."""
-        return next((picture.reference for picture in self.pictures), "")
+        """The reference of its first image, else of its video or sound; empty without any."""
+        tags = (*self.project.images, *self.project.media)
+        return next((references(self.data, tag)[0] for tag in tags), "")
 
     @cached_property
     def pictures(self) -> tuple[Picture, ...]:
@@ -141,7 +153,8 @@ class AnnotationReader:
         labeled = (c.to_name for c in config.controls if c.to_name in config.images)
         names = dict.fromkeys([*labeled, *config.images])
         images = tuple(config.images[name] for name in names)
-        return LabeledProject(id_, project.title, config.controls, images, counts)
+        media = media_tags(project.label_config)
+        return LabeledProject(id_, project.title, config.controls, images, media, counts)
 
     def tasks(self, project: LabeledProject, *, results: bool = True) -> Iterator[AnnotatedTask]:
         """Yield all tasks of a project by their number, once each.
@@ -163,6 +176,21 @@ class AnnotationReader:
             seen["annotations"] += sum(not one.skipped for one in task.annotations)
             yield task
         self._check_counts(project, Counts(**seen))
+
+    def tasks_with_predictions(
+        self, project: LabeledProject, ids: Sequence[int]
+    ) -> Iterator[AnnotatedTask]:
+        """Yield tasks of a project, with their annotations and predictions; gone ones are absent.
+
+        Args:
+            project: Project.
+            ids: Task IDs, few enough for one call.
+        """
+        which, fields = TaskFilter("id", "in_list", ids), ",".join((*_FIELDS, *_OF_PREDICTIONS))
+        for each in self._label_studio.find_tasks(project.id, which, fields, len(ids)):
+            predictions = sorted(each.get("predictions") or (), key=lambda one: int(one["id"]))
+            parsed = tuple(_parse_prediction(one) for one in predictions)
+            yield replace(self._parse_task(project, each), predictions=parsed)
 
     def predicted_regions(self, task: AnnotatedTask) -> list[Region]:
         """Return the regions of all predictions of a task."""
@@ -188,6 +216,7 @@ class AnnotationReader:
             updated_at=datetime.fromisoformat(annotation["updated_at"]),
             lead_time=annotation["lead_time"],
             result=tuple(annotation.get("result") or ()),
+            parent_prediction=annotation.get("parent_prediction"),
         )
 
     def _annotator_name(self, user: int | None) -> str:
@@ -208,6 +237,19 @@ class AnnotationReader:
                     f"project {project.id} has {high} {name}, but {getattr(seen, name)} came",
                     "has somebody deleted some meanwhile? run the same command again",
                 )
+
+
+def _parse_prediction(prediction: Mapping[str, Any]) -> Annotation:
+    created_at = datetime.fromisoformat(prediction["created_at"])
+    return Annotation(
+        id=int(prediction["id"]),
+        annotator=str(prediction["model_version"] or ""),
+        skipped=False,
+        created_at=created_at,
+        updated_at=created_at,
+        lead_time=None,
+        result=tuple(prediction["result"] or ()),
+    )
 
 
 def _picture_name(tag: str, item: int) -> str:

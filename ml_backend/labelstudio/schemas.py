@@ -21,11 +21,15 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One task; ``data`` maps the label config's variables to values, the image's among them."""
+    """One task; ``data`` maps the label config's variables to values, the image's among them.
+
+    ``meta`` is for programs: ``control_tasks`` reads it.
+    """
 
     id: int | str | None = None
     project: Any = None
     data: Mapping[str, Any] = _NOTHING
+    meta: Any = None
 
 
 class PredictParams(msgspec.Struct, frozen=True):

@@ -112,6 +112,15 @@ class AnnotationStore(ScratchDatabase):
         for identifier, rows in groupby(found, key=lambda row: str(row[0])):
             yield identifier, [self._rater_annotation(*row[1:]) for row in rows]
 
+    def of(self, identifier: str) -> list[RaterAnnotation]:
+        """Return all annotations of an image."""
+        found = self._database.execute(
+            "SELECT id, rater, answers, asked_masks FROM annotations WHERE identifier = ? "
+            "ORDER BY rater",
+            (identifier,),
+        )
+        return [self._rater_annotation(*row) for row in found.fetchall()]
+
     def answers(self, control: str) -> Iterator[tuple[str, str, list[str]]]:
         """Identifier, rater and choices of all who answered a control, on the same images."""
         found = self._database.execute(

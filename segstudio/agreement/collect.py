@@ -1,6 +1,6 @@
 """Annotations of projects, read into an annotation store under the names of their raters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -48,6 +48,7 @@ class AnnotationCollector:
         store: Gets the annotations; skipped ones are left out.
         by: Who is a rater.
         with_boxes: Whether rectangles are masks even in projects with finer shapes.
+        note_task: Called with the identifier of each task.
     """
 
     reader: AnnotationReader
@@ -56,6 +57,7 @@ class AnnotationCollector:
     store: AnnotationStore
     by: Rater
     with_boxes: bool
+    note_task: Callable[[str, AnnotatedTask], None] = lambda _identifier, _task: None
 
     @property
     def tasks(self) -> int:
@@ -70,6 +72,7 @@ class AnnotationCollector:
 
     def _store_task(self, task: AnnotatedTask) -> Iterator[UnreadableRegion]:
         identifier, _ = self.manifest.find(task)
+        self.note_task(identifier, task)
         for annotation in task.annotations:
             if annotation.skipped:
                 continue

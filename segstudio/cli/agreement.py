@@ -65,7 +65,7 @@ def agreement(
         found = [reader.project(id_) for id_ in projects.ids]
         with Manifest(CsvTable(manifest) if manifest else None, identifier_column) as rows:
             collector = AnnotationCollector(reader, found, rows, store, by, with_boxes)
-            problems = _collect(report, collector)
+            problems = collect_annotations(report, collector)
         with Comparison(store) as comparison:
             with report.progress("images", len(store)) as bar:
                 comparison.run(bar.advance)
@@ -78,7 +78,7 @@ def agreement(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _collect(report: Report, collector: AnnotationCollector) -> int:
+def collect_annotations(report: Report, collector: AnnotationCollector) -> int:
     """Read all annotations; returns the number of regions and answers that cannot be compared."""
     count = 0
     for problems in report.track(collector.run(), "tasks", collector.tasks):

@@ -22,14 +22,17 @@ COMMANDS = (
     LazyCommand("backends", "Connect both backends to a project, or show whether they work there."),
     LazyCommand("bucket", "Prepare buckets for Label Studio."),
     LazyCommand("credentials", "Encode and check the service account's key."),
-    LazyCommand("images", "Upload images to a bucket."),
+    LazyCommand("images", "Upload images to a bucket.", hidden=True),
+    LazyCommand("media", "Upload images, video and audio to a bucket."),
     LazyCommand("models", "List, download and check the weights of the big models."),
     LazyCommand("project", "Create labeling projects."),
     LazyCommand("storage", "Write annotations to a bucket."),
     LazyCommand(
         "agreement", "Measure inter-annotator agreement on images with two or more annotations."
     ),
+    LazyCommand("consensus", "Merge the annotations of several annotators into a review project."),
     LazyCommand("export", "Export the annotations of one or more projects."),
+    LazyCommand("report", "Write a page about projects: progress, pace, worth of the suggestions."),
     LazyCommand(
         "doctor", "Diagnose the installation and suggest a fix for each failing check. Read-only."
     ),

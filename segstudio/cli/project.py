@@ -20,9 +20,9 @@ from segstudio.labelstudio.compatibility import check_served, known_classes
 from segstudio.local.connection import backend_pair, open_label_studio
 from segstudio.predict.shard_table import open_task_table
 from segstudio.projects.create import ProjectBuilder, ProjectCopy, ProjectSpec
-from segstudio.projects.sampling import SampleSize
+from segstudio.projects.sampling import SampleSize, parse_part
 from segstudio.projects.tasks import TaskMapping, summarize
-from segstudio.projects.templates import image_key, read_template_with_codes
+from segstudio.projects.templates import media_key, read_template_with_codes, shows_images
 from segstudio.settings import ProjectSettings
 
 app = command_app()
@@ -36,18 +36,23 @@ def group() -> None:
 @app.command(epilog=EXIT_CODES)
 def create(
     template: Annotated[
-        str, typer.Option(help="Label config: a file, runway_fashion, visual_coding or polygons.")
+        str,
+        typer.Option(
+            help="Label config: a file, or one of runway_fashion, polygons, visual_coding, "
+            "video_coding, audio_coding."
+        ),
     ],
     title: Annotated[str, typer.Option(help="Project title. With --copies, a number is appended.")],
     tasks: Annotated[
         str,
         typer.Option(
-            help="CSV with a row for each image, as `segstudio images upload` writes it; or shards "
+            help="CSV with a row for each image, as `segstudio media upload` writes it; or shards "
             "with predictions, in a folder or gs://, as `segstudio predict --out` writes them."
         ),
     ],
     image_column: Annotated[
-        str, typer.Option(help="Column with the images' references (gs://, http://).")
+        str,
+        typer.Option(help="Column with the references of images, video or audio (gs://, http://)."),
     ] = IMAGE,
     identifier_column: Annotated[
         str, typer.Option(help="Column that is different in each row; joins labels to rows.")
@@ -59,8 +64,18 @@ def create(
         str, typer.Option("--sample", help="Random sample of the rows: 30%, or 200.")
     ] = "100%",
     seed: Annotated[
-        int, typer.Option(help="Seed of the sample; the same seed draws the same rows.")
+        int,
+        typer.Option(
+            help="Seed of the sample and of --control; the same seed draws the same rows."
+        ),
     ] = 1,
+    control: Annotated[
+        str,
+        typer.Option(
+            help="Random part of the tasks, e.g. 10%, that gets no suggestions, so that "
+            "`segstudio report` can measure the time they save; default: none."
+        ),
+    ] = "",
     copies: Annotated[
         int, typer.Option(min=1, max=99, help="Projects with the same tasks, one per annotator.")
     ] = 1,
@@ -73,7 +88,11 @@ def create(
         typer.Option(help='Add a code with several answers: "Objects=Flag,Person"; repeatable.'),
     ] = None,
     backends: Annotated[
-        bool, typer.Option(help="Connect both backends; --no-backends: for codes alone.")
+        bool,
+        typer.Option(
+            help="Connect both backends, where the template shows images; --no-backends: for codes "
+            "alone."
+        ),
     ] = True,
     segmentation: SegmentationOption = "",
     sam: SamOption = "",
@@ -93,9 +112,10 @@ def create(
     with reporting(as_json) as report:
         config = read_template_with_codes(template, choices or (), multiple or ())
         names = tuple(dict.fromkeys(name.strip() for name in meta.split(",") if name.strip()))
-        mapping = TaskMapping(identifier_column, image_column, image_key(config), names)
+        mapping = TaskMapping(identifier_column, image_column, media_key(config), names)
         settings = read_settings(ProjectSettings)
-        pair = backend_pair(settings, segmentation, sam) if backends else None
+        served = backends and shows_images(config)
+        pair = backend_pair(settings, segmentation, sam) if served else None
         if pair:
             check_served(config, known_classes(pair))
         google = read_settings(GoogleSettings)
@@ -103,7 +123,8 @@ def create(
         mapping.check(table.columns)
         found = summarize(table, mapping)
         key = service_account(google) if found.buckets else None
-        spec = ProjectSpec(title, config, mapping, SampleSize.parse(share), seed, copies)
+        part = parse_part(control)
+        spec = ProjectSpec(title, config, mapping, SampleSize.parse(share), seed, copies, part)
         with open_label_studio(settings) as label_studio:
             builder = ProjectBuilder(label_studio, spec, table, found, pair, key, dry_run)
             made = [_fill_and_connect(report, builder, copy) for copy in builder.copies()]

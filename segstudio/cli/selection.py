@@ -51,7 +51,7 @@ BoxesOption = Annotated[
 ]
 ManifestOption = Annotated[
     Path | None,
-    typer.Option(help="CSV whose columns are joined: what `segstudio images upload` wrote."),
+    typer.Option(help="CSV whose columns are joined: what `segstudio media upload` wrote."),
 ]
 IdentifierOption = Annotated[
     str, typer.Option("--identifier-column", help="Column of the manifest that is the key.")

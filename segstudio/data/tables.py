@@ -13,6 +13,12 @@ from ml_backend.errors import SegstudioError
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 """What the backends read."""
 
+MEDIA_SUFFIXES = IMAGE_SUFFIXES | {
+    *(".mp4", ".m4v", ".webm", ".mov", ".ogv"),
+    *(".mp3", ".m4a", ".wav", ".flac", ".ogg", ".opus", ".aac"),
+}
+"""Images, and video and sound that browsers play."""
+
 FOLDER_COLUMNS = ("path", "folder", "stem", "suffix")
 """Of a folder's files: ``a/b.jpg``, ``a``, ``b`` and ``.jpg``."""
 
@@ -94,20 +100,25 @@ class CsvTable:
 class FolderTable:
     """The images in a folder and the folders below it; see ``image_files``.
 
+    Args:
+        folder: Folder.
+        suffixes: Of the files, in small letters.
+
     Raises:
         TableError: There is no such folder.
     """
 
     columns = FOLDER_COLUMNS
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> None:
         if not folder.is_dir():
             raise TableError(f"there is no folder {folder}")
         self._folder = folder
+        self._suffixes = suffixes
 
     def __iter__(self) -> Iterator[Row]:
         """See ``Table``."""
-        for number, path in enumerate(image_files(self._folder), start=1):
+        for number, path in enumerate(image_files(self._folder, self._suffixes), start=1):
             folder = "" if path.parent == Path() else path.parent.as_posix()
             values = (path.as_posix(), folder, path.stem, path.suffix)
             yield Row(number, dict(zip(FOLDER_COLUMNS, values, strict=True)))

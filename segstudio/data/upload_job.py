@@ -29,9 +29,11 @@ class ManifestSpec:
     image_column: str
 
 
-def folder_source(folder: Path, path_column: str, name: str, root: Path | None) -> Source:
-    """Return the images of a folder; ``path_column`` and ``name`` default to their paths."""
-    table = FolderTable(folder)
+def folder_source(
+    folder: Path, path_column: str, name: str, root: Path | None, suffixes: frozenset[str]
+) -> Source:
+    """Return the files of a folder; ``path_column`` and ``name`` default to their paths."""
+    table = FolderTable(folder, suffixes)
     rule = NamingRule.parse(name or "{path}", table.columns)
     return Source(table, rule, path_column or "path", root or folder)
 

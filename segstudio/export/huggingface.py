@@ -19,6 +19,7 @@ from segstudio.export.palette import Palette
 from segstudio.export.rows import Column, Columns, Kind, Value
 from segstudio.export.sample_folder import SampleFolder, open_sample_folder
 from segstudio.export.samples import Output, Sample, Write
+from segstudio.export.tables import typed
 
 _ROW_GROUP_BYTES = 64 << 20
 _ROW_GROUP = 1000
@@ -32,6 +33,7 @@ _TYPES: Mapping[Kind, tuple[pa.DataType, Any]] = {
     "integer": (pa.int64(), {"dtype": "int64", "_type": "Value"}),
     "flag": (pa.bool_(), {"dtype": "bool", "_type": "Value"}),
     "time": (pa.timestamp("us", tz="UTC"), {"dtype": "timestamp[us, tz=UTC]", "_type": "Value"}),
+    "parts": (pa.string(), {"dtype": "string", "_type": "Value"}),
     "list": (
         pa.list_(pa.string()),
         {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"},
@@ -149,7 +151,7 @@ def _row(sample: Sample, name: str, output: Output) -> dict[str, Any]:
         for label in m.region.names
     ]
     values, columns = sample.entry.row, _columns(output.columns)
-    cells: dict[str, Value] = {cell_name: values[column.name] for cell_name, column in columns}
+    cells: dict[str, Value] = {name_: typed(values[each.name], each) for name_, each in columns}
     image = {"bytes": path.read_bytes(), "path": sample.picture.file_name} if path else None
     identifier = {"identifier": sample.picture.identifier}
     return {"image": image, "mask": mask, "objects": objects, **cells, **identifier}

@@ -1,22 +1,14 @@
 """Masks as polygons, for formats and programs that read no run lengths.
 
-A polygon has neither holes nor parts. Where a mask has them, its outlines are joined by cuts of no
-width, there and back, which every program that fills by the even-odd rule (pycocotools, OpenCV)
-fills to the same mask. Ultralytics joins the parts of a COCO annotation like this too.
+A polygon has neither holes nor parts. ``trace`` joins holes to the ring around them by cuts without
+width; where a format takes one polygon alone, the parts are joined likewise, as Ultralytics joins
+those of a COCO annotation.
 """
 
-from collections.abc import Iterator, Sequence
-
-import cv2
 import numpy as np
 
-from ml_backend.labelstudio.coco_rle import Mask, Outline, Rle
-
-TOLERANCE = 1.0
-"""Pixels by which a simplified outline may stray from the mask's own."""
-
-CLOSE_ENOUGH = 0.99
-"""IoU of a simplified polygon with its mask; below it, every corner of the mask is kept."""
+from ml_backend.labelstudio.coco_rle import Rle
+from ml_backend.labelstudio.outlines import LEAST_IOU, Outline, trace
 
 
 def part_polygons(rle: Rle) -> list[Outline]:
@@ -26,50 +18,21 @@ def part_polygons(rle: Rle) -> list[Outline]:
         rle: Mask of one pixel at least.
 
     Returns:
-        Polygons of four corners or more, in pixels from the image's top left corner. Filled, they
-        have an IoU of ``CLOSE_ENOUGH`` or more with the mask.
+        Polygons of three corners or more, in pixels from the image's top left corner. As
+        pycocotools fills them, they have an IoU of ``LEAST_IOU`` or more with the mask.
     """
-    left, top, width, height = rle.bbox
-    cropped = rle.mask[top : top + height, left : left + width]
-    polygons = [part + np.array([left, top]) for part in _parts(cropped, TOLERANCE)]
+    polygons = trace(rle.mask)
     filled = [Rle.of_outline(each, rle.height, rle.width) for each in polygons]
-    if filled and Rle.union(filled).iou(rle) >= CLOSE_ENOUGH:
-        return polygons
-    return [part + np.array([left, top]) for part in _parts(cropped, 0)]
+    return polygons if Rle.union(filled).iou(rle) >= LEAST_IOU else trace(rle.mask, 0)
 
 
 def one_polygon(rle: Rle) -> Outline:
-    """Return one polygon for all parts of a mask of one pixel at least."""
-    return _join(part_polygons(rle))
+    """Return one polygon for all parts of a mask of one pixel at least.
 
-
-def _parts(mask: Mask, tolerance: float) -> Iterator[Outline]:
-    """Trace at twice the size: an outline then runs a quarter of a pixel inside the mask's border.
-
-    So it goes round each pixel's centre, where pycocotools looks, and has an area where the mask is
-    one pixel wide.
+    It goes round all of them in one line, from each to the nearest corner of those before it.
     """
-    doubled = np.pad(mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1), 2)
-    traced, tree = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    outlines = [_simplify(outline, tolerance) for outline in traced]
-    for number, (_, _, hole, parent) in enumerate(tree[0] if tree is not None else ()):
-        if parent < 0:
-            holes = []
-            while hole >= 0:
-                holes.append(outlines[hole])
-                hole = tree[0][hole][0]
-            yield (_join([outlines[number], *holes]) + 0.5) / 2 - 1
-
-
-def _simplify(outline: cv2.typing.MatLike, tolerance: float) -> Outline:
-    simple = cv2.approxPolyDP(outline, 2 * tolerance, closed=True) if tolerance else outline
-    return (simple if len(simple) > 2 else outline)[:, 0].astype(np.float64)
-
-
-def _join(outlines: Sequence[Outline]) -> Outline:
-    """Go round all outlines in one line, from each to the nearest corner of those before it."""
-    joined = outlines[0]
-    for outline in outlines[1:]:
+    joined, *others = part_polygons(rle)
+    for outline in others:
         here, there = _nearest(joined, outline)
         around = np.roll(outline, -there, axis=0)
         joined = np.concatenate([joined[: here + 1], around, around[:1], joined[here:]])

@@ -11,9 +11,10 @@ from ml_backend.labelstudio.annotations import AnnotatedTask, Annotation, Labele
 from ml_backend.labelstudio.label_config import Control
 from segstudio.export.manifest_join import Manifest
 from segstudio.export.references import unsigned
+from segstudio.export.timed import is_timed, timed_answers
 
-Kind = Literal["text", "number", "integer", "flag", "time", "list"]
-Value = str | float | int | bool | datetime | list[str] | None
+Kind = Literal["text", "number", "integer", "flag", "time", "list", "parts"]
+Value = str | float | int | bool | datetime | list[str] | list[dict[str, Any]] | None
 
 _KEY: tuple[tuple[str, Kind], ...] = (("identifier", "text"), ("annotator", "text"))
 _REST: tuple[tuple[str, Kind], ...] = (
@@ -68,7 +69,7 @@ class Columns:
         for project in projects:
             for control in project.controls:
                 if control.type not in _WITHOUT_ANSWER:
-                    kind = _kind(control)
+                    kind: Kind = "parts" if is_timed(control, project) else _kind(control)
                     same = controls.setdefault(control.name, kind) == kind
                     controls[control.name] = kind if same else "list"
         return cls(
@@ -174,7 +175,10 @@ def _row(
         "identifier": identifier,
         "annotator": annotation.annotator,
         **{
-            each.name: _answer(answers.get(each.source, []), each.kind) for each in columns.controls
+            each.name: timed_answers(annotation.result, each.source)
+            if each.kind == "parts"
+            else _answer(answers.get(each.source, []), each.kind)
+            for each in columns.controls
         },
         **{each.name: (metadata or {}).get(each.source) for each in columns.manifest},
         "image": unsigned(task.image),

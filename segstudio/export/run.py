@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from ml_backend.errors import SettingsError
 from ml_backend.images import ImageSource
 from ml_backend.labelstudio.annotations import AnnotatedTask, AnnotationReader, LabeledProject
 from segstudio.data.atomic_files import PART_SUFFIX, atomic_folder
@@ -112,10 +113,17 @@ def open_export(
 
     Raises:
         LabelStudioError: A project does not exist or cannot be read.
+        SettingsError: The format is for images, and no project shows any.
         TableError: The manifest cannot be read; also from the body, when the output cannot be
             written.
     """
     projects = [reader.project(id_) for id_ in spec.projects]
+    if spec.kind in _WITH_MASKS and not any(project.images for project in projects):
+        raise SettingsError(
+            f"--format {spec.kind} is for images, and no image is shown in project "
+            f"{', '.join(map(str, spec.projects))}",
+            "use csv, jsonl or parquet",
+        )
     table = CsvTable(spec.manifest) if spec.manifest else None
     folder = spec.out.with_name(f".{spec.out.name}.images{PART_SUFFIX}")
     images = ImageFiles(folder, open_source) if spec.with_images and not spec.dry_run else None

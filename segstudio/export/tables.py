@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from segstudio.data.atomic_files import atomic_write
 from segstudio.export.references import without_signatures
-from segstudio.export.rows import Columns, Entry, Kind, Problem, Value, cell
+from segstudio.export.rows import Column, Columns, Entry, Kind, Problem, Value, cell
 
 _ROW_GROUP = 1000
 
@@ -84,7 +84,7 @@ def write_parquet(path: Path, columns: Columns) -> Iterator[Add]:
             rows.clear()
 
         def add(entry: Entry) -> Added:
-            rows.append(dict(entry.row))
+            rows.append({column.name: typed(entry.row[column.name], column) for column in columns})
             if len(rows) == _ROW_GROUP:
                 flush()
             return Added()
@@ -101,8 +101,14 @@ def _arrow(kind: Kind) -> pa.DataType:
         "flag": pa.bool_(),
         "time": pa.timestamp("us", tz="UTC"),
         "list": pa.list_(pa.string()),
+        "parts": pa.string(),
     }
     return types[kind]
+
+
+def typed(value: Value, column: Column) -> Value:
+    """Return a value as Parquet holds it: parts of video and audio as JSON."""
+    return cell(value) or None if column.kind == "parts" else value
 
 
 def _json(value: Any) -> str:

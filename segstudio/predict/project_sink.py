@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.control_tasks import is_control
 from ml_backend.labelstudio.queries import TaskFilter
 from segstudio.predict.items import Item, Outcome
 from segstudio.retries import poll
@@ -76,11 +77,14 @@ class ProjectSink:
         return iter(())
 
     def items(self) -> Iterator[Item]:
-        """The tasks without a prediction of this version, a page of them at a time in memory."""
+        """Yield the tasks without a prediction of this version, a page at a time in memory.
+
+        Control tasks are left out.
+        """
         last = 0
-        while page := self._find_tasks(TaskFilter("id", "greater", last), "id,data"):
+        while page := self._find_tasks(TaskFilter("id", "greater", last), "id,data,meta"):
             for task in page:
-                if not self._has_prediction(task):
+                if not (is_control(task["meta"]) or self._has_prediction(task)):
                     reference = str(task["data"].get(self._image_key, ""))
                     yield Item(self._key(task["id"], reference), reference, task=task["id"])
             last = int(page[-1]["id"])

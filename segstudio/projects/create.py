@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 from ml_backend.errors import LabelStudioError, SettingsError
 from ml_backend.labelstudio.client import LabelStudio, NewProject, NewTask
+from ml_backend.labelstudio.control_tasks import is_drawn
+from segstudio.data.manifest import IDENTIFIER
 from segstudio.data.tables import Table
 from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.labelstudio.storages import connect_source
 from segstudio.projects.sampling import SampleSize, sample
-from segstudio.projects.tasks import TableSummary, TaskMapping, add_tasks, count_new
+from segstudio.projects.tasks import TableSummary, TaskMapping, add_tasks, control_task, count_new
 
 _TITLE = range(3, 51)
 """How long a title may be, says Label Studio."""
@@ -26,6 +28,7 @@ class ProjectSpec:
         rule: Mapping of rows to tasks.
         share: Number of rows that are used.
         seed: Seed of the sample of rows.
+        control: Part of the tasks that gets no suggestions, 0..1.
         copies: Number of projects.
     """
 
@@ -35,6 +38,7 @@ class ProjectSpec:
     share: SampleSize
     seed: int
     copies: int
+    control: float = 0
 
     @property
     def titles(self) -> list[str]:
@@ -53,6 +57,10 @@ class ProjectSpec:
                 )
         return titles
 
+    def is_control(self, task: NewTask) -> bool:
+        """Return whether a task is one of those without suggestions: the same in all copies."""
+        return is_drawn(task.meta[IDENTIFIER], self.control, self.seed)
+
     def mark(self, found: TableSummary) -> str:
         """Stands in the description of each copy: a project with another mark is another one.
 
@@ -60,7 +68,8 @@ class ProjectSpec:
         to another one if it has a sample of them.
         """
         rows = "" if self.share.is_all else f"{self.share.text} {self.seed} {found.digest}"
-        wanted = "\0".join([self.label_config, repr(self.rule), rows])
+        control = [f"control {self.control} {self.seed}"] if self.control else []
+        wanted = "\0".join([self.label_config, repr(self.rule), rows, *control])
         return f"[segstudio:{hashlib.sha256(wanted.encode()).hexdigest()[:16]}]"
 
     def description(self, found: TableSummary) -> str:
@@ -149,7 +158,8 @@ class ProjectBuilder:
     def _tasks(self) -> Iterator[NewTask]:
         spec = self.spec
         rows = sample(self.table, self.found.rows, self.size, spec.seed)
-        return (spec.rule.task(row) for row in rows)
+        tasks = (spec.rule.task(row) for row in rows)
+        return (control_task(task) if spec.is_control(task) else task for task in tasks)
 
     def _find_project(self, title: str) -> int | None:
         same = list(self.label_studio.projects(title))

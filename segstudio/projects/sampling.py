@@ -48,6 +48,20 @@ class SampleSize:
         return min(max(int(self.part * total + Fraction(1, 2)), 1), total)
 
 
+def parse_part(text: str) -> float:
+    """Read a percentage such as ``10%``, as a part of 1; empty: none.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    if not text.strip():
+        return 0.0
+    size = SampleSize.parse(text)
+    if size.part is None:
+        raise SettingsError(f"{text!r} is no percentage", "write it as 10%")
+    return float(size.part)
+
+
 def sample(items: Iterable[T], total: int, wanted: int, seed: int) -> Iterator[T]:
     """Choose items in their order, each set of them equally likely.
 

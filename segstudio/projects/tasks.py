@@ -8,6 +8,7 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from ml_backend.labelstudio.client import LabelStudio, NewTask
+from ml_backend.labelstudio.control_tasks import CONTROL
 from segstudio.data.manifest import IDENTIFIER
 from segstudio.data.scratch_db import NameIndex
 from segstudio.data.tables import Row, Table, TableError
@@ -57,6 +58,16 @@ class TaskMapping:
         data = {name: row.values[name] for name in (self.identifier_column, *self.meta)}
         data[self.image_key] = row.values[self.image_column]
         return NewTask(data, {IDENTIFIER: identifier}, row.predictions)
+
+
+def control_task(task: NewTask) -> NewTask:
+    """Return a task without suggestions: it is marked, and an empty prediction stands in for them.
+
+    Label Studio asks no backend about a task that has a prediction when it is opened; where it does
+    ask, the segmentation backend goes by the mark.
+    """
+    empty = {"model_version": CONTROL, "result": []}
+    return NewTask(task.data, {**task.meta, CONTROL: "true"}, [empty])
 
 
 @dataclass(frozen=True)

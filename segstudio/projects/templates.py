@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from ml_backend.errors import SettingsError
 from ml_backend.labelstudio.label_config import parse_label_config, parse_xml
+from ml_backend.labelstudio.media_tags import media_tags
 from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
 
 CODES = "codes"
@@ -102,6 +103,24 @@ def image_key(label_config: str) -> str:
     return next(iter(keys))
 
 
+def media_key(label_config: str) -> str:
+    """Return the key of ``task.data`` that the image, or else the video or sound, is under.
+
+    Raises:
+        LabelConfigError: The label config shows none.
+        SettingsError: It shows several.
+    """
+    keys = {tag.key: None for tag in media_tags(label_config)}
+    if shows_images(label_config) or len(keys) != 1:
+        return image_key(label_config)
+    return next(iter(keys))
+
+
+def shows_images(label_config: str) -> bool:
+    """Return whether a label config shows images, which the backends are for."""
+    return bool(parse_label_config(label_config, require_image=False).images)
+
+
 def add_codes(label_config: str, codes: Sequence[Code]) -> str:
     """Put codes into a label config; one of a name that is there already takes its place.
 
@@ -112,13 +131,16 @@ def add_codes(label_config: str, codes: Sequence[Code]) -> str:
     if not codes:
         return label_config
     root = parse_xml(label_config)
-    image = next(iter(parse_label_config(label_config).images))
+    images = parse_label_config(label_config, require_image=False).images
+    shown = [*images, *(tag.name for tag in media_tags(label_config))]
+    # Without any, this raises the error that says what is missing.
+    target = shown[0] if shown else next(iter(parse_label_config(label_config).images))
     place = next((view for view in root.iter("View") if CODES in _classes(view)), root)
     for code in codes:
         _remove(root, code.name)
         SubElement(place, "Header", value=code.name, size="5")
         choice = "multiple" if code.multiple else "single"
-        choices = SubElement(place, "Choices", name=code.name, toName=image, choice=choice)
+        choices = SubElement(place, "Choices", name=code.name, toName=target, choice=choice)
         for value in code.values:
             SubElement(choices, "Choice", value=value)
     return tostring(root, encoding="unicode")

@@ -14,8 +14,9 @@ from PIL import Image
 from pyarrow import parquet  # type: ignore[import-untyped]
 from pycocotools.coco import COCO  # type: ignore[import-untyped]
 
-from ml_backend.labelstudio.brush_rle import encode_rle
-from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.brush_rle import decode_rle, encode_rle
+from ml_backend.labelstudio.client import LabelStudio, NewProject, NewTask
+from segstudio.projects.templates import read_template_with_codes
 from tests.support.command_line import Run, records
 from tests.support.studio import Studio
 
@@ -211,6 +212,8 @@ def test_two_annotators_labels_become_tables_masks_coco_and_their_agreement(
     check_masks(labeled, export(run, labeled, "masks", "masks"))
     check_coco(labeled, export(run, labeled, "coco", "labels.json"))
     check_agreement(run, labeled)
+    check_data_set(run, labeled)
+    check_consensus(run, api, labeled)
     for project in labeled.projects:
         assert api.call("GET", f"/api/projects/{project}")["total_predictions_number"] == 0, (
             "reading annotations asks no backend"
@@ -253,7 +256,7 @@ def check_masks(labeled: Labeled, told: dict[str, Any]) -> None:
     rows = [row for row in read_csv(Path("masks/masks.csv")) if row["mask_path"]]
     files = {path.relative_to("masks").as_posix() for path in Path("masks").rglob("*.png")}
     assert files == {row["mask_path"] for row in rows}
-    assert len(files) == 14
+    assert len(files) == 15, "Ben says that nothing is on number 6: a mask without a label"
 
 
 def check_coco(labeled: Labeled, told: dict[str, Any]) -> None:
@@ -285,6 +288,94 @@ def check_agreement(run: Run, labeled: Labeled) -> None:
     sentiment = next(each for each in told["choices"] if each["control"] == "Sentiment")
     assert (sentiment["images"], sentiment["kappa"]) == (5, 0), "Anna always says the same"
     assert Path("agreement/agreement.png").stat().st_size > 5000
+
+
+def check_data_set(run: Run, labeled: Labeled) -> None:
+    """Images come from the bucket; both samples of an image are in one part."""
+    words = ("--project", labeled.option, "--format", "yolo-seg", "--out", "yolo", "--json")
+    result = run("export", *words, "--with-images", "--split", "50/50")
+    assert result.exit_code == 0, result.output
+    told = records(result)[-1]
+    assert (told["images"], told["images_failed"]) == (ROWS, 0)
+    samples = read_csv(Path("yolo/samples.csv"))
+    parts = {(row["identifier"], row["part"]) for row in samples}
+    assert len(samples) == 15
+    assert len(parts) == len({identifier for identifier, _ in parts}) == 7
+    for row in samples:
+        image = Image.open(f"yolo/images/{row['part']}/{row['sample']}.png")
+        assert image.size == (WIDTH, HEIGHT)
+
+
+def check_consensus(run: Run, api: LabelStudio, labeled: Labeled) -> None:
+    """From two annotators to a review project, and again after an annotation has changed."""
+    words = ("--project", labeled.option, "--title", f"Review of {labeled.projects[0]}", "--json")
+    told = merged(run, *words)
+    assert (told["created"], told["updated"], told["unchanged"]) == (6, 0, 0)
+    review = told["project"]
+    by_identifier = {task["meta"]["identifier"]: task["id"] for task in tasks(api, review)}
+    params = {"task": by_identifier["anna/0.png"]}
+    (prediction,) = api.call("GET", "/api/predictions", params=params)
+    masks = {
+        entry["value"]["brushlabels"][0]: decode_rle(entry["value"]["rle"], HEIGHT, WIDTH)
+        for entry in prediction["result"]
+        if entry["type"] == "brushlabels"
+    }
+    assert masks.keys() == {"hat", "dress"}, "of two annotators, both must mark it"
+    assert (masks["dress"] == (DRESS & LOWER)).all()
+    project = api.call("GET", f"/api/projects/{review}")
+    assert (project["sampling"], project["model_version"]) == (
+        "Uncertainty sampling",
+        "consensus-majority",
+    )
+    first = api.call("GET", f"/api/projects/{review}/next")
+    assert first["meta"]["identifier"] == "anna/6.png", "the one that they disagree on most"
+    assert merged(run, *words)["unchanged"] == 6
+
+    changed = next(t for t in tasks(api, labeled.projects[1]) if "/1." in t["meta"]["identifier"])
+    (said,) = api.call("GET", f"/api/tasks/{changed['id']}/annotations/")
+    body = {"result": [brush("hat", HAT), brush("dress", LOWER)]}
+    api.call("PATCH", f"/api/annotations/{said['id']}/", json=body)
+    told = merged(run, *words)
+    assert (told["created"], told["updated"], told["unchanged"]) == (0, 1, 5)
+    assert merged(run, *words)["unchanged"] == 6
+
+
+def merged(run: Run, *words: object) -> dict[str, Any]:
+    result = run("consensus", *words)
+    assert result.exit_code == 0, result.output
+    outcome: dict[str, Any] = records(result)[-1]
+    return outcome
+
+
+def test_a_report_tells_what_became_of_the_suggestions(run: Run, api: LabelStudio) -> None:
+    config = read_template_with_codes("runway_fashion_classic")
+    project = api.create_project(NewProject("Suggested", config))
+    suggested = {"model_version": "model-1", "result": [brush("s1", DRESS), brush("s2", HAT)]}
+    for each, label in zip(suggested["result"], ("dress", "hat"), strict=True):
+        each["value"]["brushlabels"] = [label]
+    api.create_tasks(
+        project, [NewTask({"image": "gs://photos/none.png"}, {}, [suggested]) for _ in range(3)]
+    )
+    for task in tasks(api, project):
+        (prediction,) = api.call("GET", "/api/predictions", params={"task": task["id"]})
+        kept, corrected = suggested["result"][0], {**suggested["result"][1], "id": "s2"}
+        corrected = {**corrected, "value": {**brush("hat", BELT)["value"], "brushlabels": ["hat"]}}
+        body = {
+            "result": [kept, corrected],
+            "lead_time": 12.5,
+            "parent_prediction": prediction["id"],
+        }
+        api.call("POST", f"/api/tasks/{task['id']}/annotations/", json=body)
+    words = ("--project", project, "--out", "report.html", "--csv", "numbers.csv")
+    result = run("report", *words)
+    assert result.exit_code == 0, result.output
+    rows = read_csv(Path("numbers.csv"))
+    found = {(row["about"], row["name"], row["measure"]): row["value"] for row in rows}
+    assert found["all", "", "suggested"] == "6"
+    assert (found["all", "", "kept"], found["all", "", "corrected"]) == ("3", "3")
+    assert float(found["model_version", "model-1", "iou"]) == pytest.approx(0.5)
+    assert float(found["annotator", api.user(), "median_seconds"]) == 12.5
+    assert "50 % were kept as they were" in Path("report.html").read_text()
 
 
 def test_an_annotation_that_is_changed_is_exported_as_it_is_now(

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from transformers import DetrImageProcessor
 from typer.testing import CliRunner
 
 from ml_backend.labelstudio.coco_rle import Mask, Rle
@@ -88,7 +90,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         labeled = task("looks/1.jpg", first, second, image=data_uri(HEIGHT, WIDTH))
         empty = task("looks/2.jpg", annotation(3), image=data_uri(HEIGHT, WIDTH, 2))
         project = server.add(CONFIG, [labeled, empty])
-        for kind in ("datumaro", "yolo-seg"):
+        for kind in ("datumaro", "yolo-seg", "panoptic"):
             words = ("--project", str(project), "--format", kind, "--out", kind, "--with-images")
             result = CliRunner().invoke(app, ["export", *words, "--split", "50/50"])
             assert result.exit_code == 0, result.output
@@ -154,3 +156,30 @@ def test_ultralytics_finds_nothing_wrong_and_fills_the_masks(out: Path, tmp_path
 
 def iou(first: Mask, second: Mask) -> float:
     return Rle.of_mask(first.astype(bool)).iou(Rle.of_mask(second))
+
+
+def test_transformers_takes_the_panoptic_segments(out: Path) -> None:
+    processor = DetrImageProcessor(do_resize=False, do_pad=False, format="coco_panoptic")
+    folder = out / "panoptic" / "annotations"
+    seen = {}
+    for path in folder.glob("panoptic_*.json"):
+        whole = json.loads(path.read_text())
+        names = {each["id"]: each["name"] for each in whole["categories"]}
+        images = {each["id"]: each["file_name"] for each in whole["images"]}
+        for each in whole["annotations"]:
+            image = Image.open(
+                out / "panoptic" / "images" / path.stem[9:] / images[each["image_id"]]
+            )
+            made = processor(
+                images=image.convert("RGB"),
+                annotations=each,
+                masks_path=path.with_suffix(""),
+                return_tensors="pt",
+            )
+            (labels,) = made["labels"]
+            found = [names[number] for number in labels["class_labels"].tolist()]
+            seen[images[each["image_id"]]] = dict(zip(found, labels["masks"].numpy(), strict=True))
+    assert (seen[f"{ANNA}/looks/1.jpg"]["hat"] == HAT).all()
+    assert (seen[f"{ANNA}/looks/1.jpg"]["dress"] == RING).all()
+    assert (seen[f"{BEN}/looks/1.jpg"]["dress"] == DRESS).all()
+    assert seen[f"{ANNA}/looks/2.jpg"] == {}

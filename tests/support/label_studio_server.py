@@ -28,12 +28,14 @@ class FakeProject:
         label_config: XML.
         tasks: By id.
         counts: Replaces what it counts itself, where it is not empty.
+        told: Replaces all else of the record: what a client made the project with.
     """
 
     id: int
     label_config: str
     tasks: dict[int, Task] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._ids = count(self.id * 1_000_000 + 1)
@@ -59,6 +61,7 @@ class FakeProject:
             "task_number": len(self.tasks),
             "total_annotations_number": counted[False],
             "skipped_annotations_number": counted[True],
+            **self.told,
             **self.counts,
         }
 
@@ -91,6 +94,7 @@ class LabelStudioServer(Server):
         self.late = 0.0
         self.postgresql = False
         self._backend_ids = count(1)
+        self._ids = count(1)
         self._at_work: list[Timer] = []
         super().__init__()
 
@@ -126,6 +130,11 @@ class LabelStudioServer(Server):
         match [request.method, *request.route.removeprefix("/api/").split("/")]:
             case ["GET", *path]:
                 return self._read(path, request.query)
+            case ["POST", "projects"]:
+                body = request.json()
+                id_ = self.add(body["label_config"])
+                self.projects[id_].told.update(body)
+                return json_reply(self.projects[id_].record(), 201)
             case ["POST", "projects", id_, "import"]:
                 self.projects[int(id_)].add(request.json())
                 return json_reply({}, 201)
@@ -133,6 +142,9 @@ class LabelStudioServer(Server):
                 made = [(each["task"], each["model_version"]) for each in request.json()]
                 assert all(task in self.projects[int(id_)].tasks for task, _ in made)
                 self.predictions += made
+                for each in request.json():
+                    stored = self.projects[int(id_)].tasks[each["task"]]
+                    stored.setdefault("written", []).append(each | {"id": next(self._ids)})
                 return json_reply({"created": len(made)}, 201)
             case ["POST", "ml"]:
                 if "project" not in request.json():
@@ -141,6 +153,15 @@ class LabelStudioServer(Server):
             case ["DELETE", "ml", id_]:
                 del self.backends[int(id_)]
                 return Reply(204)
+            case ["DELETE", "predictions", id_, ""]:
+                self._delete_prediction(int(id_))
+                return Reply(204)
+            case ["PATCH", "projects", id_]:
+                self.projects[int(id_)].told.update(request.json())
+                return json_reply(self.projects[int(id_)].record())
+            case ["PATCH", "tasks", id_, ""]:
+                self.projects[int(id_) // 1_000_000].tasks[int(id_)].update(request.json())
+                return json_reply({})
             case ["POST", "storages", "export", "gcs", _, "sync"]:
                 return json_reply({**TARGET, "status": "queued"})
         return refusal(405, f'Method "{request.method}" not allowed.')
@@ -191,9 +212,16 @@ class LabelStudioServer(Server):
         return {"tasks": [_chosen(each, query["include"]) for each in shown], "total": len(ids)}
 
     def _task_predictions(self, id_: int) -> list[dict[str, Any]]:
-        tasks = self.projects[id_ // 1_000_000].tasks
-        stored = list(tasks.get(id_, {}).get("predictions", []))
-        return stored + [{"model_version": version} for version in self._versions(id_)]
+        task = self.projects[id_ // 1_000_000].tasks.get(id_, {})
+        for each in (stored := task.get("predictions", [])):
+            each.setdefault("id", next(self._ids))
+        return [*stored, *task.get("written", [])]
+
+    def _delete_prediction(self, id_: int) -> None:
+        for project in self.projects.values():
+            for task in project.tasks.values():
+                for kind in ("predictions", "written"):
+                    task[kind] = [each for each in task.get(kind, []) if each.get("id") != id_]
 
     def _versions(self, id_: int) -> list[str]:
         return [version for task, version in self.predictions if task == id_]

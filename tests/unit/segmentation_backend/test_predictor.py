@@ -13,6 +13,7 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageError, LabelConfigError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.labelstudio.brush_rle import decode_rle
+from ml_backend.labelstudio.control_tasks import CONTROL
 from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Task
@@ -353,3 +354,13 @@ def test_labels_of_the_task_are_predicted(predictor: SegmentationPredictor) -> N
     )
     found = answer(predictor, xml, {"image": png(picture()), "names": [{"value": "hat"}]})
     assert [r.value for r in found.result if r.type == "labels"] == [{"labels": ["hat"]}]
+
+
+def test_a_control_task_gets_an_empty_prediction_between_others(
+    predictor: SegmentationPredictor,
+) -> None:
+    plain = task(picture())
+    control = Task(id=2, data={"image": "nowhere"}, meta={CONTROL: "true"})
+    found = predict(predictor, plain, control, plain, label_config=config("BrushLabels"))
+    assert [len(each.result) > 0 for each in found] == [True, False, True]
+    assert found[1].model_version == predictor.model_version

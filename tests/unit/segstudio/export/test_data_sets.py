@@ -20,7 +20,7 @@ from ml_backend.labelstudio.coco_rle import Mask
 from tests.support.command_line import Run, records
 from tests.support.drawn import CONFIG, HEIGHT, WIDTH, brush, choice, polygon, rectangle_mask
 from tests.support.label_studio_server import LabelStudioServer, annotation, task
-from tests.support.pictures import data_uri
+from tests.support.pictures import data_uri, encode, picture
 
 ANNA, BEN = "anna@example.org", "ben@example.org"
 HAT, DRESS = rectangle_mask(20, 10, 5, 5), rectangle_mask(10, 5, 30, 20)
@@ -262,7 +262,25 @@ def test_a_split_that_is_none_is_refused(run: Run, labeled: str, split: str) -> 
     assert "write it as 80/10/10" in result.output
 
 
-def test_an_image_that_cannot_be_fetched_is_named_and_fetched_the_next_time(
+def test_images_that_were_fetched_before_an_interruption_are_not_fetched_again(
+    run: Run, label_studio: LabelStudioServer, labeled: str
+) -> None:
+    words = ("--project", labeled, "--format", "yolo", "--out", "out", "--with-images")
+    label_studio.projects[3].counts["total_annotations_number"] = 9
+    assert run("export", *words).exit_code == 1
+    (kept,) = Path().iterdir()
+    fetched = sorted(kept.iterdir())
+    assert len(fetched) == 2
+    for path in fetched:
+        path.write_bytes(encode(picture(WIDTH, HEIGHT, seed=99)))
+    label_studio.projects[3].counts.clear()
+    export(run, labeled, "yolo", "--with-images")
+    for image in Path("out/images").rglob("*1.jpg"):
+        assert image.read_bytes() == encode(picture(WIDTH, HEIGHT, seed=99))
+    assert [path.name for path in Path().iterdir()] == ["out"]
+
+
+def test_an_image_that_cannot_be_fetched_is_named_and_the_others_are_put_in(
     run: Run, label_studio: LabelStudioServer
 ) -> None:
     tasks = [task(f"{n}.jpg", annotation(n, brush("r", "hat", HAT))) for n in (1, 2)]

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ml_backend.labelstudio.coco_rle import Mask, Rle
-from segstudio.export.outlines import CLOSE_ENOUGH, one_polygon, part_polygons
+from ml_backend.labelstudio.outlines import LEAST_IOU
+from segstudio.export.outlines import one_polygon, part_polygons
 
 
 def disk(size: int, radius: float, hole: float = 0) -> Mask:
@@ -31,7 +32,7 @@ def opencv_fill(mask: Mask) -> Mask:
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
 def test_any_masks_polygons_fill_to_the_mask(mask: Mask) -> None:
     if mask.any():
-        assert coco_fill(mask).iou(Rle.of_mask(mask)) >= CLOSE_ENOUGH
+        assert coco_fill(mask).iou(Rle.of_mask(mask)) >= LEAST_IOU
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_any_masks_polygons_fill_to_the_mask(mask: Mask) -> None:
     ],
 )
 def test_holes_slivers_and_parts_are_kept(mask: Mask) -> None:
-    assert coco_fill(mask).iou(Rle.of_mask(mask)) >= CLOSE_ENOUGH
+    assert coco_fill(mask).iou(Rle.of_mask(mask)) >= LEAST_IOU
 
 
 def test_an_outline_is_simplified() -> None:

@@ -1,0 +1,308 @@
+"""What a report tells, read from projects: times of all annotations, suggestions of a sample."""
+
+import random
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import nlargest
+from itertools import chain
+from typing import TypeAlias
+
+from ml_backend.labelstudio.annotations import (
+    AnnotatedTask,
+    Annotation,
+    AnnotationReader,
+    LabeledProject,
+)
+from ml_backend.labelstudio.control_tasks import is_control
+from segstudio.export.manifest_join import Manifest
+from segstudio.export.mask_regions import Drawing, draw
+from segstudio.report.suggestions import Fate, compare_regions, label_ious
+
+Seconds: TypeAlias = "array[float]"
+
+_PORTION = 25
+
+
+@dataclass
+class Progress:
+    """How far a project is.
+
+    Attributes:
+        project: Project.
+        labeled: Number of tasks with an annotation that is not skipped.
+        skipped: Number of other tasks with an annotation.
+        control: Number of tasks without suggestions.
+        seconds: Of annotations of other tasks.
+        control_seconds: Of annotations of tasks without suggestions.
+    """
+
+    project: LabeledProject
+    labeled: int = 0
+    skipped: int = 0
+    control: int = 0
+    seconds: Seconds = field(default_factory=lambda: array("d"))
+    control_seconds: Seconds = field(default_factory=lambda: array("d"))
+
+
+@dataclass
+class Labeler:
+    """What an annotator did.
+
+    Attributes:
+        seconds: Of each annotation, skipped ones left out.
+        skipped: Number of skipped tasks.
+        regions: Number of regions in the sample.
+        region_seconds: Seconds of the annotations in the sample that these regions are in.
+    """
+
+    seconds: Seconds = field(default_factory=lambda: array("d"))
+    skipped: int = 0
+    regions: int = 0
+    region_seconds: float = 0
+
+
+@dataclass
+class Suggestions:
+    """What suggestions of a label, or of a model version, were worth.
+
+    Attributes:
+        fates: Number of regions of each fate.
+        iou: Sum over images and labels.
+        images: Number of images and labels that ``iou`` is the sum of.
+    """
+
+    fates: Counter[Fate] = field(default_factory=Counter)
+    iou: float = 0
+    images: int = 0
+
+    @property
+    def mean_iou(self) -> float | None:
+        """Mean IoU of suggestion and submission; None of nothing."""
+        return self.iou / self.images if self.images else None
+
+    @property
+    def suggested(self) -> int:
+        """Number of suggested regions."""
+        return sum(self.fates.values()) - self.fates["added"]
+
+
+@dataclass(frozen=True)
+class ChangedImage:
+    """An image with what was suggested and what was submitted.
+
+    Attributes:
+        change: 1 - mean IoU over all labels.
+        identifier: Of the image.
+        annotator: E-mail address.
+        before: Suggestion.
+        after: Submission.
+    """
+
+    change: float
+    identifier: str
+    annotator: str
+    before: Drawing
+    after: Drawing
+
+
+@dataclass(frozen=True)
+class UnreadableRegion:
+    """A region that is left out of the report, and why."""
+
+    identifier: str
+    task: int
+    region: str
+    reason: str
+
+
+@dataclass
+class Facts:
+    """All that a report tells.
+
+    Attributes:
+        projects: By ID.
+        labelers: By e-mail address.
+        sampled: Number of annotations that were compared with their suggestion.
+        labels: Suggestions by label.
+        versions: Suggestions by model version, in the order they were first used.
+        label_seconds: Seconds by label; each region has an equal share of its annotation's.
+        label_regions: Number of regions by label, of those annotations.
+        changed: Images that people changed most, those first.
+    """
+
+    projects: dict[int, Progress] = field(default_factory=dict)
+    labelers: dict[str, Labeler] = field(default_factory=lambda: defaultdict(Labeler))
+    sampled: int = 0
+    labels: dict[str, Suggestions] = field(default_factory=lambda: defaultdict(Suggestions))
+    versions: dict[str, Suggestions] = field(default_factory=lambda: defaultdict(Suggestions))
+    label_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    label_regions: Counter[str] = field(default_factory=Counter)
+    changed: list[ChangedImage] = field(default_factory=list)
+
+    @property
+    def suggested(self) -> Seconds:
+        """Seconds of annotations with suggestions, in projects that have tasks without."""
+        return _joined(p.seconds for p in self.projects.values() if p.control)
+
+    @property
+    def control(self) -> Seconds:
+        """Seconds of annotations without suggestions."""
+        return _joined(p.control_seconds for p in self.projects.values())
+
+    @property
+    def total(self) -> Suggestions:
+        """All suggestions together."""
+        whole = Suggestions()
+        for each in self.versions.values():
+            whole.fates.update(each.fates)
+            whole.iou += each.iou
+            whole.images += each.images
+        return whole
+
+
+@dataclass(frozen=True)
+class FactsReader:
+    """Reads projects into facts: ``survey`` all tasks, then ``compare`` a sample of them.
+
+    Attributes:
+        reader: Reads annotations.
+        projects: Projects.
+        manifest: Gives images their identifiers.
+        size: Maximum number of tasks in the sample.
+        pictures: Maximum number of ``changed`` images.
+        facts: What was found.
+    """
+
+    reader: AnnotationReader
+    projects: Sequence[LabeledProject]
+    manifest: Manifest
+    size: int
+    pictures: int
+    facts: Facts = field(default_factory=Facts)
+    _sample: list[tuple[LabeledProject, int]] = field(default_factory=list)
+
+    def survey(self) -> Iterator[None]:
+        """Count all tasks and times, and draw the sample; yields after each task."""
+        chance, seen = random.Random(1), 0  # noqa: S311 - a sample, not a secret
+        for project in self.projects:
+            progress = self.facts.projects[project.id] = Progress(project)
+            for task in self.reader.tasks(project, results=False):
+                if self._count(progress, task):
+                    seen += 1
+                    # Vitter, Random Sampling with a Reservoir, 1985: algorithm R.
+                    if len(self._sample) < self.size:
+                        self._sample.append((project, task.id))
+                    elif (place := chance.randrange(seen)) < self.size:
+                        self._sample[place] = (project, task.id)
+                yield
+
+    @property
+    def sample_size(self) -> int:
+        """Number of tasks in the sample."""
+        return len(self._sample)
+
+    def compare(self) -> Iterator[list[UnreadableRegion]]:
+        """Compare suggestions with submissions; yields each task's regions that have no pixels."""
+        for project in self.projects:
+            ids = sorted(id_ for of, id_ in self._sample if of is project)
+            for portion in _portions(ids):
+                for task in self.reader.tasks_with_predictions(project, portion):
+                    yield list(self._compare(task))
+
+    def _count(self, progress: Progress, task: AnnotatedTask) -> bool:
+        """Count a task; returns whether it is labeled."""
+        control = is_control(task.meta)
+        progress.control += control
+        labeled = False
+        for annotation in task.annotations:
+            labeler = self.facts.labelers[annotation.annotator]
+            if annotation.skipped:
+                labeler.skipped += 1
+                continue
+            labeled = True
+            if annotation.lead_time is not None:
+                labeler.seconds.append(annotation.lead_time)
+                times = progress.control_seconds if control else progress.seconds
+                times.append(annotation.lead_time)
+        progress.labeled += labeled
+        progress.skipped += bool(task.annotations) and not labeled
+        return labeled
+
+    def _compare(self, task: AnnotatedTask) -> Iterator[UnreadableRegion]:
+        identifier, _ = self.manifest.find(task)
+        for annotation in task.annotations:
+            if annotation.skipped:
+                continue
+            drawings = draw(task, annotation, with_boxes=False)
+            for region, reason in chain.from_iterable(each.problems for each in drawings):
+                yield UnreadableRegion(identifier, task.id, region, reason)
+            self._add_region_times(annotation, drawings)
+            prediction = suggestion_of(task, annotation)
+            if prediction is None or is_control(task.meta):
+                continue
+            self.facts.sampled += 1
+            suggested = draw(task, prediction, with_boxes=False)
+            for before, after in zip(suggested, drawings, strict=True):
+                image = "#".join(filter(None, [identifier, before.picture.name]))
+                self._add_suggestion(prediction.annotator, image, annotation, before, after)
+
+    def _add_region_times(self, annotation: Annotation, drawings: Sequence[Drawing]) -> None:
+        masks = [mask for drawing in drawings for mask in drawing.masks]
+        if masks and annotation.lead_time is not None:
+            labeler = self.facts.labelers[annotation.annotator]
+            labeler.regions += len(masks)
+            labeler.region_seconds += annotation.lead_time
+            for mask in masks:
+                self.facts.label_regions[mask.region.names[0]] += 1
+                self.facts.label_seconds[mask.region.names[0]] += annotation.lead_time / len(masks)
+
+    def _add_suggestion(
+        self, version: str, identifier: str, annotation: Annotation, before: Drawing, after: Drawing
+    ) -> None:
+        if before.masks and after.masks and before.size != after.size:
+            return
+        of_version = self.facts.versions[version]
+        for region in compare_regions(before.masks, after.masks):
+            self.facts.labels[region.label].fates[region.fate] += 1
+            of_version.fates[region.fate] += 1
+        ious = label_ious(before.masks, after.masks)
+        for label, iou in ious.items():
+            for each in (self.facts.labels[label], of_version):
+                each.iou += iou
+                each.images += 1
+        change = 1 - sum(ious.values()) / len(ious) if ious else 0.0
+        if change:
+            found = ChangedImage(change, identifier, annotation.annotator, before, after)
+            self.facts.changed[:] = nlargest(
+                self.pictures, [*self.facts.changed, found], key=lambda each: each.change
+            )
+
+
+def suggestion_of(task: AnnotatedTask, annotation: Annotation) -> Annotation | None:
+    """Return the prediction that an annotation began with, else the last one before it."""
+    for prediction in task.predictions:
+        if prediction.id == annotation.parent_prediction:
+            return prediction
+    earlier = [each for each in task.predictions if each.created_at <= annotation.created_at]
+    return earlier[-1] if earlier else None
+
+
+def _joined(parts: Iterable[Seconds]) -> Seconds:
+    return array("d", chain.from_iterable(parts))
+
+
+def _portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[first : first + _PORTION] for first in range(0, len(ids), _PORTION))
+
+
+def rates(labelers: Mapping[str, Labeler]) -> dict[str, tuple[float | None, float | None]]:
+    """Return for each annotator images an hour of labeling, and seconds a region."""
+    return {
+        name: (
+            3600 * len(each.seconds) / sum(each.seconds) if sum(each.seconds) else None,
+            each.region_seconds / each.regions if each.regions else None,
+        )
+        for name, each in sorted(labelers.items())
+    }
