@@ -74,6 +74,8 @@ def test_help_is_the_default_and_has_a_line_for_every_command(checkout: Path) ->
         "chromium",
         "data",
         "docker",
+        "emulators",
+        "npm",
         "redis-server",
     }
     assert set(listed) == commands
