@@ -139,7 +139,7 @@ $(LABEL_STUDIO_VENV)/.installed: requirements/label-studio.txt $(UV)
 .PHONY: emulators
 emulators: .emulators/.installed npm
 
-.emulators/.installed: requirements/emulators.txt | npm
+.emulators/.installed: requirements/emulators.txt $(UV) | npm
 	@echo "Making .emulators"
 	@$(UV) venv --quiet --allow-existing --python $(BIN)/python .emulators
 	@$(INSTALL) --python .emulators/bin/python -r $<

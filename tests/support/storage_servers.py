@@ -1,5 +1,6 @@
 """Cloud storages on this machine: moto as S3, and Microsoft's Azurite (``make emulators``)."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,9 @@ class AzureBlobs:
         python = ROOT / UpSettings().label_studio_venv / "bin" / "python"
         url = f"https://127.0.0.1:{self.port}/{AZURE_ACCOUNT}"
         words = [url, AZURE_KEY, container, name, str(path)]
-        subprocess.run([python, "-W", "ignore", "-c", _UPLOAD, *words], check=True)
+        environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
+        command = [python, "-W", "ignore", "-c", _UPLOAD, *words]
+        subprocess.run(command, check=True, env=environment)
 
 
 @contextmanager
