@@ -20,7 +20,7 @@ from segstudio.cli.options import (
 from segstudio.gcs.client import GoogleSettings, bucket_name
 from segstudio.local.connection import LabelStudioAccess, backend_pair, resolve_connection
 from segstudio.local.doctor import Doctor
-from segstudio.local.task_image import TaskImage
+from segstudio.local.task_image import ImageOfTask
 from segstudio.settings import ProjectSettings
 
 app = command_app(no_args_is_help=False)
@@ -87,5 +87,5 @@ def _make_doctor(
         buckets=[bucket_name(name) for name in buckets],
         google=read_settings(GoogleSettings),
         folders=[settings.state_dir],
-        task_image=None if task is None else TaskImage(task, _backend_settings(access)),
+        task_image=None if task is None else ImageOfTask(task, _backend_settings(access)),
     )

@@ -23,7 +23,7 @@ from segstudio.labelstudio.ml_backends import (
 )
 from segstudio.labelstudio.storages import storages
 from segstudio.local.connection import LabelStudioAccess
-from segstudio.local.task_image import TaskImage
+from segstudio.local.task_image import ImageOfTask
 
 TRIED_WITH = "1.23"
 """Version of Label Studio that all of this was tried with."""
@@ -52,7 +52,7 @@ class Doctor:
     buckets: Sequence[str]
     google: GoogleSettings
     folders: Sequence[Path]
-    task_image: TaskImage | None = None
+    task_image: ImageOfTask | None = None
 
     def checks(self) -> Iterator[CheckResult]:
         """The lines, as they come."""

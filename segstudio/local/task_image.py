@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml_backend.errors import ImageError, LabelConfigError, SettingsError, TaskError
-from ml_backend.images import ImageSettings, ImageSource, TaskAccess, redact
+from ml_backend.images import EncodedImage, ImageSettings, ImageSource, TaskAccess, redact
 from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
+from ml_backend.labelstudio.task_images import TaskImage, task_images
 from segstudio.checks import CheckResult
 
 
 @dataclass(frozen=True)
-class TaskImage:
+class ImageOfTask:
     """The images of a task.
 
     Attributes:
@@ -40,14 +41,14 @@ class TaskImage:
         project = label_studio.call("GET", f"/api/projects/{found['project']}")
         told = f"of project {project['id']}: {project['title']}"
         yield CheckResult(f"task {self.task}", "ok", told)
+        access = TaskAccess(self.task, int(project["id"]), _login(project))
         try:
-            keys = _image_keys(parse_label_config(project["label_config"]))
-        except (LabelConfigError, SettingsError) as error:
+            images = _images(found["data"], parse_label_config(project["label_config"]))
+        except (LabelConfigError, SettingsError, ImageError) as error:
             yield CheckResult("label config", "error", error.message, error.hint)
             return
-        access = TaskAccess(self.task, int(project["id"]), _login(project))
-        for key in keys:
-            yield from _check_image(self.settings, key, found["data"].get(key), access)
+        for image in images:
+            yield from _check_image(self.settings, image, access)
 
 
 def _login(project: dict[str, Any]) -> tuple[str, str] | None:
@@ -55,31 +56,37 @@ def _login(project: dict[str, Any]) -> tuple[str, str] | None:
     return (login, password) if login and password else None
 
 
-def _image_keys(label_config: LabelConfig) -> list[str]:
-    keys = list(dict.fromkeys(image.key for image in label_config.images.values()))
-    if not keys:
+def _images(data: dict[str, Any], label_config: LabelConfig) -> list[TaskImage]:
+    found = [each for name in label_config.images for each in task_images(data, label_config, name)]
+    if not found:
         raise SettingsError("the label config shows no image", "add <Image> to it")
-    return keys
+    return found
 
 
 def _check_image(
-    settings: ImageSettings, key: str, reference: object, access: TaskAccess
+    settings: ImageSettings, image: TaskImage, access: TaskAccess
 ) -> Iterator[CheckResult]:
     steps: list[CheckResult] = []
-    fresh = settings.model_copy(update={"image_cache_mb": 0})
-    source = ImageSource(
-        fresh, trace=lambda step, told: steps.append(CheckResult(step, "ok", told))
-    )
+
+    def trace(step: str, outcome: str) -> None:
+        steps.append(CheckResult(step, "ok", outcome))
+
+    name = f"image {image.to_name!r}" + (f" page {image.item + 1}" if image.item else "")
+    source = ImageSource(settings.model_copy(update={"image_cache_mb": 0}), trace=trace)
     try:
-        what = source.describe(reference, access)  # type: ignore[arg-type]
-        yield CheckResult(f"image {key!r}", "ok", f"{redact(str(reference))}: {what}")
-        image = source.open(str(reference), access=access)
+        told = f"{redact(image.reference)}: {source.describe(image.reference, access)}"
+        yield CheckResult(name, "ok", told)
+        encoded = source.open(image.reference, access=access)
         yield from steps
         steps.clear()
-        height, width = image.decode().shape[:2]
-        yield CheckResult(
-            "decoded", "ok", f"{width} x {height} pixels, SHA-256 {image.digest[:12]}…"
-        )
-    except (ImageError, TaskError) as error:
+        yield CheckResult("decoded", "ok", _describe(encoded))
+    except TaskError as error:
         yield from steps
-        yield CheckResult(f"image {key!r}", "error", error.message, error.hint)
+        yield CheckResult(name, "error", error.message, error.hint)
+
+
+def _describe(encoded: EncodedImage) -> str:
+    height, width = encoded.decode().shape[:2]
+    full = encoded.reduced_from()
+    reduced = f", reduced from {full[1]} x {full[0]}" if full else ""
+    return f"{width} x {height} pixels{reduced}, SHA-256 {encoded.digest[:12]}…"

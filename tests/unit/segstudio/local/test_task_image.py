@@ -95,7 +95,7 @@ def test_the_login_of_the_project_is_used(
     [
         ("http://10.0.0.1/a.png", "not a public address", "ALLOWED_IMAGE_HOSTS"),
         ("ftp://host/a.png", "not a reference we can follow", "https"),
-        (None, "holds no image reference", "https"),
+        (None, "no image under 'image'", "import the task"),
         ("data:image/heic;base64,AAAAGGZ0eXBoZWljAAAAAA==", "HEIC", "convert it to JPEG"),
     ],
 )
