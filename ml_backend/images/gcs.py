@@ -53,7 +53,11 @@ class GcsAddress:
 
 
 class NoAccessError(ImageFetchError, kind="image_fetch"):
-    """There are no credentials, or they do not open the bucket."""
+    """Our own credentials do not open the bucket."""
+
+
+class NoCredentialsError(NoAccessError, kind="image_fetch"):
+    """There are none, or Google does not know them."""
 
 
 class CloudStorage(Source):
@@ -79,13 +83,13 @@ class CloudStorage(Source):
             raise ImageReferenceError(
                 f"{redact(reference)} names no object in a bucket", "write gs://bucket/object"
             ) from None
-        key = f"gs://{reference[5:]}"
+        key = same = f"gs://{reference[5:]}"
         fetch = partial(self._fetch, key, address, generation, access)
         if access.project is not None and not self._settings.google_key(address.bucket):
             # Label Studio may open it for one project and not for another.
             key = f"{key} of project {access.project}"
         if generation or names_hash(address.name):
-            return Location(key, math.inf, fetch, key, what=WHAT)
+            return Location(key, math.inf, fetch, same, what=WHAT)
         return Location(key, self._settings.image_cache_seconds, fetch, what=WHAT)
 
     def _fetch(
@@ -109,6 +113,8 @@ class CloudStorage(Source):
         try:
             return self._label_studio.locate_object(reference, access).fetch(deadline, etag)
         except ImageError as error:
+            if not isinstance(own, NoCredentialsError):
+                raise own from error
             raise ImageFetchError(f"{own.message}; {error.message}", own.hint) from error
 
     @cached_property

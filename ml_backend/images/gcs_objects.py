@@ -30,7 +30,7 @@ from ml_backend.images.credentials import (
     decode_service_account,
     make_credentials,
 )
-from ml_backend.images.gcs import NoAccessError
+from ml_backend.images.gcs import NoAccessError, NoCredentialsError
 from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 
@@ -75,7 +75,7 @@ class Objects:
 
         Raises:
             DeadlineExceededError: It did not come by the deadline.
-            NoAccessError: There are no credentials, or they do not open the bucket.
+            NoAccessError: Our own credentials do not open the bucket, or there are none.
             ImageFetchError: Not found, or trouble.
         """
         # The library's time-outs begin anew with each byte: one that drips is left at the deadline.
@@ -103,8 +103,11 @@ class Objects:
         except FAILURES as error:
             failure = explain_failure(error)
             shown = redact(f"gs://{bucket}/{name}")
-            denied = failure.no_credentials or failure.status in {401, 403}
-            kind = NoAccessError if denied else ImageFetchError
+            kind = ImageFetchError
+            if failure.no_credentials:
+                kind = NoCredentialsError
+            elif failure.status in {401, 403}:
+                kind = NoAccessError
             raise kind(f"{shown}: {failure.message}", failure.hint) from error
         return download.getvalue()
 
