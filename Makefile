@@ -26,7 +26,7 @@ bulk: $(VENV)/.runtime  ## Install what `segstudio predict` needs beside: Ray
 	@$(INSTALL) --python $(BIN)/python -r requirements/bulk.txt
 
 .PHONY: test
-test: lint $(LABEL_STUDIO_VENV)/.installed chromium redis-server  ## Run all checks and tests but bulk and containers, with a real Label Studio and browser (ARGS=)
+test: lint $(LABEL_STUDIO_VENV)/.installed emulators chromium redis-server  ## Run all checks and tests but bulk and containers, with a real Label Studio and browser (ARGS=)
 	$(BIN)/pytest $(PROCESSES) $(ARGS)
 
 .PHONY: test-fast
@@ -89,6 +89,7 @@ lock: $(VENV)/.dev  ## Resolve the requirements again, keeping versions that sti
 	$(COMPILE) requirements/label-studio.in -o requirements/label-studio.txt
 	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
 	$(COMPILE) requirements/uv.in -c requirements/dev.txt -o requirements/uv.txt
+	$(COMPILE) requirements/emulators.in -o requirements/emulators.txt
 	$(COMPILE) pyproject.toml -o requirements/client.txt
 	$(COMPILE) $(SERVING) --extra analysis -o requirements/runtime.txt
 	$(COMPILE) $(SERVING) $(WITHOUT_CUDA) -o requirements/serving.txt
@@ -135,6 +136,17 @@ $(LABEL_STUDIO_VENV)/.installed: requirements/label-studio.txt $(UV)
 	@$(INSTALL) --python $(LABEL_STUDIO_VENV)/bin/python -r $<
 	@touch $@
 
+# What stands in for clouds in tests: moto's S3 and Azurite, each with requirements that fit nothing else.
+.PHONY: emulators
+emulators: .emulators/.installed npm
+
+.emulators/.installed: requirements/emulators.txt $(UV) | npm
+	@echo "Making .emulators"
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python .emulators
+	@$(INSTALL) --python .emulators/bin/python -r $<
+	@npm install --silent --no-package-lock --no-save --no-audit --no-fund --omit=dev --omit=optional --prefix .emulators azurite@3.35.0
+	@touch $@
+
 .PHONY: docker
 docker:
 	@docker version > /dev/null 2>&1 || \
@@ -163,6 +175,6 @@ define DEBIAN_PACKAGE
 }
 endef
 
-.PHONY: chromium redis-server
-chromium redis-server:
+.PHONY: chromium npm redis-server
+chromium npm redis-server:
 	$(call DEBIAN_PACKAGE,$@)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ml_backend.deadline import Deadline
 from ml_backend.serving.executor import PriorityExecutor, wait_for
+from sam_backend.crops import Crop
 from sam_backend.models.base import Embedding, PromptableModel
 
 COMPUTE_SECONDS = 90
@@ -25,15 +26,18 @@ class EmbeddingKey:
     Attributes:
         image: Stands for the image's content, whatever its address (``EncodedImage.identity``).
         model_version: Of the model that made it.
+        crop: Part of the image that it is of; None: all of it.
     """
 
     image: str
     model_version: str
+    crop: Crop | None = None
 
     @property
     def name(self) -> str:
         """The key where keys are text."""
-        return f"{self.model_version}/{self.image}"
+        whole = f"{self.model_version}/{self.image}"
+        return whole if self.crop is None else f"{whole}/{self.crop}"
 
 
 class EmbeddingStore(Protocol):

@@ -1,21 +1,29 @@
 """Boxes and clicks in, one mask out: what the interactive backend answers Label Studio."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
-from ml_backend.images import ImageSource
+from ml_backend.images import ImageSource, TaskAccess
+from ml_backend.images.decode import is_reduced
+from ml_backend.labelstudio.enlarge import enlarge
 from ml_backend.labelstudio.label_config import LabelConfig, refuse
 from ml_backend.labelstudio.mask_regions import mask_regions
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Task
 from ml_backend.labelstudio.task_images import task_image, task_images
 from ml_backend.serving.executor import ActivityGauge, PriorityExecutor
+from sam_backend.crops import Crop, combine, crop_for
 from sam_backend.embedding_service import EmbeddingKey, EmbeddingService, EmbeddingStore
 from sam_backend.mask_refinement import MaskRefiner
-from sam_backend.models.base import Embedding, Mask, PromptableModel
+from sam_backend.models.base import Embedding, Mask, PromptableModel, Prompts
 from sam_backend.region_target import find_target, prompts_from_context
 
 Prewarmed = Literal["made", "kept"]
@@ -35,6 +43,7 @@ class SamPredictor:
 
     def __init__(self, model: PromptableModel, images: ImageSource, store: EmbeddingStore) -> None:
         self._version = model.version
+        self._input_side = model.input_side
         self._images = images
         self._embeddings = EmbeddingService(model, store)
         self._refiner = MaskRefiner(model)
@@ -106,7 +115,10 @@ class SamPredictor:
         def prepare(task: Task) -> Prewarmed | TaskError:
             try:
                 images = [i for name in names for i in task_images(task.data, label_config, name)]
-                made = [self._prepare(each.reference, deadline, into_memory) for each in images]
+                made = [
+                    self._prepare(each.reference, task.access, deadline, into_memory)
+                    for each in images
+                ]
             except TaskError as error:
                 return error
             return "made" if any(made) else "kept"
@@ -125,42 +137,84 @@ class SamPredictor:
         config = label_config.for_task(task.data)
         target = find_target(context, config)
         image = task_image(task.data, config, target.control.to_name, context.item)
-        found = self._segment(image.reference, context, deadline)
-        return Prediction(
-            result=mask_regions(
-                found.pixels, target.control, target.label, found.score, image.item
-            ),
-            score=found.score,
-            model_version=self._version,
-        )
+        found = self._segment(image.reference, task.access, context, deadline)
+        regions = mask_regions(found.pixels, target.control, target.label, found.score, image.item)
+        height, width = found.pixels.shape
+        # Nothing else of a warm click knows the size of an image that was decoded reduced.
+        huge = math.prod(context.size) > self._images.max_pixels
+        if huge and is_reduced((height, width), context.size):
+            regions = enlarge(regions, context.size)
+        return Prediction(result=regions, score=found.score, model_version=self._version)
 
-    def _segment(self, reference: str, context: Context, deadline: Deadline) -> Mask:
+    def _segment(
+        self, reference: str, access: TaskAccess, context: Context, deadline: Deadline
+    ) -> Mask:
         """All that the labeler showed."""
-        key, embedding = self._embedding(reference, deadline)
-        objects = prompts_from_context(context, embedding.height, embedding.width)
+        key, embedding = self._embedding(reference, access, deadline)
+        height, width = embedding.height, embedding.width
+        views: dict[Crop | None, list[Prompts]] = {}
+        for each in prompts_from_context(context, height, width):
+            views.setdefault(crop_for(each, height, width, self._input_side), []).append(each)
+        masks = []
+        for crop, objects in views.items():
+            if crop is None:
+                masks.append(self._answer(key, embedding, objects, deadline))
+                continue
+            part, closer = self._crop_embedding(key, crop, reference, access, deadline)
+            placed = [crop.place(each) for each in objects]
+            found = self._answer(part, closer, placed, deadline)
+            masks.append(crop.paste(found, height, width))
+        return combine(masks)
+
+    def _answer(
+        self, key: EmbeddingKey, embedding: Embedding, objects: list[Prompts], deadline: Deadline
+    ) -> Mask:
         return self._clicks.run(
             lambda: self._refiner.predict(key, embedding, objects, deadline), deadline
         )
 
-    def _embedding(self, reference: str, deadline: Deadline) -> tuple[EmbeddingKey, Embedding]:
+    def _crop_embedding(
+        self,
+        key: EmbeddingKey,
+        crop: Crop,
+        reference: str,
+        access: TaskAccess,
+        deadline: Deadline,
+    ) -> tuple[EmbeddingKey, Embedding]:
+        part = replace(key, crop=crop)
+        found = self._embeddings.lookup(part, deadline)
+        if found is not None:
+            return part, found
+        image = self._images.open(reference, deadline.remaining(), access)
+
+        def decode() -> npt.NDArray[np.uint8]:
+            return crop.cut(image.decode())
+
+        return part, self._embeddings.get_or_compute(part, decode, deadline)
+
+    def _embedding(
+        self, reference: str, access: TaskAccess, deadline: Deadline
+    ) -> tuple[EmbeddingKey, Embedding]:
         """From the store, without fetching the image where the reference tells what it is."""
-        identity = self._images.identify(reference)
+        identity = self._images.identify(reference, access)
         if identity is not None:
             key = EmbeddingKey(identity, self._version)
             found = self._embeddings.lookup(key, deadline)
             if found is not None:
                 return key, found
-        image = self._images.open(reference, deadline.remaining())
+        image = self._images.open(reference, deadline.remaining(), access)
         key = EmbeddingKey(image.identity, self._version)
         return key, self._embeddings.get_or_compute(key, image.decode, deadline)
 
-    def _prepare(self, reference: str, deadline: Deadline, into_memory: bool) -> bool:
+    def _prepare(
+        self, reference: str, access: TaskAccess, deadline: Deadline, into_memory: bool
+    ) -> bool:
         """Whether the embedding had to be made."""
-        identity = self._images.identify(reference)
+        identity = self._images.identify(reference, access)
         if identity is not None and self._has(identity, into_memory):
             return False
         self._labelers.wait(deadline)
-        image = self._images.open(reference, deadline.remaining())
+        image = self._images.open(reference, deadline.remaining(), access)
         if self._has(image.identity, into_memory):
             return False
         key = EmbeddingKey(image.identity, self._version)

@@ -11,6 +11,7 @@ import httpx
 import structlog
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.http_clients import http_client
 from ml_backend.labelstudio.auth import TokenSource
 from ml_backend.labelstudio.queries import TaskFilter, task_query
 from ml_backend.labelstudio.schemas import Task
@@ -34,9 +35,7 @@ def upcoming_tasks(settings: SamSettings) -> Ahead:
     url, key = settings.label_studio_url, settings.label_studio_api_key
     if url is None or key is None or not settings.prewarm_ahead:
         return _unknown
-    client = httpx.Client(
-        base_url=url, auth=TokenSource(key.get_secret_value()), timeout=_TIMEOUT, trust_env=False
-    )
+    client = http_client(base_url=url, auth=TokenSource(key.get_secret_value()), timeout=_TIMEOUT)
     return UpcomingTasks(client, settings.prewarm_ahead)
 
 
@@ -64,7 +63,7 @@ class UpcomingTasks:
         if not self._may_ask(task.project):
             return ()
         try:
-            return self._list(task.project, task.id)
+            return self._list(task.project, task.id, task.login)
         except (httpx.HTTPError, LabelStudioError, ValueError, LookupError, TypeError) as error:
             log.warning("tasks_ahead_unknown", project=task.project, reason=repr(error))
             self._ask_again[task.project] = time.monotonic() + TROUBLE_SECONDS
@@ -79,11 +78,15 @@ class UpcomingTasks:
         self._ask_again[project] = now + REST_SECONDS
         return True
 
-    def _list(self, project: int, after: int) -> Sequence[Task]:
-        filters = [TaskFilter("id", "greater", after), TaskFilter("total_annotations", "equal", 0)]
+    def _list(self, project: int, after: int, login: tuple[str, str] | None) -> Sequence[Task]:
+        filters = [
+            TaskFilter("id", "greater", after),
+            TaskFilter("total_annotations", "equal", 0),
+        ]
         params = task_query(project, filters, "id,data", self._count)
         answer = self._client.get("/api/tasks", params=params).raise_for_status().json()
         found = answer["tasks"][: self._count]
         return [
-            Task(id=int(each["id"]), project=project, data=dict(each["data"])) for each in found
+            Task(id=int(each["id"]), project=project, data=dict(each["data"]), login=login)
+            for each in found
         ]

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,8 +14,9 @@ import structlog
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
-from ml_backend.images import EncodedImage, ImageSource
+from ml_backend.images import EncodedImage, ImageSource, TaskAccess
 from ml_backend.labelstudio.control_tasks import is_control
+from ml_backend.labelstudio.enlarge import enlarge
 from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
@@ -40,6 +42,27 @@ _INFERENCES = 1
 
 Pixels = npt.NDArray[np.uint8]
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class _Photograph:
+    """A decoded image.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        reduced_from: Height and width of a huge one, which is decoded smaller than it is.
+    """
+
+    pixels: Pixels
+    reduced_from: tuple[int, int] | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Segmented:
+    """What the model found on an image; ``reduced_from`` as of ``_Photograph``."""
+
+    instances: list[Instance]
+    reduced_from: tuple[int, int] | None
 
 
 class SegmentationPredictor:
@@ -109,10 +132,15 @@ class SegmentationPredictor:
         if self._prewarm_client is not None:
             self._prewarm_client.send(tasks, label_config)
         plans = [_images(task, label_config) for task in tasks]
-        images = (image for plan in plans if not isinstance(plan, TaskError) for image in plan)
+        images = (
+            (task.access, image)
+            for task, plan in zip(tasks, plans, strict=True)
+            if not isinstance(plan, TaskError)
+            for image in plan
+        )
         with _threads(_FETCHES + 1) as fetchers, _threads(1) as decoder:
             fetch = partial(self._fetch, deadline=deadline)
-            fetched = _prefetch((fetchers.submit(fetch, image) for image in images), _FETCHES)
+            fetched = _prefetch((fetchers.submit(fetch, *each) for each in images), _FETCHES)
             decoded = _prefetch((decoder.submit(_decode, image) for image in fetched), _DECODES)
             segmented = _prefetch(self._segmented(decoded, deadline), _INFERENCES)
             for task, plan in zip(tasks, plans, strict=True):
@@ -125,7 +153,7 @@ class SegmentationPredictor:
     def _answer(
         self,
         images: Sequence[TaskImage],
-        segmented: Iterator[Future[list[Instance]]],
+        segmented: Iterator[Future[_Segmented]],
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Prediction | TaskError:
@@ -134,9 +162,12 @@ class SegmentationPredictor:
         failed: TaskError | None = None
         for image, found in zip(images, segmented, strict=False):
             try:
-                regions += self._region_builder.regions(
-                    wait_for(found, deadline), label_config, image.to_name, image.item
+                photograph = wait_for(found, deadline)
+                shown = self._region_builder.regions(
+                    photograph.instances, label_config, image.to_name, image.item
                 )
+                full = photograph.reduced_from
+                regions += enlarge(shown, full) if full else shown
             except TaskError as error:
                 failed = failed or error
             finally:
@@ -147,25 +178,26 @@ class SegmentationPredictor:
         """Log the event: the shipped network is trained by ``make train-segmentation`` alone."""
         log.debug("event", action=event, fields=sorted(data))
 
-    def _fetch(self, image: TaskImage, deadline: Deadline) -> EncodedImage:
-        return self._images.open(image.reference, deadline.remaining())
+    def _fetch(self, access: TaskAccess, image: TaskImage, deadline: Deadline) -> EncodedImage:
+        return self._images.open(image.reference, deadline.remaining(), access)
 
     def _segmented(
-        self, images: Iterable[Future[Pixels]], deadline: Deadline
-    ) -> Iterator[Future[list[Instance]]]:
+        self, images: Iterable[Future[_Photograph]], deadline: Deadline
+    ) -> Iterator[Future[_Segmented]]:
         """Give images to the model as they get ready."""
         for image in images:
             try:
-                pixels = wait_for(image, deadline)
+                photograph = wait_for(image, deadline)
             except TaskError as error:
-                failed: Future[list[Instance]] = Future()
+                failed: Future[_Segmented] = Future()
                 failed.set_exception(error)
                 yield failed
             else:
-                yield self._executor.submit(partial(self._segment, pixels))
+                yield self._executor.submit(partial(self._segment, photograph))
 
-    def _segment(self, pixels: Pixels) -> list[Instance]:
-        return self._model.segment([pixels])[0]
+    def _segment(self, photograph: _Photograph) -> _Segmented:
+        (instances,) = self._model.segment([photograph.pixels])
+        return _Segmented(instances, photograph.reduced_from)
 
 
 def _images(task: Task, label_config: LabelConfig) -> list[TaskImage] | TaskError:
@@ -202,5 +234,6 @@ def _prefetch(begun: Iterable[Future[Result]], count: int) -> Iterator[Future[Re
             work.cancel()
 
 
-def _decode(fetched: Future[EncodedImage]) -> Pixels:
-    return fetched.result().decode()
+def _decode(fetched: Future[EncodedImage]) -> _Photograph:
+    image = fetched.result()
+    return _Photograph(image.decode(), image.reduced_from())

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import structlog
 
+from ml_backend.http_clients import http_client
 from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.predictor import references_alone
 from ml_backend.labelstudio.schemas import Task
@@ -36,7 +37,7 @@ class PrewarmClient:
 
     def __init__(self, url: str, login: tuple[str, str] | None, metrics: Metrics) -> None:
         self._url = url
-        self._client = httpx.Client(auth=login, timeout=_TIMEOUT, trust_env=False)
+        self._client = http_client(auth=login, timeout=_TIMEOUT)
         self._tasks = metrics.counter(
             "segstudio_relayed_tasks_total",
             "Opened tasks that the sam backend was told of: sent, failed, or dropped",

@@ -5,16 +5,19 @@ One module a kind of source (``web``, ``label_studio_media``, ``gcs``, ``data_ur
 decoded, ``cache`` keeps copies on disk.
 """
 
+from ml_backend.images.base import NO_TASK, TaskAccess
 from ml_backend.images.credentials import decode_service_account
 from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 from ml_backend.images.source import EncodedImage, Image, ImageSource
 
 __all__ = [
+    "NO_TASK",
     "EncodedImage",
     "Image",
     "ImageSettings",
     "ImageSource",
+    "TaskAccess",
     "decode_service_account",
     "redact",
 ]

@@ -91,6 +91,10 @@ class AddressPolicy:
         """Make a policy that allows one more host."""
         return AddressPolicy(self._allowed | {host}, self._resolver)
 
+    def allows(self, host: str, port: int) -> bool:
+        """Say whether a host may be connected to whatever its address."""
+        return bool({(host.lower(), None), (host.lower(), port)} & self._allowed)
+
     def resolve(self, host: str, port: int) -> list[str]:
         """Find the numeric addresses to connect to.
 
@@ -104,7 +108,7 @@ class AddressPolicy:
             raise ImageFetchError(
                 f"the host name {host} cannot be resolved", "check its spelling and the DNS"
             ) from error
-        if not {(host.lower(), None), (host.lower(), port)} & self._allowed:
+        if not self.allows(host, port):
             for address in addresses:
                 self._refuse_if_private(host, port, address)
         return addresses

@@ -92,10 +92,10 @@ class DiskCache:
             return None
         return head.hex() if len(head) == DIGEST_BYTES else None
 
-    def put(self, key: str, data: bytes) -> None:
-        """Keep an image, and make room for it."""
+    def put(self, key: str, data: bytes) -> bool:
+        """Keep an image, and make room for it; return whether it is kept."""
         if DIGEST_BYTES + len(data) > self._max_bytes:
-            return
+            return False
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(DIGEST_BYTES + len(data))
@@ -107,8 +107,9 @@ class DiskCache:
                 )
             self._failing = True
             self._tell("full")
-        else:
-            self._failing = False
+            return False
+        self._failing = False
+        return True
 
     def drop(self, key: str) -> None:
         """Forget an image, if it is kept."""

@@ -3,8 +3,11 @@
 import base64
 import binascii
 import json
+import os
+import re
 from typing import TYPE_CHECKING, Any, cast
 
+from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from ml_backend.errors import CredentialsError
@@ -18,6 +21,21 @@ VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS_BASE64"
 REQUIRED_FIELDS = ("client_email", "private_key", "token_uri")
 ENCODE_HINT = "make it with: base64 -w0 key.json"
 NO_CREDENTIALS_HINT = f"set {VARIABLE}; {ENCODE_HINT}"
+
+
+def variable_of_bucket(bucket: str) -> str:
+    """Return the variable that holds the service account of one bucket."""
+    return f"{VARIABLE}_{re.sub('[^A-Z0-9]', '_', bucket.upper())}"
+
+
+def bucket_keys() -> dict[str, SecretStr]:
+    """Return the variables of the environment, else of ``.env``, that hold one bucket's account."""
+    found = {**dotenv_values(".env"), **os.environ}
+    return {
+        name: SecretStr(value)
+        for name, value in found.items()
+        if name.startswith(f"{VARIABLE}_") and value
+    }
 
 
 def decode_service_account(base64_text: SecretStr | str) -> dict[str, str]:

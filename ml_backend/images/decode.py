@@ -1,20 +1,33 @@
 """Encoded bytes to one RGB array, with Pillow."""
 
 import io
+import logging
 import struct
 import zlib
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from ml_backend.errors import ImageDecodeError
 from ml_backend.images.pixel_budget import PixelBudget
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-BROWSERS_TURN = {"JPEG", "MPO", "PNG"}
+logger = logging.getLogger(__name__)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+BROWSERS_TURN = {"JPEG", "MPO", "PNG", "AVIF"}
 """Formats whose EXIF orientation browsers apply (measured in Chromium 156: WebP is not turned, and
-orientation in XMP is ignored). Masks must fit what the labeler sees. Pillow itself turns TIFF."""
+orientation in XMP is ignored). Masks must fit what the labeler sees. Pillow itself turns TIFF, and
+gives the turn of an AVIF (``irot`` and ``imir``) as EXIF orientation."""
+
+AVIF_TURNS = (b"irot", b"imir")
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+# TIFFs of five and six bands, of which Pillow knows those alone that claim to begin with RGB.
+for _order in (TiffImagePlugin.II, TiffImagePlugin.MM):
+    for _bands in (5, 6):
+        _key = (_order, 1, (1,), 1, (8,) * _bands, (0,) * (_bands - 1))
+        TiffImagePlugin.OPEN_INFO.setdefault(_key, ("RGBX", "RGB" + "X" * (_bands - 3)))
 
 DAMAGE = (
     OSError,
@@ -30,9 +43,16 @@ DAMAGE = (
 )
 """What Pillow is known to raise on damaged files."""
 
+JPEG_START = b"\xff\xd8\xff"
 START_OF_SCAN = b"\xff\xda"
 MOST_SCANS = 100
 """Progressive JPEGs have about 10, with previews in their metadata a few more."""
+
+REDUCTIONS = (2, 4, 8)
+"""By which libjpeg divides the sides of an image while it decodes."""
+
+MOST_REDUCED_PIXELS = (1 << 30) - 1
+"""Of an image that is decoded smaller than it is: as many as Label Studio's brush regions count."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,17 +63,19 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = {5, 6, 7, 8}
 
 
 def decode(data: bytes, max_pixels: int, room: PixelBudget | None = None) -> npt.NDArray[np.uint8]:
     """Decode an image as a browser shows it.
 
-    The first frame of an animation; turned as its EXIF data say; 16-bit and float grey scaled to 8
-    bits; transparency on white.
+    The first frame of an animation or page of a file; turned as its EXIF data say; 16-bit and float
+    grey scaled to 8 bits; transparency on white; the first three of five or six bands.
 
     Args:
         data: A whole file of one of ``FORMATS``; its content decides, not its name.
-        max_pixels: The most pixels to decode; checked before any is decoded.
+        max_pixels: The most pixels to decode; checked before any is decoded. A larger JPEG is
+            decoded at a half, a quarter or an eighth of its sides (see ``reduced_from``).
         room: What is decoded has to find room in, as long as anybody holds it.
 
     Returns:
@@ -64,14 +86,14 @@ def decode(data: bytes, max_pixels: int, room: PixelBudget | None = None) -> npt
         DeadlineExceededError: There was no room in time.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _open(data) as image:
+            _reduce(image, data, max_pixels)
             _check_pixels(image, max_pixels)
             _check_scans(image, data)
+            _choose_frame(image, data)
             pixels = _pixels(image) if room is None else _decode_within(image, room)
     except UnidentifiedImageError as error:
-        raise ImageDecodeError(
-            _describe_content(data), f"use one of {', '.join(FORMATS)}"
-        ) from error
+        raise ImageDecodeError(*_explain_content(data)) from error
     except Image.DecompressionBombError as error:
         raise ImageDecodeError(f"the image claims too many pixels: {error}") from error
     except DAMAGE as error:
@@ -81,6 +103,76 @@ def decode(data: bytes, max_pixels: int, room: PixelBudget | None = None) -> npt
         ) from error
     pixels.flags.writeable = False
     return pixels
+
+
+def reduced_from(data: bytes, max_pixels: int) -> tuple[int, int] | None:
+    """Return height and width that browsers show of an image that ``decode`` gives reduced.
+
+    Args:
+        data: An image that ``decode`` takes.
+        max_pixels: As ``decode`` had it.
+
+    Returns:
+        None where the image is decoded at its full size.
+    """
+    if not data.startswith(JPEG_START):
+        return None
+    with _open(data) as image:
+        if _reduction(image, data, max_pixels) is None:
+            return None
+        width, height = image.size
+        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+
+
+def is_reduced(size: tuple[int, int], full: tuple[int, int]) -> bool:
+    """Say whether an image of the full height and width can have been decoded at this size."""
+    return any(size == (-(-full[0] // by), -(-full[1] // by)) for by in REDUCTIONS)
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError:
+        if not data.startswith(JPEG_START):
+            raise
+        return JpegImagePlugin.JpegImageFile(io.BytesIO(data))  # of which no pixel is decoded yet
+
+
+def _reduce(image: Image.Image, data: bytes, max_pixels: int) -> None:
+    by = _reduction(image, data, max_pixels)
+    if by is not None:
+        image.draft(image.mode, (image.width // by, image.height // by))
+
+
+def _reduction(image: Image.Image, data: bytes, max_pixels: int) -> int | None:
+    """Return what the sides of a JPEG must be divided by; None: nothing, or it cannot be."""
+    pixels = image.width * image.height
+    large = max_pixels < pixels <= MOST_REDUCED_PIXELS
+    if not large or image.format not in {"JPEG", "MPO"} or not _decodes_row_by_row(data):
+        return None
+    return next(
+        (by for by in REDUCTIONS if -(-image.width // by) * -(-image.height // by) <= max_pixels),
+        None,
+    )
+
+
+def _decodes_row_by_row(data: bytes) -> bool:
+    """Say whether a JPEG is baseline and has all colours in one scan.
+
+    Of any other, libjpeg holds all coefficients in memory, however small the result.
+    """
+    components, position = 0, 2
+    while position + 10 <= len(data) and data[position] == 0xFF:
+        marker, length = (
+            data[position + 1],
+            int.from_bytes(data[position + 2 : position + 4], "big"),
+        )
+        if marker in {0xC0, 0xC1}:
+            components = data[position + 9]
+        elif marker == 0xDA:
+            return 0 < components == data[position + 4]
+        position += 2 + length
+    return False
 
 
 def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
@@ -104,7 +196,7 @@ def _check_pixels(image: Image.Image, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageDecodeError(
             f"the image has {width} x {height} pixels, more than {max_pixels / 1e6:.3g} million",
-            "make it smaller, or raise MAX_IMAGE_MEGAPIXELS",
+            "make it smaller, save it as baseline JPEG, or raise MAX_IMAGE_MEGAPIXELS",
         )
 
 
@@ -117,12 +209,31 @@ def _check_scans(image: Image.Image, data: bytes) -> None:
         )
 
 
-def _describe_content(data: bytes) -> str:
+def _choose_frame(image: Image.Image, data: bytes) -> None:
+    """Go to the frame that browsers show first, and report what is left out of the image."""
+    if image.format == "PNG" and image.info.get("default_image"):
+        image.seek(1)  # an animation, before which there is a picture for other programs
+    if image.format == "AVIF" and not any(turn in data[:4096] for turn in AVIF_TURNS):
+        image.info.pop("exif", None)  # whose orientation browsers ignore
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bands = int(image.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL, 1))
+        if bands > 4:
+            logger.info("Of the %d bands of a TIFF, the first three are shown", bands)
+
+
+def _explain_content(data: bytes) -> tuple[str, str]:
+    """Return what a file is instead of an image, and what to do."""
+    accepted = f"use one of {', '.join(FORMATS)}"
     if not data:
-        return "the image file is empty"
+        return "the image file is empty", accepted
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        return "the file is a web page, SVG or other markup, not an image of pixels"
-    return "the file is not an image of a format we accept"
+        return "the file is a web page, SVG or other markup, not an image of pixels", accepted
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS:
+        return (
+            "the file is HEIC, which most browsers do not show either",
+            "convert it to JPEG, for example with: magick photo.heic photo.jpg",
+        )
+    return "the file is not an image of a format we accept", accepted
 
 
 def _upright(image: Image.Image) -> Image.Image:

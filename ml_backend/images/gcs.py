@@ -7,8 +7,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import ImageReferenceError
-from ml_backend.images.base import Location, Source
+from ml_backend.errors import ImageError, ImageFetchError, ImageReferenceError
+from ml_backend.images.base import Fetched, Location, Source, TaskAccess, Trace, no_trace
+from ml_backend.images.label_studio_media import LabelStudio
 from ml_backend.images.redact import names_hash, redact
 from ml_backend.images.settings import ImageSettings
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 GENERATION = re.compile(r"(.+)#(\d{16})", re.DOTALL)
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+
+
+WHAT = "an object in Google Cloud Storage"
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,28 @@ class GcsAddress:
         return f"gs://{self.bucket}/{self.name}"
 
 
+class NoAccessError(ImageFetchError, kind="image_fetch"):
+    """Our own credentials do not open the bucket."""
+
+
+class NoCredentialsError(NoAccessError, kind="image_fetch"):
+    """There are none, or Google does not know them."""
+
+
 class CloudStorage(Source):
-    """Objects in buckets; who has none needs no credentials."""
+    """Objects in buckets, read with our own credentials, else through Label Studio."""
 
-    def __init__(self, settings: ImageSettings) -> None:
+    def __init__(
+        self,
+        settings: ImageSettings,
+        label_studio: LabelStudio | None = None,
+        trace: Trace = no_trace,
+    ) -> None:
         self._settings = settings
+        self._trace = trace
+        self._label_studio = label_studio
 
-    def locate(self, reference: str) -> Location | None:
+    def locate(self, reference: str, access: TaskAccess) -> Location | None:
         """See ``Source``. As for ``gsutil``, ``#`` and 16 digits at the end are a generation."""
         if reference[:5].lower() != "gs://":
             return None
@@ -64,14 +83,39 @@ class CloudStorage(Source):
             raise ImageReferenceError(
                 f"{redact(reference)} names no object in a bucket", "write gs://bucket/object"
             ) from None
-        key = f"gs://{reference[5:]}"
-        fetch = partial(self._fetch, address.bucket, address.name, generation)
+        key = same = f"gs://{reference[5:]}"
+        fetch = partial(self._fetch, key, address, generation, access)
+        if access.project is not None and not self._settings.google_key(address.bucket):
+            # Label Studio may open it for one project and not for another.
+            key = f"{key} of project {access.project}"
         if generation or names_hash(address.name):
-            return Location(key, math.inf, fetch, key)
-        return Location(key, self._settings.image_cache_seconds, fetch)
+            return Location(key, math.inf, fetch, same, what=WHAT)
+        return Location(key, self._settings.image_cache_seconds, fetch, what=WHAT)
 
-    def _fetch(self, bucket: str, name: str, generation: int | None, deadline: Deadline) -> bytes:
-        return self._objects.read(bucket, name, generation, deadline)
+    def _fetch(
+        self,
+        reference: str,
+        address: GcsAddress,
+        generation: int | None,
+        access: TaskAccess,
+        deadline: Deadline,
+        etag: str,
+    ) -> Fetched | None:
+        try:
+            return Fetched(self._objects.read(address.bucket, address.name, generation, deadline))
+        except NoAccessError as error:
+            known = self._settings.label_studio_url is not None and access.task is not None
+            own_key = self._settings.google_key(address.bucket) is not None
+            if self._label_studio is None or own_key or not known:
+                raise
+            own = error
+        self._trace("our own Google credentials", own.message)
+        try:
+            return self._label_studio.locate_object(reference, access).fetch(deadline, etag)
+        except ImageError as error:
+            if not isinstance(own, NoCredentialsError):
+                raise own from error
+            raise ImageFetchError(f"{own.message}; {error.message}", own.hint) from error
 
     @cached_property
     def _objects(self) -> "Objects":

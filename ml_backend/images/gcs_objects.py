@@ -18,9 +18,11 @@ from google.cloud.storage.exceptions import (  # type: ignore[import-untyped]
     InvalidResponse,
 )
 from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-untyped]
+from pydantic import SecretStr
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import DeadlineExceededError, ImageFetchError
+from ml_backend.http_sessions import prepare_session
 from ml_backend.images.base import Download
 from ml_backend.images.credentials import (
     NO_CREDENTIALS_HINT,
@@ -28,11 +30,13 @@ from ml_backend.images.credentials import (
     decode_service_account,
     make_credentials,
 )
+from ml_backend.images.gcs import NoAccessError, NoCredentialsError
 from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 
 _NOT_ACCEPTED = f"the credentials are not accepted; check {VARIABLE}"
 _HINTS = {
+    400: "if the bucket's requester pays, set GCS_BILLING_PROJECT to the project that is billed",
     401: _NOT_ACCEPTED,
     403: "give the service account the role Storage Object Viewer on the bucket",
     404: "check the names of bucket and object in the task",
@@ -58,20 +62,21 @@ _FOR_TRIES = 0.8
 class Objects:
     """Reads objects with the service account given, else application default credentials.
 
-    The client is made on first use: without credentials, each object that is asked for says so.
+    Clients are made on first use: without credentials, each object that is asked for says so.
     """
 
     def __init__(self, settings: ImageSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._client: storage.Client | None = None
+        self._clients: dict[SecretStr | None, storage.Client] = {}
 
     def read(self, bucket: str, name: str, generation: int | None, deadline: Deadline) -> bytes:
         """Read one object, of one generation or as it is now.
 
         Raises:
             DeadlineExceededError: It did not come by the deadline.
-            ImageFetchError: Not found, no access, no credentials, trouble.
+            NoAccessError: Our own credentials do not open the bucket, or there are none.
+            ImageFetchError: Not found, or trouble.
         """
         # The library's time-outs begin anew with each byte: one that drips is left at the deadline.
         download = _run_in_daemon_thread(
@@ -91,21 +96,30 @@ class Objects:
         tries = min(settings.retry_seconds, _FOR_TRIES * deadline.remaining())
         retry = DEFAULT_RETRY.with_timeout(tries)
         try:
-            blob = self._connected().bucket(bucket).blob(name, generation=generation)
+            billed = settings.gcs_billing_project
+            place = self._connected(bucket).bucket(bucket, user_project=billed)
+            blob = place.blob(name, generation=generation)
             blob.download_to_file(download, timeout=timeout, retry=retry)
         except FAILURES as error:
             failure = explain_failure(error)
             shown = redact(f"gs://{bucket}/{name}")
-            raise ImageFetchError(f"{shown}: {failure.message}", failure.hint) from error
+            kind = ImageFetchError
+            if failure.no_credentials:
+                kind = NoCredentialsError
+            elif failure.status in {401, 403}:
+                kind = NoAccessError
+            raise kind(f"{shown}: {failure.message}", failure.hint) from error
         return download.getvalue()
 
-    def _connected(self) -> storage.Client:
+    def _connected(self, bucket: str) -> storage.Client:
+        key = self._settings.google_key(bucket)
         with self._lock:
-            if self._client is None:
-                key = self._settings.google_application_credentials_base64
+            if key not in self._clients:
                 credentials = make_credentials(decode_service_account(key)) if key else None
-                self._client = storage.Client(project=None, credentials=credentials)
-            return self._client
+                client = storage.Client(project=None, credentials=credentials)
+                prepare_session(client._http)
+                self._clients[key] = client
+            return self._clients[key]
 
 
 def _run_in_daemon_thread(work: Callable[[], bytes]) -> Future[bytes]:
@@ -137,6 +151,11 @@ class GcsFailure:
     hint: str
     cause: Exception | None
     status: int | None = None
+
+    @property
+    def no_credentials(self) -> bool:
+        """Whether Google was not asked, or did not accept who asks."""
+        return isinstance(self.cause, DefaultCredentialsError | RefreshError)
 
 
 def explain_failure(error: Exception) -> GcsFailure:

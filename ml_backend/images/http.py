@@ -1,22 +1,26 @@
 """HTTP for addresses that users give us.
 
-Straight on httpcore, the layer below httpx: no proxies from the environment, no cookies, no
-decompression, a fresh connection for each request, and full say over each connection and redirect.
+Straight on httpcore, the layer below httpx: no cookies, no decompression, a fresh connection for
+each request, and full say over each connection and redirect. Proxies of the environment only where
+``TRUST_PROXY_ENV`` asks for them, and then to addresses that were checked here.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from ssl import SSLContext
-from typing import Any
 
 import httpcore
 import httpx
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
+from ml_backend.http_clients import proxy_for, tls_context
 from ml_backend.images.addresses import AddressPolicy
-from ml_backend.images.base import Download, check_size
+from ml_backend.images.base import Download, Fetched, Trace, check_size, no_trace
+from ml_backend.images.connections import PinnedBackend
+from ml_backend.images.proxies import TunnelBackend
 from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 
@@ -32,6 +36,8 @@ HINTS = {
     410: "the file was removed; check the reference in the task",
     429: "the server is busy; try again later",
 }
+NOT_MODIFIED = 304
+ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e]{1,256}"')
 SERVER_ERROR_HINT = "the server has a problem; try again later"
 
 
@@ -78,36 +84,46 @@ def _no_headers(_url: httpx.URL) -> Headers:
 class HttpClient:
     """Fetches within limits of bytes, time, redirects and addresses. Safe for many threads."""
 
-    def __init__(self, settings: ImageSettings) -> None:
+    def __init__(self, settings: ImageSettings, trace: Trace = no_trace) -> None:
         self._settings = settings
+        self._trace = trace
 
     @cached_property
     def _tls(self) -> SSLContext:
-        return httpx.create_ssl_context()
+        return tls_context(self._settings)
 
     def get(
         self,
         url: httpx.URL,
         policy: AddressPolicy,
         deadline: Deadline,
+        etag: str = "",
         headers: Callable[[httpx.URL], Headers] = _no_headers,
-    ) -> bytes:
+    ) -> Fetched | None:
         """Fetch the body, following redirects.
 
         Args:
             url: As made by ``parse_url``.
             policy: Says which addresses may be connected to, at each hop.
             deadline: When all must be over.
+            etag: Of a copy, which need not be fetched if it is still right.
             headers: Gives the headers for the URL of each hop.
+
+        Returns:
+            None where the server says that the copy is still right.
 
         Raises:
             ImageError: Refused, not there, too slow, too large, or not an image.
         """
+        condition = {"If-None-Match": etag} if etag else {}
         for _ in range(MAX_REDIRECTS + 1):
-            with self._request("GET", url, headers(url), policy, deadline) as response:
+            asked = headers(url) | condition
+            with self._request("GET", url, asked, policy, deadline) as response:
                 target = _redirect_target(url, response)
                 if target is None:
-                    return self._read(url, response, deadline)
+                    if etag and response.status == NOT_MODIFIED:
+                        return None
+                    return Fetched(self._read(url, response, deadline), _etag(response))
             url = target
         raise ImageFetchError(f"{url.host} redirects more than {MAX_REDIRECTS} times")
 
@@ -151,9 +167,14 @@ class HttpClient:
         )
         own = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"}
         connect, read = self._settings.connect_seconds, self._settings.read_seconds
+        proxy = proxy_for(url, self._settings)
         pool = httpcore.ConnectionPool(
             ssl_context=self._tls if url.scheme == "https" else None,
-            network_backend=PinnedBackend(policy, deadline),
+            network_backend=(
+                TunnelBackend(policy, deadline, proxy, self._tls)
+                if proxy
+                else PinnedBackend(policy, deadline)
+            ),
         )
         with (
             _plain_errors(url.host),
@@ -166,6 +187,7 @@ class HttpClient:
                 extensions={"timeout": {"connect": connect, "read": read, "write": read}},
             ) as response,
         ):
+            self._trace(f"{method} {redact(str(url))}", _describe(response, headers, proxy))
             yield response
 
     def _read(self, url: httpx.URL, response: httpcore.Response, deadline: Deadline) -> bytes:
@@ -197,6 +219,22 @@ def _redirect_target(url: httpx.URL, response: httpcore.Response) -> httpx.URL |
         raise ImageFetchError(f"{url.host} redirects to a malformed URL") from error
 
 
+def _describe(response: httpcore.Response, sent: Headers, proxy: httpx.URL | None) -> str:
+    """Return an answer and how it came about, for people."""
+    stream: httpcore.NetworkStream = response.extensions["network_stream"]
+    address = (stream.get_extra_info("server_addr") or ("?",))[0]
+    place = f"the proxy {proxy.host}" if proxy else address
+    kind = sent.get("Authorization", "").partition(" ")[0]
+    shown = {"": "no credentials", "Basic": "the project's login"}.get(kind, "the token")
+    content = httpx.Headers(response.headers).get("content-type", "no content type")
+    return f"HTTP {response.status} from {place}, shown {shown}: {content}"
+
+
+def _etag(response: httpcore.Response) -> str:
+    etag = httpx.Headers(response.headers).get("etag", "")
+    return etag if ETAG.fullmatch(etag) else ""
+
+
 @contextmanager
 def _plain_errors(host: str) -> Iterator[None]:
     try:
@@ -215,66 +253,3 @@ def _plain_errors(host: str) -> Iterator[None]:
             f"the connection to {host} broke off, or it does not speak HTTP",
             "check the address, or try again",
         ) from error
-
-
-class PinnedBackend(httpcore.NetworkBackend):
-    """Connects to the very addresses that the policy has checked, and only until the deadline.
-
-    httpcore keeps the name for the Host header, SNI and the check of the certificate.
-    """
-
-    def __init__(self, policy: AddressPolicy, deadline: Deadline) -> None:
-        self._policy = policy
-        self._deadline = deadline
-        self._sockets = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Connect to the first address of ``host`` that answers."""
-        failure: Exception = httpcore.ConnectError("the name has no address")
-        for address in self._policy.resolve(host, port):
-            try:
-                stream = self._sockets.connect_tcp(
-                    address, port, self._deadline.cap(timeout), local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-            else:
-                return _DeadlineStream(stream, self._deadline)
-        raise failure
-
-
-class _DeadlineStream(httpcore.NetworkStream):
-    """A stream whose every wait ends at the deadline, however slowly the bytes drip in."""
-
-    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.cap(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.cap(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        capped = self._deadline.cap(timeout)
-        stream = self._stream.start_tls(ssl_context, server_hostname, capped)
-        return _DeadlineStream(stream, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageFetchError, ImageReferenceError, ImageRefusedError
-from ml_backend.images.base import Download
+from ml_backend.images.base import Download, Fetched
 from ml_backend.images.redact import redact
 
 
-def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> bytes:
+def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline, _etag: str) -> Fetched:
     r"""Read one file below a folder, found as Label Studio finds it.
 
     Args:
@@ -41,7 +41,7 @@ def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline) -> byt
         raise ImageFetchError(
             f"{shown} cannot be read ({error.strerror})", "check the permissions of the file"
         ) from error
-    return download.getvalue()
+    return Fetched(download.getvalue())
 
 
 def _find(root: Path, name: str) -> Path:

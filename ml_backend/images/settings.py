@@ -2,15 +2,13 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
 from PIL import Image
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     field_validator,
     model_validator,
@@ -18,8 +16,13 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from ml_backend.errors import SettingsError
+from ml_backend.http_clients import BlankIsNone, HttpSettings
 from ml_backend.images.addresses import parse_host
-from ml_backend.images.credentials import decode_service_account
+from ml_backend.images.credentials import (
+    bucket_keys,
+    decode_service_account,
+    variable_of_bucket,
+)
 
 PILLOW_MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow itself refuses to open anything larger."""
@@ -27,14 +30,7 @@ PILLOW_MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 MIB = 1 << 20
 
 
-def _none_if_blank(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-BlankIsNone = BeforeValidator(_none_if_blank)
-
-
-class ImageSettings(BaseModel):
+class ImageSettings(HttpSettings):
     """Where images may come from, and how much of everything they may take.
 
     Raises:
@@ -42,8 +38,6 @@ class ImageSettings(BaseModel):
         CredentialsError: ``google_application_credentials_base64`` is no service-account key;
             names the step.
     """
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     connect_seconds: ClassVar[float] = 5
     read_seconds: ClassVar[float] = 20
@@ -59,7 +53,12 @@ class ImageSettings(BaseModel):
         None, description="Legacy token or personal access token of a Label Studio user"
     )
     google_application_credentials_base64: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="Service-account JSON in base64 for gs:// images; unset: the default"
+        None,
+        description="Service-account JSON in base64 for gs:// images; unset: the default, else"
+        " Label Studio. With _MY_BUCKET after the name: for gs://my-bucket alone",
+    )
+    gcs_billing_project: Annotated[str | None, BlankIsNone] = Field(
+        None, description="Google Cloud project that is billed for buckets whose requester pays"
     )
     allowed_image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated hosts whose private addresses images may come from"
@@ -84,6 +83,8 @@ class ImageSettings(BaseModel):
         100, gt=0, allow_inf_nan=False, description="Largest image, in megapixels"
     )
 
+    _bucket_keys: dict[str, SecretStr] = PrivateAttr(default_factory=bucket_keys)
+
     @field_validator("allowed_image_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -105,9 +106,16 @@ class ImageSettings(BaseModel):
         if self.max_image_pixels > PILLOW_MAX_PIXELS:
             most = PILLOW_MAX_PIXELS // 1_000_000
             raise SettingsError(f"MAX_IMAGE_MEGAPIXELS is more than {most}, the most that works")
+        for key in self._bucket_keys.values():
+            decode_service_account(key)
         for entry in self.allowed_image_hosts:
             parse_host(entry)
         return self
+
+    def google_key(self, bucket: str) -> SecretStr | None:
+        """Return the service account of a bucket: its own, else the one for all; None without."""
+        own = self._bucket_keys.get(variable_of_bucket(bucket))
+        return own or self.google_application_credentials_base64
 
     @property
     def image_cache_bytes(self) -> int:

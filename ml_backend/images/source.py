@@ -16,23 +16,21 @@ from ml_backend.errors import (
     ImageReferenceError,
 )
 from ml_backend.images.addresses import AddressPolicy, Resolver, parse_host, resolve_name
-from ml_backend.images.base import Location
+from ml_backend.images.base import NO_TASK, Fetched, Location, TaskAccess, Trace, no_trace
 from ml_backend.images.cache import DiskCache, Tell, ignore
+from ml_backend.images.copies import ImageCopies
 from ml_backend.images.data_uri import DataUri
-from ml_backend.images.decode import decode
+from ml_backend.images.decode import decode, reduced_from
 from ml_backend.images.gcs import CloudStorage
 from ml_backend.images.http import HttpClient
-from ml_backend.images.label_studio_media import LabelStudio
+from ml_backend.images.label_studio_media import LabelStudio, Storages
 from ml_backend.images.pixel_budget import PixelBudget
 from ml_backend.images.redact import redact
 from ml_backend.images.settings import ImageSettings
 from ml_backend.images.web import Web
 
 MAX_REFERENCE_LENGTH = 8192
-SIGNED_URL_HINT = "use signed https URLs (pre-signed URLs of the Label Studio storage), or gs://"
 HINTS = {
-    "s3": SIGNED_URL_HINT,
-    "azure-blob": SIGNED_URL_HINT,
     "ftp": "put the images where they can be had with https",
     "file": "use the local files storage of Label Studio (/data/local-files/?d=…)",
 }
@@ -62,12 +60,15 @@ class EncodedImage:
         decode: Gives ``pixels`` as in ``Image``; raises ImageDecodeError, or
             DeadlineExceededError where the images that are held at the moment leave no room.
         data: File of the image, as its source has it.
+        reduced_from: Gives height and width that browsers show of a huge JPEG, which ``decode``
+            gives reduced; None where it does not.
     """
 
     digest: str
     identity: str
     decode: Callable[[], npt.NDArray[np.uint8]]
     data: bytes
+    reduced_from: Callable[[], tuple[int, int] | None] = lambda: None
 
 
 class ImageSource:
@@ -77,29 +78,46 @@ class ImageSource:
         settings: Limits, addresses and credentials.
         resolver: Finds the addresses of a name.
         tell: Is told of trouble with the cache on disk.
+        trace: Is called with each step of a fetch.
     """
 
     def __init__(
-        self, settings: ImageSettings, resolver: Resolver = resolve_name, tell: Tell = ignore
+        self,
+        settings: ImageSettings,
+        resolver: Resolver = resolve_name,
+        tell: Tell = ignore,
+        trace: Trace = no_trace,
     ) -> None:
         self._settings = settings
         self._pixel_budget = PixelBudget(settings.max_image_pixels, settings.image_seconds)
-        self._cache = DiskCache(settings.image_cache_dir, settings.image_cache_bytes, tell=tell)
-        client = HttpClient(settings)
+        disk = DiskCache(settings.image_cache_dir, settings.image_cache_bytes, tell=tell)
+        self._copies = ImageCopies(disk)
+        client = HttpClient(settings, trace)
         policy = AddressPolicy(map(parse_host, settings.allowed_image_hosts), resolver)
+        web = Web(client, policy, settings.image_cache_seconds)
+        label_studio = LabelStudio(settings, client, policy, web)
         self._sources = (
             DataUri(settings.max_image_bytes),
-            CloudStorage(settings),
-            LabelStudio(settings, client, policy),
-            Web(client, policy, settings.image_cache_seconds),
+            CloudStorage(settings, label_studio, trace),
+            label_studio,
+            web,
+            Storages(label_studio),
         )
 
-    def load(self, reference: str, timeout: float | None = None) -> Image:
+    @property
+    def max_pixels(self) -> int:
+        """The most pixels of an image; larger JPEGs are decoded reduced."""
+        return self._settings.max_image_pixels
+
+    def load(
+        self, reference: str, timeout: float | None = None, access: TaskAccess = NO_TASK
+    ) -> Image:
         """Fetch, check and decode one image.
 
         Args:
             reference: As found in ``task.data``.
             timeout: Seconds for the whole fetch; never more than ``image_seconds`` of the settings.
+            access: Of the task.
 
         Raises:
             ImageReferenceError: Not a reference we can follow.
@@ -107,10 +125,14 @@ class ImageSource:
             ImageFetchError: Not found, no access, time-out, server error.
             ImageDecodeError: Not an image we accept: format, size or damage.
         """
-        encoded = self.open(reference, timeout)
+        encoded = self.open(reference, timeout, access)
         return Image(encoded.decode(), encoded.digest)
 
-    def identify(self, reference: str) -> str | None:
+    def describe(self, reference: str, access: TaskAccess = NO_TASK) -> str:
+        """Say in what kind of place an image is; raises as ``load``, and asks nobody."""
+        return self._locate(reference, access).what
+
+    def identify(self, reference: str, access: TaskAccess = NO_TASK) -> str | None:
         """The ``identity`` of an image that need not be fetched, read or decoded for it.
 
         Known of references that always lead to the same bytes (uploads, ``data:``, ``gs://`` with a
@@ -120,30 +142,45 @@ class ImageSource:
             ImageReferenceError: As ``load``.
             ImageRefusedError: As ``load``.
         """
-        location = self._locate(reference)
+        location = self._locate(reference, access)
         if location.content_id:
             return _fingerprint(location.content_id)
-        return self._cache.digest(location.key, location.lifetime) if location.lifetime else None
+        return self._copies.digest(location)
 
-    def open(self, reference: str, timeout: float | None = None) -> EncodedImage:
+    def open(
+        self, reference: str, timeout: float | None = None, access: TaskAccess = NO_TASK
+    ) -> EncodedImage:
         """Fetch one image and leave it to the caller whether to decode it; else as ``load``."""
-        location = self._locate(reference)
-        data = self._cache.get(location.key, location.lifetime)
+        location = self._locate(reference, access)
+        data = self._copies.get(location)
         if data is None:
-            data = self._fetch(location, timeout)
-            if location.lifetime:
-                self._cache.put(location.key, data)
+            data = self._refresh(location, timeout)
         digest = hashlib.sha256(data).hexdigest()
         name = location.content_id
         identity = _fingerprint(name) if name else digest
-        return EncodedImage(digest, identity, partial(self._decode, location, data), data)
+        full_size = partial(reduced_from, data, self._settings.max_image_pixels)
+        return EncodedImage(
+            digest, identity, partial(self._decode, location, data), data, full_size
+        )
 
-    def _fetch(self, location: Location, timeout: float | None) -> bytes:
+    def _refresh(self, location: Location, timeout: float | None) -> bytes:
+        """Fetch the image, or learn that an outdated copy of it is still right."""
+        copy = self._copies.outdated(location)
+        fetched = self._fetch(location, timeout, copy.etag if copy else "")
+        if fetched is None:
+            assert copy is not None  # noqa: S101 - nothing else was offered
+            self._copies.confirm(location, copy)
+            return copy.data
+        if location.lifetime:
+            self._copies.put(location, fetched)
+        return fetched.data
+
+    def _fetch(self, location: Location, timeout: float | None, etag: str) -> Fetched | None:
         seconds = self._settings.image_seconds
         if timeout is not None:
             seconds = min(timeout, seconds)
         try:
-            return location.fetch(Deadline.after(seconds))
+            return location.fetch(Deadline.after(seconds), etag)
         except DeadlineExceededError as error:
             raise ImageFetchError(
                 f"the image did not arrive within {max(seconds, 0):.3g} s",
@@ -155,13 +192,13 @@ class ImageSource:
         try:
             return decode(data, self._settings.max_image_pixels, self._pixel_budget)
         except ImageDecodeError:
-            self._cache.drop(location.key)  # ask its source again the next time
+            self._copies.drop(location)  # ask its source again the next time
             raise
 
-    def _locate(self, reference: str) -> Location:
+    def _locate(self, reference: str, access: TaskAccess) -> Location:
         reference = _check_reference(reference)
         for source in self._sources:
-            if location := source.locate(reference):
+            if location := source.locate(reference, access):
                 return location
         scheme = reference.partition("://")[0].lower()
         raise ImageReferenceError(

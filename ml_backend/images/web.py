@@ -1,12 +1,19 @@
 """``http://`` and ``https://`` references."""
 
+import base64
+import hashlib
 import math
 from functools import partial
 
+import httpx
+
 from ml_backend.images.addresses import AddressPolicy
-from ml_backend.images.base import Location, Source
-from ml_backend.images.http import HttpClient, parse_url
+from ml_backend.images.base import Location, Source, TaskAccess
+from ml_backend.images.http import Headers, HttpClient, origin, parse_url
 from ml_backend.images.redact import names_hash
+from ml_backend.images.signatures import without_signature
+
+WHAT = "on a web server"
 
 
 class Web(Source):
@@ -17,12 +24,36 @@ class Web(Source):
         self._policy = policy
         self._lifetime = lifetime
 
-    def locate(self, reference: str) -> Location | None:
+    def locate(self, reference: str, access: TaskAccess) -> Location | None:
         """See ``Source``."""
         if not reference.lower().startswith(("http://", "https://")):
             return None
         url = parse_url(reference)
-        fetch = partial(self._client.get, url, self._policy)
+        login = access.login
+        headers = partial(_login_headers, url, login) if login else _no_headers
+        fetch = partial(self._client.get, url, self._policy, headers=headers)
+        # Who shows no login gets no copy of what was fetched with one.
+        name = f"{url} for {_digest(login)}" if login else str(url)
         if names_hash(url.path) and not url.query:
-            return Location(str(url), math.inf, fetch, str(url))
-        return Location(str(url), self._lifetime, fetch)
+            return Location(name, math.inf, fetch, name, what=WHAT)
+        bare = without_signature(url)
+        if bare == url:
+            return Location(name, self._lifetime, fetch, what=WHAT)
+        # Not the key of the bare address: who shows no signature gets no copy either.
+        unsigned = name.replace(str(url), f"{bare} when signed", 1)
+        return Location(name, self._lifetime, fetch, name=unsigned, what=WHAT)
+
+
+def _no_headers(_hop: httpx.URL) -> Headers:
+    return {}
+
+
+def _login_headers(url: httpx.URL, login: tuple[str, str], hop: httpx.URL) -> Headers:
+    """Log in to the host that the task names, and to no other that it redirects to."""
+    if origin(hop) != origin(url):
+        return {}
+    return {"Authorization": f"Basic {base64.b64encode(':'.join(login).encode()).decode()}"}
+
+
+def _digest(login: tuple[str, str]) -> str:
+    return hashlib.sha256("\0".join(login).encode()).hexdigest()

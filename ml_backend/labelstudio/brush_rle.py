@@ -33,11 +33,52 @@ def encode_rle(mask: Mask) -> list[int]:
     Returns:
         Bytes as integers 0..255.
     """
-    lengths, values = _run_lengths(mask)
+    return _encode(*_run_lengths(mask), mask.size)
+
+
+def encode_enlarged_rle(mask: Mask, height: int, width: int) -> list[int]:
+    """Encode a mask as that of a larger image, which is never held.
+
+    Args:
+        mask: (h, w) bool, at least one pixel.
+        height: Of the larger image; each of its pixels is the one of the mask that it lies in.
+        width: Of the larger image.
+
+    Returns:
+        Bytes as integers 0..255, equal to ``encode_rle`` of the enlarged mask.
+    """
+    rows = np.arange(height) * mask.shape[0] // height
+    inside = _edges_within_rows(mask, rows, width)
+    first, last = mask[rows, 0], mask[rows, -1]
+    between = np.flatnonzero(first[1:] != last[:-1]) + 1
+    edges = np.concatenate(([0], np.sort(np.concatenate((inside, between * width)))))
+    lengths = np.diff(edges, append=height * width) * _CHANNELS
+    values = (np.arange(len(lengths)) % 2 == 0) == mask[0, 0]
+    return _encode(lengths, values, height * width)
+
+
+def _edges_within_rows(
+    mask: Mask, rows: npt.NDArray[np.int64], width: int
+) -> npt.NDArray[np.int64]:
+    """Positions in the larger image at which a pixel differs from the one on its left."""
+    at_row, at_column = np.nonzero(mask[:, 1:] != mask[:, :-1])
+    columns = -(-(at_column + 1) * width // mask.shape[1])
+    counts = np.bincount(at_row, minlength=mask.shape[0])
+    starts = np.cumsum(counts) - counts
+    each = counts[rows]
+    within = np.arange(int(each.sum())) - np.repeat(np.cumsum(each) - each, each)
+    y = np.repeat(np.arange(len(rows)), each)
+    edges: npt.NDArray[np.int64] = columns[np.repeat(starts[rows], each) + within] + y * width
+    return edges
+
+
+def _encode(
+    lengths: npt.NDArray[np.int64], values: npt.NDArray[np.bool_], pixels: int
+) -> list[int]:
     codes, widths = _blocks(lengths, values)
     starts = _HEADER_BITS + np.concatenate(([0], np.cumsum(widths)))
     bits = np.zeros(int(starts[-1]), np.uint8)
-    bits[:_HEADER_BITS] = _header(mask.size * _CHANNELS)
+    bits[:_HEADER_BITS] = _header(pixels * _CHANNELS)
     for width in np.unique(widths):
         chosen = widths == width
         shifts = np.arange(width - 1, -1, -1)

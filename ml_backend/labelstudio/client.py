@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.http_clients import http_client
 from ml_backend.labelstudio.auth import TokenSource
 from ml_backend.labelstudio.queries import TaskFilter, task_query
 
@@ -112,14 +113,7 @@ class LabelStudio:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self.url,
-            auth=TokenSource(token),
-            timeout=_TIMEOUT,
-            trust_env=False,
-            # Reads SSL_CERT_FILE, which trust_env=False alone ignores.
-            verify=httpx.create_ssl_context(),
-        )
+        self._http = http_client(base_url=self.url, auth=TokenSource(token), timeout=_TIMEOUT)
 
     def __enter__(self) -> Self:
         return self

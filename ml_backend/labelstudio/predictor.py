@@ -68,4 +68,4 @@ def references_alone(task: Task, label_config: LabelConfig) -> Task:
         kept = [each for each in references(task.data, image) if 0 < len(each) <= LONGEST_REFERENCE]
         if kept:
             data[image.key] = kept if image.pages else kept[0]
-    return Task(id=task.id, project=task.project, data=data)
+    return Task(id=task.id, project=task.project, data=data, login=task.login)

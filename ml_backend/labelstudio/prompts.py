@@ -29,6 +29,7 @@ class Context:
         points: Clicks in the order they were made.
         tool: Name of the control that the last prompt was drawn with; empty where it is not told.
         item: Page that was drawn on, where the image tag shows several.
+        size: Height and width of the image as the browser shows it, in pixels.
     """
 
     label: str | None
@@ -37,6 +38,7 @@ class Context:
     points: tuple[Point, ...] = ()
     tool: str = ""
     item: int = 0
+    size: tuple[int, int] = (1, 1)
 
 
 def _absent_for_null(value: Any) -> Any:
@@ -127,6 +129,7 @@ def parse_context(context: Any) -> Context:
         points,
         tool=last.from_name,
         item=last.item_index,
+        size=(round(last.original_height), round(last.original_width)),
     )
 
 

@@ -6,12 +6,14 @@ take no memory, and a fraction of a second in which no health check is answered.
 pydantic's, which checks it when it is made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import BaseModel, Field
+
+from ml_backend.images.base import TaskAccess
 
 MOST_TASKS = 100_000
 """Tasks of one call; an entry for each must go back."""
@@ -20,22 +22,43 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 """One for all tasks without data: a body of nothing but ``{}`` holds millions."""
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One task; ``data`` maps the label config's variables to values, the image's among them.
+class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One task.
 
-    ``meta`` is for programs: ``control_tasks`` reads it.
+    Attributes:
+        id: Task ID; texts are for other callers than Label Studio.
+        project: Project ID.
+        data: Maps the label config's variables to values, the image's among them.
+        login: User name and password for the host of the images. Label Studio gives them once for
+            all tasks, in ``params``.
+        meta: For programs: ``control_tasks`` reads it.
     """
 
     id: int | str | None = None
     project: Any = None
     data: Mapping[str, Any] = _NOTHING
     meta: Any = None
+    login: tuple[str, str] | None = msgspec.field(default=None, name="task_data_login")
+
+    @property
+    def access(self) -> TaskAccess:
+        """Whom to ask for the task's images, and as whom."""
+        project = self.project if isinstance(self.project, int) else None
+        return TaskAccess(self.id if isinstance(self.id, int) else None, project, self.login)
 
 
 class PredictParams(msgspec.Struct, frozen=True):
-    """``context`` is null in batch mode; with the smart tools it holds the labeler's regions."""
+    """What Label Studio says of a call.
+
+    Attributes:
+        context: The labeler's regions with the smart tools; null in batch mode.
+        login: ``task_data_login`` of the project.
+        password: ``task_data_password`` of the project.
+    """
 
     context: Any = None
+    login: Any = None
+    password: Any = None
 
 
 class PredictRequest(msgspec.Struct, frozen=True):
@@ -49,6 +72,15 @@ class PredictRequest(msgspec.Struct, frozen=True):
     def context(self) -> Any:
         """The interactive context as sent; None in batch mode."""
         return self.params.context if self.params else None
+
+    @property
+    def tasks_with_login(self) -> Sequence[Task]:
+        """The tasks, each with the login for its images if there is one."""
+        params = self.params or PredictParams()
+        login, password = params.login, params.password
+        if not (isinstance(login, str) and isinstance(password, str) and login):
+            return self.tasks
+        return [msgspec.structs.replace(task, login=(login, password)) for task in self.tasks]
 
 
 class SetupRequest(msgspec.Struct, frozen=True):

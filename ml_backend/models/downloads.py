@@ -18,6 +18,7 @@ import httpx
 import structlog
 
 from ml_backend.errors import ModelError
+from ml_backend.http_clients import http_client
 from ml_backend.models.checkpoints import Checkpoint, CheckpointFile, check_sha256
 
 PAUSES = (1.0, 2.0, 4.0)
@@ -144,7 +145,7 @@ def _folder_lock(models_dir: Path, watcher: Watcher) -> Iterator[None]:
 
 
 def _client() -> httpx.Client:
-    return httpx.Client(
+    return http_client(
         timeout=TIMEOUT, follow_redirects=True, headers={"Accept-Encoding": "identity"}
     )
 

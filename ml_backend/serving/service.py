@@ -82,7 +82,9 @@ class Service:
                 context = None if request.context is None else parse_context(request.context)
             except PromptError as error:
                 return [error] * len(request.tasks)
-            return self._outcomes(predictor, request.tasks, context, label_config, deadline)
+            return self._outcomes(
+                predictor, request.tasks_with_login, context, label_config, deadline
+            )
 
     def _outcomes(
         self,

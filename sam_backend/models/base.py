@@ -101,6 +101,11 @@ class PromptableModel(Protocol):
         """Where it computes: ``cpu`` or ``cuda``."""
         ...
 
+    @property
+    def input_side(self) -> int | None:
+        """Longer side at which it sees every picture; None where it looks closer by itself."""
+        ...
+
     def layout(self, height: int, width: int) -> Layout:
         """What ``embed(image).to_float16()`` holds for an image of this size, in pixels."""
         ...

@@ -64,6 +64,10 @@ class EmbeddedPromptableModel:
         prepare(network, weights, device)
         return cls(network, f"embedded-3-{weights.digest}", _side(weights), device)
 
+    @property
+    def input_side(self) -> None:
+        """None: the network looks at the part of the picture that a prompt is about."""
+
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Reduce an (H, W, 3) uint8 RGB image to at most 1024 pixels a side."""
         height, width = image.shape[:2]

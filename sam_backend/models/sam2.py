@@ -76,6 +76,12 @@ class SegmentAnything2:
         """Of the network."""
         return str(self._network.device)
 
+    @property
+    def input_side(self) -> int:
+        """Of the network's square."""
+        config: Any = self._network.config
+        return int(config.prompt_encoder_config.image_size)
+
     @torch.inference_mode()
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Encode an image, (H, W, 3) uint8 RGB.

@@ -80,6 +80,11 @@ class SegmentAnything:
         """Of the network."""
         return str(self._sam.device)
 
+    @property
+    def input_side(self) -> int:
+        """Of the network's square."""
+        return int(self._sam.image_encoder.img_size)
+
     @torch.inference_mode()
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Encode an image, (H, W, 3) uint8 RGB; ``features`` is (C, h, w) float32."""

@@ -3,9 +3,11 @@
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 
 from ml_backend.errors import SegstudioError
-from ml_backend.serving.settings import read_settings
+from ml_backend.images import ImageSettings
+from ml_backend.serving.settings import BackendSettings, read_settings
 from segstudio.cli.console import check_record, reporting
 from segstudio.cli.options import (
     EXIT_CODES,
@@ -18,6 +20,7 @@ from segstudio.cli.options import (
 from segstudio.gcs.client import GoogleSettings, bucket_name
 from segstudio.local.connection import LabelStudioAccess, backend_pair, resolve_connection
 from segstudio.local.doctor import Doctor
+from segstudio.local.task_image import ImageOfTask
 from segstudio.settings import ProjectSettings
 
 app = command_app(no_args_is_help=False)
@@ -28,6 +31,14 @@ def doctor(
     project: Annotated[
         int | None,
         typer.Option(min=1, help="Project ID to check; default: the project of `make up`."),
+    ] = None,
+    task: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Task ID whose image to fetch as the backends do, with each step; nothing else is"
+            " checked then.",
+        ),
     ] = None,
     bucket: Annotated[
         list[str] | None,
@@ -43,7 +54,7 @@ def doctor(
     from Label Studio, the Google key, buckets (reading, CORS, signing), free disk space.
     """
     with reporting(as_json) as report:
-        found = report.checks(_make_doctor(project, bucket or [], segmentation, sam).checks())
+        found = report.checks(_make_doctor(project, task, bucket or [], segmentation, sam).checks())
         bad = sum(check.status == "error" for check in found)
         report.print(f"\n{bad} of {len(found)} are red" if bad else "\nAll is well", "bold")
         report.result({"bad": bad, "checks": [check_record(check) for check in found]})
@@ -51,7 +62,18 @@ def doctor(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _make_doctor(project: int | None, buckets: list[str], segmentation: str, sam: str) -> Doctor:
+def _backend_settings(access: LabelStudioAccess | SegstudioError) -> ImageSettings:
+    """Return the settings that backends read here, joined to the Label Studio that is looked at."""
+    settings = read_settings(BackendSettings)
+    if not isinstance(access, LabelStudioAccess):
+        return settings
+    known = {"label_studio_url": access.url, "label_studio_api_key": SecretStr(access.token)}
+    return settings.model_copy(update=known)
+
+
+def _make_doctor(
+    project: int | None, task: int | None, buckets: list[str], segmentation: str, sam: str
+) -> Doctor:
     settings = read_settings(ProjectSettings)
     access: LabelStudioAccess | SegstudioError
     try:
@@ -65,4 +87,5 @@ def _make_doctor(project: int | None, buckets: list[str], segmentation: str, sam
         buckets=[bucket_name(name) for name in buckets],
         google=read_settings(GoogleSettings),
         folders=[settings.state_dir],
+        task_image=None if task is None else ImageOfTask(task, _backend_settings(access)),
     )

@@ -17,7 +17,7 @@ from segstudio.cli.options import (
     command_app,
 )
 from segstudio.data.manifest import IDENTIFIER, IMAGE
-from segstudio.data.tables import MEDIA_SUFFIXES
+from segstudio.data.tables import MEDIA_SUFFIXES, FolderTable, describe_left_out
 from segstudio.data.upload_job import (
     ManifestSpec,
     UploadJob,
@@ -92,6 +92,8 @@ def upload(
         with open_upload(source, images, uploader, target, spec) as job:
             seconds = _upload_all(report, job)
         _print_summary(report, job, seconds)
+        if isinstance(images.table, FolderTable) and images.table.left_out:
+            report.print(describe_left_out(images.table.left_out))
     if job.tally["failed"]:
         raise typer.Exit(EXIT_SOME_FAILED)
 

@@ -15,6 +15,7 @@ from segstudio.cli.options import (
     command_app,
 )
 from segstudio.data.manifest import IDENTIFIER, IMAGE
+from segstudio.data.tables import describe_left_out
 from segstudio.predict.items import Outcome
 from segstudio.predict.job import Job, ProjectTasksSpec, RunOptions, ShardsSpec, open_job
 from segstudio.predict.shard_table import ShardFormat
@@ -96,6 +97,8 @@ def predict(
     with reporting(as_json) as report, open_job(spec, options) as job:
         seconds = 0.0 if dry_run else _run_job(report, job)
         _print_summary(report, job, seconds, dry_run)
+        if images.left_out:
+            report.print(describe_left_out(images.left_out))
     if job.tally["failed"]:
         raise typer.Exit(EXIT_SOME_FAILED)
 

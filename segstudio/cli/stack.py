@@ -1,5 +1,6 @@
 """``segstudio stack``: what docker-compose.yml runs once on each start."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from segstudio.cli.options import EXIT_CODES, command_app
 from segstudio.compose.bootstrap import bootstrap as create_project
 from segstudio.compose.make_secrets import PASSWORD, make_secrets
 from segstudio.compose.weights import link_baked, pull_named
+from segstudio.data.tables import describe_left_out
 from segstudio.local.connection import backend_pair, open_label_studio
 from segstudio.local.images import find_photographs
 from segstudio.settings import ProjectSettings
@@ -80,7 +82,10 @@ def bootstrap(
     """Create the project with both backends, and print how to log in."""
     with reporting(as_json=False) as report:
         settings = read_settings(ProjectSettings)
-        photographs = find_photographs(images) if images else []
+        left_out: Counter[str] = Counter()
+        photographs = find_photographs(images, left_out) if images else []
+        if left_out:
+            report.print(f"IMAGES: {describe_left_out(left_out)}")
         with open_label_studio(settings) as label_studio:
             project = create_project(
                 label_studio,

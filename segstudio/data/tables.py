@@ -10,7 +10,10 @@ from typing import Any, Protocol
 
 from ml_backend.errors import SegstudioError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp"})
+IMAGE_SUFFIXES = JPEG_SUFFIXES | frozenset(
+    {".png", ".apng", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
+)
 """What the backends read."""
 
 MEDIA_SUFFIXES = IMAGE_SUFFIXES | {
@@ -115,17 +118,33 @@ class FolderTable:
             raise TableError(f"there is no folder {folder}")
         self._folder = folder
         self._suffixes = suffixes
+        self.left_out: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
-        """See ``Table``."""
-        for number, path in enumerate(image_files(self._folder, self._suffixes), start=1):
+        """See ``Table``; ``left_out`` counts the other files by their suffix."""
+        self.left_out.clear()
+        found = image_files(self._folder, self._suffixes, left_out=self.left_out)
+        for number, path in enumerate(found, start=1):
             folder = "" if path.parent == Path() else path.parent.as_posix()
             values = (path.as_posix(), folder, path.stem, path.suffix)
             yield Row(number, dict(zip(FOLDER_COLUMNS, values, strict=True)))
 
 
+def describe_left_out(left_out: Counter[str]) -> str:
+    """Say how many files of which kinds are not labeled; empty for none."""
+    if not left_out:
+        return ""
+    kinds = ", ".join(
+        f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(left_out.items())
+    )
+    return f"{left_out.total()} files of other kinds are left out: {kinds}"
+
+
 def image_files(
-    root: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES, below: Path = Path()
+    root: Path,
+    suffixes: frozenset[str] = IMAGE_SUFFIXES,
+    below: Path = Path(),
+    left_out: Counter[str] | None = None,
 ) -> Iterator[Path]:
     """The image files in a folder and the folders below it, by name.
 
@@ -136,6 +155,7 @@ def image_files(
         root: The folder.
         suffixes: Of images, in small letters.
         below: Where to begin, from ``root``.
+        left_out: Counts the other files by their suffix.
 
     Yields:
         Paths from ``root``.
@@ -155,6 +175,8 @@ def image_files(
         raise TableError(f"cannot read the folder {root / below}: {error.strerror}") from None
     for name, is_folder in entries:
         if is_folder:
-            yield from image_files(root, suffixes, below / name)
-        elif (below / name).suffix.lower() in suffixes:
+            yield from image_files(root, suffixes, below / name, left_out)
+        elif (suffix := (below / name).suffix.lower()) in suffixes:
             yield below / name
+        elif left_out is not None:
+            left_out[suffix] += 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ml_backend.errors import TaskError
-from ml_backend.images import ImageSource
+from ml_backend.images import ImageSource, TaskAccess
 from ml_backend.labelstudio.annotations import AnnotationReader
 from segstudio.export.mask_regions import Size, common_size
 from segstudio.export.pictures import PictureFile
@@ -34,15 +34,16 @@ class SizeFinder:
         places = {(each.tag, each.item) for each in shown}
         regions = self.reader.predicted_regions(entry.task)
         size = common_size(r for r in regions if (r.to_name, r.item) in places)
-        return size or self._image_size(picture.reference)
+        return size or self._image_size(picture.reference, TaskAccess(entry.task.id))
 
     @cached_property
     def _source(self) -> ImageSource:
         return self.open_source()
 
-    def _image_size(self, reference: str) -> Size | None:
+    def _image_size(self, reference: str, access: TaskAccess) -> Size | None:
         try:
-            height, width, _ = self._source.load(reference).pixels.shape
+            image = self._source.open(reference, access=access)
+            height, width = image.reduced_from() or image.decode().shape[:2]
         except TaskError:
             return None
         return height, width

@@ -43,7 +43,7 @@ def _first_object(cloud: GcsConnection, bucket: str) -> storage.Blob | None:
 
 
 def _check_cors(cloud: GcsConnection, name: str, label_studio: str, subject: str) -> CheckResult:
-    bucket = cloud.client.bucket(name)
+    bucket = cloud.bucket(name)
     with cloud.explained(name):
         bucket.reload(**cloud.options)
     allowed, wanted = allowed_origins(bucket.cors), _browser_origins(label_studio)

@@ -12,9 +12,9 @@ from google.cloud import storage  # type: ignore[import-untyped]
 from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-untyped]
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from requests.adapters import HTTPAdapter
 
 from ml_backend.errors import SettingsError
+from ml_backend.http_sessions import prepare_session
 from ml_backend.images.credentials import (
     FULL_CONTROL,
     NO_CREDENTIALS_HINT,
@@ -41,6 +41,9 @@ class GoogleSettings(BaseSettings):
 
     google_application_credentials_base64: SecretStr | None = Field(
         None, description="Service-account JSON in base64 for gs:// images; unset: the default"
+    )
+    gcs_billing_project: str | None = Field(
+        None, description="Google Cloud project that is billed for buckets whose requester pays"
     )
 
 
@@ -91,12 +94,18 @@ class GcsConnection:
         member: Who the client acts as.
         project: That new buckets are made in; None where nothing says so.
         retry: google-cloud-storage's own policy, bounded in time.
+        billed: Project that pays for requests; None: the owner of the bucket.
     """
 
     client: storage.Client
     member: Member
     project: str | None
     retry: Any
+    billed: str | None = None
+
+    def bucket(self, name: str) -> storage.Bucket:
+        """Return a bucket; nothing is asked yet."""
+        return self.client.bucket(name, user_project=self.billed)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -139,10 +148,10 @@ def connect(
         client = storage.Client(project=project, credentials=credentials)
     except DefaultCredentialsError:
         raise BucketError("there are no Google credentials", NO_CREDENTIALS_HINT) from None
-    for scheme in ("http://", "https://"):
-        client._http.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+    prepare_session(client._http, connections)
     member = Member(getattr(client._credentials, "service_account_email", ""))
-    return GcsConnection(client, member, project, DEFAULT_RETRY.with_timeout(retry_seconds))
+    retry = DEFAULT_RETRY.with_timeout(retry_seconds)
+    return GcsConnection(client, member, project, retry, settings.gcs_billing_project)
 
 
 class GoogleObjects:
@@ -151,7 +160,7 @@ class GoogleObjects:
     def __init__(self, cloud: GcsConnection, bucket: str) -> None:
         self._cloud = cloud
         self._name = bucket
-        self._bucket = cloud.client.bucket(bucket)
+        self._bucket = cloud.bucket(bucket)
 
     def list(self, prefix: str) -> Iterator[tuple[str, ObjectMeta]]:
         """See ``Objects``."""

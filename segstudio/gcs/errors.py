@@ -46,6 +46,7 @@ def _describe_bucket_error(failure: GcsFailure, bucket: str, member: Member) -> 
     if failure.status >= 500:
         return message, "Google Cloud Storage has a problem; run the command again later"
     return {
+        400: (message, failure.hint),
         401: ("Google does not accept the token (HTTP 401)", _NOT_ACCEPTED),
         404: (
             "there is no such bucket (HTTP 404)",

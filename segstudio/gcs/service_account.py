@@ -4,10 +4,12 @@ import base64
 from functools import partial
 from pathlib import Path
 
+import requests
 from google.auth.exceptions import RefreshError, TransportError
 from google.auth.transport.requests import Request
 
 from ml_backend.errors import CredentialsError
+from ml_backend.http_sessions import prepare_session
 from ml_backend.images.credentials import (
     FULL_CONTROL,
     VARIABLE,
@@ -58,8 +60,10 @@ def fetch_token(fields: dict[str, str]) -> None:
         CredentialsError: Google cannot be reached.
     """
     credentials = make_credentials(fields, FULL_CONTROL)
+    session = requests.Session()
+    prepare_session(session)
     try:
-        credentials.refresh(partial(Request(), timeout=_TIMEOUT))
+        credentials.refresh(partial(Request(session), timeout=_TIMEOUT))
     except RefreshError as error:
         raise refused(error, Member(fields["client_email"])) from None
     except TransportError:

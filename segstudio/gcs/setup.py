@@ -54,7 +54,7 @@ class BucketSetup:
         Raises:
             BucketError: Google does not answer, or something else than a permission is lacking.
         """
-        bucket = self.cloud.client.bucket(self.spec.name)
+        bucket = self.cloud.bucket(self.spec.name)
         existence = self._check_exists(bucket)
         yield existence
         if existence.status == "planned":

@@ -9,6 +9,7 @@ from defusedxml.ElementTree import fromstring
 from google.auth.credentials import Signing
 from google.cloud import storage  # type: ignore[import-untyped]
 
+from ml_backend.http_clients import http_client
 from ml_backend.images.credentials import NO_CREDENTIALS_HINT
 from segstudio.gcs.client import TIMEOUT, GcsConnection
 from segstudio.gcs.objects import BucketError
@@ -53,7 +54,8 @@ def read_signed(blob: storage.Blob, content: bytes | None = None) -> str:
     """
     url = blob.generate_signed_url(version="v4", expiration=_LIFETIME)
     try:
-        answer = httpx.get(url, timeout=httpx.Timeout(_READ, connect=_CONNECT))
+        with http_client(timeout=httpx.Timeout(_READ, connect=_CONNECT)) as client:
+            answer = client.get(url)
     except httpx.HTTPError as error:
         raise BucketError(
             f"gs://{blob.bucket.name}: a signed address does not answer ({type(error).__name__})",

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from ml_backend.errors import LabelStudioError, SegstudioError
+from ml_backend.http_clients import http_client
 from ml_backend.labelstudio.client import Connection, LabelStudio
 from segmentation_backend.classes import EMBEDDED_CLASSES
 from segstudio.checks import CheckResult
@@ -156,7 +157,8 @@ def ask_classes(url: str, login: BasicAuth) -> Classes:
 def _get_json(url: str, path: str, login: BasicAuth) -> dict[str, Any]:
     auth = httpx.BasicAuth(login.user, login.password) if login.user else None
     try:
-        answer = httpx.get(url.rstrip("/") + path, auth=auth, timeout=_TIMEOUT, trust_env=False)
+        with http_client(auth=auth, timeout=_TIMEOUT) as client:
+            answer = client.get(url.rstrip("/") + path)
         body = answer.json()
     except httpx.HTTPError as error:
         raise BackendError(

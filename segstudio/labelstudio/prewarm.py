@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from tenacity import RetryCallState, retry, retry_if_result, stop_after_attempt
 
+from ml_backend.http_clients import http_client
 from ml_backend.labelstudio.client import LabelStudio, Project
 from segstudio.labelstudio.ml_backends import BackendError, BasicAuth
 from segstudio.retries import last_result
@@ -85,7 +86,7 @@ class Sam:
     def __init__(self, url: str, login: BasicAuth) -> None:
         self._url = url.rstrip("/")
         auth = (login.user, login.password) if login.user else None
-        self._http = httpx.Client(auth=auth, timeout=_TIMEOUT, trust_env=False)
+        self._http = http_client(auth=auth, timeout=_TIMEOUT)
 
     def prewarm(self, tasks: Sequence[Mapping[str, Any]], label_config: str) -> list[Prepared]:
         """Prepare some tasks, and wait for it; an outcome for each."""

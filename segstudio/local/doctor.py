@@ -23,6 +23,7 @@ from segstudio.labelstudio.ml_backends import (
 )
 from segstudio.labelstudio.storages import storages
 from segstudio.local.connection import LabelStudioAccess
+from segstudio.local.task_image import ImageOfTask
 
 TRIED_WITH = "1.23"
 """Version of Label Studio that all of this was tried with."""
@@ -42,6 +43,7 @@ class Doctor:
         buckets: That are looked at beside the project's own.
         google: The service account.
         folders: That must have room.
+        task_image: Task whose image is fetched instead of all else, with the backends' settings.
     """
 
     access: LabelStudioAccess | SegstudioError
@@ -50,6 +52,7 @@ class Doctor:
     buckets: Sequence[str]
     google: GoogleSettings
     folders: Sequence[Path]
+    task_image: ImageOfTask | None = None
 
     def checks(self) -> Iterator[CheckResult]:
         """The lines, as they come."""
@@ -59,6 +62,8 @@ class Doctor:
                 yield from self._check_label_studio(label_studio, self.access, buckets)
         else:
             yield _failed("Label Studio", self.access)
+        if self.task_image is not None:
+            return
         yield from self._check_backends()
         yield from self._check_google(buckets)
         for folder in self.folders:
@@ -73,6 +78,10 @@ class Doctor:
             yield CheckResult("Label Studio", "ok", _describe_version(label_studio))
             what = "token"
             yield CheckResult(what, "ok", f"{kind} of {label_studio.user()}")
+            if self.task_image is not None:
+                what = f"task {self.task_image.task}"
+                yield from self.task_image.steps(label_studio)
+                return
             what = "private addresses"
             yield _check_private_addresses(label_studio, self.pair)
             project = self.project or access.project

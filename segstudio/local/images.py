@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +10,18 @@ from pathlib import Path
 
 from PIL import Image
 
-from segstudio.data.tables import image_files
+from segstudio.data.tables import JPEG_SUFFIXES, image_files
 from segstudio.errors import PhotographsError
 from synthetic.people import draw_figure
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
-"""What browsers show and the backends read."""
+_UPLOADED_AS = {
+    **dict.fromkeys(JPEG_SUFFIXES - {".jpg", ".jpeg"}, ".jpg"),
+    ".apng": ".png",
+}
+"""Suffixes that Label Studio does not take → one that it takes for the same format."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", *_UPLOADED_AS})
+"""What browsers show, the backends read, and Label Studio takes as an upload."""
 
 _SAMPLES = 6
 _SAMPLE_HEIGHT, _SAMPLE_WIDTH = 900, 600
@@ -43,11 +50,16 @@ class Photograph:
     @property
     def upload_name(self) -> str:
         """A file name that needs no quoting in a URL."""
-        return re.sub(r"[^A-Za-z0-9.-]+", "_", self.path.name)
+        suffix = _UPLOADED_AS.get(self.path.suffix.lower(), self.path.suffix)
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", self.path.stem + suffix)
 
 
-def find_photographs(folder: Path) -> list[Photograph]:
-    """The photographs in a folder and the folders below it, by name.
+def find_photographs(folder: Path, left_out: Counter[str] | None = None) -> list[Photograph]:
+    """Find the photographs in a folder and the folders below it, by name.
+
+    Args:
+        folder: The folder.
+        left_out: Counts the other files by their suffix.
 
     Raises:
         PhotographsError: There is no such folder, or nothing in it that can be labeled.
@@ -55,7 +67,7 @@ def find_photographs(folder: Path) -> list[Photograph]:
     """
     if not folder.is_dir():
         raise PhotographsError(f"IMAGES: no folder {folder}", "name a folder with photographs")
-    paths = list(image_files(folder, SUFFIXES))
+    paths = list(image_files(folder, SUFFIXES, left_out=left_out))
     if not paths:
         kinds = " ".join(sorted(SUFFIXES))
         raise PhotographsError(f"IMAGES: no photographs in {folder}", f"it takes {kinds}")

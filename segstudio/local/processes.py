@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from ml_backend.http_clients import async_http_client
 from segstudio.errors import ProcessError
 
 Result = TypeVar("Result")
@@ -60,9 +61,7 @@ class Process:
             ProcessError: It took longer than ``patience`` seconds, or the program says that it
                 never will be ready.
         """
-        http = httpx.AsyncClient(
-            base_url=self.program.url, auth=self.program.login, timeout=2, trust_env=False
-        )
+        http = async_http_client(base_url=self.program.url, auth=self.program.login, timeout=2)
         try:
             async with asyncio.timeout(patience), http:
                 while not await self._is_ready(http):

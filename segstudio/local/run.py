@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import httpx
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import LabelStudio
+from segstudio.data.tables import describe_left_out
 from segstudio.errors import ProcessError
 from segstudio.labelstudio.ml_backends import BackendPair
 from segstudio.local import services
@@ -35,7 +37,10 @@ def up(settings: UpSettings, screen: LogView) -> None:
         SegstudioError: A part cannot be started or ended by itself; nothing is left running.
     """
     check_ports({"LABEL_STUDIO_PORT": settings.label_studio_port, **_backend_ports(settings)})
-    photographs = find_photographs(settings.images) if settings.images else []
+    left_out: Counter[str] = Counter()
+    photographs = find_photographs(settings.images, left_out) if settings.images else []
+    if left_out:
+        screen.print(f"IMAGES: {describe_left_out(left_out)}")
     with state_folder(settings.state_dir) as folder:
         start = _Start(settings, screen, folder, read_state(folder), photographs)
         _run_until_stopped(_supervise(start.parts, folder / "logs", screen, start.work))

@@ -5,13 +5,18 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from ml_backend.http_clients import LOOPBACK, trusts_proxies
 from segstudio.local.processes import Program
 from segstudio.local.state import State
 from segstudio.settings import UpSettings
 
 ADDRESS = "127.0.0.1"
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "STORAGE_EMULATOR_HOST")
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "STORAGE_EMULATOR_HOST"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+)
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 # Label Studio's own list of addresses that it asks nothing of, less loopback and private networks:
 # there are the backends, and it refuses to connect one whose webhook would be refused. Clouds'
@@ -59,6 +64,7 @@ def label_studio(settings: UpSettings, folder: Path, state: State) -> Program:
             *("--port", str(settings.label_studio_port)),
         ),
         environment=environment
+        | _proxies()
         | _LABEL_STUDIO
         | {
             "LABEL_STUDIO_BASE_DATA_DIR": str(folder / "label-studio"),
@@ -70,6 +76,15 @@ def label_studio(settings: UpSettings, folder: Path, state: State) -> Program:
         ready_path="/health",
         chatter="[django.server::log_message::",
     )
+
+
+def _proxies() -> dict[str, str]:
+    """Return the proxies where they are to be used; never for the backends on this machine."""
+    if not trusts_proxies():
+        return {}
+    given = {name: os.environ[name] for name in _PROXIES if os.environ.get(name)}
+    direct = ",".join(filter(None, [given.get("NO_PROXY"), *LOOPBACK]))
+    return {**given, "NO_PROXY": direct}
 
 
 def backends(settings: UpSettings, variables: Mapping[str, str]) -> tuple[Program, Program]:

@@ -119,6 +119,7 @@ def _tables(items: Iterable[Item], size: int) -> Iterator[pa.Table]:
         columns = {
             "item": [item.to_json() for item in block],
             "reference": [item.reference for item in block],
+            "task": [item.task or 0 for item in block],
         }
         yield pa.table(columns)
 

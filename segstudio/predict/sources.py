@@ -1,8 +1,9 @@
 """Which images are to be predicted: of a manifest, a bucket or a folder."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,12 +26,14 @@ class ImagesSpec:
         manifest: CSV file with a row for each image; None: all images of ``source``.
         image_column: Column of the manifest with the images' references.
         identifier_column: Column of the manifest that is different in each row.
+        left_out: Counts files of ``source`` that are no images by their suffix.
     """
 
     source: str = ""
     manifest: Path | None = None
     image_column: str = IMAGE
     identifier_column: str = IDENTIFIER
+    left_out: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
 
     @property
     def folder(self) -> Path | None:
@@ -49,10 +52,10 @@ def open_items(spec: ImagesSpec, image_key: str) -> Iterator[Item]:
     if spec.manifest is not None:
         return manifest_items(*_open_manifest(spec, spec.manifest, image_key))
     if spec.folder is not None:
-        return folder_items(spec.folder, image_key)
+        return folder_items(spec.folder, image_key, spec.left_out)
     address = parse_address(spec.source)
     objects = GoogleObjects(connect(read_settings(GoogleSettings)), address.bucket)
-    return bucket_items(objects, address, image_key)
+    return bucket_items(objects, address, image_key, spec.left_out)
 
 
 def _open_manifest(spec: ImagesSpec, path: Path, image_key: str) -> tuple[Table, TaskMapping]:
@@ -74,7 +77,9 @@ def manifest_items(table: Table, rule: TaskMapping) -> Iterator[Item]:
         yield Item(key, reference, task.data, task.meta)
 
 
-def folder_items(folder: Path, image_key: str) -> Iterator[Item]:
+def folder_items(
+    folder: Path, image_key: str, left_out: Counter[str] | None = None
+) -> Iterator[Item]:
     """The images of a folder, as Label Studio's local files; a changed file is another image."""
 
     def item(row: Row) -> Item:
@@ -83,13 +88,25 @@ def folder_items(folder: Path, image_key: str) -> Iterator[Item]:
         reference = f"/data/local-files/?d={quote(name)}"
         return _item(_item_key(name, stat.st_size, stat.st_mtime_ns), name, reference, image_key)
 
-    return map(item, FolderTable(folder))
+    table = FolderTable(folder)
+    if left_out is not None:
+        table.left_out = left_out
+    return map(item, table)
 
 
-def bucket_items(objects: Objects, address: GcsAddress, image_key: str) -> Iterator[Item]:
+def bucket_items(
+    objects: Objects,
+    address: GcsAddress,
+    image_key: str,
+    left_out: Counter[str] | None = None,
+) -> Iterator[Item]:
     """Yield the images of a bucket; an object of another generation is another image."""
     for name, stored in objects.list(address.name):
-        if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+        suffix = Path(name).suffix.lower()
+        if suffix not in IMAGE_SUFFIXES:
+            if left_out is not None and not name.endswith("/"):
+                left_out[suffix] += 1
+        else:
             reference = str(GcsAddress(address.bucket, name))
             yield _item(_item_key(name, stored.generation), name, reference, image_key)
 

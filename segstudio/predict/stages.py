@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.errors import SegstudioError, TaskError
-from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.images import ImageSettings, ImageSource, TaskAccess
 from ml_backend.images.source import EncodedImage
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.serving.settings import read_settings
@@ -113,16 +113,19 @@ def load_images(batch: Batch, settings: "SegmentationSettings") -> Iterator[Batc
     """Fetch several images at a time, decode them one after the other.
 
     Args:
-        batch: ``item`` and ``reference``.
+        batch: ``item``, ``reference`` and ``task``: its ID in Label Studio, 0 without one.
         settings: Say where images come from and how large they may be.
 
     Yields:
-        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, and ``reason``
-        why there are none.
+        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, ``reason`` why
+        there are none, and ``full``: height and width that browsers show of a huge JPEG, which is
+        decoded reduced, else zeros.
     """
     source = _image_source(settings)
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
-        fetched = pool.map(partial(_fetch, source), map(str, batch["reference"]))
+        fetched = pool.map(
+            partial(_fetch, source), map(str, batch["reference"]), map(int, batch["task"])
+        )
         for item, encoded in zip(batch["item"], fetched, strict=True):
             yield {"item": [item], **_decoded(encoded)}
 
@@ -132,9 +135,9 @@ def _image_source(settings: ImageSettings) -> ImageSource:
     return ImageSource(settings)
 
 
-def _fetch(source: ImageSource, reference: str) -> EncodedImage | TaskError:
+def _fetch(source: ImageSource, reference: str, task: int) -> EncodedImage | TaskError:
     try:
-        return source.open(reference)
+        return source.open(reference, access=TaskAccess(task or None))
     except TaskError as error:
         return error
 
@@ -143,9 +146,12 @@ def _decoded(encoded: EncodedImage | TaskError) -> Batch:
     try:
         if isinstance(encoded, TaskError):
             raise encoded
-        return {"pixels": [encoded.decode()], "identity": [encoded.identity], "reason": [""]}
+        pixels, full = encoded.decode(), encoded.reduced_from() or (0, 0)
     except TaskError as error:
-        return {"pixels": [_NO_IMAGE], "identity": [""], "reason": [str(error)]}
+        missing = {"pixels": [_NO_IMAGE], "identity": [""], "reason": [str(error)]}
+        return {**missing, "full": [(0, 0)]}
+    found = {"pixels": [pixels], "identity": [encoded.identity], "reason": [""]}
+    return {**found, "full": [full]}
 
 
 class Embedder:
@@ -187,25 +193,29 @@ class Segmenter:
             p for p, reason in zip(batch["pixels"], batch["reason"], strict=True) if not reason
         ]
         found = iter(self._model.segment(readable))
-        for item, reason in zip(batch["item"], batch["reason"], strict=True):
+        for item, reason, full in zip(batch["item"], batch["reason"], batch["full"], strict=True):
             packed = pack_instances([] if reason else next(found))
-            yield {"item": [item], "reason": [reason], "instances": [packed]}
+            kept = {"item": [item], "reason": [reason], "full": [full]}
+            yield {**kept, "instances": [packed]}
 
 
 def make_predictions(
     batch: Batch, model: Model, settings: "SegmentationSettings", label_config: str
 ) -> Iterator[Batch]:
     """Turn instances into ``prediction``: Label Studio's JSON, empty where there is a reason."""
+    from ml_backend.labelstudio.enlarge import enlarge
     from segmentation_backend.models.base import unpack_instances
     from segmentation_backend.regions import RegionBuilder
 
     builder = RegionBuilder(model.version, model.classes, settings)
     config = parse_label_config(label_config)
-    for item, instances, reason in zip(
-        batch["item"], batch["instances"], batch["reason"], strict=True
-    ):
+    columns = (batch[name] for name in ("item", "instances", "reason", "full"))
+    for item, instances, reason, full in zip(*columns, strict=True):
         prediction = ""
         if not reason:
             found = builder.predict(unpack_instances(instances), config)
+            height, width = map(int, full)
+            if height:
+                found = builder.prediction(enlarge(found.result, (height, width)))
             prediction = json.dumps(found.model_dump())
         yield {"item": [item], "reason": [reason], "prediction": [prediction]}

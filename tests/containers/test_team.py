@@ -25,6 +25,7 @@ from synthetic.people import Figure
 from tests.containers.conftest import make_stack, running
 from tests.containers.held_image import HOST, HeldImage
 from tests.containers.labeling import click, label_one_image, new_task, work
+from tests.support.repository import ROOT
 from tests.support.stack import Stack, docker
 from tests.support.waiting import eventually
 
@@ -89,6 +90,31 @@ def test_the_command_line_trusts_what_ssl_cert_file_names(
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "rows.jsonl").read_text().count("\n") == 1
+
+
+def test_the_next_step_of_deploy_gcp_works_as_written(
+    stack: Stack, root_certificate: Path, tmp_path: Path
+) -> None:
+    assert root_certificate == tmp_path / "root.crt"
+    text = (ROOT / "deploy" / "gcp" / "README.md").read_text()
+    assert "export SSL_CERT_FILE=$PWD/root.crt" in text.partition("## Afterwards")[0]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LABEL_STUDIO_URL": stack.url,
+        "LABEL_STUDIO_API_KEY": stack.token,
+    }
+    (tmp_path / "rows.csv").write_text("identifier,image\na,https://images.example/a.jpg\n")
+    words = "project create --template runway_fashion --title next --tasks rows.csv --dry-run"
+    step = f"export SSL_CERT_FILE=$PWD/root.crt; {sys.executable} -m segstudio {words}"
+    done = subprocess.run(
+        ["sh", "-c", step],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def own_certificate(folder: Path, host: str) -> None:

@@ -50,6 +50,10 @@ FIXED = {
     "local_files_document_root",
     "embedding_disk_dir",
     "redis_url",
+    # Files, which an override mounts.
+    "ssl_cert_file",
+    "ssl_cert_dir",
+    "requests_ca_bundle",
 }
 # Of the stack's own parts to each other.
 CONSTANT = {"MODELS_DIR", "LABEL_STUDIO_URL", "SECRETS_DIR", "SAM_PREWARM_URL"}

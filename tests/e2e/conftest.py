@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,14 @@ from segstudio.cli.main import app
 from synthetic.people import Figure, draw_figure
 from tests.support.command_line import Run
 from tests.support.gcs_server import GcsServer, Key
+from tests.support.http_server import Server
 from tests.support.labeling_page import log_in
 from tests.support.photographs import save_plain, save_rotated
-from tests.support.processes import free_ports
+from tests.support.processes import free_port, free_ports
+from tests.support.proxy_server import ProxyServer
+from tests.support.storage_servers import AZURE_HOST
 from tests.support.studio import Studio
+from tests.support.tls import make_certificate
 
 SEED = 3_000_004
 HEIGHT, WIDTH = 900, 600
@@ -37,13 +42,48 @@ def cloud() -> Iterator[GcsServer]:
     server.stop()
 
 
+@dataclass(frozen=True)
+class Outside:
+    """The way out of this machine: a proxy that leads to the storages of ``test_storages`` only.
+
+    Attributes:
+        proxy: Refuses whatever a test does not allow.
+        certificate: For Azure's name, with its key.
+        s3_port: Where an S3 may listen.
+        web: A web server that the backends may fetch images from.
+    """
+
+    web: Server
+    proxy: ProxyServer
+    certificate: Path
+    s3_port: int
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What Label Studio, the backends and the commands must have in their environment."""
+        return {
+            "HTTPS_PROXY": self.proxy.url,
+            "TRUST_PROXY_ENV": "true",
+            "REQUESTS_CA_BUNDLE": str(self.certificate),
+            "ALLOWED_IMAGE_HOSTS": f"127.0.0.1:{self.s3_port},{self.web.host},{AZURE_HOST}",
+        }
+
+
+@pytest.fixture(scope="package")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    certificate = make_certificate(tmp_path_factory.mktemp("certificate"), AZURE_HOST)
+    with Server() as web, ProxyServer(lambda _target: None) as proxy:
+        yield Outside(web, proxy, certificate, free_port())
+
+
 @pytest.fixture(scope="package")
 def studio(
-    tmp_path_factory: pytest.TempPathFactory, figure: Figure, cloud: GcsServer
+    tmp_path_factory: pytest.TempPathFactory, figure: Figure, cloud: GcsServer, outside: Outside
 ) -> Iterator[Studio]:
     names = ("LABEL_STUDIO_PORT", "SEGMENTATION_PORT", "SAM_PORT")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    studio = Studio(tmp_path_factory.mktemp("studio"), ports, cloud.variables)
+    variables = cloud.variables | outside.variables
+    studio = Studio(tmp_path_factory.mktemp("studio"), ports, variables)
     studio.images.mkdir()
     save_plain(studio.images / "plain.jpg", figure)
     save_rotated(studio.images / "rotated.jpg", figure)

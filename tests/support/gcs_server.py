@@ -126,6 +126,7 @@ class GcsServer(Loopback):
         line = base64.b64encode(json.dumps(self.key_file).encode()).decode()
         return {
             "HTTPS_PROXY": "http://127.0.0.1:9",
+            "TRUST_PROXY_ENV": "true",
             "STORAGE_EMULATOR_HOST": self.url,
             "GOOGLE_APPLICATION_CREDENTIALS_BASE64": line,
         }

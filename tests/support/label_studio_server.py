@@ -29,6 +29,7 @@ class FakeProject:
         tasks: By id.
         counts: Replaces what it counts itself, where it is not empty.
         told: Replaces all else of the record: what a client made the project with.
+        login: User name and password for the host of the images.
     """
 
     id: int
@@ -36,6 +37,7 @@ class FakeProject:
     tasks: dict[int, Task] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
+    login: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         self._ids = count(self.id * 1_000_000 + 1)
@@ -58,6 +60,8 @@ class FakeProject:
             "label_config": self.label_config,
             "show_collab_predictions": True,
             "model_version": "Garments",
+            "task_data_login": self.login and self.login[0],
+            "task_data_password": self.login and self.login[1],
             "task_number": len(self.tasks),
             "total_annotations_number": counted[False],
             "skipped_annotations_number": counted[True],
@@ -127,7 +131,7 @@ class LabelStudioServer(Server):
         return self._answer(request)
 
     def _answer(self, request: Request) -> Reply:
-        match [request.method, *request.route.removeprefix("/api/").split("/")]:
+        match [request.method, *request.route.removeprefix("/api/").strip("/").split("/")]:
             case ["GET", *path]:
                 return self._read(path, request.query)
             case ["POST", "projects"]:
@@ -176,6 +180,9 @@ class LabelStudioServer(Server):
                 return json_reply([{"id": n, "email": email} for n, email in self.users.items()])
             case ["projects"]:
                 return json_reply({"results": [each.record() for each in self.projects.values()]})
+            case ["tasks", id_] if (found := self._task(int(id_))) is not None:
+                assert query["resolve_uri"] == "false"
+                return json_reply(found)
             case ["projects", id_] if int(id_) in self.projects:
                 record = self.projects[int(id_)].record()
                 return json_reply(_chosen(record, query.get("include", ",".join(record))))
@@ -222,6 +229,10 @@ class LabelStudioServer(Server):
             for task in project.tasks.values():
                 for kind in ("predictions", "written"):
                     task[kind] = [each for each in task.get(kind, []) if each.get("id") != id_]
+
+    def _task(self, id_: int) -> dict[str, Any] | None:
+        found = (each for each in self.projects.values() if id_ in each.tasks)
+        return next(({**each.tasks[id_], "id": id_, "project": each.id} for each in found), None)
 
     def _versions(self, id_: int) -> list[str]:
         return [version for task, version in self.predictions if task == id_]

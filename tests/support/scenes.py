@@ -71,6 +71,7 @@ class FillModel:
 
     version = "fill-1"
     device = "cpu"
+    input_side: int | None = None
 
     def __init__(self) -> None:
         self.embedded: list[Pixels] = []

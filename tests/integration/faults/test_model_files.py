@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 
 SEGFORMER = next(weights for weights in SEGMENTATION_WEIGHTS if weights.name == "segformer")
 VIT_B = next(weights for weights in SAM_WEIGHTS if weights.name == "vit_b")
-OFFLINE = {"HTTPS_PROXY": "http://127.0.0.1:9"}
+OFFLINE = {"HTTPS_PROXY": "http://127.0.0.1:9", "TRUST_PROXY_ENV": "true"}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from tests.support.processes import Backend, running_backend
 
 TOKEN = "s3cret" + "0" * 34
 PASSWORD = "s3cretPassword"
-MEDIA = re.compile(r"/data/upload/[^?]+|/data/local-files/?\?d=.*")
+MEDIA = re.compile(
+    r"/data/upload/[^?]+|/data/local-files/?\?d=.*|/tasks/\d+/presign/\?fileuri=[\w=-]+"
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Iterator[Sce
     web.replies["/good.jpg"] = Reply(body=jpeg())
     variables = {
         "LABEL_STUDIO_URL": studio.url,
+        "LABEL_STUDIO_HOST": "https://labels.example.org/ls",
         "LABEL_STUDIO_API_KEY": TOKEN,
         "ALLOWED_IMAGE_HOSTS": web.host,
         "LOCAL_FILES_DOCUMENT_ROOT": str(files),

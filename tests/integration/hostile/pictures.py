@@ -35,6 +35,14 @@ def claims(width: int, height: int) -> bytes:
     return b"GIF89a" + struct.pack("<HH", width, height) + bytes(3) + b";"
 
 
+def claims_jpeg(width: int, height: int, *, progressive: bool = False) -> bytes:
+    """A JPEG of 64 x 64 pixels that says it is so large."""
+    data = bytearray(encode(picture(64, 64), "JPEG", progressive=progressive))
+    start = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+    data[start + 5 : start + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
 def many_scans(count: int) -> bytes:
     """A progressive JPEG whose last scan comes so often."""
     data = encode(picture(64, 64), "JPEG", progressive=True)
@@ -42,9 +50,9 @@ def many_scans(count: int) -> bytes:
     return data[:end] + data[start:end] * count + data[end:]
 
 
-def animation(format: str) -> bytes:
+def animation(format: str, **options: bool) -> bytes:
     frames = [picture(40, 30, seed) for seed in range(5)]
-    return encode(frames[0], format, save_all=True, append_images=frames[1:])
+    return encode(frames[0], format, save_all=True, append_images=frames[1:], **options)
 
 
 def with_exif(exif: bytes) -> bytes:
@@ -67,6 +75,9 @@ SHOWN = {
     "animated GIF": animation("GIF"),
     "animated WebP": animation("WEBP"),
     "animated PNG": animation("PNG"),
+    "AVIF": encode(picture(40, 30), "AVIF"),
+    "animated AVIF": animation("AVIF"),
+    "animated PNG after another picture": animation("PNG", default_image=True),
     "CMYK": encode(picture(40, 30).convert("CMYK"), "JPEG"),
     "16 bits": SIXTEEN_BITS,
     "palette with transparency": encode(picture(40, 30).convert("P"), "GIF", transparency=3),
@@ -91,6 +102,11 @@ REFUSED = {
     "900 megapixels": blank_png(30_000, 30_000),
     "2,500 megapixels of GIF": claims(50_000, 50_000),
     "0 x 0": claims(0, 0),
+    "400 megapixels of progressive JPEG": claims_jpeg(20_000, 20_000, progressive=True),
+    "3,600 megapixels of JPEG": claims_jpeg(60_000, 60_000),
+    "HEIC": b"\0\0\0\x18ftypheic" + bytes(99),
+    "AVIF without a picture": b"\0\0\0\x18ftypavif" + bytes(99),
+    "truncated AVIF": encode(picture(40, 30), "AVIF")[:-100],
     "a text of 50 MB": blank_png(40, 30, b"a\0\0" + zlib.compress(bytes(50_000_000))),
     "10,000 scans": many_scans(10_000),
 }

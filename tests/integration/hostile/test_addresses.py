@@ -64,5 +64,37 @@ def test_label_studio_may_not_send_us_to_a_private_place_either(scene: Scene) ->
     assert not scene.forbidden.was_reached()
 
 
+@pytest.mark.parametrize("scheme", ["s3", "azure-blob", "gs", "other"])
+def test_a_signed_address_of_a_private_place_is_not_followed(scene: Scene, scheme: str) -> None:
+    target = f"http://localhost:{scene.forbidden.port}/a.jpg?X-Amz-Signature=s3cret"
+    scene.studio.replies["/tasks/0/presign/"] = Reply(303, headers={"Location": target})
+    assert predicted(scene.segmentation, f"{scheme}://bucket/a.jpg") == [False]
+    assert not scene.forbidden.was_reached()
+
+
+def test_no_address_of_label_studio_leads_to_a_private_place(scene: Scene) -> None:
+    private = f"http://127.0.0.1:{scene.forbidden.port}"
+    page = f'<link href="{private}/static/images/favicon.ico" rel="shortcut icon"/>'
+    scene.studio.replies["/user/login/"] = Reply(body=page.encode())
+    scene.studio.replies["/data/upload/1/r.jpg"] = Reply(
+        302, headers={"Location": f"{private}/data/upload/1/r.jpg"}
+    )
+    upload = "/data/upload/1/r.jpg"
+    prefixes = (private, "https://labels.example.org/ls", "/ls", "/other", "http://localhost")
+    found = predicted(scene.segmentation, *(prefix + upload for prefix in prefixes))
+    assert not any(found)
+    assert not scene.forbidden.was_reached()
+
+
+def test_a_login_opens_no_private_place(scene: Scene) -> None:
+    target = f"http://127.0.0.1:{scene.forbidden.port}/a.jpg"
+    scene.web.replies["/login.jpg"] = Reply(302, headers={"Location": target})
+    body = batch(f"{scene.web.url}/login.jpg", target)
+    body["params"] |= {"login": "anna", "password": "s3cretLogin"}
+    assert ask(scene.segmentation, body) == [[], []]
+    assert not scene.forbidden.was_reached()
+    scene.web.requests.clear()
+
+
 def test_the_place_that_is_allowed_is_reached(scene: Scene) -> None:
     assert predicted(scene.segmentation, f"{scene.web.url}/good.jpg") == [True]

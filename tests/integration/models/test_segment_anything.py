@@ -9,14 +9,20 @@ import torch
 from segment_anything.modeling import Sam  # type: ignore[import-untyped]
 
 from ml_backend.errors import ModelError
+from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.models.checkpoints import SAM_WEIGHTS, Checkpoint
+from sam_backend.crops import crop_for
+from sam_backend.embedding_store.lru import LruCache
 from sam_backend.models.base import Box, Prompts
 from sam_backend.models.segment_anything import SegmentAnything
+from sam_backend.predictor import SamPredictor
 from tests.support import tiny_sam
+from tests.support.sam_calls import body, box, make_app, mask_of
 from tests.support.sam_upstream import (
     assert_equal,
     photograph,
 )
+from tests.support.scenes import data_uri
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +109,23 @@ def test_code_in_a_file_is_not_run_even_where_the_hash_is_right(tmp_path: Path) 
     with pytest.raises(pickle.UnpicklingError):
         SegmentAnything.load(tiny_sam.known("tiny", path), tmp_path, "cpu")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_small_box_in_a_large_picture_is_answered_from_the_part_around_it(
+    ours: SegmentAnything, tmp_path: Path
+) -> None:
+    height, width = 600, 800
+    image, small = photograph(height, width), Box(400, 300, 424, 318)
+    crop = crop_for(Prompts(small), height, width, ours.input_side)
+    assert crop is not None
+    assert crop.right - crop.left == crop.bottom - crop.top == tiny_sam.SIDE
+    part = ours.embed(crop.cut(image)).to_float16()
+    expected = crop.paste(ours.segment(part, crop.place(Prompts(small))), height, width).pixels
+    assert expected.any()
+
+    images = ImageSource(ImageSettings(image_cache_dir=tmp_path))
+    client = make_app(SamPredictor(ours, images, LruCache(1 << 24))).test_client()
+    percent = box(400 / 8, 300 / 6, 24 / 8, 18 / 6)
+    answer = client.post("/predict", json=body(data_uri(image), percent))
+    (region,) = answer.json["results"][0]["result"]  # type: ignore[index]
+    assert (mask_of(region) == expected).all()

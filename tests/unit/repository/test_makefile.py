@@ -74,6 +74,8 @@ def test_help_is_the_default_and_has_a_line_for_every_command(checkout: Path) ->
         "chromium",
         "data",
         "docker",
+        "emulators",
+        "npm",
         "redis-server",
     }
     assert set(listed) == commands
@@ -110,7 +112,7 @@ def without_packages(checkout: Path, asked: Path) -> str:
     return fake_tools(checkout, {"id": "echo 0", "apt-get": f'echo "$*" >> {asked}'})
 
 
-@pytest.mark.parametrize("package", ["chromium", "redis-server"])
+@pytest.mark.parametrize("package", ["chromium", "npm", "redis-server"])
 def test_ci_gets_a_missing_debian_package_without_a_question(
     package: str, checkout: Path, asked: Path, without_packages: str
 ) -> None:

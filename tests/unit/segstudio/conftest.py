@@ -26,6 +26,7 @@ def gcs(key: Key, monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsServer]:
     """
     with GcsServer(key) as server:
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+        monkeypatch.setenv("TRUST_PROXY_ENV", "true")
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
         use_key(monkeypatch, server.key_file)
         yield server

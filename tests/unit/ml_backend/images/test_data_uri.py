@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import ImageDecodeError, ImageError, ImageReferenceError
-from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.images import NO_TASK, ImageSettings, ImageSource
+from ml_backend.images.base import Fetched
 from ml_backend.images.data_uri import DataUri
 from ml_backend.images.settings import MIB
 from tests.support.pictures import png
@@ -75,17 +76,17 @@ def test_an_svg_is_not_accepted(source: ImageSource) -> None:
 def test_any_bytes_survive_base64_and_percent_encoding(data: bytes) -> None:
     encoded = base64.b64encode(data).decode()
     for reference in (f"data:image/x;base64,{encoded}", f"data:image/x,{quote(data)}"):
-        location = DataUri(max_bytes=200).locate(reference)
+        location = DataUri(max_bytes=200).locate(reference, NO_TASK)
         assert location is not None
-        assert location.fetch(Deadline.after(1)) == data
+        assert location.fetch(Deadline.after(1), "") == Fetched(data)
         assert location.lifetime == 0
 
 
 @given(st.text())
 def test_any_data_uri_is_an_image_or_an_image_error(rest: str) -> None:
     try:
-        location = DataUri(max_bytes=10).locate(f"data:{rest}")
+        location = DataUri(max_bytes=10).locate(f"data:{rest}", NO_TASK)
         assert location is not None
-        location.fetch(Deadline.after(1))
+        location.fetch(Deadline.after(1), "")
     except ImageError:
         pass

@@ -1,5 +1,6 @@
 """Every image becomes 8-bit RGB as the browser shows it, or an ImageDecodeError."""
 
+import logging
 import random
 import struct
 import zlib
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from ml_backend.errors import ImageDecodeError
-from ml_backend.images.decode import decode
+from ml_backend.images.decode import decode, is_reduced, reduced_from
 from tests.support.pictures import encode, picture
 
 pytestmark = [  # Pillow tells what it skips
@@ -31,17 +32,18 @@ def pixels_of(image: Image.Image) -> Pixels:
     return np.asarray(image.convert("RGB"))
 
 
-@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "AVIF"])
 def test_each_format_is_decoded(format: str) -> None:
     image = picture(40, 30).convert("L") if format == "GIF" else picture(40, 30)
     options: dict[str, dict[str, Any]] = {
         "WEBP": {"lossless": True},
         "JPEG": {"quality": 100, "subsampling": 0},
+        "AVIF": {"quality": 100, "subsampling": "4:4:4"},
     }
     decoded = decode(encode(image, format, **options.get(format, {})), PLENTY)
     difference = np.abs(decoded.astype(int) - pixels_of(image))
     assert decoded.shape == (30, 40, 3)
-    assert difference.max() <= (8 if format == "JPEG" else 0)
+    assert difference.max() <= (8 if format in {"JPEG", "AVIF"} else 0)
 
 
 def test_the_array_is_contiguous_and_not_to_be_written_to() -> None:
@@ -51,9 +53,7 @@ def test_the_array_is_contiguous_and_not_to_be_written_to() -> None:
     assert not decoded.flags.writeable
 
 
-@pytest.mark.parametrize(
-    "format", ["ICO", "PPM", "TGA", "PCX", "SGI", "ICNS", "EPS", "PDF", "AVIF"]
-)
+@pytest.mark.parametrize("format", ["ICO", "PPM", "TGA", "PCX", "SGI", "ICNS", "EPS", "PDF"])
 def test_no_other_format_is_decoded(format: str) -> None:
     data = encode(picture(64, 64), format)
     with pytest.raises(ImageDecodeError, match="not an image of a format") as caught:
@@ -177,6 +177,54 @@ def test_the_first_frame_of_an_animation_counts() -> None:
         options = {"lossless": True} if format == "WEBP" else {}
         data = encode(first, format, save_all=True, append_images=[second], **options)
         assert (decode(data, PLENTY) == (255, 0, 0)).all(), format
+
+
+def test_the_frame_that_browsers_show_first_counts_and_not_the_picture_for_others() -> None:
+    other, first, second = (Image.new("RGB", (4, 4), colour) for colour in ("red", "lime", "blue"))
+    animation: dict[str, Any] = {"save_all": True, "append_images": [first, second]}
+    data = encode(other, "PNG", default_image=True, **animation)
+    assert (decode(data, PLENTY) == (0, 255, 0)).all()
+    avif = encode(first, "AVIF", save_all=True, append_images=[second])
+    assert np.abs(decode(avif, PLENTY).astype(int) - (0, 255, 0)).max() <= 8
+
+
+@pytest.mark.parametrize(("bands", "photometric"), [(4, 2), (5, 1), (5, 2), (6, 1), (6, 2)])
+def test_of_many_bands_the_first_three_count_and_it_is_said(
+    bands: int, photometric: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    values = np.arange(2 * 3 * bands, dtype=np.uint8).reshape(2, 3, bands)
+    decoded = decode(tiff_of(values, photometric), PLENTY)
+    assert (decoded == values[:, :, :3]).all()
+    assert ("the first three are shown" in caplog.text) == (bands > 4)
+
+
+def tiff_of(values: npt.NDArray[np.uint8], photometric: int) -> bytes:
+    """Write an uncompressed TIFF, its bands pixel by pixel."""
+    height, width, bands = values.shape
+    extra = bands - (3 if photometric == 2 else 1)
+    body = values.tobytes()
+    shorts = {258: (8,) * bands, 338: (0,) * extra}
+    tables, offset = b"", 8 + len(body)
+    fields = {256: width, 257: height, 259: 1, 262: photometric, 273: 8, 277: bands, 278: height}
+    entries = {tag: struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items()}
+    entries[279] = struct.pack("<HHII", 279, 4, 1, len(body))
+    for tag, numbers in shorts.items():
+        packed = struct.pack(f"<{len(numbers)}H", *numbers)
+        place = packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack("<I", offset)
+        entries[tag] = struct.pack("<HHI", tag, 3, len(numbers)) + place
+        if len(packed) > 4:
+            tables, offset = tables + packed, offset + len(packed)
+    directory = struct.pack("<H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries))
+    start = struct.pack("<2sHI", b"II", 42, offset)
+    return start + body + tables + directory + struct.pack("<I", 0)
+
+
+def test_heic_is_refused_with_the_way_out() -> None:
+    for brand in (b"heic", b"mif1"):
+        with pytest.raises(ImageDecodeError, match="HEIC") as caught:
+            decode(b"\0\0\0\x18ftyp" + brand + bytes(100), PLENTY)
+        assert "convert it to JPEG" in caught.value.hint
 
 
 # Orientation
@@ -303,3 +351,41 @@ def test_any_bytes_are_an_image_or_the_promised_error(data: bytes) -> None:
     for start in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"BM", b"II*\0"):
         with pytest.raises(ImageDecodeError):
             decode(start + data, 100)
+
+
+# Huge JPEGs
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize(("limit", "by"), [(40_000, 2), (10_000, 4), (2_500, 8)])
+def test_a_huge_jpeg_is_decoded_reduced_within_the_limit(
+    limit: int, by: int, orientation: int
+) -> None:
+    image = picture(301, 401)
+    data = encode(image, "JPEG", exif=exif(orientation))
+    height, width = (301, 401) if orientation == 6 else (401, 301)
+    decoded = decode(data, limit)
+    assert decoded.shape == (-(-height // by), -(-width // by), 3)
+    assert reduced_from(data, limit) == (height, width)
+    assert is_reduced(decoded.shape[:2], (height, width))
+    full = decode(data, PLENTY)
+    assert reduced_from(data, PLENTY) is None
+    assert abs(full.mean() - decoded.mean()) < 2
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {}])
+def test_what_cannot_be_reduced_is_refused(options: dict[str, Any]) -> None:
+    data = encode(picture(301, 401), "JPEG", **options)
+    limit = 1_000 if not options else 40_000
+    assert reduced_from(data, limit) is None
+    with pytest.raises(ImageDecodeError, match="301 x 401 pixels, more than") as caught:
+        decode(data, limit)
+    assert "baseline JPEG" in caught.value.hint
+
+
+def test_a_jpeg_that_claims_more_than_regions_can_hold_is_refused() -> None:
+    data = bytearray(encode(picture(64, 64), "JPEG"))
+    start = data.index(b"\xff\xc0")
+    data[start + 5 : start + 9] = struct.pack(">HH", 60_000, 60_000)
+    with pytest.raises(ImageDecodeError, match="pixels"):
+        decode(bytes(data), 10**8)

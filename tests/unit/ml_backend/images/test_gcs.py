@@ -16,8 +16,13 @@ from google.oauth2.service_account import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_backend.errors import ImageDecodeError, ImageFetchError, ImageReferenceError
-from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.errors import (
+    CredentialsError,
+    ImageDecodeError,
+    ImageFetchError,
+    ImageReferenceError,
+)
+from ml_backend.images import NO_TASK, ImageSettings, ImageSource
 from ml_backend.images.gcs import CloudStorage
 from ml_backend.images.settings import MIB
 from tests.support.http_server import Reply, Request, Server
@@ -99,7 +104,7 @@ def test_a_reference_without_bucket_or_object_is_malformed(
 def test_any_gs_reference_names_an_object_or_is_malformed(rest: str) -> None:
     source = CloudStorage(ImageSettings(image_cache_dir=Path("unused")))
     try:
-        location = source.locate(f"gs://{rest}")
+        location = source.locate(f"gs://{rest}", NO_TASK)
     except ImageReferenceError:
         return
     assert location is not None
@@ -277,3 +282,48 @@ def test_without_any_credentials_the_variable_is_named(
     with pytest.raises(ImageFetchError, match="no Google credentials") as caught:
         ImageSource(settings()).load(REFERENCE)
     assert "GOOGLE_APPLICATION_CREDENTIALS_BASE64" in caught.value.hint
+
+
+def test_a_bucket_whose_requester_pays_is_billed_to_the_project_that_is_named(
+    bucket: Server, settings: Make
+) -> None:
+    def bill(request: Request) -> Reply:
+        paid = request.query.get("userProject") == "payer"
+        return Reply(body=png()) if paid else Reply(400, b"Bucket is a requester pays bucket")
+
+    bucket.replies[OBJECT] = bill
+    with pytest.raises(ImageFetchError, match="HTTP 400") as caught:
+        ImageSource(settings()).load(REFERENCE)
+    assert "GCS_BILLING_PROJECT" in caught.value.hint
+    source = ImageSource(settings(gcs_billing_project="payer"))
+    assert source.load(REFERENCE).pixels.shape == (4, 6, 3)
+
+
+def test_each_bucket_is_read_with_its_own_service_account(
+    bucket: Server, settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = {"photos": "one@x", "my-other.photos": "two@x", "": "all@x"}
+    for name, email in accounts.items():
+        suffix = f"_{name.upper().replace('-', '_').replace('.', '_')}" if name else ""
+        line = encoded(KEY | {"client_email": email, "token_uri": f"{bucket.url}/{email}"})
+        monkeypatch.setenv(f"GOOGLE_APPLICATION_CREDENTIALS_BASE64{suffix}", line)
+        token = {"access_token": email, "expires_in": 3600, "token_type": "Bearer"}
+        bucket.replies[f"/{email}"] = Reply(body=json.dumps(token).encode())
+    own = encoded(KEY | {"client_email": "all@x", "token_uri": f"{bucket.url}/all@x"})
+    source = ImageSource(settings(google_application_credentials_base64=own))
+    for name in ("photos", "my-other.photos", "third"):
+        path = f"/download/storage/v1/b/{name}/o/a.png"
+        bucket.replies[path] = Reply(body=png())
+        source.load(f"gs://{name}/a.png")
+        (asked,) = (request for request in bucket.requests if request.route == path)
+        email = accounts.get(name, accounts[""])
+        assert asked.headers["Authorization"] == f"Bearer {email}"
+
+
+def test_a_key_of_one_bucket_that_is_none_stops_the_program(
+    settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS_BASE64_PHOTOS", "hunter2")
+    with pytest.raises(CredentialsError) as caught:
+        settings()
+    assert "hunter2" not in str(caught.value)

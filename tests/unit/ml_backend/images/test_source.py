@@ -151,8 +151,8 @@ def test_what_is_not_text_is_a_reference_error(reference: Any, make: Source) -> 
 @pytest.mark.parametrize(
     ("reference", "hint"),
     [
-        ("s3://bucket/a.png", "signed https"),
-        ("azure-blob://container/a.png", "signed https"),
+        ("s3://bucket/a.png", "LABEL_STUDIO_API_KEY"),
+        ("azure-blob://container/a.png", "LABEL_STUDIO_API_KEY"),
         ("ftp://host/a.png", "https"),
         ("file:///etc/passwd", "local files storage"),
         ("javascript:alert(1)", "upload to Label Studio"),

@@ -1,20 +1,14 @@
 """http(s) references: limits of bytes, time and redirects, and what the user is told."""
 
 import contextlib
-import datetime
 import hashlib
 import logging
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from ml_backend.errors import (
     ImageDecodeError,
@@ -26,6 +20,7 @@ from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.images.settings import MIB
 from tests.support.http_server import Reply, Server
 from tests.support.pictures import png
+from tests.support.tls import Tls, make_certificate
 
 Make = Callable[..., ImageSettings]
 
@@ -232,45 +227,9 @@ def test_signatures_are_in_no_message_and_no_log_line(
     assert "S3CRET" not in caplog.text
 
 
-class Tls:
-    """An HTTPS server that remembers the names clients asked for."""
-
-    def __init__(self, certificate: Path) -> None:
-        self.names: list[str | None] = []
-        self.server = Server()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        context.sni_callback = lambda _socket, name, _context: self.names.append(name)
-        http = self.server.http
-        http.socket = context.wrap_socket(http.socket, server_side=True)
-
-
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate for images.example, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "images.example")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("images.example")]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
+    return make_certificate(tmp_path, "images.example")
 
 
 @pytest.fixture

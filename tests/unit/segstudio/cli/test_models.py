@@ -88,6 +88,7 @@ def test_without_a_network_the_error_says_which_file_to_place_where(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("TRUST_PROXY_ENV", "true")
     monkeypatch.setattr("ml_backend.models.downloads.PAUSES", (0.0,))
     result = run("models", "pull", "vit_b")
     assert result.exit_code == 1

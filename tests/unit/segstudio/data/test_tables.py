@@ -1,5 +1,6 @@
 import csv
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segstudio.data.manifest import ManifestWriter, manifest_columns
-from segstudio.data.tables import CsvTable, FolderTable, Row, TableError
+from segstudio.data.tables import CsvTable, FolderTable, Row, TableError, describe_left_out
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 ROWS = st.lists(st.tuples(CELLS, CELLS), max_size=5)
@@ -116,3 +117,15 @@ def test_a_manifests_own_columns_are_its_own(identifier: str, image: str, tmp_pa
     table = CsvTable(written(tmp_path, "ID\n1\n"))
     with pytest.raises(TableError, match="column"):
         manifest_columns(table, identifier, image)
+
+
+def test_jpeg_is_known_by_every_suffix_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    for name in ("a.jpe", "b.JFIF", "c.avif", "d.apng", "e.heic", "f.HEIC", "notes.txt", "README"):
+        (tmp_path / name).touch()
+    table = FolderTable(tmp_path)
+    for _ in range(2):
+        assert [row.values["stem"] for row in table] == ["a", "b", "c", "d"]
+        assert table.left_out == {".heic": 2, ".txt": 1, "": 1}
+    told = describe_left_out(table.left_out)
+    assert told == "4 files of other kinds are left out: 1 without suffix, 2 .heic, 1 .txt"
+    assert describe_left_out(Counter()) == ""

@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,12 @@ def test_big_photographs_go_in_smaller_batches(tmp_path: Path) -> None:
         with (tmp_path / f"{n}.jpg").open("wb") as file:
             file.truncate(60_000_000)
     assert [len(batch) for batch in batches(find_photographs(tmp_path))] == [1, 1, 1]
+
+
+def test_an_upload_has_a_suffix_that_label_studio_takes(tmp_path: Path) -> None:
+    for name in ("a.jfif", "b.JPE", "c.apng", "d.webp", "e.avif", "f.tiff"):
+        (tmp_path / name).write_bytes(b"x")
+    left_out: Counter[str] = Counter()
+    found = find_photographs(tmp_path, left_out)
+    assert [each.upload_name for each in found] == ["a.jpg", "b.jpg", "c.png", "d.webp"]
+    assert left_out == {".avif": 1, ".tiff": 1}

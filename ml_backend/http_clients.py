@@ -1,0 +1,114 @@
+"""The one place that makes HTTP clients, so that certificates and proxies are the same for all."""
+
+import ssl
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.request import getproxies, proxy_bypass
+
+import certifi
+import httpx
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ml_backend.errors import SettingsError
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def _none_if_blank(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+BlankIsNone = BeforeValidator(_none_if_blank)
+
+
+class HttpSettings(BaseModel):
+    """Which certificates and proxies count; part of the settings of every program."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    ssl_cert_file: Annotated[Path | None, BlankIsNone] = Field(
+        None, description="File of authorities (PEM) to trust in addition to the public ones"
+    )
+    ssl_cert_dir: Annotated[Path | None, BlankIsNone] = Field(
+        None, description="... or a folder of them, as c_rehash makes it"
+    )
+    requests_ca_bundle: Annotated[Path | None, BlankIsNone] = Field(
+        None, description="... or either, under the name that other programs read"
+    )
+    trust_proxy_env: bool = Field(
+        False, description="Use the proxies in HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
+    )
+
+
+class _Environment(HttpSettings, BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+
+def tls_context(settings: HttpSettings | None = None) -> ssl.SSLContext:
+    """Make a TLS context that trusts the public authorities and those that are named.
+
+    Args:
+        settings: Go before the environment.
+
+    Raises:
+        SettingsError: A file or folder of authorities cannot be read.
+    """
+    environment = _Environment()
+    context = ssl.create_default_context(cafile=certifi.where())
+    for name in ("ssl_cert_file", "ssl_cert_dir", "requests_ca_bundle"):
+        path: Path | None = getattr(settings, name, None) or getattr(environment, name)
+        if path is not None:
+            _trust(context, name.upper(), path)
+    return context
+
+
+def _trust(context: ssl.SSLContext, variable: str, path: Path) -> None:
+    try:
+        if path.is_dir():
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
+    except OSError as error:  # ssl.SSLError among them
+        raise SettingsError(
+            f"{variable}={path} holds no certificates that can be read ({error.strerror or error})",
+            "name a PEM file, or a folder of them",
+        ) from error
+
+
+def proxy_for(url: httpx.URL, settings: HttpSettings) -> httpx.URL | None:
+    """Return the proxy that the environment names for a URL; None where there is none to use."""
+    if not settings.trust_proxy_env or url.host in LOOPBACK:
+        return None
+    if proxy_bypass(url.host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy:
+        return None
+    return httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def http_client(**options: Any) -> httpx.Client:
+    """Make a client; the options are those of httpx."""
+    return httpx.Client(**_shared_options(), **options)
+
+
+def async_http_client(**options: Any) -> httpx.AsyncClient:
+    """Make an asynchronous client; the options are those of httpx."""
+    return httpx.AsyncClient(**_shared_options(), **options)
+
+
+def trusts_proxies() -> bool:
+    """Say whether clients are to use the proxies of the environment."""
+    return _Environment().trust_proxy_env
+
+
+def _shared_options() -> dict[str, Any]:
+    return {
+        "trust_env": trusts_proxies(),
+        "verify": tls_context(),
+        "mounts": {f"all://{f'[{host}]' if ':' in host else host}": None for host in LOOPBACK},
+    }

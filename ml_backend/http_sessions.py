@@ -1,0 +1,29 @@
+"""Sessions of requests, which Google's libraries use, by the rules of ``http_clients``.
+
+A module of its own: only who reads buckets needs to import requests.
+"""
+
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from ml_backend.http_clients import tls_context, trusts_proxies
+
+
+def prepare_session(session: requests.Session, connections: int = 10) -> None:
+    """Give a session of requests, as Google's libraries use them, the same rules."""
+    session.trust_env = trusts_proxies()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter(pool_maxsize=connections))
+    renewal = getattr(session, "_auth_request", None)
+    if renewal is not None:  # through which google-auth asks for tokens
+        prepare_session(renewal.session)
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=tls_context(), **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=tls_context(), **options)
