@@ -33,6 +33,12 @@ class BackendSettings(BaseSettings, ImageSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs")
     models_dir: Path = Field(Path("models"), description="Folder with the big models' weights")
+    hf_token: SecretStr | None = Field(
+        None, description="Token for gated models of the Hugging Face hub"
+    )
+    hf_endpoint: str = Field(
+        "https://huggingface.co", description="Address of the Hugging Face hub, or of a mirror"
+    )
     model_fallback: bool = Field(
         False,
         description="Serve the embedded model where the named one cannot be had; "
