@@ -19,6 +19,13 @@ class RegionSettings(BaseModel, frozen=True):
     regions: Literal["instances", "merged"] = Field(
         "instances", description="instances: a region for each thing; merged: one for each label"
     )
+    score_threshold: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Regions with a lower score are not shown; model_score_threshold on a control "
+        "or a Label goes before",
+    )
 
 
 class SegmentationSettings(BackendSettings, RegionSettings):

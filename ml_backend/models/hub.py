@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
-from pydantic import SecretStr
 
 from ml_backend.errors import ModelError
 from ml_backend.models.checkpoints import Checkpoint, CheckpointFile
 from ml_backend.models.downloads import TIMEOUT, folder_lock
+from ml_backend.serving.settings import HubSettings
 
 LOCK: Final = "models.lock"
 MOST_BYTES: Final = 64 << 20
@@ -34,20 +34,6 @@ _NAME = re.compile(r"hf:(?P<repository>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>
 _NOT_COMMERCIAL = re.compile(
     r"non-?\s?commercial|not for commercial|\bnc\b|nvidia source code", re.IGNORECASE
 )
-
-
-class HubSettings(Protocol):
-    """How the hub is reached."""
-
-    @property
-    def hf_endpoint(self) -> str:
-        """Address of the hub."""
-        ...
-
-    @property
-    def hf_token(self) -> SecretStr | None:
-        """Token of an account that may read gated models."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    EdgeTamConfig,
-    EdgeTamModel,
-    Sam2ImageProcessor,
-    Sam2Processor,
-    Sam3ImageProcessor,
-    Sam3TrackerConfig,
-    Sam3TrackerModel,
-    Sam3TrackerProcessor,
-    SamHQConfig,
-    SamHQModel,
-    SamHQProcessor,
-    SamImageProcessor,
-)
+import transformers
+
+hf: Any = transformers
+"""Untyped: configs take more than their signatures say."""
 
 SIDE = 128
 SQUARE = {"height": SIDE, "width": SIDE}
@@ -37,19 +27,20 @@ def _edgetam() -> tuple[Any, Any]:
             "model_type": "timm_wrapper",
             "architecture": "test_resnet",
             "do_pooling": False,
-            "num_labels": 1,
+            "num_classes": 2,
+            "label_names": ["one", "two"],
             "model_args": {"features_only": True, "out_indices": [1, 2, 3, 4]},
         },
-        "backbone_channel_list": [96, 64, 48, 32],
+        "backbone_channel_list": [96, 192, 48, 32],
         "backbone_feature_sizes": [[SIDE // 4] * 2, [SIDE // 8] * 2, [SIDE // 16] * 2],
         "fpn_hidden_size": 32,
     }
     prompts = {"hidden_size": 32, "image_size": SIDE}
-    config = EdgeTamConfig(
+    config = hf.EdgeTamConfig(
         vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=_DECODER
     )
-    processor = Sam2Processor(Sam2ImageProcessor(size=SQUARE), target_size=SIDE)
-    return EdgeTamModel(config), processor
+    processor = hf.Sam2Processor(hf.Sam2ImageProcessor(size=SQUARE), target_size=SIDE)
+    return hf.EdgeTamModel(config), processor
 
 
 def _sam3_tracker() -> tuple[Any, Any]:
@@ -71,11 +62,11 @@ def _sam3_tracker() -> tuple[Any, Any]:
         "backbone_feature_sizes": [[side * 4] * 2, [side * 2] * 2, [side] * 2],
     }
     prompts = {"hidden_size": 32, "image_size": SIDE, "patch_size": 16}
-    config = Sam3TrackerConfig(
+    config = hf.Sam3TrackerConfig(
         vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=_DECODER
     )
-    processor = Sam3TrackerProcessor(Sam3ImageProcessor(size=SQUARE), target_size=SIDE)
-    return Sam3TrackerModel(config), processor
+    processor = hf.Sam3TrackerProcessor(hf.Sam3ImageProcessor(size=SQUARE), target_size=SIDE)
+    return hf.Sam3TrackerModel(config), processor
 
 
 def _sam_hq() -> tuple[Any, Any]:
@@ -92,13 +83,13 @@ def _sam_hq() -> tuple[Any, Any]:
         "mlp_dim": 32,
     }
     prompts = {"hidden_size": 32, "image_size": SIDE, "patch_size": 16, "mask_input_channels": 4}
-    config = SamHQConfig(
+    config = hf.SamHQConfig(
         vision_config=vision,
         prompt_encoder_config=prompts,
         mask_decoder_config=_DECODER | {"vit_dim": 32},
     )
-    images = SamImageProcessor(size={"longest_edge": SIDE}, pad_size=SQUARE)
-    return SamHQModel(config), SamHQProcessor(images)
+    images = hf.SamImageProcessor(size={"longest_edge": SIDE}, pad_size=SQUARE)
+    return hf.SamHQModel(config), hf.SamHQProcessor(images)
 
 
 FAMILIES: Mapping[str, Callable[[], tuple[Any, Any]]] = {
@@ -123,8 +114,8 @@ def save(family: str, folder: Path) -> Path:
 def processor_of(folder: Path) -> Any:
     """Return the library's own processor of a checkpoint."""
     kinds: dict[str, Any] = {
-        "edgetam": Sam2Processor,
-        "sam3_tracker": Sam3TrackerProcessor,
-        "sam_hq": SamHQProcessor,
+        "edgetam": hf.Sam2Processor,
+        "sam3_tracker": hf.Sam3TrackerProcessor,
+        "sam_hq": hf.SamHQProcessor,
     }
     return kinds[folder.name].from_pretrained(folder)

@@ -6,35 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    BeitConfig,
-    BeitForSemanticSegmentation,
-    BeitImageProcessor,
-    ConvNextConfig,
-    DetrConfig,
-    DetrForSegmentation,
-    DetrImageProcessor,
-    EomtConfig,
-    EomtForUniversalSegmentation,
-    EomtImageProcessor,
-    Mask2FormerConfig,
-    Mask2FormerForUniversalSegmentation,
-    Mask2FormerImageProcessor,
-    MaskFormerConfig,
-    MaskFormerForInstanceSegmentation,
-    MaskFormerImageProcessor,
-    ResNetConfig,
-    RfDetrConfig,
-    RfDetrDinov2Config,
-    RfDetrForInstanceSegmentation,
-    RfDetrImageProcessor,
-    SegformerConfig,
-    SegformerForSemanticSegmentation,
-    SegformerImageProcessor,
-    SwinConfig,
-    UperNetConfig,
-    UperNetForSemanticSegmentation,
-)
+import transformers
+
+hf: Any = transformers
+"""Untyped: configs take more than their signatures say."""
 
 SQUARE = {"height": 64, "width": 64}
 NAMES = {0: "person", 1: "dress", 2: "shoe", 3: "sky"}
@@ -54,18 +29,18 @@ HEADS = ("class_predictor", "class_labels_classifier", "class_embed", "mask_head
 
 
 def _segformer() -> tuple[Any, Any]:
-    config = SegformerConfig(
+    config = hf.SegformerConfig(
         depths=[1] * 4,
         hidden_sizes=[8, 8, 16, 16],
         num_attention_heads=[1] * 4,
         decoder_hidden_size=16,
         **LABELS,
     )
-    return SegformerForSemanticSegmentation(config), SegformerImageProcessor(size=SQUARE)
+    return hf.SegformerForSemanticSegmentation(config), hf.SegformerImageProcessor(size=SQUARE)
 
 
 def _beit() -> tuple[Any, Any]:
-    config = BeitConfig(
+    config = hf.BeitConfig(
         hidden_size=16,
         num_hidden_layers=4,
         num_attention_heads=2,
@@ -76,30 +51,30 @@ def _beit() -> tuple[Any, Any]:
         pool_scales=[1, 2],
         **LABELS,
     )
-    return BeitForSemanticSegmentation(config), BeitImageProcessor(
+    return hf.BeitForSemanticSegmentation(config), hf.BeitImageProcessor(
         size=SQUARE, do_center_crop=False
     )
 
 
 def _upernet() -> tuple[Any, Any]:
-    backbone = ConvNextConfig(
+    backbone = hf.ConvNextConfig(
         depths=[1] * 4,
         hidden_sizes=[8, 8, 16, 16],
         out_features=["stage1", "stage2", "stage3", "stage4"],
     )
-    config = UperNetConfig(
+    config = hf.UperNetConfig(
         backbone_config=backbone,
         hidden_size=16,
         auxiliary_in_channels=16,
         auxiliary_channels=8,
         **LABELS,
     )
-    return UperNetForSemanticSegmentation(config), SegformerImageProcessor(size=SQUARE)
+    return hf.UperNetForSemanticSegmentation(config), hf.SegformerImageProcessor(size=SQUARE)
 
 
 def _mask2former() -> tuple[Any, Any]:
-    config = Mask2FormerConfig(
-        backbone_config=SwinConfig(**_SWIN),
+    config = hf.Mask2FormerConfig(
+        backbone_config=hf.SwinConfig(**_SWIN),
         feature_size=32,
         mask_feature_size=32,
         hidden_dim=32,
@@ -111,11 +86,11 @@ def _mask2former() -> tuple[Any, Any]:
         num_queries=8,
         **LABELS,
     )
-    return Mask2FormerForUniversalSegmentation(config), Mask2FormerImageProcessor(size=SQUARE)
+    return hf.Mask2FormerForUniversalSegmentation(config), hf.Mask2FormerImageProcessor(size=SQUARE)
 
 
 def _maskformer() -> tuple[Any, Any]:
-    decoder = DetrConfig(
+    decoder = hf.DetrConfig(
         d_model=16,
         encoder_layers=1,
         decoder_layers=1,
@@ -125,25 +100,25 @@ def _maskformer() -> tuple[Any, Any]:
         decoder_attention_heads=2,
         num_queries=8,
     )
-    config = MaskFormerConfig(
-        backbone_config=SwinConfig(**_SWIN),
+    config = hf.MaskFormerConfig(
+        backbone_config=hf.SwinConfig(**_SWIN),
         decoder_config=decoder,
         fpn_feature_size=32,
         mask_feature_size=32,
         **LABELS,
     )
-    return MaskFormerForInstanceSegmentation(config), MaskFormerImageProcessor(size=SQUARE)
+    return hf.MaskFormerForInstanceSegmentation(config), hf.MaskFormerImageProcessor(size=SQUARE)
 
 
 def _detr() -> tuple[Any, Any]:
-    backbone = ResNetConfig(
+    backbone = hf.ResNetConfig(
         embedding_size=8,
         hidden_sizes=[8, 16, 16, 16],
         depths=[1] * 4,
         layer_type="basic",
         out_features=["stage1", "stage2", "stage3", "stage4"],
     )
-    config = DetrConfig(
+    config = hf.DetrConfig(
         use_timm_backbone=False,
         backbone=None,
         backbone_config=backbone,
@@ -157,11 +132,11 @@ def _detr() -> tuple[Any, Any]:
         num_queries=8,
         **LABELS,
     )
-    return DetrForSegmentation(config), DetrImageProcessor(size=SQUARE)
+    return hf.DetrForSegmentation(config), hf.DetrImageProcessor(size=SQUARE)
 
 
 def _eomt() -> tuple[Any, Any]:
-    config = EomtConfig(
+    config = hf.EomtConfig(
         hidden_size=16,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -173,13 +148,13 @@ def _eomt() -> tuple[Any, Any]:
         num_register_tokens=1,
         **LABELS,
     )
-    return EomtForUniversalSegmentation(config), EomtImageProcessor(
+    return hf.EomtForUniversalSegmentation(config), hf.EomtImageProcessor(
         size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True
     )
 
 
 def _rf_detr() -> tuple[Any, Any]:
-    backbone = RfDetrDinov2Config(
+    backbone = hf.RfDetrDinov2Config(
         hidden_size=16,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -189,7 +164,7 @@ def _rf_detr() -> tuple[Any, Any]:
         num_windows=1,
         out_features=["stage2"],
     )
-    config = RfDetrConfig(
+    config = hf.RfDetrConfig(
         backbone_config=backbone,
         d_model=32,
         num_queries=8,
@@ -198,7 +173,7 @@ def _rf_detr() -> tuple[Any, Any]:
         group_detr=1,
         **LABELS,
     )
-    return RfDetrForInstanceSegmentation(config), RfDetrImageProcessor(size=SQUARE)
+    return hf.RfDetrForInstanceSegmentation(config), hf.RfDetrImageProcessor(size=SQUARE)
 
 
 FAMILIES: Mapping[str, Callable[[], tuple[Any, Any]]] = {
