@@ -122,8 +122,9 @@ class SegmentationPredictor:
         failed: TaskError | None = None
         for image, found in zip(images, segmented, strict=False):
             try:
+                instances = wait_for(found, deadline)
                 regions += self._region_builder.regions(
-                    wait_for(found, deadline), label_config, image.to_name, image.item
+                    instances, label_config, image.to_name, image.item
                 )
             except TaskError as error:
                 failed = failed or error
