@@ -1,11 +1,12 @@
 """Settings of the interactive backend."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from redis import ConnectionPool, RedisError
 
+from ml_backend.models.checkpoints import SAM2_WEIGHTS, SAM_WEIGHTS
+from ml_backend.models.hub import SAM_HUB_MODELS, checked_name
 from ml_backend.serving.settings import BackendSettings
 
 _NO_REDIS = (
@@ -18,19 +19,10 @@ class SamSettings(BackendSettings):
     """What the interactive backend can be told, beside what both can."""
 
     port: int = Field(9090, ge=1, le=65535, description="Port to listen on")
-    sam_model: Literal[
+    sam_model: str = Field(
         "auto",
-        "embedded",
-        "vit_b",
-        "vit_l",
-        "vit_h",
-        "sam2.1_tiny",
-        "sam2.1_small",
-        "sam2.1_base_plus",
-        "sam2.1_large",
-    ] = Field(
-        "auto",
-        description="auto (the best in MODELS_DIR, else embedded), embedded, or a big one",
+        description="auto (the best in MODELS_DIR, else embedded), embedded, a big one, "
+        "hf:OWNER/NAME[@REVISION], or a folder in transformers' format",
     )
     embedding_cache_mb: int = Field(
         256, ge=0, description="Memory of a process for prepared images, in MiB"
@@ -47,6 +39,12 @@ class SamSettings(BackendSettings):
     prewarm_ahead: int = Field(
         5, ge=0, le=50, description="Unlabeled tasks after an opened one to prepare; 0: none"
     )
+
+    @field_validator("sam_model")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        own = (each.name for each in (*SAM2_WEIGHTS, *SAM_WEIGHTS))
+        return checked_name(name, ("auto", "embedded", *own), SAM_HUB_MODELS)
 
     @field_validator("redis_url")
     @classmethod

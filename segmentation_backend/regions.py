@@ -11,6 +11,7 @@ from ml_backend.labelstudio.label_config import Control, LabelConfig, refuse
 from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
 from ml_backend.labelstudio.schemas import Prediction, Region
+from ml_backend.labelstudio.thresholds import score_threshold
 from segmentation_backend.classes import SYNONYMS
 from segmentation_backend.models.base import Instance, Mask
 from segmentation_backend.settings import RegionSettings
@@ -24,11 +25,13 @@ class Target:
         control: Control that takes the regions.
         label: Value of one of its labels.
         classes: Indices of the classes, ascending.
+        threshold: Score, 0..1, below which a region is not shown.
     """
 
     control: Control
     label: str
     classes: tuple[int, ...]
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,12 @@ class RegionBuilder:
     def _regions(
         self, things: Sequence[Instance], target: Target, item: int | None
     ) -> list[Region]:
+        score = float(np.average([i.score for i in things], weights=[i.area for i in things]))
+        if score < target.threshold:
+            return []
         mask = union(things)
         smallest = round(self.settings.min_region_fraction * mask.size)
         cleaned = _without_specks(mask, smallest)
-        score = float(np.average([i.score for i in things], weights=[i.area for i in things]))
         return mask_regions(cleaned, target.control, target.label, score, item)
 
     def _targets(self, controls: Sequence[Control]) -> list[Target]:
@@ -113,7 +118,12 @@ class RegionBuilder:
             taken.setdefault(value, []).append(index)
         # A label of two controls is the first one's.
         return [
-            Target(control, label.value, tuple(sorted(taken.pop(label.value))))
+            Target(
+                control,
+                label.value,
+                tuple(sorted(taken.pop(label.value))),
+                score_threshold(control, label, self.settings.score_threshold),
+            )
             for control in controls
             for label in control.labels
             if label.value in taken

@@ -5,6 +5,8 @@ from typing import Literal
 import httpx
 from pydantic import BaseModel, Field, field_validator
 
+from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS
+from ml_backend.models.hub import SEGMENTATION_HUB_MODELS, checked_name
 from ml_backend.serving.settings import BackendSettings
 
 
@@ -17,18 +19,33 @@ class RegionSettings(BaseModel, frozen=True):
     regions: Literal["instances", "merged"] = Field(
         "instances", description="instances: a region for each thing; merged: one for each label"
     )
+    score_threshold: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Regions with a lower score are not shown; model_score_threshold on a control "
+        "or a Label goes before",
+    )
 
 
 class SegmentationSettings(BackendSettings, RegionSettings):
     """Settings of the segmentation backend, in addition to those of both."""
 
-    segmentation_model: Literal["auto", "embedded", "segformer"] = Field(
-        "auto", description="auto (the best in MODELS_DIR, else embedded), embedded or segformer"
+    segmentation_model: str = Field(
+        "auto",
+        description="auto (the best in MODELS_DIR, else embedded), embedded, segformer, "
+        "segformer-fashion, fashn, hf:OWNER/NAME[@REVISION], or a folder in transformers' format",
     )
     sam_prewarm_url: str | None = Field(
         None,
         description="Where the sam backend is told of opened tasks: http://sam:9090/prewarm",
     )
+
+    @field_validator("segmentation_model")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        own = ("auto", "embedded", *(each.name for each in SEGMENTATION_WEIGHTS))
+        return checked_name(name, own, SEGMENTATION_HUB_MODELS)
 
     @field_validator("sam_prewarm_url")
     @classmethod

@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ml_backend.serving.settings import HubSettings
+
 
 class PlaceSettings(BaseSettings):
     """Where the parts listen and what is to be labeled, with Docker and without.
@@ -49,3 +51,11 @@ class ProjectSettings(UpSettings):
     )
     basic_auth_user: str | None = Field(None, description="Name that the backends ask for")
     basic_auth_pass: SecretStr | None = Field(None, description="... and the password")
+
+
+class PullSettings(BaseSettings, HubSettings):
+    """How the commands reach the Hugging Face hub."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"
+    )

@@ -21,6 +21,7 @@ from ml_backend.labelstudio.controls import (
 )
 from ml_backend.labelstudio.label_config_xml import LONGEST, parse_xml, read_tags
 from ml_backend.labelstudio.task_paths import look_up
+from ml_backend.labelstudio.thresholds import threshold_problems
 
 __all__ = [
     "LONGEST",
@@ -143,6 +144,8 @@ class LabelConfig:
             return problems
         if not self.mask_controls():
             return [self._no_masks()]
+        if problems := threshold_problems(self.controls):
+            return problems
         return [problem for image in self._masks if (problem := _image_problem(self.images[image]))]
 
     def problems_for_prompts(self) -> list[Problem]:

@@ -62,12 +62,14 @@ class Checkpoint:
         setting: Which of the two.
         licence: Of the weights.
         files: The large one, after which the model's version is named, comes last.
+        classes: Number of classes; 0 where it names none, or they are not known.
     """
 
     name: str
     setting: str
     licence: str
     files: tuple[CheckpointFile, ...]
+    classes: int = 0
 
     @property
     def size(self) -> int:
@@ -233,6 +235,7 @@ SEGMENTATION_WEIGHTS = (
                 "8f86fd90c567afd4370b3cc3a7e81ed767a632b2832a738331af660acc0c4c68",
             ),
         ),
+        classes=18,
     ),
 )
 

@@ -8,7 +8,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,7 @@ def pull(
     models_dir: Path,
     watcher: Watcher,
     pauses: Sequence[float] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> list[CheckpointFile]:
     """Bring all files of a model into ``models_dir``; those that are there and right stay.
 
@@ -56,6 +57,7 @@ def pull(
         models_dir: Made where it is missing. One pull at a time works in it; others wait.
         watcher: Is told how it goes.
         pauses: Other than ``PAUSES``.
+        headers: Sent to the host of each file, and to no other that it points to.
 
     Returns:
         The files that were fetched.
@@ -65,7 +67,7 @@ def pull(
     """
     waits = PAUSES if pauses is None else pauses
     try:
-        with _folder_lock(models_dir, watcher), _client() as client:
+        with folder_lock(models_dir, watcher), _client(headers) as client:
             files = [file for file in weights.files if not _is_right(file, models_dir)]
             for index, file in enumerate(files):
                 try:
@@ -81,7 +83,12 @@ def pull(
     return files
 
 
-def obtain(weights: Checkpoint, models_dir: Path, fallback: bool = False) -> bool:
+def obtain(
+    weights: Checkpoint,
+    models_dir: Path,
+    fallback: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> bool:
     """Pull a model that somebody asked for by name, where files of it are not there.
 
     Files that are there are left as they are, right or wrong: that is for the loader to say.
@@ -90,6 +97,7 @@ def obtain(weights: Checkpoint, models_dir: Path, fallback: bool = False) -> boo
         weights: Of the model.
         models_dir: Where they belong.
         fallback: Whether another model may serve instead.
+        headers: See ``pull``.
 
     Returns:
         Whether all files are there; False only with ``fallback``.
@@ -106,7 +114,7 @@ def obtain(weights: Checkpoint, models_dir: Path, fallback: bool = False) -> boo
         licence=weights.licence,
     )
     try:
-        pull(weights, models_dir, _LogWatcher())
+        pull(weights, models_dir, _LogWatcher(), headers=headers)
     except ModelError as error:
         if not fallback:
             raise
@@ -132,21 +140,25 @@ def _is_right(file: CheckpointFile, models_dir: Path) -> bool:
 
 
 @contextmanager
-def _folder_lock(models_dir: Path, watcher: Watcher) -> Iterator[None]:
-    """Keep others, in this and in other processes, out of the folder meanwhile."""
+def folder_lock(models_dir: Path, watcher: Watcher | None = None) -> Iterator[None]:
+    """Keep others, in this and in other processes, from writing to the folder."""
     models_dir.mkdir(parents=True, exist_ok=True)
     with (models_dir / ".pull.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            watcher.note(f"another pull is at work in {models_dir}; waiting for it")
+            (watcher or _LogWatcher()).note(
+                f"another pull is at work in {models_dir}; waiting for it"
+            )
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _client() -> httpx.Client:
+def _client(headers: Mapping[str, str] | None) -> httpx.Client:
     return http_client(
-        timeout=TIMEOUT, follow_redirects=True, headers={"Accept-Encoding": "identity"}
+        timeout=TIMEOUT,
+        follow_redirects=True,
+        headers={"Accept-Encoding": "identity", **(headers or {})},
     )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
@@ -24,14 +25,24 @@ def read_pretrained(kind: type[Network], folder: Path, config: PreTrainedConfig)
             itself would go on with random ones.
     """
     logging.disable_progress_bar()
-    loaded: Any = kind.from_pretrained(
-        folder,
-        config=config,
-        local_files_only=True,
-        use_safetensors=True,
-        ignore_mismatched_sizes=True,  # they are in the report
-        output_loading_info=True,
-    )
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{folder} has no model.safetensors; other formats can run code and are never read",
+            "choose a revision with safetensors",
+        )
+    try:
+        loaded: Any = kind.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are in the report
+            output_loading_info=True,
+        )
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"the weights in {folder} cannot be read: {error}", "delete them and pull them again"
+        ) from error
     network, report = loaded
     wrong = [*report["missing_keys"], *report["mismatched_keys"]]
     if wrong:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml_backend.errors import SettingsError
@@ -13,7 +13,18 @@ from ml_backend.images.settings import MIB, ImageSettings
 from ml_backend.serving.cpu_quota import available_cpus
 
 
-class BackendSettings(BaseSettings, ImageSettings):
+class HubSettings(BaseModel):
+    """How models of the Hugging Face hub are reached."""
+
+    hf_token: SecretStr | None = Field(
+        None, description="Token for gated models of the Hugging Face hub"
+    )
+    hf_endpoint: str = Field(
+        "https://huggingface.co", description="Address of the Hugging Face hub, or of a mirror"
+    )
+
+
+class BackendSettings(BaseSettings, ImageSettings, HubSettings):
     """Settings of both backends. Empty variables count as unset."""
 
     model_config = SettingsConfigDict(

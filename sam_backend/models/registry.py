@@ -6,6 +6,7 @@ import numpy as np
 
 from ml_backend.models import registry
 from ml_backend.models.checkpoints import SAM2_WEIGHTS, SAM_WEIGHTS, Checkpoint
+from ml_backend.models.hub import SAM_HUB_MODELS
 from sam_backend.models.base import Box, Point, PromptableModel, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.settings import SamSettings
@@ -19,9 +20,21 @@ def load_model(settings: SamSettings) -> PromptableModel:
     loaders = registry.Loaders[PromptableModel](
         embedded=lambda device: EmbeddedPromptableModel.load(device=device),
         published=dict.fromkeys(SAM2_WEIGHTS, _sam2) | dict.fromkeys(SAM_WEIGHTS, _sam),
+        hub=SAM_HUB_MODELS,
+        setting="SAM_MODEL",
+        folder=load_folder,
         warm_up=_warm_up,
     )
     return registry.load_model(settings.sam_model, loaders, settings)
+
+
+def load_folder(folder: Path, version: str, device: str) -> PromptableModel:
+    """Load a folder in transformers' format; see ``SegmentAnything2.load_folder``."""
+    from sam_backend.models.sam2 import SegmentAnything2
+    from sam_backend.models.sam_hq import SegmentAnythingHq, is_sam_hq
+
+    loader = SegmentAnythingHq if is_sam_hq(folder) else SegmentAnything2
+    return loader.load_folder(folder, version, device)
 
 
 # Imported on use: transformers takes seconds and torchvision 160 MB, which other models need not.

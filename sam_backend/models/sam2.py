@@ -1,10 +1,11 @@
-"""Segment Anything 2.1 (Ravi et al., 2024) through transformers: its part for single images.
+"""SAM 2.1 (Ravi et al., 2024), EdgeTAM and SAM 3's tracker through transformers: single images.
 
 Weights: https://huggingface.co/facebook/sam2.1-hiera-large and its smaller sisters (Apache-2.0).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +13,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from transformers import Sam2Config, Sam2Model, Sam2Processor
+from transformers import (
+    AutoConfig,
+    EdgeTamConfig,
+    EdgeTamModel,
+    PreTrainedModel,
+    Sam2Config,
+    Sam2Model,
+    Sam2Processor,
+    Sam3TrackerConfig,
+    Sam3TrackerModel,
+    Sam3TrackerProcessor,
+)
 
+from ml_backend.errors import ModelError
 from ml_backend.models.blocks import autocast, fast_dtype
 from ml_backend.models.checkpoints import Checkpoint
 from ml_backend.models.pretrained import read_pretrained
@@ -34,9 +47,9 @@ class SegmentAnything2:
     """
 
     def __init__(
-        self, network: Sam2Model, processor: Sam2Processor, version: str, dtype: torch.dtype
+        self, network: PreTrainedModel, processor: Any, version: str, dtype: torch.dtype
     ) -> None:
-        self._network = network
+        self._network: Any = network
         self._processor = processor
         self._version = version
         self._dtype = dtype
@@ -60,11 +73,24 @@ class SegmentAnything2:
         Raises:
             ModelError: A file is missing or not what its name says.
         """
-        folder = weights.check(models_dir)
-        network: Any = read_pretrained(Sam2Model, folder, _image_config(folder))
+        return cls.load_folder(weights.check(models_dir), weights.version, device, dtype)
+
+    @classmethod
+    def load_folder(
+        cls, folder: Path, version: str, device: str, dtype: torch.dtype | None = None
+    ) -> Self:
+        """Load a folder in transformers' format: SAM 2, EdgeTAM or SAM 3, for images or video.
+
+        Raises:
+            ModelError: It is damaged, or a model of another kind.
+        """
+        family = _family(folder)
+        network: Any = read_pretrained(family.network, folder, family.read_config(folder))
         # A checked folder, no name on a hub.
-        processor = Sam2Processor.from_pretrained(folder, local_files_only=True)  # nosec B615
-        return cls(network.to(device), processor, weights.version, dtype or fast_dtype(device))
+        processor: Any = family.processor.from_pretrained(  # nosec B615
+            folder, local_files_only=True
+        )
+        return cls(network.to(device), processor, version, dtype or fast_dtype(device))
 
     @property
     def version(self) -> str:
@@ -155,7 +181,55 @@ class SegmentAnything2:
         return torch.as_tensor(values).to(self._network.device, torch.float32)
 
 
-def _image_config(folder: Path) -> Sam2Config:
-    """What the image model takes of the folder's config, which is the video model's."""
-    parts = json.loads((folder / "config.json").read_text())
-    return Sam2Config(**{name: parts[name] for name in _CONFIGS})
+@dataclass(frozen=True)
+class _Family:
+    """Classes of transformers that open a kind of checkpoint."""
+
+    network: Any
+    processor: Any
+    read_config: Callable[[Path], Any]
+
+
+def _family(folder: Path) -> _Family:
+    try:
+        kind = str(json.loads((folder / "config.json").read_text())["model_type"])
+        return _FAMILIES[kind]
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}") from error
+    except KeyError as error:
+        raise ModelError(
+            f"{folder} is no interactive segmenter that is served: {error}",
+            f"choose one of {', '.join(_FAMILIES)}",
+        ) from error
+
+
+def _part_of_video(config: type) -> Callable[[Path], Any]:
+    """Read what an image model takes of the video model's config."""
+
+    def read(folder: Path) -> Any:
+        parts = json.loads((folder / "config.json").read_text())
+        return config(**{name: parts[name] for name in _CONFIGS})
+
+    return read
+
+
+def _tracker_config(folder: Path) -> Any:
+    """Read the tracker's config, alone or as a part of the video model's."""
+    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)  # nosec B615
+    if not hasattr(config, "tracker_config"):
+        return config
+    parts = config.tracker_config.to_dict()
+    return Sam3TrackerConfig(**{name: parts[name] for name in _CONFIGS})
+
+
+_SAM2 = _Family(Sam2Model, Sam2Processor, _part_of_video(Sam2Config))
+_EDGETAM = _Family(EdgeTamModel, Sam2Processor, _part_of_video(EdgeTamConfig))
+_SAM3 = _Family(Sam3TrackerModel, Sam3TrackerProcessor, _tracker_config)
+_FAMILIES = {
+    "sam2": _SAM2,
+    "sam2_video": _SAM2,
+    "edgetam": _EDGETAM,
+    "edgetam_video": _EDGETAM,
+    "sam3_tracker": _SAM3,
+    "sam3_video": _SAM3,
+}

@@ -133,7 +133,7 @@ def _unpack_mask(shape: Sequence[int], bits: bytes) -> Mask:
 
 def decide(
     levels: npt.NDArray[np.float32], size: tuple[int, int], classes: Iterable[int] | None = None
-) -> npt.NDArray[np.uint8]:
+) -> npt.NDArray[np.unsignedinteger]:
     """Enlarge first, then choose, so that edges are as fine as the photograph.
 
     One class after the other: a large photograph takes two arrays of its size, not one for each
@@ -145,9 +145,9 @@ def decide(
         classes: Indices of those to choose from; None: all.
 
     Returns:
-        (H, W) uint8: the class with the largest level at each pixel.
+        (H, W) uint8, uint16 for more than 256 classes: the class with the largest level.
     """
-    indices = np.zeros(size, np.uint8)
+    indices = np.zeros(size, np.uint8 if len(levels) <= 256 else np.uint16)
     best = np.full(size, -np.inf, np.float32)
     for number in range(len(levels)) if classes is None else classes:
         enlarged = cv2.resize(levels[number], size[::-1], interpolation=cv2.INTER_LINEAR)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ml_backend.models import registry
 from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS, Checkpoint
+from ml_backend.models.hub import SEGMENTATION_HUB_MODELS
 from segmentation_backend.models.base import SegmentationModel
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.settings import SegmentationSettings
@@ -16,6 +17,9 @@ def load_model(settings: SegmentationSettings) -> SegmentationModel:
     loaders = registry.Loaders[SegmentationModel](
         embedded=lambda device: EmbeddedGarmentModel.load(device=device),
         published=dict.fromkeys(SEGMENTATION_WEIGHTS, _segformer),
+        hub=SEGMENTATION_HUB_MODELS,
+        setting="SEGMENTATION_MODEL",
+        folder=_transformers,
         warm_up=lambda model: model.segment([np.zeros((825, 550, 3), np.uint8)]),
     )
     return registry.load_model(settings.segmentation_model, loaders, settings)
@@ -26,3 +30,9 @@ def _segformer(checkpoint: Checkpoint, models_dir: Path, device: str) -> Segment
     from segmentation_backend.models.segformer import SegformerGarmentModel
 
     return SegformerGarmentModel.load(checkpoint, models_dir, device)
+
+
+def _transformers(folder: Path, version: str, device: str) -> SegmentationModel:
+    from segmentation_backend.models.transformers_model import TransformersModel
+
+    return TransformersModel.load(folder, version, device)

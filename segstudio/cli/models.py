@@ -9,8 +9,18 @@ import typer
 from ml_backend.errors import ModelError
 from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint, CheckpointFile
 from ml_backend.models.downloads import pull as download
+from ml_backend.models.hub import (
+    HUB_MODELS,
+    HubModel,
+    authorization,
+    forbids_commercial_use,
+    pin,
+    pinned,
+)
+from ml_backend.serving.settings import read_settings
 from segstudio.cli.console import Bar, Report, reporting
 from segstudio.cli.options import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, command_app
+from segstudio.settings import PullSettings
 
 app = command_app()
 
@@ -20,11 +30,35 @@ ModelsDir = Annotated[
 _DEFAULT = Path("models")
 
 
-def _find_checkpoint(name: str) -> Checkpoint:
-    by_name = {weights.name: weights for weights in CHECKPOINTS}
-    if name not in by_name:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(by_name)}")
-    return by_name[name]
+Model = Checkpoint | HubModel
+"""A model whose files are known, or one that is pinned at the first pull."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A model as a command line names it."""
+
+    model: Model
+
+
+def _find_model(name: str) -> Named:
+    known = {model.name: model for model in _known()}
+    if name.startswith("hf:"):
+        try:
+            return Named(HubModel.parse(name, "SEGMENTATION_MODEL"))
+        except ModelError as error:
+            raise typer.BadParameter(str(error)) from error
+    if name not in known:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}, and no hf:OWNER/NAME")
+    return Named(known[name])
+
+
+def _known() -> list[Model]:
+    return [*CHECKPOINTS, *HUB_MODELS]
+
+
+def _files_of(model: Model, models_dir: Path) -> Checkpoint | None:
+    return pinned(model, models_dir) if isinstance(model, HubModel) else model
 
 
 @app.callback()
@@ -39,29 +73,19 @@ def group() -> None:
 def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> None:
     """List the known models and which are here; with --json, with their files."""
     with reporting(as_json) as report:
-        report.table(
-            ("name", "setting", "size", "here", "sha256 begins", "licence"),
-            (
-                (
-                    weights.name,
-                    weights.setting,
-                    f"{weights.size / 1e6:,.0f} MB",
-                    _presence(weights, models_dir),
-                    weights.files[-1].sha256[:8],
-                    weights.licence,
-                )
-                for weights in CHECKPOINTS
-            ),
-        )
-        for weights in CHECKPOINTS:
-            report.result(_record(weights, models_dir))
+        columns = ("name", "setting", "size", "classes", "here", "sha256 begins", "licence")
+        report.table(columns, (_row(model, models_dir) for model in _known()))
+        for model in _known():
+            report.result(_record(model, models_dir))
 
 
 @app.command(epilog=EXIT_CODES)
 def pull(
-    weights: Annotated[
-        Checkpoint,
-        typer.Argument(parser=_find_checkpoint, metavar="NAME", help="Name of the model."),
+    named: Annotated[
+        Named,
+        typer.Argument(
+            parser=_find_model, metavar="NAME", help="Name of the model, or hf:OWNER/NAME."
+        ),
     ],
     models_dir: ModelsDir = _DEFAULT,
     as_json: JsonOption = False,
@@ -69,22 +93,28 @@ def pull(
     """Download the weights of a model.
 
     A broken download is resumed, automatically and by the same command. A file appears only when
-    its SHA-256 is right.
+    its SHA-256 is right. The first pull of a model of the hub pins its commit in models.lock.
     """
+    model = named.model
     with reporting(as_json) as report:
-        report.print(f"licence of {weights.name}: {weights.licence}")
-        with report.progress(weights.name, unit="bytes") as bar:
-            fetched = download(weights, models_dir, _BarWatcher(report, bar))
-        setting = f"{weights.setting}={weights.name}"
-        report.print(f"{weights.name} is in {models_dir}; use it with {setting}")
-        report.result(_record(weights, models_dir) | {"fetched": [file.path for file in fetched]})
+        hub = read_settings(PullSettings)
+        weights = pin(model, models_dir, hub) if isinstance(model, HubModel) else model
+        forbidden = forbids_commercial_use(weights.licence)
+        report.print(f"licence of {model.name}: {weights.licence}", "red" if forbidden else "")
+        headers = authorization(hub) if isinstance(model, HubModel) else None
+        with report.progress(model.name, unit="bytes") as bar:
+            watcher = _BarWatcher(report, bar)
+            fetched = download(weights, models_dir, watcher, headers=headers)
+        setting = f"{model.setting}={model.name}"
+        report.print(f"{model.name} is in {models_dir}; use it with {setting}")
+        report.result(_record(model, models_dir) | {"fetched": [file.path for file in fetched]})
 
 
 @app.command(epilog=EXIT_CODES)
 def verify(
     named: Annotated[
-        list[Checkpoint] | None,
-        typer.Argument(parser=_find_checkpoint, metavar="NAME", help="Models; default: all here."),
+        list[Named] | None,
+        typer.Argument(parser=_find_model, metavar="NAME", help="Models; default: all here."),
     ] = None,
     models_dir: ModelsDir = _DEFAULT,
     as_json: JsonOption = False,
@@ -92,35 +122,63 @@ def verify(
     """Compare the files that are here with their SHA-256."""
     some_failed = False
     with reporting(as_json) as report:
-        chosen = named or [w for w in CHECKPOINTS if _presence(w, models_dir) != "no"]
+        chosen = [each.model for each in named or ()] or [
+            m for m in _known() if _presence(m, models_dir) != "no"
+        ]
         if not chosen:
             report.print(f"there are no weights in {models_dir}")
-        for weights in chosen:
-            record = {"name": weights.name, "right": True}
+        for model in chosen:
+            record = {"name": model.name, "right": True}
             try:
-                weights.check(models_dir)
+                _check(model, models_dir)
             except ModelError as error:
                 some_failed = True
                 wrong = {"right": False, "message": error.message, "hint": error.hint}
-                report.error(f"{weights.name}: {error}", record | wrong)
+                report.error(f"{model.name}: {error}", record | wrong)
             else:
-                report.print(f"{weights.name}: right")
+                report.print(f"{model.name}: right")
                 report.result(record)
     if some_failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _presence(weights: Checkpoint, models_dir: Path) -> str:
+def _check(model: Model, models_dir: Path) -> None:
+    weights = _files_of(model, models_dir)
+    if weights is None:
+        raise ModelError(f"{model.name} was never pulled", f"segstudio models pull {model.name}")
+    weights.check(models_dir)
+
+
+def _presence(model: Model, models_dir: Path) -> str:
+    weights = _files_of(model, models_dir)
+    if weights is None:
+        return "no"
     missing, files = len(weights.missing(models_dir)), len(weights.files)
     return {0: "yes", files: "no"}.get(missing, "in part")
 
 
-def _record(weights: Checkpoint, models_dir: Path) -> dict[str, object]:
+def _row(model: Model, models_dir: Path) -> tuple[str, ...]:
+    weights = _files_of(model, models_dir)
+    about = f"{model.megabytes} MB" if isinstance(model, HubModel) else ""
+    return (
+        model.name,
+        model.setting,
+        f"{weights.size / 1e6:,.0f} MB" if weights else about,
+        str(model.classes or "-"),
+        _presence(model, models_dir),
+        weights.files[-1].sha256[:8] if weights else "at pull",
+        weights.licence if weights else model.licence,
+    )
+
+
+def _record(model: Model, models_dir: Path) -> dict[str, object]:
+    weights = _files_of(model, models_dir)
     return {
-        "name": weights.name,
-        "setting": weights.setting,
-        "licence": weights.licence,
-        "here": _presence(weights, models_dir),
+        "name": model.name,
+        "setting": model.setting,
+        "licence": weights.licence if weights else model.licence,
+        "classes": model.classes,
+        "here": _presence(model, models_dir),
         "files": [
             {
                 "path": str(models_dir / file.path),
@@ -128,7 +186,7 @@ def _record(weights: Checkpoint, models_dir: Path) -> dict[str, object]:
                 "sha256": file.sha256,
                 "url": file.url,
             }
-            for file in weights.files
+            for file in (weights.files if weights else ())
         ],
     }
 

@@ -15,7 +15,7 @@ from segstudio.compose.weights import link_baked, pull_named
 from segstudio.data.tables import describe_left_out
 from segstudio.local.connection import backend_pair, open_label_studio
 from segstudio.local.images import find_photographs
-from segstudio.settings import ProjectSettings
+from segstudio.settings import ProjectSettings, PullSettings
 
 app = command_app()
 
@@ -54,7 +54,7 @@ def models(
     """Link the weights that the image has and download those that are named, or report why not."""
     with reporting(as_json=False) as report:
         link_baked(baked, models_dir, report.print)
-        pull_named(set(named), models_dir, report.print)
+        pull_named(set(named), models_dir, report.print, read_settings(PullSettings))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -6,6 +6,8 @@ from pathlib import Path
 from ml_backend.errors import ModelError
 from ml_backend.models.checkpoints import CHECKPOINTS, CheckpointFile
 from ml_backend.models.downloads import pull
+from ml_backend.models.hub import HUB_MODELS, HubModel, authorization, pin
+from ml_backend.serving.settings import HubSettings
 
 Say = Callable[[str], None]
 
@@ -44,13 +46,14 @@ def _link(source: Path, place: Path) -> None:
         ) from error
 
 
-def pull_named(names: set[str], models_dir: Path, say: Say) -> None:
+def pull_named(names: set[str], models_dir: Path, say: Say, hub: HubSettings) -> None:
     """Pull the weights of the models that are named; a failure is told, and is no error.
 
     Args:
         names: Of models; ``auto`` and ``embedded`` need no weights.
         models_dir: Where they go.
         say: Is told the outcome of each.
+        hub: How models of the hub are reached.
     """
     for weights in CHECKPOINTS:
         if weights.name not in names:
@@ -60,6 +63,18 @@ def pull_named(names: set[str], models_dir: Path, say: Say) -> None:
             say(f"{weights.name} is here; licence: {weights.licence}")
         except ModelError as error:
             say(f"{weights.name} cannot be had, the embedded network serves instead: {error}")
+    for model in _hub_models(names):
+        try:
+            weights = pin(model, models_dir, hub)
+            pull(weights, models_dir, _Notes(say), headers=authorization(hub))
+            say(f"{model.name} is here; licence: {weights.licence}")
+        except ModelError as error:
+            say(f"{model.name} cannot be had, the embedded network serves instead: {error}")
+
+
+def _hub_models(names: set[str]) -> list[HubModel]:
+    own = [model for model in HUB_MODELS if model.name in names]
+    return own + [HubModel.parse(n, "SEGMENTATION_MODEL") for n in names if n.startswith("hf:")]
 
 
 class _Notes:

@@ -106,7 +106,9 @@ def test_a_turned_photograph_is_masked_in_the_frame_that_the_labeler_sees(
     expected = ask_upstream(upstream, ImageOps.exif_transpose(Image.open(file)))
     reference = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     images = ImageSource(ImageSettings(image_cache_dir=tmp_path))
-    predictor = SegmentationPredictor(ours, images, RegionSettings(min_region_fraction=0))
+    predictor = SegmentationPredictor(
+        ours, images, RegionSettings(min_region_fraction=0, score_threshold=0)
+    )
     task = Task(id=1, data={"image": reference})
     (answer,) = predictor.predict(
         [task], None, label_config=naming_every_class(ours), deadline=Deadline.after(60)

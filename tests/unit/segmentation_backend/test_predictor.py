@@ -33,7 +33,7 @@ class ByColour:
     classes = ("background", "dress", "hat", "skin")
 
     def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
-        scores = np.array([0, 0.9, 0.6, 0.1], "f4")
+        scores = np.array([0, 0.9, 0.6, 0.4], "f4")
         maps = [ClassMap(self._indices(image), scores) for image in images]
         return [class_instances(each, self.classes) for each in maps]
 
@@ -364,3 +364,39 @@ def test_a_control_task_gets_an_empty_prediction_between_others(
     found = predict(predictor, plain, control, plain, label_config=config("BrushLabels"))
     assert [len(each.result) > 0 for each in found] == [True, False, True]
     assert found[1].model_version == predictor.model_version
+
+
+@pytest.mark.parametrize(
+    ("brush", "label", "shown"),
+    [
+        ("", "", ["dress", "hat"]),
+        ('model_score_threshold="0.7"', "", ["dress"]),
+        ('model_score_threshold="0.95"', "", []),
+        ('model_score_threshold="0.95"', 'model_score_threshold="0.5"', ["hat"]),
+        ("", 'model_score_threshold="0.7"', ["dress"]),
+    ],
+)
+def test_a_region_below_the_threshold_of_label_control_or_settings_is_not_shown(
+    predictor: SegmentationPredictor, brush: str, label: str, shown: list[str]
+) -> None:
+    found = predict(predictor, task(picture()), label_config=thresholds(brush, label))[0].result
+    assert [region.value["brushlabels"][0] for region in found] == shown
+
+
+def thresholds(brush: str, label: str) -> LabelConfig:
+    """A dress of score 0.9 and a hat of 0.6; ``label`` is the hat's."""
+    return parse_label_config(
+        '<View><Image name="photo" value="$image"/>'
+        f'<BrushLabels name="c" toName="photo" {brush}>'
+        f'<Label value="dress"/><Label value="hat" {label}/></BrushLabels></View>'
+    )
+
+
+@pytest.mark.parametrize("wrong", ["a lot", "1.5", "-1", "nan", ""])
+def test_a_threshold_that_is_no_score_is_refused(
+    predictor: SegmentationPredictor, wrong: str
+) -> None:
+    for brush, label in ((wrong, "0.5"), ("0.5", wrong)):
+        config = thresholds(*(f'model_score_threshold="{each}"' for each in (brush, label)))
+        with pytest.raises(LabelConfigError, match="is no number from 0 to 1"):
+            predictor.check(config)

@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 
 from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint
+from ml_backend.models.hub import HUB_MODELS
 from segstudio.cli import models
 from tests.support.command_line import Run, records
 from tests.support.file_server import Fault, FileServer
+from tests.support.hub_server import HubServer
 from tests.unit.ml_backend.models.test_downloads import CONTENT, publish
 
 
@@ -34,7 +36,7 @@ def test_the_list_has_every_model_with_setting_size_hash_and_licence(run: Run) -
 
 def test_the_list_for_programs_says_where_each_file_is_from_and_belongs(run: Run) -> None:
     found = {record["name"]: record for record in records(run("models", "list", "--json"))}
-    assert list(found) == [known.name for known in CHECKPOINTS]
+    assert list(found) == [known.name for known in (*CHECKPOINTS, *HUB_MODELS)]
     (file,) = found["vit_b"]["files"]
     assert file == {
         "path": "models/sam_vit_b_01ec64.pth",
@@ -118,3 +120,26 @@ def test_an_unknown_name_is_wrong_usage_and_the_known_ones_are_told(run: Run) ->
     result = run("models", "pull", "sam_vit_b")
     assert result.exit_code == 2
     assert "sam2.1_large" in result.stderr
+
+
+def test_models_of_the_hub_are_listed_with_size_classes_and_licence(run: Run) -> None:
+    lines = run("models", "list").stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("fashn ")]
+    for cell in ("SEGMENTATION_MODEL", "MB", " 18 ", " no ", "at pull", "not for commercial use"):
+        assert cell in line
+
+
+def test_a_model_of_the_hub_is_pulled_pinned_and_verified(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HubServer() as hub:
+        hub.repositories["toys/net"] = {"config.json": b"{}", "model.safetensors": b"weights"}
+        hub.cards["toys/net"] = {"license": "cc-by-nc-4.0"}
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        result = run("models", "pull", "hf:toys/net")
+    assert result.exit_code == 0
+    assert "licence of hf:toys/net: cc-by-nc-4.0" in result.stdout
+    assert "SEGMENTATION_MODEL=hf:toys/net" in result.stdout
+    assert (Path("models") / "toys--net" / "model.safetensors").read_bytes() == b"weights"
+    assert run("models", "verify", "hf:toys/net").stdout == "hf:toys/net: right\n"
+    assert run("models", "verify", "fashn").exit_code == 3

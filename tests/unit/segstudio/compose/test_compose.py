@@ -20,6 +20,7 @@ from segstudio.compose.make_secrets import PASSWORD, TOKEN, make_secrets
 from segstudio.compose.weights import pull_named
 from segstudio.errors import ProcessError
 from segstudio.labelstudio.ml_backends import BackendPair
+from segstudio.settings import PullSettings
 from tests.support.label_studio_server import LabelStudioServer
 from tests.support.processes import free_port
 
@@ -92,7 +93,7 @@ def test_weights_that_cannot_be_had_are_told_and_no_error(
     monkeypatch.setattr(weights, "CHECKPOINTS", (replace(known, files=(gone,)),))
     monkeypatch.setattr(downloads, "PAUSES", (0.01,))
     told: list[str] = []
-    pull_named({"vit_b", "auto"}, tmp_path, told.append)
+    pull_named({"vit_b", "auto"}, tmp_path, told.append, PullSettings())
     assert told[-1].startswith("vit_b cannot be had, the embedded network serves instead")
     assert gone.sha256 in told[-1], "how to place it by hand"
 
