@@ -16,6 +16,7 @@ from typing import Any, Final
 import httpx
 
 from ml_backend.errors import ModelError
+from ml_backend.http_clients import http_client
 from ml_backend.models.checkpoints import Checkpoint, CheckpointFile
 from ml_backend.models.downloads import TIMEOUT, folder_lock
 from ml_backend.serving.settings import HubSettings
@@ -254,7 +255,7 @@ def _look_up(
     model: HubModel, models_dir: Path, hub: HubSettings
 ) -> tuple[str, str, list[CheckpointFile]]:
     """Ask the hub for commit, licence and files."""
-    with httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers=authorization(hub)) as client:
+    with http_client(timeout=TIMEOUT, follow_redirects=True, headers=authorization(hub)) as client:
         try:
             path = f"api/models/{model.repository}/revision/{model.revision}"
             told = _get(client, f"{hub.hf_endpoint}/{path}", model, hub, params={"blobs": "true"})
