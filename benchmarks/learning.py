@@ -145,16 +145,13 @@ def means(rows: Sequence[Row]) -> list[Row]:
     groups: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.data, row.images), []).append(row)
-    return [
-        Row(
-            data,
-            images,
-            0,
-            *(mean(getattr(row, name) for row in group) for name in MEASURES),
-            all(row.promoted for row in group),
-        )
-        for (data, images), group in groups.items()
-    ]
+    return [_mean(group) for group in groups.values()]
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    iou, right, seconds, cpu = (mean(getattr(row, name) for row in rows) for name in MEASURES)
+    promoted = all(row.promoted for row in rows)
+    return Row(rows[0].data, rows[0].images, 0, iou, right, seconds, cpu, promoted)
 
 
 def draw(path: Path, rows: Sequence[Row]) -> None:

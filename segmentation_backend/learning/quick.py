@@ -107,12 +107,13 @@ class Run:
         """Read, fit, measure, judge."""
         self._read()
         models = [self._fitted(fold.learned) for fold in self.folds]
-        old = self.measured([self._rival(fold) for fold in self.folds])
-        new = self.measured(models)
-        shipped = old if self._previous is self.base else self.measured([self.base])
+        rivals = [self._rival(fold) for fold in self.folds]
+        bases = [] if self._previous is self.base else [[self.base]]
+        old, new, *others = self.measured(rivals, models, *bases)
+        shipped = others[0] if others else old
         left = self._left_to_shipped(new, shipped)
         if left:
-            combined = self.measured([model.with_recipe(shipped=left) for model in models])
+            (combined,) = self.measured([model.with_recipe(shipped=left) for model in models])
             left, new = (left, combined) if combined.mean > new.mean else ({}, new)
         model = models[0] if len(models) == 1 else self._fitted(self._data.examples)
         model = model.with_recipe(shipped=left, calibration=calibrate(new.pairs))
@@ -179,15 +180,20 @@ class Run:
             return self.base
         return self._fitted(fair).with_recipe(shipped=previous.recipe.shipped)
 
-    def measured(self, models: Sequence[SegmentationModel]) -> Measured:
-        """Measure the model of each fold on its images; a single one on those of all folds."""
-        measured = Measured(len(self._data.labels))
-        for fold, model in zip(self.folds, cycle(models), strict=False):
-            contender = Contender.of(model, self._data)
+    def measured(self, *lineup: Sequence[SegmentationModel]) -> list[Measured]:
+        """Measure models in one pass over the images.
+
+        Args:
+            lineup: For each row of figures a model for each fold, or a single one for all folds.
+        """
+        figures = [Measured(len(self._data.labels)) for _ in lineup]
+        for fold, *models in zip(self.folds, *map(cycle, lineup), strict=False):
+            contenders = [Contender.of(model, self._data) for model in models]
             held_out = sampling.choose(fold.measured, MOST_MEASURED)
             for view, _ in self.views(held_out, "measuring"):
-                measured.add(contender, view)
-        return measured
+                for measured, contender in zip(figures, contenders, strict=True):
+                    measured.add(contender, view)
+        return figures
 
     def _left_to_shipped(self, new: Measured, shipped: Measured) -> dict[str, tuple[str, ...]]:
         """Return the labels that the shipped model finds better, and by which of its classes."""

@@ -76,7 +76,7 @@ def learn_thorough(
     fine_tune(network, scenes, steps, progress, device)
     recipe = _recipe(data, Recipe.read(shipped).areas)
     model = FineTunedModel(_stored(network, recipe, run.countable), run.base, device)
-    old, new = run.measured([previous]), run.measured([model])
+    old, new = run.measured([previous], [model])
     line = calibrate(new.pairs)
     recipe = replace(recipe, slope=line.slope, offset=line.offset)
     calibrated = _stored(network, recipe, run.countable)
@@ -130,7 +130,7 @@ def _reduced(view: View) -> Scene:
 
 def _augmented(scenes: Sequence[Scene], rng: np.random.Generator) -> Scene:
     """Draw a scene: (SIDE, SIDE), mirrored, enlarged, moved and lit at random."""
-    image, mask = scenes[rng.integers(len(scenes))]
+    image, mask = scenes[int(rng.integers(len(scenes)))]
     height, width = mask.shape
     scale = SIDE / max(height, width) * rng.uniform(*ZOOM)
     slack = np.abs(SIDE - scale * np.array([width, height])) / 2
@@ -149,7 +149,7 @@ def _augmented(scenes: Sequence[Scene], rng: np.random.Generator) -> Scene:
 
 def _starts(data: LearningSet, known: Mapping[int, str]) -> list[int | None]:
     """Return the shipped class that each label starts from; None for a label of its own."""
-    first = {label: number for number, label in reversed(known.items())}
+    first = {label: number for number, label in reversed(list(known.items()))}
     return [0, *(first.get(label) for label in data.labels[1:])]
 
 
