@@ -85,8 +85,13 @@ def main(
     """Measure learning on draws of annotated photographs."""
     torch.set_num_threads(2)
     sets = [make(path) for make, path in ((everyday, msrc), (clothing, ccp)) if path]
-    rows = [row for data in sets for row in measure(data, _numbers(counts), _numbers(seeds))]
-    Console(width=120).print(_table(rows))
+    console = Console(width=120)
+    rows: list[Row] = []
+    for data in sets:
+        for row in measure(data, _numbers(counts), _numbers(seeds)):
+            rows.append(row)
+            console.print(f"{row.data}, {row.images} images, seed {row.seed}: {row.iou:.3f}")
+    console.print(_table(rows))
     RESULTS.mkdir(exist_ok=True)
     _write(RESULTS / "learning.csv", rows)
     if plot:
