@@ -53,6 +53,10 @@ lint: $(VENV)/.dev audit  ## Check style, format, types and security
 bench: $(VENV)/.dev  ## Measure beside the models alone, the SDK and a plain design (MINUTES=10 of labelers; ARGS=)
 	$(BIN)/python -m benchmarks $(MINUTES:%=--minutes %) $(ARGS)
 
+.PHONY: bench-learn
+bench-learn: $(VENV)/.dev  ## Measure learning of new labels (DATA_MSRC=, DATA_CCP=: folders; ARGS=)
+	$(BIN)/python -m benchmarks.learning $(DATA_MSRC:%=--msrc %) $(DATA_CCP:%=--ccp %) $(ARGS)
+
 .PHONY: audit
 audit: $(VENV)/.dev  ## Look for known vulnerabilities in the locked requirements
 	$(BIN)/python .ci/audit.py requirements/runtime.txt requirements/dev.txt requirements/uv.txt

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-STEPS: Final = 20  # of Newton's method
+STEPS: Final = 200  # of the minimisation
 LEAST_SLOPE: Final = 0.2  # scores must rise with certainty
 PRIOR: Final = 5.0  # regions that are worth as much as the belief that scores are right already
 
@@ -45,9 +45,10 @@ def calibrate(pairs: Sequence[tuple[float, float]]) -> Calibration:
     scores, ious = np.array(pairs, np.float64).T
     inner = np.clip(scores, 1e-3, 1 - 1e-3)
     inputs = np.column_stack([np.log(inner / (1 - inner)), np.ones(len(pairs))])
+    # The largest curvature that the loss has anywhere: Newton's own steps may go astray.
+    curvature = 0.25 * inputs.T @ inputs + PRIOR * np.eye(2)
     for _ in range(STEPS):
         predicted = 1 / (1 + np.exp(-inputs @ line))
         gradient = inputs.T @ (predicted - ious) + PRIOR * (line - (1, 0))
-        weights = (predicted * (1 - predicted))[:, None]
-        line -= np.linalg.solve(inputs.T @ (weights * inputs) + PRIOR * np.eye(2), gradient)
+        line -= np.linalg.solve(curvature, gradient)
     return Calibration(max(LEAST_SLOPE, float(line[0])), float(line[1]))

@@ -1,6 +1,6 @@
 """How well models find a project's labels on annotated images."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from segmentation_backend.learning.example import IGNORE, Indices, LearningSet, 
 from segmentation_backend.learning.features import Features
 from segmentation_backend.learning.gate import Confusion
 from segmentation_backend.learning.learned_model import LearnedModel
+from segmentation_backend.learning.project_model import ProjectModel
 from segmentation_backend.models.base import Instance, SegmentationModel
 
 Scores = npt.NDArray[np.float64]
@@ -112,11 +113,16 @@ def matching(model: SegmentationModel, data: LearningSet) -> dict[int, str]:
 
     A learned model's classes are labels already; those of others reach labels as in predictions.
     """
-    if isinstance(model, LearnedModel):
+    if isinstance(model, ProjectModel):
         known = enumerate(model.classes)
         return {number: name for number, name in known if number and name in data.labels}
+    return owners(model.classes, data)
+
+
+def owners(classes: Sequence[str], data: LearningSet) -> dict[int, str]:
+    """Return the label of a project that each of a shipped model's classes belongs to."""
     labels = [Label(value, data.predicted_values.get(value, ())) for value in data.labels[1:]]
-    return match_labels(model.classes, labels, SYNONYMS)
+    return match_labels(classes, labels, SYNONYMS)
 
 
 def _pairs(mask: Indices, predicted: Indices, scores: Scores) -> Iterator[tuple[float, float]]:

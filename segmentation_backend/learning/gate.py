@@ -39,12 +39,16 @@ def folds(examples: Sequence[Example]) -> list[Fold]:
     ordered = sorted(examples, key=lambda each: each.identity)
     held_out = [each for each in ordered if is_held_out(each.identity)]
     if len(ordered) >= FEW and len(held_out) > 1:
-        rest = [each for each in ordered if not is_held_out(each.identity)]
-        return [Fold(tuple(rest), tuple(held_out))]
-    parts = [ordered[start::FOLDS] for start in range(FOLDS)]
-    return [
-        Fold(tuple(each for each in ordered if each not in part), tuple(part)) for part in parts
-    ]
+        return [_fold(ordered, {each.identity for each in held_out})]
+    identities = sorted({each.identity for each in ordered})
+    return [_fold(ordered, set(identities[start::FOLDS])) for start in range(FOLDS)]
+
+
+def _fold(examples: Sequence[Example], measured: set[str]) -> Fold:
+    return Fold(
+        tuple(each for each in examples if each.identity not in measured),
+        tuple(each for each in examples if each.identity in measured),
+    )
 
 
 class Confusion:

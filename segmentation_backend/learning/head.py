@@ -81,23 +81,30 @@ def fit(samples: Samples, classes: int) -> Head:
         samples: Of all classes; those without a sample are never predicted.
         classes: How many, background included.
     """
-    features = torch.from_numpy(samples.features.astype(np.float32))
+    inputs = torch.ones(len(samples.labels), samples.features.shape[1] + 1)
+    inputs[:, :-1] = torch.from_numpy(samples.features)
+    features = inputs[:, :-1]  # a view, standardised in place: there may be hundreds of megabytes
     mean, deviation = features.mean(0), features.std(0) + 1e-3
+    features.sub_(mean).div_(deviation)
     labels = torch.from_numpy(samples.labels)
-    weights, bias = _minimize((features - mean) / deviation, labels, classes)
+    weights, bias = _minimize(inputs, labels, classes)
     weights = weights / deviation
     bias = bias - weights @ mean
     bias[torch.bincount(labels, minlength=classes) == 0] = NEVER
     return Head(weights.numpy(), bias.numpy())
 
 
-def _minimize(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+def _minimize(inputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """(C, D) weights and (C,) biases of a small penalised cross-entropy.
 
     Each step minimises the quadratic bound of the loss whose curvature is the same everywhere
     (Böhning, 1992), so one factorisation serves all steps, with Nesterov's momentum.
+
+    Args:
+        inputs: (N, D + 1), the last column 1.
+        labels: (N,) class indices.
+        classes: How many.
     """
-    inputs = functional.pad(features, (0, 1), value=1.0)
     penalty = torch.full((inputs.shape[1],), 2 * DECAY)
     penalty[-1] = 1e-6  # of the bias
     curvature = 0.5 * (inputs.T @ inputs) / len(inputs) + torch.diag(penalty)

@@ -17,10 +17,10 @@ from segmentation_backend.learning.calibration import calibrate
 from segmentation_backend.learning.evaluation import Contender, Measured, View, matching
 from segmentation_backend.learning.example import Example, LearningSet, Progress
 from segmentation_backend.learning.feature_cache import FeatureCache
-from segmentation_backend.learning.features import FeatureExtractor
 from segmentation_backend.learning.head import Samples, fit
 from segmentation_backend.learning.learned_model import LearnedModel, Recipe, shared_extractor
 from segmentation_backend.learning.outcome import Figures, LabelFigure, LearningError
+from segmentation_backend.learning.project_model import ProjectModel
 from segmentation_backend.models.base import SegmentationModel
 
 FEWEST: Final = 8  # annotated images that something can be learned from
@@ -38,7 +38,7 @@ class Learned:
         figures: Of the old and the new model.
     """
 
-    model: LearnedModel
+    model: ProjectModel
     promoted: bool
     reason: str
     figures: Figures
@@ -58,7 +58,7 @@ def learn_quick(
 
     Args:
         data: Annotated images.
-        previous: What serves the project now: a LearnedModel, or the shipped model.
+        previous: What serves the project now: a model of its own, or the shipped model.
         cache: Folder for features of images.
         progress: Notified of each image; may raise to stop the run.
         device: "cpu" or "cuda".
@@ -66,52 +66,65 @@ def learn_quick(
     Raises:
         LearningError: There is too little to learn from.
     """
-    extractor = shared_extractor(device)
-    features = FeatureCache(cache, extractor.version)
-    return _Run(data, previous, features, progress, extractor).learn()
+    return Run(data, previous, cache, progress, device).learn()
 
 
-class _Run:
-    """One run; holds places of images, never images."""
+class Run:
+    """One run; holds places of images, never images.
+
+    Args:
+        data: Annotated images.
+        previous: What serves the project now.
+        cache: Folder for features of images.
+        progress: Notified of each image.
+        device: "cpu" or "cuda".
+
+    Attributes:
+        folds: What is learned from and what is measured on.
+        base: The model that serves projects that have learned nothing.
+        countable: Labels of classes that appear more than once on one person.
+    """
 
     def __init__(
         self,
         data: LearningSet,
         previous: SegmentationModel,
-        cache: FeatureCache,
+        cache: Path,
         progress: Progress,
-        extractor: FeatureExtractor,
+        device: str,
     ) -> None:
         self._data = data
         self._previous = previous
-        self._base = previous.base if isinstance(previous, LearnedModel) else previous
-        self._cache = cache
         self._progress = progress
-        self._extractor = extractor
-        self._folds = gate.folds(data.examples)
+        self._extractor = shared_extractor(device)
+        self._cache = FeatureCache(cache, self._extractor.version)
+        self.base = previous.base if isinstance(previous, ProjectModel) else previous
+        self.countable = self._countable()
+        self.folds = gate.folds(data.examples)
         self._samples: dict[str, Samples] = {}
 
     def learn(self) -> Learned:
         """Read, fit, measure, judge."""
         self._read()
-        models = [self._fitted(fold.learned) for fold in self._folds]
-        old = self._measured([self._rival(fold) for fold in self._folds])
-        new = self._measured(models)
-        shipped = old if self._previous is self._base else self._measured([self._base])
+        models = [self._fitted(fold.learned) for fold in self.folds]
+        rivals = [self._rival(fold) for fold in self.folds]
+        bases = [] if self._previous is self.base else [[self.base]]
+        old, new, *others = self.measured(rivals, models, *bases)
+        shipped = others[0] if others else old
         left = self._left_to_shipped(new, shipped)
         if left:
-            combined = self._measured([model.with_recipe(shipped=left) for model in models])
+            (combined,) = self.measured([model.with_recipe(shipped=left) for model in models])
             left, new = (left, combined) if combined.mean > new.mean else ({}, new)
         model = models[0] if len(models) == 1 else self._fitted(self._data.examples)
         model = model.with_recipe(shipped=left, calibration=calibrate(new.pairs))
-        return self._judged(model, old, new)
+        return self.judged(model, old, new, len(self._samples))
 
     def _read(self) -> None:
         """Draw places from the images to learn from."""
-        learned = {each.identity: each for fold in self._folds for each in fold.learned}
+        learned = {each.identity: each for fold in self.folds for each in fold.learned}
         chosen = sampling.choose(list(learned.values()), sampling.MOST_IMAGES)
         most = sampling.places_per_region(chosen)
-        for view, identity in self._views(chosen, "reading images"):
+        for view, identity in self.views(chosen, "reading images"):
             seed = int(identity[:8], 16)
             self._samples[identity] = sampling.sample(view.features, view.mask, most, seed)
         with_labels = sum(bool(each.labels.any()) for each in self._samples.values())
@@ -121,7 +134,7 @@ class _Run:
                 f"learning starts at {FEWEST}; suggestions are of use from about 20 on",
             )
 
-    def _views(self, examples: Sequence[Example], step: str) -> Iterator[tuple[View, str]]:
+    def views(self, examples: Sequence[Example], step: str) -> Iterator[tuple[View, str]]:
         """Load examples, one at a time; those that cannot be loaded are reported."""
         for number, example in enumerate(examples):
             self._progress.step(step, number, len(examples))
@@ -142,16 +155,16 @@ class _Run:
         recipe = Recipe(
             self._data.labels,
             self._extractor.version,
-            countable=self._countable(),
-            learned_from=tuple(identities) if len(self._folds) > 1 else (),
+            countable=self.countable,
+            learned_from=tuple(identities) if len(self.folds) > 1 else (),
         )
         head = fit(samples, len(self._data.labels))
-        return LearnedModel(head, recipe, self._extractor, self._base)
+        return LearnedModel(head, recipe, self._extractor, self.base)
 
     def _countable(self) -> tuple[str, ...]:
         """Return the labels of classes that appear more than once on one person."""
-        owners = matching(self._base, self._data)
-        names = self._base.classes
+        owners = matching(self.base, self._data)
+        names = self.base.classes
         return tuple(sorted({owners[n] for n in owners if names[n] in COUNTABLE_CLASSES}))
 
     def _rival(self, fold: gate.Fold) -> SegmentationModel:
@@ -164,45 +177,52 @@ class _Run:
             return previous
         fair = [each for each in fold.learned if each.identity in seen & self._samples.keys()]
         if not fair:
-            return self._base
+            return self.base
         return self._fitted(fair).with_recipe(shipped=previous.recipe.shipped)
 
-    def _measured(self, models: Sequence[SegmentationModel]) -> Measured:
-        """Measure the model of each fold on its images; a single one on those of all folds."""
-        measured = Measured(len(self._data.labels))
-        for fold, model in zip(self._folds, cycle(models), strict=False):
-            contender = Contender.of(model, self._data)
+    def measured(self, *lineup: Sequence[SegmentationModel]) -> list[Measured]:
+        """Measure models in one pass over the images.
+
+        Args:
+            lineup: For each row of figures a model for each fold, or a single one for all folds.
+        """
+        figures = [Measured(len(self._data.labels)) for _ in lineup]
+        for fold, *models in zip(self.folds, *map(cycle, lineup), strict=False):
+            contenders = [Contender.of(model, self._data) for model in models]
             held_out = sampling.choose(fold.measured, MOST_MEASURED)
-            for view, _ in self._views(held_out, "measuring"):
-                measured.add(contender, view)
-        return measured
+            for view, _ in self.views(held_out, "measuring"):
+                for measured, contender in zip(figures, contenders, strict=True):
+                    measured.add(contender, view)
+        return figures
 
     def _left_to_shipped(self, new: Measured, shipped: Measured) -> dict[str, tuple[str, ...]]:
         """Return the labels that the shipped model finds better, and by which of its classes."""
         better = np.nan_to_num(shipped.ious) > np.nan_to_num(new.ious)
         left: dict[str, tuple[str, ...]] = {}
-        for number, label in matching(self._base, self._data).items():
+        for number, label in matching(self.base, self._data).items():
             if better[self._data.labels.index(label)]:
-                left[label] = (*left.get(label, ()), self._base.classes[number])
+                left[label] = (*left.get(label, ()), self.base.classes[number])
         return left
 
-    def _judged(self, model: LearnedModel, old: Measured, new: Measured) -> Learned:
-        images = Counter(label for each in self._data.examples for label in each.labels)
+    def judged(self, model: ProjectModel, old: Measured, new: Measured, images: int) -> Learned:
+        """Compare a model that learned from ``images`` images with the previous one."""
+        count = Counter(label for each in self._data.examples for label in each.labels)
+        left = model.recipe.shipped if isinstance(model, LearnedModel) else {}
         figures = Figures(
             labels=tuple(
                 LabelFigure(
                     label,
-                    images[label],
+                    count[label],
                     _known(old.ious[number]),
                     _known(new.ious[number]),
-                    "shipped" if label in model.recipe.shipped else "learned",
+                    "shipped" if label in left else "learned",
                 )
                 for number, label in enumerate(self._data.labels)
                 if number > 0
             ),
-            learned_from=len(self._samples),
+            learned_from=images,
             held_out=new.images,
-            cross_validated=len(self._folds) > 1,
+            cross_validated=len(self.folds) > 1,
         )
         verdict = gate.judge(figures)
         return Learned(model, verdict.promoted, verdict.reason, figures)

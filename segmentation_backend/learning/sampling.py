@@ -14,7 +14,7 @@ from segmentation_backend.learning.head import Samples
 MOST_IMAGES: Final = 1000  # of a project, that are learned from
 PER_LABEL: Final = 100  # images with a label, above which its further ones come last
 PER_REGION: Final = 150  # places of a label in an image
-TOTAL: Final = 120_000  # places of all images
+TOTAL: Final = 40_000  # places of all images: some 250 MB while a head is fitted
 
 
 def choose(examples: Sequence[Example], most: int) -> list[Example]:

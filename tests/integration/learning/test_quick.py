@@ -97,8 +97,10 @@ def test_a_model_of_few_images_gets_no_credit_for_those_it_saw(
     base: EmbeddedGarmentModel, cache: Path
 ) -> None:
     first = learn_quick(drawn_set(8), base, cache, Watcher()).model
+    assert isinstance(first, LearnedModel)
     assert len(first.recipe.learned_from) == 8
     second = learn_quick(drawn_set(30), first, cache, Watcher())
+    assert isinstance(second.model, LearnedModel)
     assert second.model.recipe.learned_from == ()
     assert second.figures.old is not None
     assert 0 < second.figures.old < 1
