@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ml_backend.errors import ImageDecodeError, TaskError
 from ml_backend.images import ImageSource
+from ml_backend.images.base import TaskAccess
 from segstudio.data.atomic_files import atomic_write
 from segstudio.export.pictures import PictureFile
 
@@ -79,7 +80,8 @@ class ImageFiles:
         if path.is_file():
             return FetchedImage(picture)
         try:
-            data = source.open(picture.reference).data
+            access = TaskAccess(picture.task)
+            data = source.open(picture.reference, access=access).data
             _check_image(data)
         except TaskError as error:
             return FetchedImage(picture, error.message)

@@ -25,6 +25,7 @@ class PictureFile:
         reference: As in ``task.data``.
         size: Height and width in pixels, if known.
         metadata: The manifest's cells, if it has the image.
+        task: ID of a task that shows it.
     """
 
     id: int
@@ -33,6 +34,7 @@ class PictureFile:
     reference: str
     size: Size | None
     metadata: dict[str, Any]
+    task: int
 
     @property
     def address(self) -> str:
@@ -47,7 +49,7 @@ class Pictures(ScratchDatabase):
         CREATE TABLE pictures (
             id INTEGER PRIMARY KEY, identifier TEXT UNIQUE NOT NULL, file_name TEXT NOT NULL,
             reference TEXT NOT NULL, height INTEGER, width INTEGER, metadata TEXT NOT NULL,
-            folded TEXT UNIQUE NOT NULL
+            task INTEGER NOT NULL, folded TEXT UNIQUE NOT NULL
         )
     """
 
@@ -63,9 +65,12 @@ class Pictures(ScratchDatabase):
         if (found := self._find(identifier)) is None:
             name = self._free_name(file_name(entry.identifier, picture.reference, picture.name))
             self._database.execute(
-                "INSERT INTO pictures (identifier, folded, file_name, reference, metadata) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (identifier, name.casefold(), name, picture.reference, _json(entry.metadata)),
+                "INSERT INTO pictures (identifier, file_name, reference, metadata, task, folded) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(identifier, name, picture.reference, _json(entry.metadata)),
+                    *(entry.task.id, name.casefold()),
+                ),
             )
             found = self._find(identifier)
         assert found is not None  # noqa: S101 - for mypy: it was just inserted
@@ -110,9 +115,9 @@ class Pictures(ScratchDatabase):
 
 
 def _picture(row: tuple[Any, ...]) -> PictureFile:
-    id_, identifier, name, reference, height, width, metadata, _ = row
+    id_, identifier, name, reference, height, width, metadata, task, _ = row
     size = None if height is None else (height, width)
-    return PictureFile(id_, identifier, name, reference, size, json.loads(metadata))
+    return PictureFile(id_, identifier, name, reference, size, json.loads(metadata), task)
 
 
 def _json(metadata: Any) -> str:

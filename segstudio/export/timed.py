@@ -39,7 +39,7 @@ def timed_answers(result: Iterable[Result], control: str) -> list[dict[str, Any]
 
 
 def _part(value: Mapping[str, Any]) -> dict[str, Any]:
-    labels = next((value[key] for key in ("labels", "timelinelabels") if key in value), [])
+    labels: Any = next((value[key] for key in ("labels", "timelinelabels") if key in value), [])
     part: dict[str, Any] = {"labels": labels}
     part |= {name: value[name] for name in (*_RANGE, *_TRACK, "ranges") if name in value}
     if "sequence" in value:

@@ -95,6 +95,7 @@ class ChangedImage:
     Attributes:
         change: 1 - mean IoU over all labels.
         identifier: Of the image.
+        task: Task ID.
         annotator: E-mail address.
         before: Suggestion.
         after: Submission.
@@ -102,6 +103,7 @@ class ChangedImage:
 
     change: float
     identifier: str
+    task: int
     annotator: str
     before: Drawing
     after: Drawing
@@ -245,8 +247,11 @@ class FactsReader:
             self.facts.sampled += 1
             suggested = draw(task, prediction, with_boxes=False)
             for before, after in zip(suggested, drawings, strict=True):
+                if before.masks and after.masks and before.size != after.size:
+                    continue
                 image = "#".join(filter(None, [identifier, before.picture.name]))
-                self._add_suggestion(prediction.annotator, image, annotation, before, after)
+                self._add_suggestion(prediction.annotator, before, after)
+                self._add_changed(image, task.id, annotation.annotator, before, after)
 
     def _add_region_times(self, annotation: Annotation, drawings: Sequence[Drawing]) -> None:
         masks = [mask for drawing in drawings for mask in drawing.masks]
@@ -258,23 +263,23 @@ class FactsReader:
                 self.facts.label_regions[mask.region.names[0]] += 1
                 self.facts.label_seconds[mask.region.names[0]] += annotation.lead_time / len(masks)
 
-    def _add_suggestion(
-        self, version: str, identifier: str, annotation: Annotation, before: Drawing, after: Drawing
-    ) -> None:
-        if before.masks and after.masks and before.size != after.size:
-            return
+    def _add_suggestion(self, version: str, before: Drawing, after: Drawing) -> None:
         of_version = self.facts.versions[version]
         for region in compare_regions(before.masks, after.masks):
             self.facts.labels[region.label].fates[region.fate] += 1
             of_version.fates[region.fate] += 1
-        ious = label_ious(before.masks, after.masks)
-        for label, iou in ious.items():
+        for label, iou in label_ious(before.masks, after.masks).items():
             for each in (self.facts.labels[label], of_version):
                 each.iou += iou
                 each.images += 1
+
+    def _add_changed(
+        self, identifier: str, task: int, annotator: str, before: Drawing, after: Drawing
+    ) -> None:
+        ious = label_ious(before.masks, after.masks)
         change = 1 - sum(ious.values()) / len(ious) if ious else 0.0
         if change:
-            found = ChangedImage(change, identifier, annotation.annotator, before, after)
+            found = ChangedImage(change, identifier, task, annotator, before, after)
             self.facts.changed[:] = nlargest(
                 self.pictures, [*self.facts.changed, found], key=lambda each: each.change
             )

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ml_backend.errors import TaskError
 from ml_backend.images import ImageSource
+from ml_backend.images.base import TaskAccess
 from segstudio.export.mask_regions import Drawing, MaskRegion
 from segstudio.export.palette import Palette
 from segstudio.report.facts import ChangedImage
@@ -55,7 +56,7 @@ def _draw(changed: ChangedImage, palette: Palette, source: ImageSource) -> Thumb
     height, width = changed.after.size or changed.before.size or (1, 1)
     scale = min(_LONGEST / max(height, width), 1)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    photograph = _photograph(source, changed.before.picture.reference, size)
+    photograph = _photograph(source, changed, size)
     before, after = (_union(each, size) for each in (changed.before, changed.after))
     difference = _tint(_tint(photograph, after & ~before, _ADDED), before & ~after, _REMOVED)
     return Thumbnails(
@@ -66,9 +67,10 @@ def _draw(changed: ChangedImage, palette: Palette, source: ImageSource) -> Thumb
     )
 
 
-def _photograph(source: ImageSource, reference: str, size: tuple[int, int]) -> Pixels:
+def _photograph(source: ImageSource, changed: ChangedImage, size: tuple[int, int]) -> Pixels:
+    reference, access = changed.before.picture.reference, TaskAccess(changed.task)
     try:
-        pixels = source.load(reference).pixels
+        pixels = source.load(reference, access=access).pixels
     except TaskError:
         return np.full((size[1], size[0], 3), _GRAY, np.uint8)
     return np.asarray(Image.fromarray(pixels).resize(size))

@@ -350,18 +350,15 @@ def merged(run: Run, *words: object) -> dict[str, Any]:
 def test_a_report_tells_what_became_of_the_suggestions(run: Run, api: LabelStudio) -> None:
     config = read_template_with_codes("runway_fashion_classic")
     project = api.create_project(NewProject("Suggested", config))
-    suggested = {"model_version": "model-1", "result": [brush("s1", DRESS), brush("s2", HAT)]}
-    for each, label in zip(suggested["result"], ("dress", "hat"), strict=True):
-        each["value"]["brushlabels"] = [label]
+    dress, hat, belt = brush("dress", DRESS), brush("hat", HAT), brush("hat", BELT)
+    suggested = {"model_version": "model-1", "result": [dress, hat]}
     api.create_tasks(
         project, [NewTask({"image": "gs://photos/none.png"}, {}, [suggested]) for _ in range(3)]
     )
     for task in tasks(api, project):
         (prediction,) = api.call("GET", "/api/predictions", params={"task": task["id"]})
-        kept, corrected = suggested["result"][0], {**suggested["result"][1], "id": "s2"}
-        corrected = {**corrected, "value": {**brush("hat", BELT)["value"], "brushlabels": ["hat"]}}
         body = {
-            "result": [kept, corrected],
+            "result": [dress, belt],
             "lead_time": 12.5,
             "parent_prediction": prediction["id"],
         }

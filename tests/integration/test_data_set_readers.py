@@ -161,7 +161,7 @@ def iou(first: Mask, second: Mask) -> float:
 def test_transformers_takes_the_panoptic_segments(out: Path) -> None:
     processor = DetrImageProcessor(do_resize=False, do_pad=False, format="coco_panoptic")
     folder = out / "panoptic" / "annotations"
-    seen = {}
+    seen: dict[str, dict[str, Mask]] = {}
     for path in folder.glob("panoptic_*.json"):
         whole = json.loads(path.read_text())
         names = {each["id"]: each["name"] for each in whole["categories"]}
@@ -170,7 +170,7 @@ def test_transformers_takes_the_panoptic_segments(out: Path) -> None:
             image = Image.open(
                 out / "panoptic" / "images" / path.stem[9:] / images[each["image_id"]]
             )
-            made = processor(
+            made = processor(  # type: ignore[operator]
                 images=image.convert("RGB"),
                 annotations=each,
                 masks_path=path.with_suffix(""),

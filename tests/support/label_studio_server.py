@@ -157,13 +157,13 @@ class LabelStudioServer(Server):
             case ["DELETE", "ml", id_]:
                 del self.backends[int(id_)]
                 return Reply(204)
-            case ["DELETE", "predictions", id_, ""]:
+            case ["DELETE", "predictions", id_]:
                 self._delete_prediction(int(id_))
                 return Reply(204)
             case ["PATCH", "projects", id_]:
                 self.projects[int(id_)].told.update(request.json())
                 return json_reply(self.projects[int(id_)].record())
-            case ["PATCH", "tasks", id_, ""]:
+            case ["PATCH", "tasks", id_]:
                 self.projects[int(id_) // 1_000_000].tasks[int(id_)].update(request.json())
                 return json_reply({})
             case ["POST", "storages", "export", "gcs", _, "sync"]:

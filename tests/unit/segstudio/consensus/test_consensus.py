@@ -67,7 +67,7 @@ def review(label_studio: LabelStudioServer) -> FakeProject:
 
 def regions(made: dict[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
     """Masks of a task's one prediction, by label."""
-    (prediction,) = [*made.get("predictions", []), *made.get("written", [])]
+    (prediction,) = list(made.get("predictions", [])) + list(made.get("written", []))
     return {
         entry["value"]["brushlabels"][0]: decode_rle(entry["value"]["rle"], HEIGHT, WIDTH)
         for entry in prediction["result"]

@@ -19,7 +19,8 @@ from torchvision.datasets import VOCDetection, VOCSegmentation  # type: ignore[i
 from ml_backend.labelstudio.coco_rle import Mask
 from tests.support.command_line import Run, records
 from tests.support.drawn import CONFIG, HEIGHT, WIDTH, brush, choice, polygon, rectangle_mask
-from tests.support.label_studio_server import LabelStudioServer, annotation, task
+from tests.support.http_server import Reply, Request
+from tests.support.label_studio_server import LabelStudioServer, annotation, refusal, task
 from tests.support.pictures import data_uri, encode, picture
 
 ANNA, BEN = "anna@example.org", "ben@example.org"
@@ -266,14 +267,19 @@ def test_images_that_were_fetched_before_an_interruption_are_not_fetched_again(
     run: Run, label_studio: LabelStudioServer, labeled: str
 ) -> None:
     words = ("--project", labeled, "--format", "yolo", "--out", "out", "--with-images")
-    label_studio.projects[3].counts["total_annotations_number"] = 9
+
+    def refuse_results(request: Request) -> Reply | None:
+        wanted = request.query.get("include", "").split(",")
+        return refusal(500) if request.route == "/api/tasks" and "result" in wanted else None
+
+    label_studio.fault = refuse_results
     assert run("export", *words).exit_code == 1
     (kept,) = Path().iterdir()
     fetched = sorted(kept.iterdir())
     assert len(fetched) == 2
     for path in fetched:
         path.write_bytes(encode(picture(WIDTH, HEIGHT, seed=99)))
-    label_studio.projects[3].counts.clear()
+    label_studio.fault = lambda _request: None
     export(run, labeled, "yolo", "--with-images")
     for image in Path("out/images").rglob("*1.jpg"):
         assert image.read_bytes() == encode(picture(WIDTH, HEIGHT, seed=99))
