@@ -24,7 +24,8 @@ _LONGEST = 1000
 
 _PROJECT_FIELDS = (
     "id,title,description,label_config,"
-    "task_number,total_annotations_number,skipped_annotations_number"
+    "task_number,total_annotations_number,skipped_annotations_number,"
+    "task_data_login,task_data_password"
 )
 
 _CONNECTED = "CO"
@@ -66,6 +67,7 @@ class Project:
         tasks: Number of tasks.
         annotations: Number of annotations of all tasks, skipped ones left out.
         skipped: Number of skipped annotations.
+        login: User name and password for the host of the tasks' images; None without.
     """
 
     id: int
@@ -75,6 +77,7 @@ class Project:
     tasks: int
     annotations: int
     skipped: int
+    login: tuple[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -341,6 +344,7 @@ def _parse_connection(answer: Mapping[str, Any]) -> Connection:
 
 
 def _parse_project(answer: Mapping[str, Any]) -> Project:
+    login, password = answer.get("task_data_login"), answer.get("task_data_password")
     return Project(
         id=int(answer["id"]),
         title=answer["title"],
@@ -349,6 +353,7 @@ def _parse_project(answer: Mapping[str, Any]) -> Project:
         tasks=answer["task_number"] or 0,
         annotations=answer["total_annotations_number"] or 0,
         skipped=answer["skipped_annotations_number"] or 0,
+        login=(login, password) if login and password else None,
     )
 
 

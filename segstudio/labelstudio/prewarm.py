@@ -47,7 +47,8 @@ def prewarm(label_studio: LabelStudio, project: Project, sam: "Sam") -> Iterator
     """
     tasks = label_studio.tasks(project.id, "id,data", _PAGE)
     while some := list(islice(tasks, _AT_ONCE)):
-        yield from _prewarm_batch(sam, some, project.label_config)
+        whole = [{**task, "project": project.id, "task_data_login": project.login} for task in some]
+        yield from _prewarm_batch(sam, whole, project.label_config)
 
 
 def _prewarm_batch(

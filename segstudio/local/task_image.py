@@ -38,22 +38,17 @@ class ImageOfTask:
         """
         path = f"/api/tasks/{self.task}/"
         found = label_studio.call("GET", path, params={"resolve_uri": "false"})
-        project = label_studio.call("GET", f"/api/projects/{found['project']}")
-        told = f"of project {project['id']}: {project['title']}"
+        project = label_studio.project(int(found["project"]))
+        told = f"of project {project.id}: {project.title}"
         yield CheckResult(f"task {self.task}", "ok", told)
-        access = TaskAccess(self.task, int(project["id"]), _login(project))
+        access = TaskAccess(self.task, project.id, project.login)
         try:
-            images = _images(found["data"], parse_label_config(project["label_config"]))
+            images = _images(found["data"], parse_label_config(project.label_config))
         except (LabelConfigError, SettingsError, ImageError) as error:
             yield CheckResult("label config", "error", error.message, error.hint)
             return
         for image in images:
             yield from _check_image(self.settings, image, access)
-
-
-def _login(project: dict[str, Any]) -> tuple[str, str] | None:
-    login, password = project.get("task_data_login"), project.get("task_data_password")
-    return (login, password) if login and password else None
 
 
 def _images(data: dict[str, Any], label_config: LabelConfig) -> list[TaskImage]:

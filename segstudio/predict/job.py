@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from ml_backend.images import NO_TASK, TaskAccess
 from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.serving.settings import read_settings
 from segstudio.data.scratch_db import NameIndex
@@ -112,6 +113,7 @@ def open_job(spec: ShardsSpec | ProjectTasksSpec, options: RunOptions) -> Iterat
             target.label_config,
             cluster.plan_pool(options.workers, models=2 if options.embed else 1),
             sam=sam_settings(**of_local_backends) if options.embed else None,
+            access=target.access,
         )
         yield _plan_job(target, pipeline, options)
 
@@ -154,6 +156,7 @@ class _Target:
         store: Store with the table of failures.
         failures_name: File name of that table.
         open: Returns, for a model version, the items and where their predictions go.
+        access: Project of the tasks, and the login for their images.
     """
 
     settings: Settings
@@ -161,12 +164,14 @@ class _Target:
     store: Store
     failures_name: str
     open: Callable[[str], tuple[Iterator[Item], Sink]]
+    access: TaskAccess = NO_TASK
 
 
 def _open_project(stack: ExitStack, spec: ProjectTasksSpec) -> _Target:
     access = resolve_connection(read_settings(ProjectSettings))
     label_studio = stack.enter_context(LabelStudio(access.url, access.token))
-    config = label_studio.project(spec.project).label_config
+    project = label_studio.project(spec.project)
+    config = project.label_config
 
     def open_sink(version: str) -> tuple[Iterator[Item], Sink]:
         key = image_key(config)
@@ -177,7 +182,12 @@ def _open_project(stack: ExitStack, spec: ProjectTasksSpec) -> _Target:
         label_studio_url=access.url, label_studio_api_key=SecretStr(access.token)
     )
     return _Target(
-        settings, config, Folder(Path()), f"project-{spec.project}.failed.csv", open_sink
+        settings,
+        config,
+        Folder(Path()),
+        f"project-{spec.project}.failed.csv",
+        open_sink,
+        TaskAccess(project=project.id, login=project.login),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from ml_backend.errors import SegstudioError
+from ml_backend.images import NO_TASK, TaskAccess
 from segstudio.predict import stages
 from segstudio.predict.cluster import Pool
 from segstudio.predict.items import Item, Outcome
@@ -44,6 +45,7 @@ class Pipeline:
         block: Images that travel together.
         portion: Images that Ray knows of at a time.
         sam: The sam backend's settings, to fill its store, too; None: leave it.
+        access: Project of the tasks, and the login for their images.
     """
 
     settings: "stages.Settings"
@@ -53,6 +55,7 @@ class Pipeline:
     block: int = _BLOCK
     portion: int = _PORTION
     sam: "stages.OfSam | None" = None
+    access: TaskAccess = NO_TASK
 
     def model(self) -> stages.Model:
         """Ask a worker what model it has.
@@ -87,7 +90,7 @@ class Pipeline:
             label_config=self.label_config,
         )
         images = ray.data.from_arrow(list(_tables(items, self.block))).map_batches(
-            partial(stages.load_images, settings=settings),
+            partial(stages.load_images, settings=settings, access=self.access),
             batch_size=None,
             num_cpus=_STAGE_CPUS,
         )

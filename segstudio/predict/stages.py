@@ -6,7 +6,7 @@ This is the one module beside the backends that imports them, and only where it 
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.errors import SegstudioError, TaskError
-from ml_backend.images import ImageSettings, ImageSource, TaskAccess
+from ml_backend.images import NO_TASK, ImageSettings, ImageSource, TaskAccess
 from ml_backend.images.source import EncodedImage
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.serving.settings import read_settings
@@ -109,12 +109,15 @@ def describe_model(
     return Model(predictor.model_version, predictor.classes)
 
 
-def load_images(batch: Batch, settings: "SegmentationSettings") -> Iterator[Batch]:
+def load_images(
+    batch: Batch, settings: "SegmentationSettings", access: TaskAccess = NO_TASK
+) -> Iterator[Batch]:
     """Fetch several images at a time, decode them one after the other.
 
     Args:
         batch: ``item``, ``reference`` and ``task``: its ID in Label Studio, 0 without one.
         settings: Say where images come from and how large they may be.
+        access: Project of the tasks, and the login for their images.
 
     Yields:
         For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, ``reason`` why
@@ -124,7 +127,7 @@ def load_images(batch: Batch, settings: "SegmentationSettings") -> Iterator[Batc
     source = _image_source(settings)
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
         fetched = pool.map(
-            partial(_fetch, source), map(str, batch["reference"]), map(int, batch["task"])
+            partial(_fetch, source, access), map(str, batch["reference"]), map(int, batch["task"])
         )
         for item, encoded in zip(batch["item"], fetched, strict=True):
             yield {"item": [item], **_decoded(encoded)}
@@ -135,9 +138,11 @@ def _image_source(settings: ImageSettings) -> ImageSource:
     return ImageSource(settings)
 
 
-def _fetch(source: ImageSource, reference: str, task: int) -> EncodedImage | TaskError:
+def _fetch(
+    source: ImageSource, access: TaskAccess, reference: str, task: int
+) -> EncodedImage | TaskError:
     try:
-        return source.open(reference, access=TaskAccess(task or None))
+        return source.open(reference, access=replace(access, task=task or None))
     except TaskError as error:
         return error
 

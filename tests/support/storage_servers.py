@@ -60,7 +60,7 @@ class AzureBlobs:
         url = f"https://127.0.0.1:{self.port}/{AZURE_ACCOUNT}"
         words = [url, AZURE_KEY, container, name, str(path)]
         environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
-        command = [python, "-W", "ignore", "-c", _UPLOAD, *words]
+        command = [str(python), "-W", "ignore", "-c", _UPLOAD, *words]
         subprocess.run(command, check=True, env=environment)
 
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from ml_backend.labelstudio.brush_rle import encode_enlarged_rle, encode_rle
+from ml_backend.labelstudio.controls import MaskOptions
 from ml_backend.labelstudio.enlarge import enlarge
 from ml_backend.labelstudio.schemas import Region
-from ml_backend.labelstudio.shapes import SHAPES, MaskOptions, decode_region
+from ml_backend.labelstudio.shapes import SHAPES, decode_region
 
 Mask = npt.NDArray[np.bool_]
 

@@ -128,3 +128,14 @@ def test_a_backend_that_stays_busy_is_not_asked_for_ever(run: Run, sam: Sam, pro
     assert result.exit_code == 1
     assert "Service Unavailable" in result.stderr
     assert 0 < sam.busy < 1_000
+
+
+def test_the_project_and_its_login_go_along(
+    run: Run, sam: Sam, label_studio: LabelStudioServer, project: int
+) -> None:
+    label_studio.projects[project].login = ("anna", "s3cret")
+    result = run("prewarm", "--project", project)
+    assert "s3cret" not in result.output
+    tasks = [each for request in sam.requests for each in request.json()["tasks"]]
+    assert {each["project"] for each in tasks} == {project}
+    assert {tuple(each["task_data_login"]) for each in tasks} == {("anna", "s3cret")}
