@@ -26,8 +26,8 @@ _NO_LOGITS = np.zeros((0, 0), np.float16)
 
 
 @dataclass(frozen=True, eq=False)
-class _CompressedMask:
-    """A mask in little: those of many labelers fit, however large their photographs.
+class CompressedMask:
+    """Compressed mask: those of many labelers fit, however large their photographs.
 
     Attributes:
         bits: The pixels, a bit each and deflated: some 100 kB of 12 megapixels.
@@ -43,15 +43,18 @@ class _CompressedMask:
 
     @classmethod
     def of(cls, mask: Mask) -> Self:
+        """Compress a mask."""
         bits = zlib.compress(np.packbits(mask.pixels).tobytes(), level=1)
         # Copied, for what a model gives may be a view of something larger.
         return cls(bits, mask.pixels.shape, mask.score, mask.logits.copy())
 
     @property
     def nbytes(self) -> int:
+        """Size in bytes."""
         return len(self.bits) + self.logits.nbytes
 
     def mask(self) -> Mask:
+        """Return the mask, decompressed."""
         packed = np.frombuffer(zlib.decompress(self.bits), np.uint8)
         pixels = np.unpackbits(packed, count=math.prod(self.shape)).view(np.bool_)
         return Mask(pixels.reshape(self.shape), self.score, self.logits)
@@ -66,7 +69,7 @@ class MaskRefiner:
 
     def __init__(self, model: PromptableModel) -> None:
         self._model = model
-        self._kept: LruCache[tuple[EmbeddingKey, tuple[Prompts, ...]], _CompressedMask] = LruCache(
+        self._kept: LruCache[tuple[EmbeddingKey, tuple[Prompts, ...]], CompressedMask] = LruCache(
             _KEPT_BYTES
         )
 
@@ -134,7 +137,7 @@ class MaskRefiner:
         return 0, None
 
     def _cache_mask(self, key: EmbeddingKey, objects: tuple[Prompts, ...], mask: Mask) -> Mask:
-        self._kept.put((key, objects), _CompressedMask.of(mask))
+        self._kept.put((key, objects), CompressedMask.of(mask))
         return mask
 
 

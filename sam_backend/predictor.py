@@ -10,21 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import TaskError
+from ml_backend.errors import PromptError, TaskError
 from ml_backend.images import ImageSource, TaskAccess
 from ml_backend.images.decode import is_reduced
 from ml_backend.labelstudio.enlarge import enlarge
 from ml_backend.labelstudio.label_config import LabelConfig, refuse
 from ml_backend.labelstudio.mask_regions import mask_regions
 from ml_backend.labelstudio.prompts import Context
-from ml_backend.labelstudio.schemas import Prediction, Task
+from ml_backend.labelstudio.schemas import Prediction, Region, Task
 from ml_backend.labelstudio.task_images import task_image, task_images
 from ml_backend.serving.executor import ActivityGauge, PriorityExecutor
 from sam_backend.crops import Crop, combine, crop_for
 from sam_backend.embedding_service import EmbeddingKey, EmbeddingService, EmbeddingStore
-from sam_backend.mask_refinement import MaskRefiner
+from sam_backend.exclusive import leave_out
+from sam_backend.mask_refinement import CompressedMask, MaskRefiner
 from sam_backend.models.base import Embedding, Mask, PromptableModel, Prompts
-from sam_backend.region_target import find_target, prompts_from_context
+from sam_backend.recent_answers import Answer, Place, RecentAnswers
+from sam_backend.region_target import Target, find_target, prompts_from_context, things
 
 Prewarmed = Literal["made", "kept"]
 
@@ -47,6 +49,7 @@ class SamPredictor:
         self._images = images
         self._embeddings = EmbeddingService(model, store)
         self._refiner = MaskRefiner(model)
+        self._recent = RecentAnswers()
         self._clicks = PriorityExecutor("click")
         self._labelers = ActivityGauge()
 
@@ -76,7 +79,7 @@ class SamPredictor:
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Iterator[Prediction | TaskError | None]:
-        """Answer the labeler's prompts with one mask; in a batch, None for each task."""
+        """Answer the labeler's prompts, one mask a thing; in a batch, None for each task."""
         for task in tasks:
             if context is None:
                 yield None
@@ -135,36 +138,58 @@ class SamPredictor:
         self, task: Task, context: Context, label_config: LabelConfig, deadline: Deadline
     ) -> Prediction:
         config = label_config.for_task(task.data)
+        if context.continues:
+            context = self._continued(task, context)
         target = find_target(context, config)
         image = task_image(task.data, config, target.control.to_name, context.item)
-        found = self._segment(image.reference, task.access, context, deadline)
-        regions = mask_regions(found.pixels, target.control, target.label, found.score, image.item)
-        height, width = found.pixels.shape
-        # Nothing else of a warm click knows the size of an image that was decoded reduced.
+        place = _place(task, image.to_name, context.item)
+        masks = self._segment(image.reference, task.access, context, deadline)
+        if target.control.options.exclusive:
+            masks = self._exclusive(masks, target, context, task, place)
+        regions = [
+            mask_regions(each.pixels, target.control, target.label, each.score, image.item)
+            for each in masks
+        ]
+        self._remember(place, context, target, masks, regions)
+        return Prediction(
+            result=self._at_full_size([r for each in regions for r in each], masks, context),
+            score=min((each.score for each in masks), default=0.0),
+            model_version=self._version,
+        )
+
+    def _at_full_size(
+        self, regions: list[Region], masks: Sequence[Mask], context: Context
+    ) -> list[Region]:
+        """Enlarge the regions of an image that was decoded reduced."""
+        # Nothing else of a warm click knows the size of such an image.
         huge = math.prod(context.size) > self._images.max_pixels
-        if huge and is_reduced((height, width), context.size):
-            regions = enlarge(regions, context.size)
-        return Prediction(result=regions, score=found.score, model_version=self._version)
+        sizes = {(mask.pixels.shape[0], mask.pixels.shape[1]) for mask in masks}
+        if huge and any(is_reduced(size, context.size) for size in sizes):
+            return enlarge(regions, context.size)
+        return regions
 
     def _segment(
         self, reference: str, access: TaskAccess, context: Context, deadline: Deadline
-    ) -> Mask:
-        """All that the labeler showed."""
+    ) -> list[Mask]:
+        """A mask for each thing that the labeler showed."""
         key, embedding = self._embedding(reference, access, deadline)
         height, width = embedding.height, embedding.width
-        views: dict[Crop | None, list[Prompts]] = {}
-        for each in prompts_from_context(context, height, width):
-            views.setdefault(crop_for(each, height, width, self._input_side), []).append(each)
         masks = []
-        for crop, objects in views.items():
-            if crop is None:
-                masks.append(self._answer(key, embedding, objects, deadline))
-                continue
-            part, closer = self._crop_embedding(key, crop, reference, access, deadline)
-            placed = [crop.place(each) for each in objects]
-            found = self._answer(part, closer, placed, deadline)
-            masks.append(crop.paste(found, height, width))
-        return combine(masks)
+        for thing in things(prompts_from_context(context, height, width)):
+            views: dict[Crop | None, list[Prompts]] = {}
+            for each in thing:
+                views.setdefault(crop_for(each, height, width, self._input_side), []).append(each)
+            parts = []
+            for crop, objects in views.items():
+                if crop is None:
+                    parts.append(self._answer(key, embedding, objects, deadline))
+                    continue
+                part, closer = self._crop_embedding(key, crop, reference, access, deadline)
+                placed = [crop.place(each) for each in objects]
+                found = self._answer(part, closer, placed, deadline)
+                parts.append(crop.paste(found, height, width))
+            masks.append(combine(parts))
+        return masks
 
     def _answer(
         self, key: EmbeddingKey, embedding: Embedding, objects: list[Prompts], deadline: Deadline
@@ -172,6 +197,49 @@ class SamPredictor:
         return self._clicks.run(
             lambda: self._refiner.predict(key, embedding, objects, deadline), deadline
         )
+
+    def _continued(self, task: Task, context: Context) -> Context:
+        """The prompts before, with clicks on the background that take away from their object."""
+        before = self._recent.on(_place(task, context.to_name, context.item))
+        if not before:
+            raise PromptError(
+                "a click on the background came before any object",
+                "click on the object first, then on what does not belong to it",
+            )
+        return before[-1].context.continued(context)
+
+    def _exclusive(
+        self, masks: Sequence[Mask], target: Target, context: Context, task: Task, place: Place
+    ) -> list[Mask]:
+        recent = self._recent.on(place)
+        left: list[Mask] = []
+        for mask in masks:
+            pixels = leave_out(mask.pixels, target.label, context, task, place, recent)
+            for other in left:
+                pixels &= ~other.pixels
+            left.append(replace(mask, pixels=pixels))
+        return left
+
+    def _remember(
+        self,
+        place: Place,
+        context: Context,
+        target: Target,
+        masks: Sequence[Mask],
+        regions: Sequence[Sequence[Region]],
+    ) -> None:
+        """Keep what was answered; pixels only where a later suggestion leaves them out."""
+        keep = target.control.options.exclusive
+        answers = [
+            Answer(
+                context,
+                target.label,
+                frozenset(region.id for region in results),
+                CompressedMask.of(mask) if keep else None,
+            )
+            for mask, results in zip(masks, regions, strict=True)
+        ]
+        self._recent.remember(place, answers)
 
     def _crop_embedding(
         self,
@@ -223,3 +291,8 @@ class SamPredictor:
 
     def _has(self, identity: str, into_memory: bool) -> bool:
         return self._embeddings.has(EmbeddingKey(identity, self._version), into_memory)
+
+
+def _place(task: Task, to_name: str, item: int) -> Place:
+    project = task.project if isinstance(task.project, int | str) else None
+    return Place(project, task.id, to_name, item)

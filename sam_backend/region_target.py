@@ -1,5 +1,6 @@
 """What a labeler's prompts ask for: objects in pixels, and the control and label of their mask."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ml_backend.errors import PromptError
@@ -85,6 +86,20 @@ def prompts_from_context(context: Context, height: int, width: int) -> list[Prom
         )
         for box in context.boxes
     ]
+
+
+def things(objects: Sequence[Prompts]) -> list[list[Prompts]]:
+    """Group objects: boxes that overlap show one thing, boxes apart show several."""
+    groups: list[list[Prompts]] = []
+    for each in objects:
+        touching = [group for group in groups if any(_overlap(each, other) for other in group)]
+        groups = [group for group in groups if group not in touching]
+        groups.append([*(other for group in touching for other in group), each])
+    return groups
+
+
+def _overlap(one: Prompts, other: Prompts) -> bool:
+    return one.box is not None and other.box is not None and one.box.overlap(other.box) > 0
 
 
 def _owners(point: Point, boxes: tuple[Box, ...]) -> tuple[Box, ...]:

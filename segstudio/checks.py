@@ -16,9 +16,11 @@ class CheckResult:
             without a dry run; ``unknown``: it could not be checked, or does not matter here.
         detail: What was found.
         fix: What to do; commands are separated by line breaks; empty where nothing has to be done.
+        line: Line of the file that it is about; 0 where there is none.
     """
 
     subject: str
     status: Status
     detail: str
     fix: str = ""
+    line: int = 0

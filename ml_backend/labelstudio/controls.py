@@ -114,12 +114,14 @@ class ImageTag:
             ``images[0]``.
         pages: Whether the path holds the references of several pages (``valueList``).
         written: The attribute as written, ``$image``.
+        attributes: Names in lower case → values, as written in the tag.
     """
 
     name: str
     key: str
     pages: bool = False
     written: str = field(default="", compare=False)
+    attributes: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ __all__ = [
     "LabelConfig",
     "Problem",
     "brush_example",
+    "image_problem",
     "parse_label_config",
     "parse_xml",
     "refuse",
@@ -51,12 +52,14 @@ class LabelConfig:
         controls: In document order.
         images: By name, in document order.
         tags: Name of every named tag → the tag as written (``BrushLabels``).
+        lines: Name of every named tag → its line.
         xml: The text it was parsed from.
     """
 
     controls: tuple[Control, ...]
     images: Mapping[str, ImageTag]
     tags: Mapping[str, str]
+    lines: Mapping[str, int]
     xml: str = field(repr=False)
 
     def mask_controls(self, image: str | None = None) -> tuple[Control, ...]:
@@ -146,7 +149,7 @@ class LabelConfig:
             return [self._no_masks()]
         if problems := threshold_problems(self.controls):
             return problems
-        return [problem for image in self._masks if (problem := _image_problem(self.images[image]))]
+        return [problem for image in self._masks if (problem := image_problem(self.images[image]))]
 
     def problems_for_prompts(self) -> list[Problem]:
         """Return why no prompt can be answered with a mask; nothing where one can."""
@@ -162,6 +165,10 @@ class LabelConfig:
 
     def _no_masks(self) -> Problem:
         text = "no BrushLabels, PolygonLabels or RectangleLabels control takes masks"
+        if open_ := next((c for c in self._drawing if c.shape == "vector"), None):
+            return Problem(
+                open_.name, f"{text}; vectors do when they close", 'write closable="true"'
+            )
         example = brush_example(next(iter(self.images), "image"))
         return Problem("View", text, f"add e.g. {example}")
 
@@ -196,8 +203,9 @@ class LabelConfig:
         def rank(control: Control) -> tuple[bool, int]:
             return not (control.labels or control.dynamic), MASK_RANKS[control.shape]
 
+        closed = [c for c in self._drawing if c.shape != "vector" or _is_closable(c)]
         found: dict[str, list[Control]] = {}
-        for control in sorted(self._drawing, key=rank):
+        for control in sorted(closed, key=rank):
             same = found.setdefault(control.to_name, [])
             if not same or rank(same[0]) == rank(control):
                 same.append(control)
@@ -217,7 +225,11 @@ class LabelConfig:
         }
 
 
-def _image_problem(image: ImageTag) -> Problem | None:
+def _is_closable(vector: Control) -> bool:
+    return vector.attributes.get("closable", "").lower() == "true"
+
+
+def image_problem(image: ImageTag) -> Problem | None:
     """Return why no task has a reference for an image tag."""
     attribute = "valueList" if image.pages else "value"
     written = f'{attribute}="{image.written:.80}"'

@@ -4,9 +4,10 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, TreeBuilder
 
 import defusedxml.ElementTree
+from defusedxml.ElementTree import DefusedXMLParser
 
 from ml_backend.errors import LabelConfigError
 from ml_backend.labelstudio.controls import Control, ImageTag, Label, MaskOptions
@@ -23,7 +24,27 @@ MOST_ATTRIBUTES = 100
 _LABEL_TAGS = ("Label", "Choice", "Relation")
 
 
-def parse_xml(xml: str) -> Element:
+class PlacedTag(Element):
+    """A tag that knows its place.
+
+    Attributes:
+        line: Line of the text, from 1.
+        offset: Byte of the text, in UTF-8, at which it begins.
+    """
+
+    line: int = 0
+    offset: int = 0
+
+
+class _Parser(DefusedXMLParser):  # type: ignore[misc]
+    def _start(self, tag: str, attributes: list[str]) -> PlacedTag:
+        element: PlacedTag = super()._start(tag, attributes)
+        element.line = self.parser.CurrentLineNumber
+        element.offset = self.parser.CurrentByteIndex
+        return element
+
+
+def parse_xml(xml: str) -> "PlacedTag":
     """Parse the XML of a label config, within limits.
 
     Raises:
@@ -32,7 +53,9 @@ def parse_xml(xml: str) -> Element:
     if len(xml) > LONGEST:
         raise LabelConfigError(f"the label config has more than {LONGEST} characters")
     try:
-        root: Element = defusedxml.ElementTree.fromstring(xml, forbid_dtd=True)
+        parser = _Parser(target=TreeBuilder(element_factory=PlacedTag), forbid_dtd=True)
+        parser.feed(xml)
+        root: PlacedTag = parser.close()
     except (defusedxml.ElementTree.ParseError, ValueError) as error:
         reason = re.sub(r"\s+", " ", str(error))[:200]
         raise LabelConfigError(f"the label config is not valid: {reason}") from error
@@ -46,13 +69,14 @@ def parse_xml(xml: str) -> Element:
     return root
 
 
-Tags = tuple[tuple[Control, ...], dict[str, ImageTag], dict[str, str]]
-"""Controls in document order, images by name, and the tag as written of each name."""
+Tags = tuple[tuple[Control, ...], dict[str, ImageTag], dict[str, str], dict[str, int]]
+"""Controls in document order, images by name; the tag as written and the line of each name."""
 
 
 def read_tags(root: Element) -> Tags:
     """Read the controls with their labels, the images and the names of a label config."""
     tags: dict[str, str] = {}
+    lines: dict[str, int] = {}
     images: dict[str, ImageTag] = {}
     controls: dict[str, Element] = {}
     labels: dict[str, dict[str, Label]] = defaultdict(dict)
@@ -60,7 +84,7 @@ def read_tags(root: Element) -> Tags:
     def visit(tag: Element, owner: str) -> None:
         name = tag.get("name", "")
         if name:
-            tags[name] = tag.tag
+            tags[name], lines[name] = tag.tag, getattr(tag, "line", 0)
         if tag.tag in _LABEL_TAGS:
             if owner and (label := _label(tag)):
                 labels[owner][label.value] = label
@@ -68,7 +92,8 @@ def read_tags(root: Element) -> Tags:
             controls[name] = tag
             owner = name
         elif name and tag.tag == "Image" and (value := tag.get("valueList", tag.get("value"))):
-            images[name] = ImageTag(name, value.removeprefix("$"), "valueList" in tag.attrib, value)
+            pages = "valueList" in tag.attrib
+            images[name] = ImageTag(name, value.removeprefix("$"), pages, value, _attributes(tag))
         for child in tag:
             visit(child, owner)
 
@@ -78,7 +103,7 @@ def read_tags(root: Element) -> Tags:
         for name, tag in controls.items()
         for to_name in tag.attrib["toName"].split(",")
     )
-    return found, images, tags
+    return found, images, tags, lines
 
 
 def _control(tag: Element, to_name: str, labels: tuple[Label, ...]) -> Control:
@@ -132,6 +157,7 @@ def _label(tag: Element) -> Label | None:
         background,
         _smart(tag) is True,
         hotkey=tag.get("hotkey", ""),
+        line=getattr(tag, "line", 0),
         attributes=_attributes(tag),
     )
 

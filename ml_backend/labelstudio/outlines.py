@@ -165,7 +165,8 @@ def _simplify(ring: Outline, tolerance: float) -> Outline:
     if not tolerance:
         return ring
     fine = np.round(ring[:, None] / _INSET).astype(np.int32)
-    corners: Outline = cv2.approxPolyDP(fine, tolerance / _INSET, closed=True)[:, 0] * _INSET
+    simple = cv2.approxPolyDP(fine, tolerance / _INSET, closed=True)[:, 0]
+    corners: Outline = simple.astype(np.float64) * _INSET
     return corners
 
 

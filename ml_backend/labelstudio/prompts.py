@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -12,6 +12,9 @@ from ml_backend.geometry import Box, Point
 
 MOST_REGIONS = 200
 """Results of a context that are read, the last ones: two for each prompt; a labeler draws a few."""
+
+BACKGROUND = "background"
+"""Label of clicks, in any case, on what does not belong to the object before."""
 
 _LARGEST = 1e6
 """Pixels of an image's side."""
@@ -30,6 +33,9 @@ class Context:
         tool: Name of the control that the last prompt was drawn with; empty where it is not told.
         item: Page that was drawn on, where the image tag shows several.
         size: Height and width of the image as the browser shows it, in pixels.
+        ids: IDs of the prompts, where they have some.
+        continues: Whether there are only clicks on the background, which take away from the object
+            of the prompts before.
     """
 
     label: str | None
@@ -39,6 +45,20 @@ class Context:
     tool: str = ""
     item: int = 0
     size: tuple[int, int] = (1, 1)
+    ids: frozenset[str] = frozenset()
+    continues: bool = False
+
+    def shares(self, other: "Context") -> bool:
+        """Whether both hold a prompt in common: by ID, else by its place."""
+        if self.ids and other.ids:
+            return not self.ids.isdisjoint(other.ids)
+        mine, theirs = ({*c.boxes, *c.points} for c in (self, other))
+        return not mine.isdisjoint(theirs)
+
+    def continued(self, later: "Context") -> "Context":
+        """Return these prompts with the clicks on the background that came later."""
+        points = (*self.points, *(each for each in later.points if each not in self.points))
+        return replace(self, points=points, ids=self.ids | later.ids)
 
 
 def _absent_for_null(value: Any) -> Any:
@@ -92,10 +112,17 @@ class _Region(BaseModel):
         names = self.value.rectanglelabels or self.value.keypointlabels or self.value.labels
         return names[0] if names else None
 
+
+@dataclass(frozen=True)
+class _Prompt:
+    region: _Region
+    label: str | None
+    is_background: bool
+
     @property
     def place(self) -> tuple[str, int]:
         """Image and page that it is on."""
-        return self.to_name, self.item_index
+        return self.region.to_name, self.region.item_index
 
 
 def parse_context(context: Any) -> Context:
@@ -113,23 +140,39 @@ def parse_context(context: Any) -> Context:
             "the context holds no rectangle or keypoint",
             "use the smart rectangle or smart keypoint tool",
         )
-    label, last = prompts[-1]
-    chosen = [region for name, region in prompts if (name, region.place) == (label, last.place)]
-    boxes = [box for box in (_upright_box(region) for region in chosen if region.is_box) if box]
-    points = tuple(_point(region) for region in chosen if region.is_point)
-    if not boxes and not any(point.positive for point in points):
+    last = prompts[-1]
+    chosen = [each for each in prompts if (each.label, each.place) == (last.label, last.place)]
+    boxes = [box for each in chosen if (box := _upright_box(each.region))]
+    points = tuple(point for each in chosen if (point := _point(each)))
+    continues = all(each.is_background for each in chosen)
+    if not boxes and not continues and not any(point.positive for point in points):
         raise PromptError(
             "the context holds no rectangle with an area and no positive click",
             "click on the object first, then Alt+click what does not belong to it",
         )
     return Context(
-        label,
-        last.to_name,
+        last.label,
+        last.region.to_name,
         _drop_redrawn(boxes),
         points,
-        tool=last.from_name,
-        item=last.item_index,
-        size=(round(last.original_height), round(last.original_width)),
+        size=(round(last.region.original_height), round(last.region.original_width)),
+        tool=last.region.from_name,
+        item=last.region.item_index,
+        ids=frozenset(each.region.id for each in chosen if each.region.id),
+        continues=continues,
+    )
+
+
+def is_empty(context: Any) -> bool:
+    """Whether it is the call of a submission: nothing was asked."""
+    return isinstance(context, dict) and context.get("result") == []
+
+
+def has_prompts(context: Any) -> bool:
+    """Whether a labeler drew something with a smart tool: anything else needs no answer."""
+    return any(
+        isinstance(each, dict) and str(each.get("type", "")).startswith(("rectangle", "keypoint"))
+        for each in _result(context)
     )
 
 
@@ -138,15 +181,26 @@ def _result(context: Any) -> Sequence[Any]:
     return result[-MOST_REGIONS:] if isinstance(result, list) else []
 
 
-def _read_prompts(result: Sequence[Any]) -> list[tuple[str | None, _Region]]:
-    """Each prompt with its label, which a list of labels gives in a result of its own."""
+def _read_prompts(result: Sequence[Any]) -> list[_Prompt]:
+    """Each prompt with its label, which a list of labels gives in a result of its own.
+
+    A click on the background belongs to the object of the prompt before it on the same image.
+    """
     regions = [region for region in map(_read_region, result) if region]
     listed = {each.id: each.label for each in regions if each.type == "labels" and each.id}
-    return [
-        (each.label or listed.get(each.id), each)
-        for each in regions
-        if each.is_box or each.is_point
-    ]
+    prompts: list[_Prompt] = []
+    objects: dict[tuple[str, int], str | None] = {}
+    for region in regions:
+        if not (region.is_box or region.is_point):
+            continue
+        label = region.label or listed.get(region.id)
+        background = region.is_point and (label or "").casefold() == BACKGROUND
+        if background:
+            label = objects.get((region.to_name, region.item_index))
+        else:
+            objects[region.to_name, region.item_index] = label
+        prompts.append(_Prompt(region, label, background))
+    return prompts
 
 
 def _read_region(raw: Any) -> _Region | None:
@@ -156,12 +210,18 @@ def _read_region(raw: Any) -> _Region | None:
         return None
 
 
-def _point(region: _Region) -> Point:
-    return Point(_fraction(region.value.x), _fraction(region.value.y), region.is_positive is True)
+def _point(prompt: _Prompt) -> Point | None:
+    region = prompt.region
+    if not region.is_point:
+        return None
+    positive = region.is_positive is True and not prompt.is_background
+    return Point(_fraction(region.value.x), _fraction(region.value.y), positive)
 
 
 def _upright_box(region: _Region) -> Box | None:
-    """The upright rectangle around a possibly rotated one; None where nothing is left of it."""
+    """The upright rectangle around a possibly rotated one; None where there is none."""
+    if not region.is_box:
+        return None
     value = region.value
     # Label Studio turns a rectangle around its top left corner, in pixels.
     angle = math.radians(value.rotation)

@@ -47,6 +47,29 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
         return TaskAccess(self.id if isinstance(self.id, int) else None, project, self.login)
 
 
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody has labeled of a task: a draft or an annotation.
+
+    Attributes:
+        id: ID of the annotation or draft.
+        annotation: Of a draft, ID of the annotation that is edited; None for a new one.
+        was_cancelled: Whether the task was skipped.
+        result: Entries as Label Studio holds them.
+    """
+
+    id: int | None = None
+    annotation: int | None = 0
+    was_cancelled: bool | None = False
+    result: list[Any] | None = None
+
+
+class LabeledTask(Task, frozen=True, kw_only=True):
+    """A task with what is labeled of it: the asking user's drafts, everybody's annotations."""
+
+    drafts: list[Work] = []
+    annotations: list[Work] = []
+
+
 class PredictParams(msgspec.Struct, frozen=True):
     """What Label Studio says of a call.
 
@@ -83,6 +106,12 @@ class PredictRequest(msgspec.Struct, frozen=True):
         return [msgspec.structs.replace(task, login=(login, password)) for task in self.tasks]
 
 
+class InteractiveRequest(PredictRequest, frozen=True):
+    """``POST /predict`` of a call whose answer depends on what is labeled already."""
+
+    tasks: Annotated[list[LabeledTask], msgspec.Meta(max_length=MOST_TASKS)]  # type: ignore[assignment]
+
+
 class SetupRequest(msgspec.Struct, frozen=True):
     """``POST /setup``; Label Studio calls the label config ``schema`` here."""
 
@@ -114,6 +143,16 @@ class Region(BaseModel):
     score: Annotated[float, Field(ge=0, le=1)]
 
 
+class StatusText(BaseModel):
+    """Text that the labeler reads at once, in a TextArea of the label config."""
+
+    id: str = "status"
+    from_name: str
+    to_name: str
+    type: Literal["textarea"] = "textarea"
+    value: dict[str, list[str]]
+
+
 class Prediction(BaseModel):
     """What one task gets. An empty ``result`` says "looked, found nothing"."""
 
@@ -122,8 +161,16 @@ class Prediction(BaseModel):
     model_version: str
 
 
+class Suggestion(BaseModel):
+    """What a click gets: a prediction's regions, and perhaps a text for the labeler."""
+
+    result: list[Region | StatusText]
+    score: Annotated[float, Field(ge=0, le=1)]
+    model_version: str
+
+
 class PredictResponse(BaseModel):
     """One entry per task, in order; an empty list says "no prediction, ask again"."""
 
-    results: list[Prediction | Annotated[list[Any], Field(max_length=0)]]
+    results: list[Prediction | Suggestion | Annotated[list[Any], Field(max_length=0)]]
     model_version: str

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -25,14 +25,19 @@ from ml_backend.errors import (
 from ml_backend.images import redact
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.labelstudio.predictor import Predictor
+from ml_backend.labelstudio.prompts import has_prompts, is_empty
 from ml_backend.labelstudio.schemas import (
+    InteractiveRequest,
     Prediction,
     PredictRequest,
     PredictResponse,
     SetupRequest,
+    StatusText,
+    Suggestion,
     Task,
     WebhookRequest,
 )
+from ml_backend.labelstudio.status import status_text
 from ml_backend.labelstudio.task_images import references
 from ml_backend.serving.metrics import Metrics
 from ml_backend.serving.service import Outcome, Service
@@ -44,6 +49,11 @@ blueprint = Blueprint("ml", __name__)
 _EXTENSION = "segstudio"
 _MOST_REFERENCES = 5
 _CHUNK = 1 << 16
+_MOST_SHOWN = 1000
+
+NOTHING_FOUND = "no object here"
+"""What the labeler reads where the model finds nothing."""
+
 _Body = TypeVar("_Body")
 
 
@@ -54,6 +64,8 @@ class _App:
         self.service = service
         self.settings = settings
         self.metrics = metrics
+        # Tasks whose labelers read why nothing came.
+        self.shown: dict[str, None] = {}
 
 
 def create_app(
@@ -136,17 +148,94 @@ def webhook() -> Response:
 @blueprint.post("/predict")
 def predict() -> Response:
     """Answer a batch of tasks, or one click."""
-    body = read_body(PredictRequest)
+    sent = _read(request)
+    body = _decode(sent, PredictRequest)
+    if body.context is None:
+        return _predictions(body)
+    # From here on, whatever fails is answered as "nothing found": Label Studio shows no errors,
+    # and keeps a prompt on the page whose answer is one.
+    g.interactive = body
+    if has_prompts(body.context) and _is_exclusive(body):
+        body = _decode(sent, InteractiveRequest)
+    return _no_suggestion(body) if is_empty(body.context) else _suggestions(body)
+
+
+def _predictions(body: PredictRequest) -> Response:
     service = _state().service
     outcomes = service.predict(body)
-    version = service.predictor.model_version
-    interactive = body.context is not None
     _record(body, outcomes)
     answer = PredictResponse(
-        results=[_to_entry(outcome, version, interactive) for outcome in outcomes],
+        results=[outcome if isinstance(outcome, Prediction) else [] for outcome in outcomes],
+        model_version=service.predictor.model_version,
+    )
+    return Response(answer.model_dump_json(), content_type="application/json")
+
+
+def _suggestions(body: PredictRequest) -> Response:
+    service = _state().service
+    outcomes = service.predict(body)
+    _record(body, outcomes)
+    version = service.predictor.model_version
+    answer = PredictResponse(
+        results=[
+            _suggestion(body, task, outcome, version)
+            for task, outcome in zip(body.tasks, outcomes, strict=True)
+        ],
         model_version=version,
     )
     return Response(answer.model_dump_json(), content_type="application/json")
+
+
+def _suggestion(body: PredictRequest, task: Task, outcome: Outcome, version: str) -> Suggestion:
+    """The regions for a click, and why there are none where the label config shows that."""
+    found = outcome if isinstance(outcome, Prediction) else None
+    regions = found.result if found else []
+    status = [] if outcome is None else _status(body, task, "" if regions else _reason(outcome))
+    return Suggestion(
+        result=[*regions, *status], score=found.score if found else 0, model_version=version
+    )
+
+
+def _reason(outcome: Outcome) -> str:
+    return outcome.message if isinstance(outcome, TaskError) else NOTHING_FOUND
+
+
+def _status(body: PredictRequest, task: Task, text: str) -> list[StatusText]:
+    """The text for the labeler; an empty one takes back what was shown before."""
+    if not has_prompts(body.context):
+        return []
+    shown, key = _state().shown, f"{task.project!r:.40} {task.id!r:.40}"
+    if not text and key not in shown:
+        return []
+    shown.pop(key, None)
+    if text:
+        shown[key] = None
+        while len(shown) > _MOST_SHOWN:
+            shown.pop(next(iter(shown)), None)
+    return status_text(parse_label_config(body.label_config), text)
+
+
+def _no_suggestion(body: PredictRequest, text: str = "") -> Response:
+    """An empty answer to each task of an interactive call, and why where that can be shown."""
+    try:
+        version = _state().service.predictor.model_version
+        results = [
+            Suggestion(
+                result=_status(body, task, text) if text else [], score=0, model_version=version
+            )
+            for task in body.tasks
+        ]
+    except SegstudioError:  # the model is loading, or nobody can read the label config
+        version = ""
+        results = [Suggestion(result=[], score=0, model_version="") for _ in body.tasks]
+    answer = PredictResponse(results=[*results], model_version=version)
+    return Response(answer.model_dump_json(), content_type="application/json")
+
+
+def _is_exclusive(body: PredictRequest) -> bool:
+    """Whether the answer depends on what is labeled already."""
+    controls = parse_label_config(body.label_config).controls
+    return any(control.options.exclusive for control in controls)
 
 
 @blueprint.get("/metrics")
@@ -166,8 +255,12 @@ def read_body(kind: type[_Body]) -> _Body:
     Raises:
         RequestError: It is something else.
     """
+    return _decode(_read(request), kind)
+
+
+def _decode(sent: bytearray, kind: type[_Body]) -> _Body:
     try:
-        return msgspec.json.decode(_read(request), type=kind)
+        return msgspec.json.decode(sent, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(
             f"the body cannot be read: {error}", "send what docs/openapi.yaml describes"
@@ -180,12 +273,6 @@ def _read(sent: Request) -> bytearray:
     while len(body) != sent.content_length and (chunk := sent.stream.read(_CHUNK)):
         body += chunk
     return body
-
-
-def _to_entry(outcome: Outcome, version: str, interactive: bool) -> Prediction | list[Any]:
-    if isinstance(outcome, Prediction):
-        return outcome
-    return Prediction(result=[], score=0, model_version=version) if interactive else []
 
 
 def _record(body: PredictRequest, outcomes: Sequence[Outcome]) -> None:
@@ -278,6 +365,8 @@ def _error(status: int, kind: str, message: str, hint: str = "") -> Response:
 def _segstudio_error(error: SegstudioError) -> Response:
     status = error.status if isinstance(error, RequestError) else BusyError.status
     log.warning("refused", error=error.kind, reason=str(error))
+    if interactive := g.get("interactive"):
+        return _no_suggestion(interactive, error.message)
     response = _error(status, error.kind, error.message, error.hint)
     if status == BusyError.status:
         response.headers["Retry-After"] = "1"
@@ -295,4 +384,6 @@ def _http_error(error: HTTPException) -> Response:
 
 def _unexpected_error(error: Exception) -> Response:
     log.error("unexpected", exc_info=error)
+    if interactive := g.get("interactive"):
+        return _no_suggestion(interactive, "the backend failed")
     return _error(500, "unexpected", "the backend failed", "its log has the details under this id")

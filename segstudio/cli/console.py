@@ -108,7 +108,8 @@ class Report:
             for result in group:
                 found.append(result)
                 mark, style = _MARKS[result.status]
-                self.print(f"{mark} {result.subject:<28} {result.detail}", style)
+                line = f"line {result.line}: " if result.line else ""
+                self.print(f"{mark} {line + result.subject:<28} {result.detail}", style)
             for line in fix.splitlines():
                 self.print(f"    → {line}")
         return found
@@ -156,10 +157,11 @@ def check_record(result: CheckResult) -> dict[str, str]:
     return {"what": result.subject, "state": state, "told": result.detail, "fix": result.fix}
 
 
-def finding_record(result: CheckResult) -> dict[str, str]:
+def finding_record(result: CheckResult) -> dict[str, str | int]:
     """Return a finding about a label config as JSON output has it."""
     return {
         "level": result.status,
+        "line": result.line,
         "where": result.subject,
         "problem": result.detail,
         "fix": result.fix,

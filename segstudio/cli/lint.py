@@ -1,5 +1,6 @@
 """``segstudio lint``: a label config, looked at before labelers work with it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,13 +8,17 @@ import typer
 from ml_backend.serving.settings import read_settings
 from segstudio.cli.console import finding_record, reporting
 from segstudio.cli.options import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, command_app
+from segstudio.labelstudio.config_fixes import fix as fix_config
+from segstudio.labelstudio.lint import label_table
 from segstudio.labelstudio.lint import lint as find_problems
-from segstudio.labelstudio.ml_backends import SHIPPED, ask_classes
+from segstudio.labelstudio.ml_backends import SHIPPED, Classes, ask_classes
 from segstudio.local.connection import backend_pair
 from segstudio.projects.templates import read_template
 from segstudio.settings import ProjectSettings
 
 app = command_app()
+
+_COLUMNS = ("label", "classes", "smart tools")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -28,20 +33,52 @@ def lint(
             "http://localhost:7070; default: the classes of the shipped network."
         ),
     ] = "",
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="Write the fixed label config to NAME.fixed.xml, next to the file."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a label config against both backends, offline.
 
-    Finds labels that match no class of the model, smart controls that Label Studio ignores, a
-    missing control for masks, a wrong toName; each with its fix.
+    Lists what is not served, with line and fix, and the class of the model that reaches each label.
     """
     with reporting(as_json) as report:
         login = backend_pair(read_settings(ProjectSettings), "", "").login
         classes = ask_classes(backend, login) if backend else SHIPPED
-        findings = report.checks(find_problems(read_template(template), classes))
-        records = [finding_record(each) for each in findings]
-        report.result({"template": template, "findings": records})
+        config = read_template(template)
+        findings = report.checks(find_problems(config, classes))
+        labels = (
+            [] if any(each.status == "error" for each in findings) else _labels(config, classes)
+        )
+        readable = all(each.subject != "XML" for each in findings)
+        fixed, done = fix_config(config) if fix and findings and readable else ("", [])
+        if done:
+            target = Path(template).with_suffix(".fixed.xml")
+            target.write_text(fixed, encoding="utf-8")
+            report.print(f"wrote {target}:")
+            for line in done:
+                report.print(f"    {line}")
+        report.result(
+            {
+                "template": template,
+                "findings": [finding_record(each) for each in findings],
+                "labels": [dict(zip(_COLUMNS, map(str, row), strict=True)) for row in labels],
+                "fixed": done,
+            }
+        )
+        if labels:
+            report.table(_COLUMNS, labels)
         if not findings:
             report.print(f"{template}: fine for both backends ({classes.source})")
     if any(each.status != "note" for each in findings):
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _labels(config: str, classes: Classes) -> list[tuple[str, str, str]]:
+    """What reaches each label; a dash where nothing does."""
+    return [
+        (label, found or "-", tools or "-") for label, found, tools in label_table(config, classes)
+    ]

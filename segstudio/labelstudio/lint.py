@@ -1,6 +1,7 @@
 """What is wrong with a label config before labelers find out: each finding with its fix."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ml_backend.errors import LabelConfigError
 from ml_backend.labelstudio.controls import PROMPT_SHAPES
@@ -12,14 +13,15 @@ from ml_backend.labelstudio.label_config import (
     refuse,
 )
 from ml_backend.labelstudio.label_matching import match_labels
+from ml_backend.labelstudio.prompts import BACKGROUND
 from segmentation_backend.classes import SYNONYMS
 from segstudio.checks import CheckResult, Status
 from segstudio.labelstudio.ml_backends import Classes
 
-_DEAD_TOOLS = frozenset({"brush", "brushlabels", "bitmask", "bitmasklabels", "magicwand"})
+DEAD_TOOLS = frozenset({"brush", "brushlabels", "bitmask", "bitmasklabels", "magicwand"})
 """Tags whose smart tool Label Studio 1.23.2 shows, and never asks a backend with."""
 
-_SMART_TOOLS = _DEAD_TOOLS | {"keypoint", "keypointlabels", "rectangle", "rectanglelabels"}
+SMART_TOOLS = DEAD_TOOLS | {"keypoint", "keypointlabels", "rectangle", "rectanglelabels"}
 """Tags that Label Studio 1.23.2 has a smart tool for (read in its page's code)."""
 
 _WITHOUT_BRUSH: dict[str, tuple[Status, str]] = {
@@ -47,14 +49,23 @@ def lint(label_config: str, classes: Classes) -> list[CheckResult]:
     except LabelConfigError as error:
         return [CheckResult("XML", "error", error.message, error.hint or "fix it at that place")]
     if wrong := config.wrong_targets():
-        return [CheckResult(each.where, "error", each.text, each.fix) for each in wrong]
-    return [
-        *_refused(config),
-        *_masks(config),
-        *_ignored_smart(config),
-        *_lost_labels(config),
-        *_classes(config, classes),
-    ]
+        found = [CheckResult(each.where, "error", each.text, each.fix) for each in wrong]
+    else:
+        found = [
+            *_refused(config),
+            *_masks(config),
+            *_ignored_smart(config),
+            *_lost_labels(config),
+            *_classes(config, classes),
+            *_doubles(config),
+            *_attributes(config),
+            *_hints(config),
+        ]
+    return [each if each.line else _at_its_line(each, config) for each in found]
+
+
+def _at_its_line(finding: CheckResult, config: LabelConfig) -> CheckResult:
+    return replace(finding, line=config.lines.get(finding.subject, 0))
 
 
 def label_table(label_config: str, classes: Classes) -> list[tuple[str, str, str]]:
@@ -65,15 +76,15 @@ def label_table(label_config: str, classes: Classes) -> list[tuple[str, str, str
     """
     config = parse_label_config(label_config)
     refuse(config.problems_for_masks())
-    labels = config.mask_labels()
+    images = config.mask_images()
+    labels = [label for image in images for label in config.mask_labels(image)]
     assigned = match_labels(classes.names, labels, SYNONYMS)
-    image = config.mask_controls()[0].to_name
-    tools = [tool for tool in config.smart_tools() if tool.to_name == image]
+    tools = [tool for tool in config.smart_tools() if tool.to_name in images]
     return [
         (
             value,
             ", ".join(classes.names[i] for i, label in assigned.items() if label == value),
-            ", ".join(tool.name for tool in tools if _has(tool, value)),
+            ", ".join(dict.fromkeys(tool.name for tool in tools if _has(tool, value))),
         )
         for value in dict.fromkeys(label.value for label in labels)
     ]
@@ -82,7 +93,7 @@ def label_table(label_config: str, classes: Classes) -> list[tuple[str, str, str
 def _refused(config: LabelConfig) -> Iterator[CheckResult]:
     for each in dict.fromkeys((*config.problems_for_masks(), *config.problems_for_prompts())):
         fix = each.fix
-        if not config.mask_controls():
+        if not any(map(config.suggestion_controls, config.images)):
             brush = brush_example(next(iter(config.images)))
             fix = f"add {brush}; a project of codes alone is made with --no-backends"
         yield CheckResult(each.where, "error", each.text, fix)
@@ -100,7 +111,7 @@ def _ignored_smart(config: LabelConfig) -> Iterator[CheckResult]:
     for control in {each.name: each for each in config.controls}.values():
         name, kind, smart = control.name, control.type, control.smart_attribute
         tag = config.tags[name]
-        if smart and kind not in _SMART_TOOLS:
+        if smart and kind not in SMART_TOOLS:
             problem = f"Label Studio has no smart tool for {tag}: smart is ignored"
             fix = "use KeyPointLabels or RectangleLabels for the smart tools"
             yield CheckResult(name, "warning", problem, fix)
@@ -110,7 +121,7 @@ def _ignored_smart(config: LabelConfig) -> Iterator[CheckResult]:
         elif smart and kind in PROMPT_SHAPES and not config.labels_of(control):
             problem = "it has no labels, so a suggestion of it has none"
             yield CheckResult(name, "warning", problem, f"use {tag}Labels with <Label> tags")
-        elif kind in _DEAD_TOOLS and smart is not False:
+        elif kind in DEAD_TOOLS and smart is not False:
             problem = "its smart tool does nothing: Label Studio asks no backend with it"
             yield CheckResult(name, "warning", problem, f'write <{tag} smart="false" …>')
 
@@ -130,7 +141,9 @@ def _lost_labels(config: LabelConfig) -> Iterator[CheckResult]:
 
 
 def _classes(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
-    labels, names = config.mask_labels(), classes.names
+    images = config.mask_images()
+    labels = [label for image in images for label in config.mask_labels(image)]
+    names = classes.names
     if not labels or not names:
         return
     reached = match_labels(names, labels, SYNONYMS)
@@ -149,6 +162,67 @@ def _classes(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
         if reached
         else f"write e.g. {example}",
     )
+
+
+def _doubles(config: LabelConfig) -> Iterator[CheckResult]:
+    """Keys that choose two labels, and labels that are equal but for their case."""
+    keys: dict[str, str] = {}
+    for control in {each.name: each for each in config.controls}.values():
+        values: dict[str, str] = {}
+        for label in control.labels:
+            key, value = label.hotkey.casefold(), label.value.casefold()
+            if key and key in keys:
+                problem = f"the key {label.hotkey} of {label.value} is that of {keys[key]} too"
+                fix = "give one of them another key"
+                yield CheckResult(control.name, "warning", problem, fix, label.line)
+            elif key:
+                keys[key] = label.value
+            if value in values:
+                problem = f"{label.value} and {values[value]} are equal but for their case"
+                fix = "keep one: the backends take both for the same label"
+                yield CheckResult(control.name, "warning", problem, fix, label.line)
+            values[value] = label.value
+
+
+_NUMBERS = {"polygon_tolerance": "0 or more pixels", "max_points": "3 or more"}
+
+
+def _attributes(config: LabelConfig) -> Iterator[CheckResult]:
+    """Attributes for the backends that they cannot read."""
+    for control in {each.name: each for each in config.controls}.values():
+        for name, meaning in _NUMBERS.items():
+            if name in control.attributes and getattr(control.options, name) is None:
+                problem = f'{name}="{control.attributes[name]:.40}" is ignored'
+                yield CheckResult(control.name, "warning", problem, f"write a number, {meaning}")
+        is_asked = control.type == "textarea" and control.name == "status" and control.smart
+        if is_asked and control.to_name in config.images:
+            problem = "what the labeler enters in it is sent to the backends, which ignore it"
+            yield CheckResult(control.name, "warning", problem, 'write smart="false"')
+
+
+def _hints(config: LabelConfig) -> Iterator[CheckResult]:
+    for image in config.images.values():
+        if image.attributes.get("rotatecontrol", "").lower() == "true":
+            problem = (
+                "regions drawn in a turned view say so, and some exporters turn or leave them out"
+            )
+            fix = "export with segstudio export, which reads them right, or leave out rotateControl"
+            yield CheckResult(image.name, "note", problem, fix)
+    for control in config.smart_tools():
+        background = next(
+            (each for each in control.labels if each.value.casefold() == BACKGROUND), None
+        )
+        if background is not None and control.shape == "keypoint":
+            problem = (
+                f"a click with {background.value} takes away from the object of the click before"
+            )
+            fix = "Alt+click does the same without a label"
+            yield CheckResult(control.name, "note", problem, fix, background.line)
+    for control in config.controls:
+        if control.dynamic and control.type != "choices":
+            problem = f"its labels are those of each task (${control.dynamic}): not checked here"
+            fix = "give them the names of classes, or predicted_values"
+            yield CheckResult(control.name, "note", problem, fix)
 
 
 def _has(control: Control, value: str) -> bool:

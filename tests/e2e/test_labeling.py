@@ -184,6 +184,35 @@ def test_keys_choose_tool_and_label_and_one_action_is_a_region(
     assert labeling.labels == ["skirt", "blouse"]
 
 
+TURNED = """<View><Image name="image" value="$image" rotateControl="true"/>
+  <View className="garments">
+    <Labels name="label" toName="image"><Label value="skirt"/></Labels></View>
+  <Rectangle name="box" toName="image" smart="true"/>
+  <KeyPoint name="point" toName="image" smart="true"/>
+  <Brush name="mask" toName="image" smart="false"/></View>"""
+
+
+def test_a_box_drawn_in_a_turned_view_becomes_a_mask_in_the_right_place(
+    page: Page, studio: Studio, figure: Figure
+) -> None:
+    project, task = studio.new_project("Turned", TURNED, "plain")
+    labeling = LabelingPage(page, f"{studio.url}/projects/{project}/data", task)
+    labeling.wait_for_regions()
+    for label in labeling.labels:
+        labeling.delete(label)
+    labeling.turn_left()
+    labeling.switch_on_smart_tools()
+    first, last = box_around(figure.masks["skirt"])
+    # What is at the top of the image is at the left of this view, its right edge at the top.
+    labeling.smart_box("skirt", Spot(first.y, 1 - first.x), Spot(last.y, 1 - last.x))
+    picture(labeling, "turned")
+    labeling.accept()
+    labeling.submit()
+    (annotation,) = studio.request("GET", f"/api/tasks/{task}")["annotations"]
+    assert {each["image_rotation"] for each in annotation["result"]} == {270}
+    assert iou(masks(annotation["result"])["skirt"], figure.masks["skirt"]) > 0.8
+
+
 def test_the_labeling_page_has_its_picture_taken_for_the_readme(
     open_task: Open, figure: Figure
 ) -> None:

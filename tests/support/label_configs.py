@@ -10,6 +10,13 @@ CONTROLS = (
     *("Brush", "Rectangle", "KeyPoint", "Labels", "Choices", "TextArea", "Rating", "Filter"),
 )
 
+LABELED_CONTROLS = (
+    *("BrushLabels", "BitmaskLabels", "PolygonLabels", "VectorLabels", "EllipseLabels"),
+    *("RectangleLabels", "KeyPointLabels", "Labels", "Labels", "Brush", "Bitmask", "Polygon"),
+    *("Vector", "Ellipse", "Rectangle", "KeyPoint", "Rectangle", "KeyPoint", "Choices"),
+)
+"""Controls of images, those that go together twice."""
+
 smart = st.sampled_from(
     [{}, {"smart": "true"}, {"smart": "False"}, {"smart": "false", "smartOnly": "true"}]
 )
@@ -44,7 +51,8 @@ def label_configs(draw: st.DrawFn, controls: tuple[str, ...] = CONTROLS) -> str:
         place = SubElement(root, "View") if draw(st.booleans()) else root
         tag = draw(st.sampled_from(controls))
         names = {"name": f"c{index}", "toName": draw(st.sampled_from(targets))}
-        control = SubElement(place, tag, names | draw(smart))
+        closable = {"closable": "true"} if tag.startswith("Vector") else {}
+        control = SubElement(place, tag, names | closable | draw(smart))
         child = "Choice" if tag == "Choices" else "Label"
         for attributes in draw(st.lists(labels(), min_size=draw(st.integers(0, 2)), max_size=4)):
             inner = SubElement(control, "View") if draw(st.booleans()) else control

@@ -1,6 +1,5 @@
 """Drives the labeling page as a labeler does, by labels, tools and the mouse."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -12,7 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 Tool = Literal["r", "k"]
 """Key of a smart tool: the box, the points."""
 
-_BUTTONS = {"r": "rectangle-tool", "k": "key-point-tool"}
+_CONTROLS = {"r": "box", "k": "point"}
+"""Key of a smart tool → its name in the label config."""
 
 
 class Spot(NamedTuple):
@@ -76,6 +76,13 @@ class LabelingPage:
         toggle = self._page.get_by_test_id("bottombar-auto-annotation-toggle")
         toggle.check(force=True)
 
+    def turn_left(self) -> None:
+        """Turn the view by a quarter, and wait until it is turned."""
+        self._tool("rotate-left").click()
+        self._page.wait_for_function(
+            "Htx.annotationStore.selected.names.get('image').rotation === 270"
+        )
+
     def switch_on_auto_accept(self) -> None:
         """Have suggestions accepted as they come."""
         toggle = self._page.get_by_test_id("bottombar-auto-accept-toggle")
@@ -101,14 +108,20 @@ class LabelingPage:
 
     def choose_smart_tool(self, tool: Tool) -> None:
         """Take a smart tool by its key, and wait until the page shows it as taken."""
-        self._page.keyboard.press("Escape")
+        self.press("Escape")
         self.press(tool)
-        button = self._page.locator(f"button.lsf-tool_smart[aria-label={_BUTTONS[tool]}]")
-        expect(button.first).to_have_class(re.compile("lsf-tool_active"))
+        self._page.wait_for_function(
+            """name => {
+                const tools = Htx.annotationStore.selected.names.get("image").getToolsManager()
+                const tool = tools.findSelectedTool()
+                return tool?.dynamic && tool.control.name === name
+            }""",
+            arg=_CONTROLS[tool],
+        )
 
     def press(self, keys: str) -> None:
-        """Press a key, with the focus where it is after work on the image."""
-        self._page.locator(".lsf-image").focus()
+        """Press a key, with the focus on no field: those keep keys to themselves."""
+        self._page.evaluate("document.activeElement.blur()")
         self._page.keyboard.press(keys)
 
     def chosen(self, control: str) -> list[str]:

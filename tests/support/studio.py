@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx
 
-from ml_backend.labelstudio.client import LabelStudio, NewTask
+from ml_backend.labelstudio.client import LabelStudio, NewProject, NewTask
+from segstudio.labelstudio.ml_backends import BackendPair, connect_backends
 from segstudio.local.state import State
 from tests.support.repository import ROOT
 from tests.support.waiting import eventually
@@ -122,6 +123,19 @@ class Studio:
         with self.api() as api:
             api.create_tasks(self.project, [NewTask({"image": image, **data}, {})])
         return int(max(task["id"] for task in self.tasks()))
+
+    def new_project(self, title: str, label_config: str, photograph: str) -> tuple[int, int]:
+        """Make a project of one task, connected to both backends; returns the ids of both."""
+        (image,) = {t["data"]["image"] for t in self.tasks() if t["data"].get("Name") == photograph}
+        urls = (
+            f"http://localhost:{self.ports[name]}" for name in ("SEGMENTATION_PORT", "SAM_PORT")
+        )
+        with self.api() as api:
+            project = api.create_project(NewProject(title, label_config))
+            connect_backends(api, project, BackendPair(*urls))
+            api.create_tasks(project, [NewTask({"image": image}, {})])
+        (task,) = self.request("GET", "/api/tasks", project=project, fields="all")["tasks"]
+        return project, int(task["id"])
 
     def _ready(self) -> re.Match[str]:
         ready = _READY.search(self.output)

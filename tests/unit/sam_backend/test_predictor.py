@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from ml_backend.labelstudio.brush_rle import encode_rle
 from tests.support.repository import PAYLOADS
 from tests.support.sam_calls import (
     Json,
@@ -97,9 +99,16 @@ def test_a_box_is_corrected_by_clicks(predict: Predict) -> None:
     assert np.array_equal(mask, ~disc_mask(LEFT) & ~disc_mask(RIGHT))
 
 
-def test_several_boxes_give_one_mask_of_all_their_objects(predict: Predict) -> None:
-    mask = one_mask(predict(LEFT_BOX, RIGHT_BOX))
-    assert np.array_equal(mask, disc_mask(LEFT) | disc_mask(RIGHT))
+def test_boxes_apart_give_a_suggestion_each(predict: Predict) -> None:
+    left, right = predict(LEFT_BOX, RIGHT_BOX)["result"]
+    assert np.array_equal(mask_of(left), disc_mask(LEFT))
+    assert np.array_equal(mask_of(right), disc_mask(RIGHT))
+    assert left["id"] != right["id"]
+
+
+def test_boxes_that_overlap_show_one_thing(predict: Predict) -> None:
+    mask = one_mask(predict(LEFT_BOX, box(20, 29, 80, 42)))
+    assert mask[48, 32]
 
 
 def test_only_the_objects_of_the_last_prompts_label_are_given(predict: Predict) -> None:
@@ -297,3 +306,174 @@ def test_each_of_two_images_is_answered(predict: Predict, client: FlaskClient) -
     (region,) = answer["results"][0]["result"]
     assert (region["from_name"], region["to_name"]) == ("brush2", "back")
     assert np.array_equal(mask_of(region), disc_mask(RIGHT))
+
+
+EXCLUSIVE = LABEL_CONFIG.replace("<BrushLabels ", '<BrushLabels exclusive="true" ')
+LEFT_HALF = disc_mask(LEFT) & (np.arange(128) < 32)
+
+
+def drawn(mask: Any, id_: str = "d", label: str = "Shirt", **more: Any) -> Json:
+    """A region that somebody has drawn."""
+    value = {"format": "rle", "rle": encode_rle(mask), "brushlabels": [label]}
+    region = {"id": id_, "from_name": "brush", "to_name": "image", "type": "brushlabels"}
+    return region | {"original_width": 128, "original_height": 96, "value": value} | more
+
+
+Labeled = Callable[..., Json]
+
+
+@pytest.fixture
+def ask(client: FlaskClient) -> Labeled:
+    """Ask about a task with what is labeled of it; gives the one prediction."""
+
+    def ask_(*regions: Json, label_config: str = EXCLUSIVE, **labeled: Any) -> Json:
+        request = body(SCENE, *regions, label_config=label_config)
+        request["tasks"][0] |= labeled
+        answer = client.post("/predict", json=request)
+        assert answer.status_code == 200, answer.text
+        (prediction,) = answer.json["results"]  # type: ignore[index]
+        return prediction  # type: ignore[no-any-return]
+
+    return ask_
+
+
+@pytest.mark.parametrize(
+    "labeled",
+    [
+        {"drafts": [{"result": [drawn(LEFT_HALF)], "annotation": None}]},
+        {"annotations": [{"id": 1, "result": [drawn(LEFT_HALF)]}]},
+        {
+            "annotations": [{"id": 1, "result": [drawn(disc_mask(LEFT))]}],
+            "drafts": [{"result": [drawn(LEFT_HALF)], "annotation": 1}],
+        },
+    ],
+    ids=["draft", "annotation", "the draft of an annotation"],
+)
+def test_an_exclusive_suggestion_leaves_out_what_is_labeled_already(
+    ask: Labeled, labeled: Json
+) -> None:
+    mask = one_mask(ask(LEFT_BOX, **labeled))
+    assert np.array_equal(mask, disc_mask(LEFT) & ~LEFT_HALF)
+
+
+@pytest.mark.parametrize(
+    "labeled",
+    [
+        {"annotations": [{"id": 1, "was_cancelled": True, "result": [drawn(LEFT_HALF)]}]},
+        {"drafts": [{"result": [drawn(LEFT_HALF, to_name="back")]}]},
+        {"drafts": [{"result": [drawn(LEFT_HALF, item_index=1)]}]},
+        {"drafts": [{"result": [drawn(LEFT_HALF, original_width=64)]}]},
+        {"drafts": [{"result": [drawn(LEFT_HALF) | {"value": {"rle": [9]}}, None, 7]}]},
+        {"drafts": [{"result": None}], "annotations": []},
+        {
+            "annotations": [{"id": 1, "result": [drawn(LEFT_HALF)]}],
+            "drafts": [{"result": [], "annotation": None}],
+        },
+    ],
+    ids=["skipped", "image", "page", "size", "damaged", "empty", "somebody else's"],
+)
+def test_what_is_not_the_labelers_or_not_here_is_not_left_out(ask: Labeled, labeled: Json) -> None:
+    assert np.array_equal(one_mask(ask(LEFT_BOX, **labeled)), disc_mask(LEFT))
+
+
+def test_without_exclusive_masks_may_overlap(ask: Labeled) -> None:
+    draft = [{"result": [drawn(LEFT_HALF)]}]
+    mask = one_mask(ask(LEFT_BOX, label_config=LABEL_CONFIG, drafts=draft))
+    assert np.array_equal(mask, disc_mask(LEFT))
+
+
+def test_an_exclusive_suggestion_leaves_out_what_was_answered_before_the_draft_came(
+    ask: Labeled,
+) -> None:
+    ask(click(*ON_LEFT, label="Shirt") | {"id": "a"})
+    everything = [click(*ON_GREY) | {"id": "b"}, click(*ON_LEFT) | {"id": "c"}]
+    mask = one_mask(ask(*everything))
+    assert mask[10, 64]
+    assert not (mask & disc_mask(LEFT)).any()
+
+
+def test_the_region_that_is_refined_is_never_left_out(ask: Labeled) -> None:
+    first = click(*ON_LEFT) | {"id": "a"}
+    (region,) = ask(first)["result"]
+    accepted = [{"result": [region | {"from_name": "brush"}], "annotation": None}]
+    mask = one_mask(ask(first, click(*ON_RIGHT) | {"id": "b"}, drafts=accepted))
+    assert np.array_equal(mask, disc_mask(LEFT) | disc_mask(RIGHT))
+
+
+def test_a_thing_that_is_asked_for_again_is_given_again(ask: Labeled) -> None:
+    ask(LEFT_BOX | {"id": "a"})
+    assert np.array_equal(one_mask(ask(click(*ON_LEFT) | {"id": "b"})), disc_mask(LEFT))
+
+
+def test_a_background_click_goes_on_with_the_prompts_before(ask: Labeled) -> None:
+    ask(click(*ON_LEFT), click(*ON_RIGHT), label_config=LABEL_CONFIG)
+    background = click(*ON_RIGHT, label="Background")
+    prediction = ask(background, label_config=LABEL_CONFIG)
+    assert np.array_equal(one_mask(prediction), disc_mask(LEFT))
+    assert prediction["result"][0]["value"]["brushlabels"] == ["Dress"]
+
+
+def test_a_background_click_before_any_object_gives_nothing(ask: Labeled) -> None:
+    assert ask(click(*ON_LEFT, label="Background"))["result"] == []
+
+
+STATUS = LABEL_CONFIG.replace(
+    "</View>",
+    '<TextArea name="status" toName="image" smart="false" editable="true"/></View>',
+)
+NOWHERE = (LEFT_BOX, click(*ON_LEFT, positive=False))
+
+
+def test_the_labeler_reads_why_nothing_came_and_no_more_once_something_does(ask: Labeled) -> None:
+    (status,) = ask(*NOWHERE, label_config=STATUS)["result"]
+    assert status == {
+        "id": "status",
+        "from_name": "status",
+        "to_name": "image",
+        "type": "textarea",
+        "value": {"text": ["no object here"]},
+    }
+    region, cleared = ask(LEFT_BOX, label_config=STATUS)["result"]
+    assert mask_of(region).any()
+    assert cleared["value"] == {"text": []}
+    assert len(ask(LEFT_BOX, label_config=STATUS)["result"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [("data:image/png;base64,AAAA", "image"), ("ftp://host/a.png", "ftp"), ("", "no image under")],
+)
+def test_the_labeler_reads_what_is_wrong_with_the_image(
+    client: FlaskClient, image: str, said: str
+) -> None:
+    answer = client.post("/predict", json=body(image, LEFT_BOX, label_config=STATUS)).json
+    assert answer
+    (status,) = answer["results"][0]["result"]
+    assert said in status["value"]["text"][0]
+
+
+def test_without_a_status_an_empty_answer_is_empty(ask: Labeled) -> None:
+    assert ask(*NOWHERE, label_config=LABEL_CONFIG)["result"] == []
+
+
+def test_an_interactive_call_never_gets_an_error(client: FlaskClient) -> None:
+    for config in ("<View", "<View/>", LABEL_CONFIG.replace('smart="true"', 'smart="false"')):
+        answer = client.post("/predict", json=body(SCENE, LEFT_BOX, label_config=config))
+        assert answer.status_code == 200
+        assert answer.json["results"][0]["result"] == []  # type: ignore[index]
+
+
+def test_a_submission_is_answered_empty_within_5_ms_whatever_the_label_config(
+    client: FlaskClient,
+) -> None:
+    request = body(SCENE, label_config="<View")
+    request["tasks"][0]["annotations"] = [{"id": 1, "result": [drawn(disc_mask(LEFT))] * 20}]
+    times = []
+    for _ in range(9):
+        started = time.perf_counter()
+        answer = client.post("/predict", json=request)
+        times.append(time.perf_counter() - started)
+        assert answer.json["results"] == [  # type: ignore[index]
+            {"result": [], "score": 0.0, "model_version": "fill-1"}
+        ]
+    assert sorted(times)[4] < 0.005

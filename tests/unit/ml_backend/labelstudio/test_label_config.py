@@ -104,6 +104,15 @@ def test_where_a_list_and_labeled_controls_take_masks_the_finest_is_taken() -> N
     assert [control.name for control in config.mask_controls()] == ["brush"]
 
 
+def test_a_vector_takes_masks_where_it_closes() -> None:
+    vector = '<VectorLabels name="v" toName="image"><Label value="a"/></VectorLabels>'
+    xml = f'<View><Image name="image" value="$image"/>{vector}</View>'
+    with pytest.raises(LabelConfigError, match="vectors do when they close"):
+        refuse(parse_label_config(xml).problems_for_masks())
+    closable = parse_label_config(xml.replace("<VectorLabels", '<VectorLabels closable="true"'))
+    assert [control.name for control in closable.mask_controls()] == ["v"]
+
+
 def test_without_any_labels_masks_have_none() -> None:
     config = parse_label_config(f'<View><Image name="image" value="$image"/>{TOOLS}</View>')
     assert [(c.name, c.labels) for c in config.mask_controls()] == [("brush", ())]
@@ -117,7 +126,8 @@ def test_without_any_labels_masks_have_none() -> None:
 def test_masks_go_to_the_finest_shape(finest_last: str) -> None:
     names = {"keypoint": "KeyPoint"}
     tags = [names.get(shape, shape.capitalize()) + "Labels" for shape in finest_last.split()]
-    controls = [f'<{tag} name="{tag}" toName="i"><Label value="a"/></{tag}>' for tag in tags]
+    more = ' toName="i" closable="true"'
+    controls = [f'<{tag} name="{tag}"{more}><Label value="a"/></{tag}>' for tag in tags]
     for count in range(1, len(tags) + 1):
         xml = f'<View><Image name="i" value="$i"/>{"".join(controls[:count])}</View>'
         (mask,) = parse_label_config(xml).mask_controls()

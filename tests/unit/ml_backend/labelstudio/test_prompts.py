@@ -169,6 +169,38 @@ def test_an_unknown_region_beside_a_prompt_does_no_harm() -> None:
     assert parse_context({"result": [point(5, 5), brush]}).points == (Point(0.05, 0.05),)
 
 
+def test_a_click_on_the_background_takes_away_from_the_object_before_it() -> None:
+    result = [
+        point(10, 10, label="Hat"),
+        point(12, 12, label="background"),
+        point(50, 50, label="Dress"),
+        point(60, 60, label="Background"),
+    ]
+    context = parse_context({"result": result})
+    assert context.label == "Dress"
+    assert context.points == (Point(0.5, 0.5), Point(0.6, 0.6, positive=False))
+    before = parse_context({"result": result[:2]})
+    assert (before.label, [p.positive for p in before.points]) == ("Hat", [True, False])
+
+
+def test_clicks_on_the_background_alone_go_on_with_what_was_before() -> None:
+    first = parse_context({"result": [point(50, 50)]})
+    alone = parse_context({"result": [point(60, 60, label="Background")]})
+    assert alone.continues
+    merged = first.continued(alone)
+    assert (merged.label, [p.positive for p in merged.points]) == ("Dress", [True, False])
+
+
+def test_contexts_that_hold_one_prompt_in_common_are_about_one_region() -> None:
+    first = parse_context({"result": [point(50, 50) | {"id": "a"}]})
+    moved = parse_context({"result": [point(55, 50) | {"id": "a"}]})
+    nameless = parse_context({"result": [point(50, 50), point(60, 60)]})
+    other = parse_context({"result": [point(70, 70) | {"id": "b"}]})
+    assert first.shares(moved)
+    assert first.shares(nameless)
+    assert not first.shares(other)
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
     lambda inner: (

@@ -177,3 +177,71 @@ def test_a_backend_that_does_not_answer_is_one_line(run: Run) -> None:
     result = run("lint", "polygons", "--backend", "http://127.0.0.1:9", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["error"]["type"] == "backend"
+
+
+LIST = f'<Labels name="label" toName="image">{DRESS}</Labels>'
+TOOLS = (
+    '<Brush name="b" toName="image" smart="false"/><Rectangle name="r" toName="image"/>'
+    '<KeyPoint name="k" toName="image"/>'
+)
+
+
+def test_one_list_of_labels_is_fine() -> None:
+    assert findings(IMAGE, LIST, TOOLS) == []
+    assert lint(read_template("runway_fashion_classic"), SHIPPED) == []
+
+
+def test_findings_tell_their_line() -> None:
+    smart = MASK.replace(' smart="false"', "")
+    (finding,) = lint(f"<View>\n{IMAGE}\n{smart}\n\n{BOX}</View>", SHIPPED)
+    assert (finding.subject, finding.line) == ("mask", 3)
+
+
+def test_a_key_that_chooses_two_labels_is_told_at_the_second() -> None:
+    labels = '<Label value="Dress" hotkey="q"/>\n<Label value="Hat" hotkey="Q"/>'
+    finding = only(IMAGE, "\n" + LIST.replace(DRESS, labels), TOOLS)
+    assert (finding.status, finding.line) == ("warning", 3)
+    assert finding.detail == "the key Q of Hat is that of Dress too"
+
+
+def test_labels_that_differ_in_case_alone_are_told() -> None:
+    twice = LIST.replace(DRESS, f'{DRESS}<Label value="dress"/>')
+    (finding,) = findings(IMAGE, twice, TOOLS, classes=Classes((), "no answer"))
+    assert finding.detail == "dress and Dress are equal but for their case"
+
+
+@pytest.mark.parametrize(
+    "attribute", ['polygon_tolerance="fine"', 'polygon_tolerance="-1"', 'max_points="2"']
+)
+def test_an_attribute_that_is_no_fitting_number_is_told(attribute: str) -> None:
+    polygons = MASK.replace("BrushLabels", "PolygonLabels").replace('smart="false"', attribute)
+    told = [each for each in findings(IMAGE, polygons, BOX) if each.status == "warning"]
+    assert [each.detail for each in told] == [f"{attribute} is ignored"]
+
+
+def test_a_turned_view_is_noted() -> None:
+    finding = only(IMAGE.replace("/>", ' rotateControl="true"/>'), MASK, BOX)
+    assert (finding.status, finding.subject) == ("note", "image")
+
+
+def test_a_background_label_of_points_is_noted_as_what_it_does() -> None:
+    points = BOX.replace("RectangleLabels", "KeyPointLabels").replace("box", "point")
+    both = DRESS + '<Label value="Background"/>'
+    finding, *rest = findings(
+        IMAGE, MASK.replace(DRESS, both), BOX, points.replace(DRESS, both), classes=Classes((), "")
+    )
+    assert rest == []
+    assert (finding.status, finding.subject) == ("note", "point")
+    assert "takes away" in finding.detail
+
+
+def test_labels_of_the_task_are_noted() -> None:
+    dynamic = '<Labels name="label" toName="image" value="$names"/>'
+    finding = only(IMAGE, dynamic, TOOLS)
+    assert (finding.status, finding.subject) == ("note", "label")
+
+
+def test_an_image_that_no_task_can_show_is_an_error_with_the_fix() -> None:
+    finding = only(IMAGE.replace("$image", "https://host/$image"), MASK, BOX)
+    assert (finding.status, finding.subject) == ("error", "image")
+    assert finding.fix.endswith('value="$image"')

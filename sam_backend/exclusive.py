@@ -1,0 +1,99 @@
+"""What a suggestion leaves out where a control is exclusive: pixels that are labeled already."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml_backend.labelstudio.prompts import Context
+from ml_backend.labelstudio.schemas import LabeledTask, Task
+from ml_backend.labelstudio.shapes import RegionError, decode_region, shape_of
+from sam_backend.recent_answers import Answer, Place
+
+Pixels = npt.NDArray[np.bool_]
+
+SAME_THING = 0.5
+"""IoU from which two masks of one label are the same thing, drawn again."""
+
+_PIXEL_SHAPES = ("brush", "bitmask", "polygon", "vector", "ellipse")
+
+
+def leave_out(
+    pixels: Pixels,
+    label: str | None,
+    context: Context,
+    task: Task,
+    place: Place,
+    recent: Iterable[Answer],
+) -> Pixels:
+    """Take away from a suggestion what the labeler has already; never the region being refined.
+
+    Args:
+        pixels: (H, W) bool.
+        label: Label of the suggestion.
+        context: Prompts that it answers.
+        task: With what is labeled of it.
+        place: Image of the task.
+        recent: What was answered on that image in the last minutes.
+
+    Returns:
+        (H, W) bool.
+    """
+    answers = list(recent)
+    refined = {id_ for a in answers if a.context.shares(context) for id_ in a.region_ids}
+    left = pixels.copy()
+    for id_, drawn in _drawn(task, place, pixels.shape):
+        if id_ not in refined:
+            left &= ~drawn
+    for answer in answers:
+        if answer.mask is not None and not answer.context.shares(context):
+            other = answer.mask.mask().pixels
+            if other.shape == pixels.shape and not _is_same(answer, label, other, pixels):
+                left &= ~other
+    return left
+
+
+def _is_same(answer: Answer, label: str | None, other: Pixels, pixels: Pixels) -> bool:
+    """Whether a labeler draws the same thing once more, having refused the first suggestion."""
+    common, either = (other & pixels).sum(), (other | pixels).sum()
+    return answer.label == label and bool(common > SAME_THING * either)
+
+
+def _drawn(task: Task, place: Place, shape: tuple[int, ...]) -> Iterator[tuple[str, Pixels]]:
+    """ID and pixels of the regions in the labeler's drafts, else in the annotations.
+
+    A draft takes the place of the annotation that it edits; one of a new annotation says that the
+    others are other people's. A region of several results is read once.
+    """
+    if not isinstance(task, LabeledTask):
+        return
+    edited = {draft.annotation for draft in task.drafts}
+    annotations = [] if None in edited else [a for a in task.annotations if a.id not in edited]
+    works = (work for work in (*task.drafts, *annotations) if not work.was_cancelled)
+    entries = {
+        str(entry.get("id", number)): entry
+        for work in works
+        for number, entry in enumerate(work.result or ())
+        if isinstance(entry, dict) and _is_on(entry, place)
+    }
+    for id_, entry in entries.items():
+        if (pixels := _pixels(entry, shape)) is not None:
+            yield id_, pixels
+
+
+def _is_on(entry: Mapping[str, Any], place: Place) -> bool:
+    value = entry.get("value")
+    here = (entry.get("to_name"), entry.get("item_index") or 0) == (place.to_name, place.item)
+    return here and isinstance(value, dict) and shape_of(value) in _PIXEL_SHAPES
+
+
+def _pixels(entry: Mapping[str, Any], shape: tuple[int, ...]) -> Pixels | None:
+    """The pixels of a region; None where it is damaged, or of another size than the image."""
+    height, width = shape
+    if (entry.get("original_height"), entry.get("original_width")) != (height, width):
+        return None
+    try:
+        return decode_region(entry["value"], width, height)
+    except RegionError:
+        return None

@@ -1,0 +1,92 @@
+"""What was answered on a task in the last minutes: a labeler's draft comes some seconds late."""
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+from ml_backend.labelstudio.prompts import Context
+from sam_backend.embedding_store.lru import LruCache
+from sam_backend.mask_refinement import CompressedMask
+
+KEEP_SECONDS = 180.0
+"""How long an answer counts: long after the draft that holds it is stored."""
+
+_KEPT_BYTES = 32 << 20
+_ANSWER_BYTES = 2000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Image of a task that answers are about.
+
+    Attributes:
+        project: As Label Studio sends it.
+        task: Task ID.
+        to_name: Name of the image tag.
+        item: Its page.
+    """
+
+    project: Hashable
+    task: Hashable
+    to_name: str
+    item: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One suggestion.
+
+    Attributes:
+        context: Prompts that it answers.
+        label: Its label.
+        region_ids: IDs of its regions.
+        mask: Its pixels; None where no later suggestion leaves them out.
+    """
+
+    context: Context
+    label: str | None
+    region_ids: frozenset[str]
+    mask: CompressedMask | None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    answers: tuple[tuple[float, Answer], ...]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(_ANSWER_BYTES + (a.mask.nbytes if a.mask else 0) for _, a in self.answers)
+
+
+class RecentAnswers:
+    """The last answers on the images that labelers work on; used from any thread.
+
+    Args:
+        clock: Monotonic time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: LruCache[Place, _Kept] = LruCache(_KEPT_BYTES)
+        self._lock = threading.Lock()
+
+    def remember(self, place: Place, answers: Sequence[Answer]) -> None:
+        """Keep the suggestions of a call, in place of those that answer some of its prompts."""
+        now = self._clock()
+        with self._lock:
+            old = [
+                (at, each)
+                for at, each in self._current(place)
+                if not any(each.context.shares(new.context) for new in answers)
+            ]
+            self._kept.put(place, _Kept((*old, *((now, each) for each in answers))))
+
+    def on(self, place: Place) -> list[Answer]:
+        """Return the answers on an image that still count, oldest first."""
+        return [answer for _, answer in self._current(place)]
+
+    def _current(self, place: Place) -> list[tuple[float, Answer]]:
+        kept = self._kept.get(place)
+        oldest = self._clock() - KEEP_SECONDS
+        return [(at, each) for at, each in kept.answers if at >= oldest] if kept else []

@@ -1,0 +1,140 @@
+"""Both backends on any label config: a task that fits it, and whether regions can be drawn."""
+
+import io
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from label_studio_sdk.label_interface.interface import LabelInterface
+from PIL import Image
+
+from ml_backend.deadline import Deadline
+from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.labelstudio.label_config import LabelConfig
+from ml_backend.labelstudio.prompts import parse_context
+from ml_backend.labelstudio.schemas import Prediction, Task
+from ml_backend.labelstudio.shapes import SHAPES
+from sam_backend.embedding_store.lru import LruCache
+from sam_backend.predictor import SamPredictor
+from segmentation_backend.models.base import ClassMap, Instance
+from segmentation_backend.models.things import class_instances
+from segmentation_backend.predictor import SegmentationPredictor
+from segmentation_backend.settings import RegionSettings
+from tests.support.scenes import FillModel, disc_mask, draw
+
+Json = dict[str, Any]
+
+DISC = (32, 48, 20)
+LABELS = ("dress", "hat", "car")
+"""Names that the model knows."""
+
+
+class Disc:
+    """A model that finds the drawn disc, once for each name that it knows."""
+
+    version = "disc"
+    classes = ("background", *LABELS)
+
+    def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
+        """Return the disc as a thing of each class."""
+        scores = np.array([0, 1, 1, 1], np.float32)
+        maps = [
+            ClassMap(np.where(disc_mask(DISC), index, 0).astype(np.uint8), scores)
+            for index in range(1, len(self.classes))
+        ]
+        found = [each for one in maps for each in class_instances(one, self.classes)]
+        return [found for _ in images]
+
+
+def _png() -> str:
+    file = io.BytesIO()
+    Image.fromarray(draw([DISC])).save(file, "PNG")
+    return "data:image/png;base64," + b64encode(file.getvalue()).decode()
+
+
+PICTURE = _png()
+
+
+class Backends:
+    """Both predictors with drawn pictures."""
+
+    def __init__(self, folder: Path) -> None:
+        images = ImageSource(ImageSettings(image_cache_dir=folder))
+        self.segmentation = SegmentationPredictor(Disc(), images, RegionSettings())
+        self.sam = SamPredictor(FillModel(), images, LruCache(1 << 24))
+
+    def predict(self, config: LabelConfig, data: Json) -> list[Json]:
+        """Return the results of a batch of one task."""
+        return self._one(self.segmentation.predict([_task(data)], None, **_how(config)))
+
+    def click(self, config: LabelConfig, data: Json, *prompts: Json) -> list[Json]:
+        """Return the results of an interactive call."""
+        context = parse_context({"result": list(prompts)})
+        return self._one(self.sam.predict([_task(data)], context, **_how(config)))
+
+    def _one(self, answers: Any) -> list[Json]:
+        (answer,) = answers
+        assert isinstance(answer, Prediction), answer
+        return [region.model_dump() for region in answer.result]
+
+
+def _task(data: Json) -> Task:
+    return Task(id=1, project=1, data=data)
+
+
+def _how(config: LabelConfig) -> Json:
+    return {"label_config": config, "deadline": Deadline.after(60)}
+
+
+def fitting_data(config: LabelConfig) -> Json:
+    """Return the data of a task with an image, or two pages, for each image tag."""
+    return {
+        image.key: [PICTURE, PICTURE] if image.pages else PICTURE
+        for image in config.images.values()
+    }
+
+
+def prompts_of(config: LabelConfig, image: str) -> list[Json]:
+    """Return what Label Studio sends of a smart tool of an image that is answered."""
+    tool = next(
+        t
+        for t in config.smart_tools()
+        if t.to_name == image and (not t.labels or len(config.lost_labels(t)) < len(t.labels))
+    )
+    lost = config.lost_labels(tool)
+    label = next((each.value for each in tool.labels if each.value not in lost), None)
+    value: Json = {"x": 25.0, "y": 50.0, "width": 0.3}
+    if tool.shape == "rectangle":
+        value = {"x": 10.0, "y": 29.0, "width": 31.0, "height": 42.0, "rotation": 0}
+    prompt = {"id": "p", "from_name": tool.name, "to_name": image, "type": tool.type}
+    prompt |= {"original_width": 128, "original_height": 96, "is_positive": True}
+    if config.images[image].pages:
+        prompt["item_index"] = 1
+    if tool.has_own_list:
+        return [prompt | {"value": value | {tool.type: [label]}}]
+    listed = {"from_name": tool.labels_from, "type": "labels", "value": value | {"labels": [label]}}
+    return [prompt | {"value": value}, *([prompt | listed] if label else [])]
+
+
+def assert_drawable(results: list[Json], xml: str) -> None:
+    """Check that Label Studio can draw results, by its own library's reading of the config."""
+    interface = LabelInterface(xml)
+    geometry: set[str] = set()
+    for each in results:
+        control = interface.get_control(each["from_name"])
+        assert each["to_name"] in control.to_name
+        assert each["type"] == control.tag.lower()
+        assert (each["original_width"], each["original_height"]) == (128, 96)
+        labels = each["value"].get(each["type"], [])
+        assert set(labels) <= set(control.labels_attrs)
+        if control.tag == "Labels":
+            assert each["id"] in geometry, "the geometry comes first"
+            assert labels
+        else:
+            shape = each["type"].removesuffix("labels")
+            assert SHAPES[shape].keys <= each["value"].keys()
+            geometry.add(each["id"])
+        source = interface.get_object(each["to_name"]).attr
+        assert ("item_index" in each) == ("valueList" in source)

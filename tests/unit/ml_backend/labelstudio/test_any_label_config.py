@@ -1,0 +1,61 @@
+"""Any label config that Label Studio accepts is refused with a reason, or served."""
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from label_studio_sdk.label_interface.interface import LabelInterface
+
+from ml_backend.errors import LabelConfigError
+from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
+from ml_backend.labelstudio.predictor import Predictor
+from tests.support.any_config import Backends, assert_drawable, fitting_data, prompts_of
+from tests.support.label_configs import LABELED_CONTROLS, label_configs
+
+
+@pytest.fixture(scope="module")
+def backends(tmp_path_factory: pytest.TempPathFactory) -> Backends:
+    return Backends(tmp_path_factory.mktemp("cache"))
+
+
+def served(backend: Predictor, xml: str) -> LabelConfig | None:
+    """Ask a backend as ``/setup`` does; None where the label config is refused, with a reason."""
+    if not LabelInterface(xml).is_valid:
+        return None
+    try:
+        config = parse_label_config(xml)
+        backend.check(config)
+    except LabelConfigError as error:
+        refusal = error
+    else:
+        event("served")
+        return config
+    event("refused")
+    assert refusal.message
+    assert refusal.hint
+    return None
+
+
+many = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@many
+@given(label_configs(LABELED_CONTROLS))
+def test_a_batch_gives_regions_that_label_studio_draws_or_setup_refuses(
+    backends: Backends, xml: str
+) -> None:
+    if config := served(backends.segmentation, xml):
+        results = backends.predict(config, fitting_data(config))
+        assert results
+        assert_drawable(results, xml)
+        assert {each["to_name"] for each in results} <= set(config.mask_images())
+
+
+@many
+@given(label_configs(LABELED_CONTROLS))
+def test_a_click_gives_regions_that_label_studio_draws_or_setup_refuses(
+    backends: Backends, xml: str
+) -> None:
+    if config := served(backends.sam, xml):
+        for image in config.prompted_images():
+            results = backends.click(config, fitting_data(config), *prompts_of(config, image))
+            assert_drawable(results, xml)
+            assert {each["to_name"] for each in results} == {image}

@@ -1,0 +1,272 @@
+"""Every cell of the tables in ``docs/label-configs.md``, by both backends and the readers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml_backend.errors import LabelConfigError
+from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
+from ml_backend.labelstudio.region_pixels import region_rle
+from ml_backend.labelstudio.results import Region, mask_shapes, parse_result
+from ml_backend.labelstudio.task_images import references
+from tests.support.any_config import (
+    DISC,
+    PICTURE,
+    Backends,
+    Json,
+    fitting_data,
+    prompts_of,
+)
+from tests.support.repository import ROOT
+from tests.support.scenes import disc_mask
+
+TEXT = (ROOT / "docs" / "label-configs.md").read_text()
+LABELS = '<Label value="dress"/><Label value="hat"/>'
+TOOL = f'<RectangleLabels name="tool" toName="i">{LABELS}</RectangleLabels>'
+IMAGE = '<Image name="i" value="$image"/>'
+
+
+def table(title: str) -> dict[str, list[str]]:
+    """First column → the other cells, of the first table below a heading."""
+    section = TEXT.split(f"## {title}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    return {first: others for first, *others in cells}
+
+
+CONTROLS, IMAGES, ATTRIBUTES = table("Controls"), table("Images"), table("Attributes")
+
+
+@pytest.fixture(scope="module")
+def backends(tmp_path_factory: pytest.TempPathFactory) -> Backends:
+    return Backends(tmp_path_factory.mktemp("cache"))
+
+
+def accepted(check: Callable[[LabelConfig], None], config: LabelConfig) -> bool:
+    try:
+        check(config)
+    except LabelConfigError:
+        return False
+    return True
+
+
+def regions(results: list[Json]) -> tuple[Region, ...]:
+    return parse_result(results).regions
+
+
+# --- controls ---
+
+
+def labeled(tag: str, more: str) -> str:
+    return f'<{tag}Labels name="m" toName="i"{more}>{LABELS}</{tag}Labels>'
+
+
+def listed(tag: str, more: str) -> str:
+    return f'<Labels name="l" toName="i">{LABELS}</Labels><{tag} name="m" toName="i"{more}/>'
+
+
+def holds(kind: str, shape: str, drawn: tuple[Region, ...]) -> bool:
+    """Whether regions are what a cell says of the drawn disc."""
+    disc = disc_mask(DISC)
+    if not drawn or any(region.shape != shape for region in drawn):
+        return False
+    if kind == "a point inside":
+        value = drawn[0].value
+        return bool(disc[int(value["y"] * 0.96), int(value["x"] * 1.28)])
+    found = region_rle(drawn[0]).mask
+    iou = (found & disc).sum() / (found | disc).sum()
+    least = {"the mask": 1, "the box around it": 0.7}.get(kind, 0.95)
+    return bool(iou >= least)
+
+
+SHAPES = [row for row in CONTROLS if not row.startswith("MagicWand")]
+
+
+@pytest.mark.parametrize("form", [labeled, listed])
+@pytest.mark.parametrize("row", SHAPES)
+def test_what_each_control_takes(
+    backends: Backends, row: str, form: Callable[[str, str], str]
+) -> None:
+    predict, prompt, export, learn = CONTROLS[row]
+    tag = row.split(",")[0]
+    more = ' closable="true"' if "closable" in row else ""
+    own = "" if tag in ("Rectangle", "KeyPoint") else TOOL
+    config = parse_label_config(f"<View>{IMAGE}{form(tag, more)}{own}</View>")
+    data = fitting_data(config)
+
+    predicted = regions(backends.predict(config, data))
+    assert holds(predict, tag.lower(), predicted)
+    assert predicted[0].labels == ("dress",)
+    if prompt == "no":
+        assert not accepted(backends.sam.check, config)
+    else:
+        suggested = regions(backends.click(config, data, *prompts_of(config, "i")))
+        assert holds(prompt, tag.lower(), suggested)
+        assert suggested[0].labels == ("dress",)
+    # Exports and learning read the same pixels, of the same shapes.
+    alone = parse_label_config(f"<View>{IMAGE}{form(tag, more)}</View>")
+    is_mask = tag.lower() in mask_shapes(alone.controls, with_boxes=False)
+    assert {export, learn} == {"yes" if is_mask else "no"}
+
+
+def test_other_controls_take_nothing(backends: Backends) -> None:
+    (row,) = [name for name in CONTROLS if name.startswith("MagicWand")]
+    assert CONTROLS[row] == ["no"] * 4
+    for tag in row.split(", "):
+        config = parse_label_config(f'<View>{IMAGE}<{tag} name="m" toName="i"/></View>')
+        assert not accepted(backends.segmentation.check, config)
+        assert not accepted(backends.sam.check, config)
+
+
+def test_masks_go_to_the_first_of_the_table() -> None:
+    tags = [(row.split(",")[0], ' closable="true"' if "," in row else "") for row in SHAPES]
+    for index, (first, more) in enumerate(tags[:-1]):
+        inner = labeled(first, more)
+        for second, other in tags[index + 1 :]:
+            if {first, second} == {"Brush", "Bitmask"}:
+                continue
+            finer = labeled(second, other).replace('"m"', '"n"')
+            config = parse_label_config(f"<View>{IMAGE}{finer}{inner}</View>")
+            assert [control.name for control in config.mask_controls()] == ["m"]
+
+
+# --- images ---
+
+BRUSH = f'<BrushLabels name="m" toName="i">{LABELS}</BrushLabels>'
+OTHER = (BRUSH + TOOL).replace('"i"', '"j"').replace('"m"', '"n"').replace('"tool"', '"tool2"')
+SECOND = '<Image name="j" value="$second"/>'
+DYNAMIC = (
+    '<Labels name="l" toName="i" value="$labels"/><Brush name="m" toName="i"/>'
+    '<Rectangle name="tool" toName="i"/>'
+)
+BOTH = (BRUSH + TOOL).replace('"i"', '"i,j"')
+NESTED: Json = {"photo": {"url": PICTURE}, "images": [PICTURE]}
+
+
+def image(attribute: str) -> str:
+    return f'<Image name="i" {attribute}/>'
+
+
+CASES: dict[str, tuple[str, Json, list[tuple[str, int]]]] = {
+    '`value="$image"`': (IMAGE + BRUSH + TOOL, {"image": PICTURE}, [("i", 0)]),
+    '`valueList="$images"`': (
+        image('valueList="$images"') + BRUSH + TOOL,
+        {"images": [PICTURE, PICTURE]},
+        [("i", 0), ("i", 1)],
+    ),
+    "two images, each with its controls": (
+        IMAGE + SECOND + BRUSH + TOOL + OTHER,
+        {"image": PICTURE, "second": PICTURE},
+        [("i", 0), ("j", 0)],
+    ),
+    '`toName="a,b"`': (
+        IMAGE + SECOND + BOTH,
+        {"image": PICTURE, "second": PICTURE},
+        [("i", 0), ("j", 0)],
+    ),
+    '`<Labels value="$labels">`': (
+        IMAGE + DYNAMIC,
+        {"image": PICTURE, "labels": [{"value": "dress"}]},
+        [("i", 0)],
+    ),
+    '`value="https://host/$photo"`': (image('value="https://host/$photo"') + BRUSH + TOOL, {}, []),
+    '`value="https://host/a.jpg"`': (image('value="https://host/a.jpg"') + BRUSH + TOOL, {}, []),
+}
+PATHS = '`value="$photo.url"`, `value="$images[0]"`'
+for path in PATHS.split(", "):
+    CASES[path] = (image(path.strip("`")) + BRUSH + TOOL, NESTED, [("i", 0)])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_each_image_gets(backends: Backends, case: str) -> None:
+    predict, prompt, export, learn = IMAGES[PATHS if case in PATHS else case]
+    xml, data, places = CASES[case]
+    config = parse_label_config(f"<View>{xml}</View>")
+    if "refused" in (predict, prompt):
+        assert not accepted(backends.segmentation.check, config)
+        assert not accepted(backends.sam.check, config)
+        assert (export, learn) == ("no", "no")
+        return
+    predicted = regions(backends.predict(config, data))
+    assert sorted({(r.to_name, r.item) for r in predicted}) == places
+    names = dict.fromkeys(name for name, _ in places)
+    config_of_task = config.for_task(data)
+    for name in names:
+        suggested = regions(backends.click(config, data, *prompts_of(config_of_task, name)))
+        page = 1 if config.images[name].pages else 0
+        assert {(r.to_name, r.item) for r in suggested} == {(name, page)}
+    # Exports and learning find each image and page by the same reader.
+    found = [
+        (tag.name, item)
+        for tag in config.images.values()
+        for item, reference in enumerate(references(data, tag))
+        if reference == PICTURE
+    ]
+    assert sorted(found) == places
+    assert {export, learn} <= {"yes", "each page", "both"}
+
+
+def test_every_image_of_the_table_is_tested() -> None:
+    assert {PATHS if case in PATHS else case for case in CASES} == set(IMAGES)
+
+
+# --- attributes ---
+
+
+def outline(backends: Backends, attribute: str) -> Any:
+    polygon = BRUSH.replace("BrushLabels", "PolygonLabels")
+    polygon = polygon.replace('toName="i"', f'toName="i" {attribute}').replace("hat", "none")
+    config = parse_label_config(f"<View>{IMAGE}{polygon}</View>")
+    (region,) = regions(backends.predict(config, fitting_data(config)))
+    return region
+
+
+def tolerance_zero(backends: Backends) -> bool:
+    read = region_rle(outline(backends, 'polygon_tolerance="0"')).mask
+    return bool(np.array_equal(read, disc_mask(DISC)))
+
+
+def few_points(backends: Backends) -> bool:
+    return len(outline(backends, 'max_points="8"').value["points"]) <= 8
+
+
+def exclusive(backends: Backends) -> bool:
+    """Leave out what was suggested before: with a label of its own, nothing is left."""
+    on = BRUSH.replace("name=", 'exclusive="true" name=', 1)
+    config = parse_label_config(f"<View>{IMAGE}{on}{TOOL}</View>")
+    (first,) = prompts_of(config, "i")
+    other = first | {"id": "q", "value": first["value"] | {"rectanglelabels": ["hat"]}}
+    found = [len(backends.click(config, fitting_data(config), each)) for each in (first, other)]
+    return found == [1, 0]
+
+
+def not_smart(backends: Backends) -> bool:
+    off = TOOL.replace("name=", 'smart="false" name=', 1)
+    return not accepted(backends.sam.check, parse_label_config(f"<View>{IMAGE}{BRUSH}{off}</View>"))
+
+
+def predicted_label(backends: Backends, label: str) -> str:
+    brush = f'<BrushLabels name="m" toName="i">{label}</BrushLabels>'
+    config = parse_label_config(f"<View>{IMAGE}{brush}</View>")
+    return regions(backends.predict(config, fitting_data(config)))[0].labels[0]
+
+
+EFFECTS: dict[str, Callable[[Backends], bool]] = {
+    'exclusive="true"': exclusive,
+    'polygon_tolerance="1.5"': tolerance_zero,
+    'max_points="40"': few_points,
+    'smart="false"': not_smart,
+    'predicted_values="gown, robe"': lambda backends: (
+        predicted_label(backends, '<Label value="Gown" predicted_values="dress, x"/>') == "Gown"
+    ),
+    'alias="coat"': lambda backends: (
+        predicted_label(backends, '<Label value="Long" alias="hat"/>') == "hat"
+    ),
+}
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_what_each_attribute_does(backends: Backends, attribute: str) -> None:
+    assert EFFECTS[attribute.strip("`")](backends)
