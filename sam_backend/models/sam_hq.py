@@ -56,6 +56,11 @@ class SegmentAnythingHq:
         """Of the network."""
         return str(self._network.device)
 
+    @property
+    def input_side(self) -> int:
+        """Of the network's square."""
+        return int(self._network.config.vision_config.image_size)
+
     @torch.inference_mode()
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Encode an image, (H, W, 3) uint8 RGB.
