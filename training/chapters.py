@@ -27,10 +27,10 @@ class Chapter:
 
 
 CHAPTERS = (
-    Chapter(0.21, (192, 128), zoom=(-0.35, 0.5)),
+    Chapter(0.13, (192, 128), zoom=(-0.35, 0.5)),
     Chapter(0.5, (288, 192)),
-    Chapter(0.76, (288, 192), drawn=0.08, tagged=0.36),
-    Chapter(1.0, (384, 256), zoom=(-0.35, 0.45), drawn=0.08, tagged=0.36),
+    Chapter(0.84, (288, 192), drawn=0.05, tagged=0.5),
+    Chapter(1.0, (384, 256), zoom=(-0.35, 0.45), drawn=0.05, tagged=0.5),
 )
 # Of each group of labels. A labeler rather takes a little away than finds nothing, and the network
 # rather says what is frequent; chosen on the validation part.
@@ -48,4 +48,4 @@ RECIPE = Recipe(
     0.0,
 )
 # Without priors: they favor clothes, and would do so again in each chapter.
-TEACHER = replace(RECIPE, priors=(1.0,) * len(CLASSES), areas=(86_400,))
+TEACHER = replace(RECIPE, priors=(1.0,) * len(CLASSES), areas=(86_400, 153_600, 221_184))

@@ -1,7 +1,5 @@
 """What the networks are shown: the same for the same seed, and truth that fits the picture."""
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,14 +8,14 @@ from ml_backend.models.efficientnet import EfficientNetLite
 from ml_backend.models.imagenet import load_imagenet
 from sam_backend.models.base import Box
 from sam_backend.models.frames import Frame, bounds
-from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from synthetic.scenes import draw_scene
-from training import augment, interactive, segmentation
+from training import augment, garment_samples, interactive
 from training.clicks import centre_of, iou, next_click, random_inside
 from training.data import Folder
 from training.grabcut import grab_cut
 from training.objects import Collages, Found, Garments, Scenes, Things, load_annotated
 from training.pseudo_objects import find_things
+from training.taxonomy import CLASSES
 
 
 def disc(size: int = 60, x: int = 30, y: int = 30, radius: int = 15) -> npt.NDArray[np.bool_]:
@@ -26,9 +24,9 @@ def disc(size: int = 60, x: int = 30, y: int = 30, radius: int = 15) -> npt.NDAr
 
 
 def test_views_are_the_same_for_the_same_seed(drawn_folder: Folder) -> None:
-    examples = segmentation.load_labelled(drawn_folder, drawn_folder.photographs()[:4])
-    tagged = segmentation.load_tagged(drawn_folder.path.parent / "unlabelled")
-    views = segmentation.Views(examples, tagged, (96, 64), seed=3, drawn=0.2)
+    examples = garment_samples.load_labelled(drawn_folder, drawn_folder.photographs()[:4])
+    tagged = garment_samples.load_tagged(drawn_folder.path.parent / "unlabelled")
+    views = garment_samples.Views(examples, tagged, (96, 64), seed=3, drawn=0.2)
     for number in range(12):
         photo, labels, tags = views[number]
         again = views[number]
@@ -38,27 +36,26 @@ def test_views_are_the_same_for_the_same_seed(drawn_folder: Folder) -> None:
     assert not np.array_equal(views[0][0], views[1][0])
 
 
-def test_tagged_photographs_have_no_labels_of_their_own(drawn_folder: Folder) -> None:
-    tagged = segmentation.load_tagged(drawn_folder.path.parent / "unlabelled")
-    assert len(tagged) == 3
-    assert all((example.labels == segmentation.UNKNOWN).all() for example in tagged)
-
-
-def test_pseudo_labels_are_among_the_tags_and_never_at_a_border(
-    drawn_folder: Folder, tmp_path: Path
+def test_a_garment_of_another_person_comes_with_its_label_and_its_tag(
+    drawn_folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tagged = segmentation.load_tagged(drawn_folder.path.parent / "unlabelled")
-    model = EmbeddedGarmentModel.load()
-    for example in segmentation.pseudo_label(model, tagged, tmp_path / "labels.npy"):
-        known = example.labels != segmentation.UNKNOWN
-        assert 0.1 < known.mean() < 1
-        assert example.tags[np.unique(example.labels[known])].all()
-        for first, second in (
-            (example.labels[1:], example.labels[:-1]),
-            (example.labels[:, 1:], example.labels[:, :-1]),
-        ):
-            both = (first != segmentation.UNKNOWN) & (second != segmentation.UNKNOWN)
-            assert (first == second)[both].all()
+    coat = CLASSES.index("coat")  # drawn people wear it, and none of those below
+    monkeypatch.setattr(garment_samples, "PASTED", (coat,))
+    monkeypatch.setattr(garment_samples, "ADORNED", 1.0)
+    examples = garment_samples.load_labelled(drawn_folder, drawn_folder.photographs())
+    without = [example for example in examples if not example.tags[coat]]
+    views = garment_samples.Views(without, [], (96, 64), seed=3, drawn=0.0)
+    assert not views.donors[coat]
+    views.donors[coat] = [example for example in examples if example.tags[coat]]
+    found = [views[number] for number in range(20)]
+    assert any(tags[coat] for _, _, tags in found)
+    assert all((labels == coat).any() == tags[coat] for _, labels, tags in found)
+
+
+def test_tagged_photographs_have_no_labels_of_their_own(drawn_folder: Folder) -> None:
+    tagged = garment_samples.load_tagged(drawn_folder.path.parent / "unlabelled")
+    assert len(tagged) == 3
+    assert all((example.labels == garment_samples.UNKNOWN).all() for example in tagged)
 
 
 def test_a_view_moves_photograph_and_labels_alike() -> None:
