@@ -197,6 +197,27 @@ class AnnotationReader:
         found = self._label_studio.call("GET", "/api/predictions", params={"task": task.id})
         return [r for each in found for r in parse_result(each.get("result") or ()).regions]
 
+    def signatures(self, project: LabeledProject) -> Iterator[tuple[int, str]]:
+        """Yield each annotated task's number, and text that changes with its annotations or image.
+
+        Masks are not read, so that a project of thousands of annotations is a few short pages.
+        """
+        fields = "id,data,annotations,updated_at,was_cancelled"
+        annotated = TaskFilter("total_annotations", "greater", 0)
+        for task in self._label_studio.tasks(project.id, fields, where=[annotated]):
+            found = [
+                (int(each["id"]), each["updated_at"], each["was_cancelled"])
+                for each in task["annotations"]
+            ]
+            references = [str(task["data"].get(image.key, "")) for image in project.images]
+            yield int(task["id"]), repr((references, sorted(found)))
+
+    def some_tasks(self, project: LabeledProject, ids: Sequence[int]) -> list[AnnotatedTask]:
+        """Return tasks of a project by their numbers, those that are there."""
+        which, fields = TaskFilter("id", "in_list", ids), ",".join(_FIELDS)
+        found = self._label_studio.find_tasks(project.id, which, fields, len(ids))
+        return [self._parse_task(project, each) for each in found]
+
     def _parse_task(self, project: LabeledProject, task: Mapping[str, Any]) -> AnnotatedTask:
         annotations = sorted(task["annotations"], key=lambda each: int(each["id"]))
         return AnnotatedTask(

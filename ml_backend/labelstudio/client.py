@@ -25,8 +25,12 @@ _LONGEST = 1000
 _PROJECT_FIELDS = (
     "id,title,description,label_config,"
     "task_number,total_annotations_number,skipped_annotations_number,"
-    "task_data_login,task_data_password"
+    "task_data_login,task_data_password,created_at,sampling,model_version"
 )
+
+SEQUENTIAL, UNIFORM = "Sequential sampling", "Uniform sampling"
+UNCERTAINTY = "Uncertainty sampling"
+"""Sampling of a project whose label stream begins with the lowest scores."""
 
 _CONNECTED = "CO"
 """State of a backend that Label Studio just got good answers from."""
@@ -68,6 +72,9 @@ class Project:
         annotations: Number of annotations of all tasks, skipped ones left out.
         skipped: Number of skipped annotations.
         login: User name and password for the host of the tasks' images; None without.
+        created_at: Time of creation, in ISO 8601.
+        sampling: Order of the label stream, such as ``UNCERTAINTY``.
+        model_version: Title or model version whose predictions labelers see; empty: none.
     """
 
     id: int
@@ -78,6 +85,9 @@ class Project:
     annotations: int
     skipped: int
     login: tuple[str, str] | None = field(default=None, repr=False)
+    created_at: str = ""
+    sampling: str = ""
+    model_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,13 +98,13 @@ class NewProject:
         title: 3 to 50 characters.
         label_config: XML.
         description: For people.
-        shuffled: Whether a labeler's stream takes tasks at random instead of in their order.
+        sampling: Order of the label stream: ``SEQUENTIAL``, ``UNIFORM`` or ``UNCERTAINTY``.
     """
 
     title: str
     label_config: str
     description: str = ""
-    shuffled: bool = False
+    sampling: str = SEQUENTIAL
 
 
 @dataclass(frozen=True)
@@ -175,7 +185,7 @@ class LabelStudio:
             "description": new.description,
             "label_config": new.label_config,
             "show_collab_predictions": True,
-            "sampling": "Uniform sampling" if new.shuffled else "Sequential sampling",
+            "sampling": new.sampling,
         }
         return int(self.call("POST", "/api/projects", json=body)["id"])
 
@@ -231,24 +241,33 @@ class LabelStudio:
             include: Fields of each task, separated by commas.
             size: Maximum number of tasks.
         """
-        tasks: list[dict[str, Any]] = self._task_page(project, which, include, size)["tasks"]
+        tasks: list[dict[str, Any]] = self._task_page(project, [which], include, size)["tasks"]
         return tasks
 
-    def tasks(self, project: int, include: str, size: int = _PAGE) -> Iterator[dict[str, Any]]:
+    def tasks(
+        self, project: int, include: str, size: int = _PAGE, where: Sequence[TaskFilter] = ()
+    ) -> Iterator[dict[str, Any]]:
         """Yield all tasks of a project by their number, with one page of them in memory.
 
         A page begins after the last task of the page before, not at a position: tasks that come or
         go meanwhile move none of the others.
+
+        Args:
+            project: Project ID.
+            include: Fields of each task, separated by commas.
+            size: Tasks in a page.
+            where: Filters that all must take a task; without any, all tasks are given.
         """
         last, left = 0, 1
         while left > 0:
-            page = self._task_page(project, TaskFilter("id", "greater", last), include, size)
+            later = TaskFilter("id", "greater", last)
+            page = self._task_page(project, [later, *where], include, size)
             yield from page["tasks"]
             left = page["total"] - len(page["tasks"])
             last = int(page["tasks"][-1]["id"]) if left else last
 
-    def _task_page(self, project: int, which: TaskFilter, include: str, size: int) -> Any:
-        params = task_query(project, [which], include, size)
+    def _task_page(self, project: int, where: Sequence[TaskFilter], include: str, size: int) -> Any:
+        params = task_query(project, where, include, size)
         return self.call("GET", "/api/tasks", params=params)
 
     def task_metas(self, project: int) -> Iterator[dict[str, Any]]:
@@ -354,6 +373,9 @@ def _parse_project(answer: Mapping[str, Any]) -> Project:
         annotations=answer["total_annotations_number"] or 0,
         skipped=answer["skipped_annotations_number"] or 0,
         login=(login, password) if login and password else None,
+        created_at=answer.get("created_at") or "",
+        sampling=answer.get("sampling") or "",
+        model_version=answer.get("model_version") or "",
     )
 
 

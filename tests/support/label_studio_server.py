@@ -38,6 +38,8 @@ class FakeProject:
     counts: dict[str, int] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
     login: tuple[str, str] | None = None
+    sampling: str = "Sequential sampling"
+    model_version: str | None = "Garments"
 
     def __post_init__(self) -> None:
         self._ids = count(self.id * 1_000_000 + 1)
@@ -56,10 +58,12 @@ class FakeProject:
         return {
             "id": self.id,
             "title": f"Copy {self.id}",
+            "created_at": TIME,
+            "sampling": self.sampling,
             "description": "",
             "label_config": self.label_config,
             "show_collab_predictions": True,
-            "model_version": "Garments",
+            "model_version": self.model_version,
             "task_data_login": self.login and self.login[0],
             "task_data_password": self.login and self.login[1],
             "task_number": len(self.tasks),
@@ -79,6 +83,7 @@ class LabelStudioServer(Server):
         predictions: Task and model version of each, in the order they came.
         backends: As they were connected, by id.
         password: What the backends ask for just now.
+        version: Model version that the backends tell.
         jobs: Status and traceback that the synchronisation of ``TARGET`` goes through, one each
             time the targets are listed, the last for ever; none: there is no target.
         fault: Asked before each request; what it refuses is not done.
@@ -92,6 +97,7 @@ class LabelStudioServer(Server):
         self.predictions: list[tuple[int, str]] = []
         self.backends: dict[int, dict[str, Any]] = {}
         self.password = ""
+        self.version = "v1"
         self.jobs: list[tuple[str, str | None]] = []
         self.fault: Fault = lambda _request: None
         self.lost_answer: Fault = lambda _request: None
@@ -154,6 +160,8 @@ class LabelStudioServer(Server):
                 if "project" not in request.json():
                     return refusal(400, "project: This field is required.")
                 return json_reply(self.connect(request.json()), 201)
+            case ["PATCH", "ml", id_]:
+                return json_reply(self._rename(int(id_), request.json()["title"]))
             case ["DELETE", "ml", id_]:
                 del self.backends[int(id_)]
                 return Reply(204)
@@ -161,8 +169,10 @@ class LabelStudioServer(Server):
                 self._delete_prediction(int(id_))
                 return Reply(204)
             case ["PATCH", "projects", id_]:
-                self.projects[int(id_)].told.update(request.json())
-                return json_reply(self.projects[int(id_)].record())
+                project, body = self.projects[int(id_)], request.json()
+                project.model_version = body.pop("model_version", project.model_version)
+                project.told.update(body)
+                return json_reply(project.record())
             case ["PATCH", "tasks", id_]:
                 self.projects[int(id_) // 1_000_000].tasks[int(id_)].update(request.json())
                 return json_reply({})
@@ -190,6 +200,9 @@ class LabelStudioServer(Server):
                 return json_reply(self._page(query))
             case ["predictions"]:
                 return json_reply(self._task_predictions(int(query["task"])))
+            case ["tasks", id_, "annotations"]:
+                tasks = self.projects[int(id_) // 1_000_000].tasks
+                return json_reply(tasks[int(id_)]["annotations"])
             case ["ml"]:
                 connected = [self._told(id_) for id_ in self.backends]
                 return json_reply([b for b in connected if b["project"] == int(query["project"])])
@@ -206,14 +219,16 @@ class LabelStudioServer(Server):
         asked = json.loads(query["query"])
         assert asked["ordering"] == ["tasks:id"]
         assert query["fields"] == "all"
-        (chosen,) = asked["filters"]["items"]
-        operator, value = chosen["operator"], chosen["value"]
-        assert chosen["filter"] == "filter:tasks:id"
-        assert operator in {"greater", "in_list"}
-        tasks, later = self.projects[int(query["project"])].tasks, operator == "greater"
-        ids = sorted(id_ for id_ in tasks if (id_ > value if later else id_ in value))
+        tasks = self.projects[int(query["project"])].tasks
+        filters = asked["filters"]["items"]
+        ids = sorted(id_ for id_ in tasks if all(_takes(each, id_, tasks[id_]) for each in filters))
         shown = [
-            {**tasks[id_], "id": id_, "predictions_model_versions": self._listed(id_)}
+            {
+                **tasks[id_],
+                **_counts(tasks[id_]),
+                "id": id_,
+                "predictions_model_versions": self._listed(id_),
+            }
             for id_ in ids[: int(query["page_size"])]
         ]
         return {"tasks": [_chosen(each, query["include"]) for each in shown], "total": len(ids)}
@@ -227,6 +242,9 @@ class LabelStudioServer(Server):
     def _delete_prediction(self, id_: int) -> None:
         for project in self.projects.values():
             for task in project.tasks.values():
+                for each in task.get("written", []):
+                    if each["id"] == id_:
+                        self.predictions.remove((each["task"], each["model_version"]))
                 for kind in ("predictions", "written"):
                     task[kind] = [each for each in task.get(kind, []) if each.get("id") != id_]
 
@@ -249,12 +267,25 @@ class LabelStudioServer(Server):
         self.backends[id_] = {"id": id_, **body}
         return self._told(id_)
 
+    def _rename(self, id_: int, title: str) -> dict[str, Any]:
+        """Rename a backend, and with it what its project shows, as Label Studio does."""
+        backend = self.backends[id_]
+        project = self.projects[backend["project"]]
+        if project.model_version == backend["title"]:
+            project.model_version = title
+        backend["title"] = title
+        return self._told(id_)
+
     def _told(self, id_: int) -> dict[str, Any]:
         """Ask a backend, and tell of it; never the password."""
         backend = self.backends[id_]
         hidden = {name: each for name, each in backend.items() if name != "basic_auth_pass"}
         good = backend.get("basic_auth_pass", "") == self.password
-        answer = {"state": "CO" if good else "DI", "error_message": None, "model_version": "v1"}
+        answer = {
+            "state": "CO" if good else "DI",
+            "error_message": None,
+            "model_version": self.version,
+        }
         return {"basic_auth_user": None, **hidden, **answer}
 
     def _targets(self) -> list[dict[str, Any]]:
@@ -263,6 +294,25 @@ class LabelStudioServer(Server):
         status, traceback = self.jobs[0]
         del self.jobs[: len(self.jobs) > 1]
         return [{**TARGET, "status": status, "traceback": traceback, "last_sync_count": 5}]
+
+
+def _counts(task: Task) -> dict[str, int]:
+    counted = Counter(bool(each["was_cancelled"]) for each in task["annotations"])
+    return {"total_annotations": counted[False], "cancelled_annotations": counted[True]}
+
+
+def _takes(chosen: dict[str, Any], id_: int, task: Task) -> bool:
+    """Whether a filter takes a task."""
+    found = {"id": id_, **_counts(task)}[chosen["filter"].removeprefix("filter:tasks:")]
+    wanted = chosen["value"]
+    match chosen["operator"]:
+        case "greater":
+            return bool(found > wanted)
+        case "equal":
+            return bool(found == wanted)
+        case "in_list":
+            return found in wanted
+    raise AssertionError(chosen)
 
 
 def refusal(status: int, detail: str = "out of order") -> Reply:

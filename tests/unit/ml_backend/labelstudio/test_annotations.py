@@ -11,6 +11,12 @@ from tests.support.label_studio_server import TOKEN, LabelStudioServer, Task, an
 
 
 @pytest.fixture
+def label_studio() -> Iterator[LabelStudioServer]:
+    with LabelStudioServer() as server:
+        yield server
+
+
+@pytest.fixture
 def reader(label_studio: LabelStudioServer) -> Iterator[AnnotationReader]:
     with LabelStudio(label_studio.url, TOKEN) as client:
         yield AnnotationReader(client)
