@@ -63,13 +63,23 @@ class SamPredictor:
         """None: the labeler names what is segmented."""
         return ()
 
-    def check(self, label_config: LabelConfig) -> None:
+    @property
+    def learns(self) -> bool:
+        """False: it does not learn from annotations."""
+        return False
+
+    def for_project(self, project: object) -> "SamPredictor":  # noqa: ARG002
+        """Return itself: all projects are served by one model."""
+        return self
+
+    def check(self, label_config: LabelConfig) -> str:
         """Ask for a control that takes masks, and a smart tool with its labels on the same image.
 
         Raises:
             LabelConfigError: One of them is missing.
         """
         refuse(label_config.problems_for_prompts())
+        return ""
 
     def predict(
         self,

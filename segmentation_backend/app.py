@@ -1,12 +1,19 @@
 """The segmentation backend's WSGI app."""
 
+from functools import partial
+
 from flask import Flask
 
 import ml_backend.serving.app
 from ml_backend.images import ImageSource
+from ml_backend.models.device import choose_device
 from ml_backend.serving.logs import configure_logging
 from ml_backend.serving.metrics import Metrics
 from ml_backend.serving.settings import read_settings
+from segmentation_backend.learning.requests import note_event, request_again
+from segmentation_backend.learning.serving import LearnedModels
+from segmentation_backend.learning.store import LearnedVersion, learned_folder
+from segmentation_backend.models.base import SegmentationModel
 from segmentation_backend.models.registry import load_model
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.prewarm_client import PrewarmClient
@@ -45,4 +52,18 @@ def load_predictor(
     model = load_model(settings)
     trouble = (metrics or Metrics()).image_cache_trouble
     images = ImageSource(settings, tell=trouble)
-    return SegmentationPredictor(model, images, settings, prewarm_client)
+    root = learned_folder(settings.models_dir)
+
+    def load_learned(version: LearnedVersion) -> SegmentationModel:
+        from segmentation_backend.learning.project_model import load_project_model
+
+        return load_project_model(version.model, model, choose_device(settings))
+
+    return SegmentationPredictor(
+        model,
+        images,
+        settings,
+        prewarm_client,
+        LearnedModels(root, load_learned, settings.learned_in_memory, partial(request_again, root)),
+        partial(note_event, root) if settings.learns else None,
+    )

@@ -5,6 +5,11 @@ Imports nothing, so that ``segstudio`` can check a label config without torch.
 
 from collections.abc import Mapping
 
+NOT_LEARNED_YET = (
+    "none of these labels is known yet; suggestions start after about 20 annotated images"
+)
+"""What is said of a label config whose labels have to be learned first."""
+
 EMBEDDED_CLASSES = (
     "background",
     "hair",

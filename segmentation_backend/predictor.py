@@ -1,9 +1,10 @@
 """Finds the garments of a project's label config on each task's image."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -17,11 +18,13 @@ from ml_backend.errors import TaskError
 from ml_backend.images import EncodedImage, ImageSource, TaskAccess
 from ml_backend.labelstudio.control_tasks import is_control
 from ml_backend.labelstudio.enlarge import enlarge
-from ml_backend.labelstudio.label_config import LabelConfig
+from ml_backend.labelstudio.label_config import LabelConfig, refuse
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
 from ml_backend.labelstudio.task_images import TaskImage, task_images
 from ml_backend.serving.executor import PriorityExecutor, wait_for
+from segmentation_backend.classes import NOT_LEARNED_YET
+from segmentation_backend.learning.serving import LearnedModels
 from segmentation_backend.models.base import Instance, SegmentationModel
 from segmentation_backend.prewarm_client import PrewarmClient
 from segmentation_backend.regions import RegionBuilder
@@ -76,6 +79,8 @@ class SegmentationPredictor:
         images: Where task images come from.
         settings: Which instances become regions, and how many.
         prewarm_client: Is told of each batch's tasks before they are answered.
+        learned: Models of projects that have their own; None: there are none.
+        note_event: Takes note of Label Studio's events where projects are learned from; else None.
     """
 
     def __init__(
@@ -84,6 +89,8 @@ class SegmentationPredictor:
         images: ImageSource,
         settings: RegionSettings,
         prewarm_client: PrewarmClient | None = None,
+        learned: LearnedModels | None = None,
+        note_event: Callable[[str, Mapping[str, Any]], None] | None = None,
     ) -> None:
         version = f"segmentation-{model.version}"
         self._model = model
@@ -91,6 +98,8 @@ class SegmentationPredictor:
         self._region_builder = RegionBuilder(version, model.classes, settings)
         self._prewarm_client = prewarm_client
         self._executor = PriorityExecutor("model")
+        self._learned = learned
+        self._note_event = note_event
 
     @property
     def model_version(self) -> str:
@@ -102,9 +111,39 @@ class SegmentationPredictor:
         """The network's."""
         return self._region_builder.classes
 
-    def check(self, label_config: LabelConfig) -> None:
-        """Raise LabelConfigError where no label can ever be predicted."""
-        self._region_builder.check(label_config)
+    @property
+    def model(self) -> SegmentationModel:
+        """The model behind the predictions."""
+        return self._model
+
+    @property
+    def learns(self) -> bool:
+        """Whether a project's own labels are learned from its annotations."""
+        return self._note_event is not None
+
+    def for_project(self, project: object) -> "SegmentationPredictor":
+        """Return the predictor of a project: with the model learned from it, if there is one."""
+        model = self._learned.find(project) if self._learned else None
+        if model is None:
+            return self
+        served = copy(self)
+        served._model = model
+        settings = self._region_builder.settings
+        served._region_builder = RegionBuilder(model.version, model.classes, settings, True)
+        return served
+
+    def check(self, label_config: LabelConfig) -> str:
+        """Return a remark where no label is known yet, but will be learned.
+
+        Raises:
+            LabelConfigError: No label can ever be predicted.
+        """
+        refuse(label_config.problems_for_masks())
+        if self._region_builder.knows(label_config) or label_config.has_dynamic_labels:
+            return ""
+        if not self.learns:
+            self._region_builder.check(label_config)
+        return NOT_LEARNED_YET
 
     def predict(
         self,
@@ -131,6 +170,9 @@ class SegmentationPredictor:
     ) -> Iterator[Prediction | TaskError | None]:
         if self._prewarm_client is not None:
             self._prewarm_client.send(tasks, label_config)
+        if not (self._region_builder.knows(label_config) or label_config.has_dynamic_labels):
+            yield from (None for _ in tasks)
+            return
         plans = [_images(task, label_config) for task in tasks]
         images = (
             (task.access, image)
@@ -175,8 +217,10 @@ class SegmentationPredictor:
         return failed or self._region_builder.prediction(regions)
 
     def fit(self, event: str, data: Mapping[str, Any]) -> None:
-        """Log the event: the shipped network is trained by ``make train-segmentation`` alone."""
+        """Take note of an event that asks for learning, where the setting says so."""
         log.debug("event", action=event, fields=sorted(data))
+        if self._note_event is not None:
+            self._note_event(event, data)
 
     def _fetch(self, access: TaskAccess, image: TaskImage, deadline: Deadline) -> EncodedImage:
         return self._images.open(image.reference, deadline.remaining(), access)

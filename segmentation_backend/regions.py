@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.labelstudio.label_config import Control, LabelConfig, refuse
+from ml_backend.labelstudio.label_config import Control, Label, LabelConfig, refuse
 from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
 from ml_backend.labelstudio.schemas import Prediction, Region
@@ -42,19 +42,23 @@ class RegionBuilder:
         model_version: Version of the predictions.
         classes: Class names of the model, the background first.
         settings: Which instances become regions, and how many.
+        own_labels: Whether the classes are the project's own labels, and reach no others.
     """
 
     model_version: str
     classes: tuple[str, ...]
     settings: RegionSettings
+    own_labels: bool = False
+
+    def knows(self, label_config: LabelConfig) -> bool:
+        """Whether some label can be predicted."""
+        return bool(self._targets(_controls(label_config)))
 
     def check(self, label_config: LabelConfig) -> None:
         """Raise LabelConfigError where no label can ever be predicted."""
         refuse(label_config.problems_for_masks())
-        controls = [
-            c for name in label_config.mask_images() for c in label_config.mask_controls(name)
-        ]
-        if label_config.has_dynamic_labels or self._targets(controls):
+        controls = _controls(label_config)
+        if label_config.has_dynamic_labels or self.knows(label_config):
             return
         raise LabelConfigError(
             f"no label of {controls[0].name!r} is known to the model",
@@ -114,7 +118,7 @@ class RegionBuilder:
     def _targets(self, controls: Sequence[Control]) -> list[Target]:
         labels = [label for control in controls for label in control.labels]
         taken: dict[str, list[int]] = {}
-        for index, value in match_labels(self.classes, labels, SYNONYMS).items():
+        for index, value in self._assign(labels).items():
             taken.setdefault(value, []).append(index)
         # A label of two controls is the first one's.
         return [
@@ -128,6 +132,17 @@ class RegionBuilder:
             for label in control.labels
             if label.value in taken
         ]
+
+    def _assign(self, labels: Sequence[Label]) -> dict[int, str]:
+        if not self.own_labels:
+            return match_labels(self.classes, labels, SYNONYMS)
+        values = {label.value for label in labels}
+        return {n: name for n, name in enumerate(self.classes) if n > 0 and name in values}
+
+
+def _controls(label_config: LabelConfig) -> list[Control]:
+    """Return the controls that take masks, of all images."""
+    return [c for name in label_config.mask_images() for c in label_config.mask_controls(name)]
 
 
 def joined_parts(instances: Sequence[Instance]) -> list[list[Instance]]:

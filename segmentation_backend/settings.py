@@ -36,6 +36,13 @@ class SegmentationSettings(BackendSettings, RegionSettings):
         description="auto (the best in MODELS_DIR, else embedded), embedded, segformer, "
         "segformer-fashion, fashn, hf:OWNER/NAME[@REVISION], or a folder in transformers' format",
     )
+    learn: Literal["auto", "nightly", "off"] = Field(
+        "auto",
+        description="Learn each project's own labels: auto (after annotations), nightly or off",
+    )
+    learned_in_memory: int = Field(
+        8, ge=1, description="Learned models that a process keeps in memory"
+    )
     sam_prewarm_url: str | None = Field(
         None,
         description="Where the sam backend is told of opened tasks: http://sam:9090/prewarm",
@@ -46,6 +53,12 @@ class SegmentationSettings(BackendSettings, RegionSettings):
     def _is_known(cls, name: str) -> str:
         own = ("auto", "embedded", *(each.name for each in SEGMENTATION_WEIGHTS))
         return checked_name(name, own, SEGMENTATION_HUB_MODELS)
+
+    @property
+    def learns(self) -> bool:
+        """Whether projects are learned from, for which their annotations must be readable."""
+        key = self.label_studio_api_key
+        return self.learn != "off" and bool(self.label_studio_url and key)
 
     @field_validator("sam_prewarm_url")
     @classmethod

@@ -30,8 +30,28 @@ class Predictor(Protocol):
         """What the model tells apart, the background first; empty where it names nothing."""
         ...
 
-    def check(self, label_config: LabelConfig) -> None:
-        """Raise LabelConfigError, with the fix in its text, where this model cannot serve it."""
+    @property
+    def learns(self) -> bool:
+        """Whether a project's own labels are learned from its annotations."""
+        ...
+
+    def for_project(self, project: object) -> "Predictor":
+        """Return the predictor that serves a project: its model may be one of its own.
+
+        Args:
+            project: ``"<id>.<created unix time>"`` as Label Studio sends it; may be anything else.
+        """
+        ...
+
+    def check(self, label_config: LabelConfig) -> str:
+        """Check whether this model can serve a label config.
+
+        Returns:
+            What its author should know; usually nothing.
+
+        Raises:
+            LabelConfigError: It cannot; the fix is in its text.
+        """
         ...
 
     def predict(

@@ -85,11 +85,12 @@ class PredictParams(msgspec.Struct, frozen=True):
 
 
 class PredictRequest(msgspec.Struct, frozen=True):
-    """``POST /predict``."""
+    """``POST /predict``; ``project`` is ``"<id>.<created unix time>"``."""
 
     tasks: Annotated[list[Task], msgspec.Meta(max_length=MOST_TASKS)]
     label_config: str
     params: PredictParams | None = None
+    project: Any = None
 
     @property
     def context(self) -> Any:
@@ -116,6 +117,7 @@ class SetupRequest(msgspec.Struct, frozen=True):
     """``POST /setup``; Label Studio calls the label config ``schema`` here."""
 
     label_config: str = msgspec.field(name="schema")
+    project: Any = None
 
 
 WebhookRequest = dict[str, Any]

@@ -118,19 +118,28 @@ def readyz() -> Response:
 
 @blueprint.post("/setup")
 def setup() -> Response:
-    """Tell the model version, or refuse the label config in the status line."""
-    body = read_body(SetupRequest)
-    return _json({"model_version": _state().service.setup(body.label_config)})
+    """Return the project's model version, or refuse the label config in the status line."""
+    accepted = _state().service.setup(read_body(SetupRequest))
+    answer = {"model_version": accepted.model_version}
+    if accepted.remark:
+        log.info("setup_remark", remark=accepted.remark)
+        answer["message"] = accepted.remark
+    return _json(dict(answer))
 
 
 @blueprint.get("/versions")
 def versions() -> Response:
-    """Return the model version that is served, the classes of the model and segstudio's version."""
-    predictor = _state().service.predictor
+    """Return the version and the classes of a model, and segstudio's version.
+
+    The model is that of the project in ``?project=``, ``<id>.<created unix time>``, else the one
+    that serves projects without a model of their own.
+    """
+    predictor = _state().service.predictor.for_project(request.args.get("project"))
     return _json(
         {
             "versions": [predictor.model_version],
             "classes": predictor.classes,
+            "learning": predictor.learns,
             "segstudio": __version__,
         }
     )
@@ -161,25 +170,23 @@ def predict() -> Response:
 
 
 def _predictions(body: PredictRequest) -> Response:
-    service = _state().service
-    outcomes = service.predict(body)
-    _record(body, outcomes)
+    found = _state().service.predict(body)
+    _record(body, found.outcomes)
     answer = PredictResponse(
-        results=[outcome if isinstance(outcome, Prediction) else [] for outcome in outcomes],
-        model_version=service.predictor.model_version,
+        results=[outcome if isinstance(outcome, Prediction) else [] for outcome in found.outcomes],
+        model_version=found.model_version,
     )
     return Response(answer.model_dump_json(), content_type="application/json")
 
 
 def _suggestions(body: PredictRequest) -> Response:
-    service = _state().service
-    outcomes = service.predict(body)
-    _record(body, outcomes)
-    version = service.predictor.model_version
+    found = _state().service.predict(body)
+    _record(body, found.outcomes)
+    version = found.model_version
     answer = PredictResponse(
         results=[
             _suggestion(body, task, outcome, version)
-            for task, outcome in zip(body.tasks, outcomes, strict=True)
+            for task, outcome in zip(body.tasks, found.outcomes, strict=True)
         ],
         model_version=version,
     )

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ml_backend.deadline import Deadline
@@ -17,12 +18,39 @@ from ml_backend.errors import (
 from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
 from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.labelstudio.prompts import Context, parse_context
-from ml_backend.labelstudio.schemas import Prediction, PredictRequest, Task
+from ml_backend.labelstudio.schemas import Prediction, PredictRequest, SetupRequest, Task
 from ml_backend.serving.metrics import Metrics
 from ml_backend.serving.model_loader import ModelLoader
 from ml_backend.serving.settings import BackendSettings
 
 Outcome = Prediction | TaskError | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request for predictions gets.
+
+    Attributes:
+        outcomes: One for each task, in order.
+        model_version: Version that made them.
+    """
+
+    outcomes: list[Outcome]
+    model_version: str
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a label config that can be served gets.
+
+    Attributes:
+        model_version: Version that will serve the project.
+        remark: What its author should know; usually empty.
+    """
+
+    model_version: str
+    remark: str
+
 
 TOO_MANY = DeadlineExceededError("too many tasks in one call", "ask for fewer, or raise MAX_TASKS")
 
@@ -57,34 +85,35 @@ class Service:
         """
         return self._loading.predictor()
 
-    def setup(self, label_config: str) -> str:
-        """Check a label config against the model; returns the model version.
+    def setup(self, request: SetupRequest) -> Accepted:
+        """Check a label config against the model that serves the project.
 
         Raises:
             LabelConfigError: The model cannot serve it.
         """
-        predictor = self.predictor
-        predictor.check(parse_label_config(label_config))
-        return predictor.model_version
+        predictor = self.predictor.for_project(request.project)
+        remark = predictor.check(parse_label_config(request.label_config))
+        return Accepted(predictor.model_version, remark)
 
-    def predict(self, request: PredictRequest) -> list[Outcome]:
-        """Answer each task of a request: one outcome per task, in order.
+    def predict(self, request: PredictRequest) -> Answer:
+        """Answer each task of a request, all by the same version of the project's model.
 
         Raises:
             BusyError: The model is loading, or too many predictions wait.
             LabelConfigError: The model cannot serve the label config.
         """
-        predictor = self.predictor
+        predictor = self.predictor.for_project(request.project)
         label_config = parse_label_config(request.label_config)
         predictor.check(label_config)
         with self.place() as deadline:
             try:
                 context = None if request.context is None else parse_context(request.context)
             except PromptError as error:
-                return [error] * len(request.tasks)
-            return self._outcomes(
+                return Answer([error] * len(request.tasks), predictor.model_version)
+            outcomes = self._outcomes(
                 predictor, request.tasks_with_login, context, label_config, deadline
             )
+            return Answer(outcomes, predictor.model_version)
 
     def _outcomes(
         self,

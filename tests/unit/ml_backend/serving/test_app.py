@@ -39,6 +39,7 @@ class OneBox:
 
     model_version = "one-box-1"
     classes = ("background", "box")
+    learns = False
 
     def __init__(self, fails: Mapping[Any, TaskError] | None = None) -> None:
         self.fails = fails or {}
@@ -48,9 +49,13 @@ class OneBox:
         self.asked = threading.Event()
         self.may_answer.set()
 
-    def check(self, label_config: LabelConfig) -> None:
+    def for_project(self, project: object) -> "OneBox":
+        return self
+
+    def check(self, label_config: LabelConfig) -> str:
         if "Dress" not in {label.value for label in label_config.mask_labels()}:
             raise LabelConfigError("no label Dress", 'add <Label value="Dress"/>')
+        return ""
 
     def predict(
         self,
@@ -156,6 +161,7 @@ def test_versions_lists_the_one_version_and_the_models_classes(client: FlaskClie
         "versions": ["one-box-1"],
         "segstudio": __version__,
         "classes": ["background", "box"],
+        "learning": False,
     }
 
 
