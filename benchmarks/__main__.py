@@ -10,14 +10,14 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks import batch, bulk, clicks, exports, formats, memory, report, soak, vit_b
+from benchmarks import batch, bulk, clicks, exports, formats, learner, memory, report, soak, vit_b
 from benchmarks.measure import Figure
 from ml_backend.serving.logs import configure_logging
 from ml_backend.serving.settings import BackendSettings
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("clicks", "batch", "formats", "exports", "memory", "vit_b", "soak", "bulk")
+PARTS = ("clicks", "learner", "batch", "formats", "exports", "memory", "vit_b", "soak", "bulk")
 
 
 def main(
@@ -55,6 +55,7 @@ def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
         folder = Path(name)
         parts: dict[str, Callable[[], Iterator[Figure]]] = {
             "clicks": lambda: clicks.measure(folder, turns),
+            "learner": lambda: learner.measure(folder, turns),
             "batch": lambda: batch.measure(folder, few),
             "formats": formats.measure,
             "exports": lambda: exports.measure(folder),

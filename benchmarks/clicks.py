@@ -57,7 +57,7 @@ class Clicks:
         """On an image that was clicked on before, each time elsewhere; the model has it, too."""
         embedding = self._model.embed(self._decoded()).to_float16()
         pairs = in_turns(
-            lambda turn: self._click(self._known, turn),
+            self.click_warm,
             lambda turn: self._model.segment(embedding, _prompts(turn)),
             turns,
         )
@@ -65,11 +65,7 @@ class Clicks:
 
     def cold(self, turns: int) -> Figure:
         """On an image that nobody has seen; the model begins with a file in memory."""
-        pairs = in_turns(
-            lambda turn: self._click(self._studio.upload(self._file), turn),
-            self._from_the_file,
-            turns,
-        )
+        pairs = in_turns(self.click_cold, self._from_the_file, turns)
         return pairs.times("cold click", f"{MODEL}, with decoding the file")
 
     def prewarmed(self, turns: int) -> Figure:
@@ -86,6 +82,14 @@ class Clicks:
         return pairs.times(
             "first click after prewarm", "a warm click", f"equal: {ratio:.2f}", ratio <= 1.1
         )
+
+    def click_warm(self, turn: int) -> None:
+        """Click on the image that was clicked on before, elsewhere in each turn."""
+        self._click(self._known, turn)
+
+    def click_cold(self, turn: int) -> None:
+        """Click on an image that nobody has seen."""
+        self._click(self._studio.upload(self._file), turn)
 
     def _click(self, reference: str, turn: int) -> None:
         body = clicked(reference, [(*_place(turn), True)])

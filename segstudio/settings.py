@@ -1,6 +1,7 @@
 """Settings of ``segstudio up`` and of the commands that work on projects, from the environment."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +49,9 @@ class ProjectSettings(UpSettings):
     label_studio_url: str | None = Field(None, description="Label Studio as reached from here")
     label_studio_api_key: SecretStr | None = Field(
         None, description="Legacy token or personal access token of a Label Studio user"
+    )
+    learn: Literal["auto", "nightly", "off"] = Field(
+        "auto", description="Whether the backend learns each project's own labels"
     )
     basic_auth_user: str | None = Field(None, description="Name that the backends ask for")
     basic_auth_pass: SecretStr | None = Field(None, description="... and the password")

@@ -1,5 +1,6 @@
 """``segstudio lint``: a label config, looked at before labelers work with it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -46,8 +47,10 @@ def lint(
     Lists what is not served, with line and fix, and the class of the model that reaches each label.
     """
     with reporting(as_json) as report:
-        login = backend_pair(read_settings(ProjectSettings), "", "").login
-        classes = ask_classes(backend, login) if backend else SHIPPED
+        settings = read_settings(ProjectSettings)
+        login = backend_pair(settings, "", "").login
+        shipped = replace(SHIPPED, learning=settings.learn != "off")
+        classes = ask_classes(backend, login) if backend else shipped
         config = read_template(template)
         findings = report.checks(find_problems(config, classes))
         labels = (

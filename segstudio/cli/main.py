@@ -36,6 +36,7 @@ COMMANDS = (
     LazyCommand(
         "doctor", "Diagnose the installation and suggest a fix for each failing check. Read-only."
     ),
+    LazyCommand("learn", "Learn a project's own labels from its annotations now."),
     LazyCommand("lint", "Check a label config against both backends, offline."),
     LazyCommand(
         "predict", "Predict many images at once, on this machine or a Ray cluster.", extra="bulk"

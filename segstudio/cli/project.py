@@ -1,9 +1,11 @@
 """``segstudio project``: the projects that people label in."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from ml_backend.labelstudio.client import SEQUENTIAL, UNCERTAINTY, UNIFORM
 from ml_backend.serving.settings import read_settings
 from segstudio.cli.console import Report, reporting
 from segstudio.cli.options import (
@@ -26,6 +28,21 @@ from segstudio.projects.templates import media_key, read_template_with_codes, sh
 from segstudio.settings import ProjectSettings
 
 app = command_app()
+
+
+class Sampling(StrEnum):
+    """Orders of the label stream."""
+
+    SEQUENTIAL = "sequential"
+    UNIFORM = "uniform"
+    UNCERTAINTY = "uncertainty"
+
+
+_SAMPLINGS = {
+    Sampling.SEQUENTIAL: SEQUENTIAL,
+    Sampling.UNIFORM: UNIFORM,
+    Sampling.UNCERTAINTY: UNCERTAINTY,
+}
 
 
 @app.callback()
@@ -69,6 +86,13 @@ def create(
             help="Seed of the sample and of --control; the same seed draws the same rows."
         ),
     ] = 1,
+    sampling: Annotated[
+        Sampling,
+        typer.Option(
+            help="Order of the label stream; uncertainty: lowest scores first, so those that the "
+            "model is least sure of."
+        ),
+    ] = Sampling.UNIFORM,
     control: Annotated[
         str,
         typer.Option(
@@ -123,8 +147,8 @@ def create(
         mapping.check(table.columns)
         found = summarize(table, mapping)
         key = service_account(google) if found.buckets else None
-        part = parse_part(control)
-        spec = ProjectSpec(title, config, mapping, SampleSize.parse(share), seed, copies, part)
+        part, size, order = parse_part(control), SampleSize.parse(share), _SAMPLINGS[sampling]
+        spec = ProjectSpec(title, config, mapping, size, seed, copies, part, order)
         with open_label_studio(settings) as label_studio:
             builder = ProjectBuilder(label_studio, spec, table, found, pair, key, dry_run)
             made = [_fill_and_connect(report, builder, copy) for copy in builder.copies()]

@@ -42,6 +42,12 @@ ProjectsOption = Annotated[
         help="Project IDs (the copies of one project), as in their addresses.",
     ),
 ]
+OptionalProjectsOption = Annotated[
+    Projects | None,
+    typer.Option(
+        "--project", parser=_parse, metavar="3,4,5", help="Project IDs, as in their addresses."
+    ),
+]
 BoxesOption = Annotated[
     bool,
     typer.Option(

@@ -14,7 +14,7 @@ from ml_backend.labelstudio.label_config import (
 )
 from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.prompts import BACKGROUND
-from segmentation_backend.classes import SYNONYMS
+from segmentation_backend.classes import NOT_LEARNED_YET, SYNONYMS
 from segstudio.checks import CheckResult, Status
 from segstudio.labelstudio.ml_backends import Classes
 
@@ -153,6 +153,10 @@ def _classes(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
         return
     free = [names[i] for i in range(1, len(names)) if i not in reached] or names[1:]
     example = f'<Label value="{lost[0]}" predicted_values="{free[0]}"/>'
+    if classes.learning and not reached:
+        fix = f"nothing has to be done; if one of them means the same as a class, write {example}"
+        yield CheckResult(config.mask_controls()[0].name, "warning", NOT_LEARNED_YET, fix)
+        return
     yield CheckResult(
         config.mask_controls()[0].name,
         "warning" if reached else "error",

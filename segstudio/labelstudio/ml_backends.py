@@ -1,7 +1,7 @@
 """The two backends of a project: connected in their order, and shown to serve it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -9,6 +9,7 @@ import httpx
 from ml_backend.errors import LabelStudioError, SegstudioError
 from ml_backend.http_clients import http_client
 from ml_backend.labelstudio.client import Connection, LabelStudio
+from ml_backend.labelstudio.shown_version import VERSION_PREFIXES, show_version
 from segmentation_backend.classes import EMBEDDED_CLASSES
 from segstudio.checks import CheckResult
 
@@ -37,10 +38,12 @@ class Classes:
     Attributes:
         names: The background first.
         source: Who says so, for people.
+        learning: Whether labels that no class reaches are learned from annotations.
     """
 
     names: tuple[str, ...]
     source: str
+    learning: bool = False
 
 
 SHIPPED = Classes(EMBEDDED_CLASSES, "the shipped network")
@@ -74,7 +77,12 @@ class BackendPair:
 
     def has(self, title: str, url: str) -> bool:
         """Whether a connection is to one of the two: by its title or its address."""
+        title = self.plain_title(title)
         return any(title == each.title or url.rstrip("/") == each.url for each in self.connections)
+
+    def plain_title(self, title: str) -> str:
+        """Return a connection's title; that of the segmentation backend may be its version."""
+        return self.connections[0].title if title.startswith(VERSION_PREFIXES) else title
 
 
 def connect_backends(label_studio: LabelStudio, project: int, pair: BackendPair) -> bool:
@@ -84,6 +92,8 @@ def connect_backends(label_studio: LabelStudio, project: int, pair: BackendPair)
     has changed, say), both are connected again, in order; the old connections go only when the new
     ones are there. Other backends stay.
 
+    With uncertainty sampling, the title of the segmentation backend becomes its model version.
+
     Returns:
         Whether something had to be changed.
 
@@ -91,12 +101,15 @@ def connect_backends(label_studio: LabelStudio, project: int, pair: BackendPair)
         LabelStudioError: It does not reach a backend, or a backend refuses the label config.
     """
     wanted, before = pair.connections, connected(label_studio, project, pair)
-    changed = list(before.values()) != wanted
+    titled = [replace(each, title=pair.plain_title(each.title)) for each in before.values()]
+    changed = titled != wanted
     if changed:
         _connect_all(label_studio, project, wanted)
         for id_, connection in before.items():
             label_studio.disconnect(project, id_, connection)
-    label_studio.show_predictions(project, wanted[0].title)
+    first = next(iter(connected(label_studio, project, pair).values()))
+    label_studio.show_predictions(project, first.title)
+    show_version(label_studio, project, first.answer)
     return changed
 
 
@@ -147,7 +160,8 @@ def ask_classes(url: str, login: BasicAuth) -> Classes:
     answer = _get_json(url, "/versions", login)
     try:
         (version,) = answer["versions"]
-        return Classes(tuple(map(str, answer["classes"])), str(version))
+        names, learning = tuple(map(str, answer["classes"])), bool(answer.get("learning"))
+        return Classes(names, str(version), learning)
     except (LookupError, TypeError, ValueError):
         raise BackendError(
             f"{url} tells no classes", "is it the segmentation backend of this version?"

@@ -12,7 +12,7 @@ from segstudio.local.demo_project import Advance
 from segstudio.local.processes import Process
 
 _FOLLOW_SECONDS = 0.25
-_COLOURS = ("cyan", "magenta", "green")
+_COLOURS = ("cyan", "magenta", "green", "yellow")
 
 
 class LogView:

@@ -32,7 +32,8 @@ class Program:
         command: The executable and its arguments.
         environment: All of its variables.
         url: Where it listens, without a path.
-        ready_path: Answers 200 once the program can be used.
+        ready_path: Answers 200 once the program can be used; empty: it serves nothing, and is
+            ready at once.
         chatter: Log lines with this text stay in the log file.
         login: Name and password that it asks for with basic auth.
     """
@@ -61,6 +62,8 @@ class Process:
             ProcessError: It took longer than ``patience`` seconds, or the program says that it
                 never will be ready.
         """
+        if not self.program.ready_path:
+            return
         http = async_http_client(base_url=self.program.url, auth=self.program.login, timeout=2)
         try:
             async with asyncio.timeout(patience), http:

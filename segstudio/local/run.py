@@ -1,6 +1,7 @@
 """``segstudio up`` and ``segstudio serve``, from the first check to the last signal."""
 
 import asyncio
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
@@ -54,6 +55,7 @@ def serve(settings: UpSettings, screen: LogView) -> None:
     """
     check_ports(_backend_ports(settings))
     parts = services.backends(settings, {})
+    learner = [services.learner(settings, {})] if _knows_label_studio() else []
 
     async def work(processes: Sequence[Process]) -> None:
         await screen.wait(processes)
@@ -62,7 +64,13 @@ def serve(settings: UpSettings, screen: LogView) -> None:
         await screen.follow(processes)
 
     logs = private_folder(settings.state_dir) / "logs"
-    _run_until_stopped(_supervise(parts, logs, screen, work))
+    _run_until_stopped(_supervise([*parts, *learner], logs, screen, work))
+
+
+def _knows_label_studio() -> bool:
+    """Whether the annotations that are learned from can be read."""
+    names = ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY")
+    return all(os.environ.get(name) for name in names)
 
 
 @dataclass(frozen=True)
@@ -77,11 +85,11 @@ class _Start:
 
     @property
     def parts(self) -> tuple[Program, ...]:
+        variables = services.joined_to(self.settings, self.folder, self.state)
         return (
             services.label_studio(self.settings, self.folder, self.state),
-            *services.backends(
-                self.settings, services.joined_to(self.settings, self.folder, self.state)
-            ),
+            *services.backends(self.settings, variables),
+            services.learner(self.settings, variables),
         )
 
     async def work(self, processes: Sequence[Process]) -> None:
@@ -107,7 +115,7 @@ class _Start:
     def _update_project(self) -> int:
         url, token = services.label_studio_url(self.settings), self.state.token
         with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
-            pair = BackendPair(*(part.url for part in self.parts[1:]))
+            pair = BackendPair(*(part.url for part in self.parts[1:3]))
             spec = DemoProjectSpec(pair, self.photographs, self.folder / "samples")
             return update_demo_project(
                 label_studio, self.state.project, spec, self._remember_project, advance

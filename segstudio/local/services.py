@@ -1,8 +1,9 @@
-"""The three programs: how each is started, and with which variables."""
+"""The four programs: how each is started, and with which variables."""
 
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ml_backend.http_clients import LOOPBACK, trusts_proxies
@@ -42,6 +43,9 @@ _LABEL_STUDIO = {
     "LOG_LEVEL": "WARNING",
     "PYTHONUNBUFFERED": "1",
 }
+
+
+LEARNER = (sys.executable, "-m", "segmentation_backend.learning")
 
 
 def label_studio_url(settings: UpSettings) -> str:
@@ -99,6 +103,17 @@ def backends(settings: UpSettings, variables: Mapping[str, str]) -> tuple[Progra
         _backend("segmentation", settings.segmentation_port, {**variables, **prewarm}),
         _backend("sam", settings.sam_port, variables),
     )
+
+
+def learner(settings: UpSettings, variables: Mapping[str, str]) -> Program:
+    """The learner, which makes models of the annotations and serves nothing.
+
+    Args:
+        settings: Ports of the programs.
+        variables: Those of the segmentation backend.
+    """
+    backend, _ = backends(settings, variables)
+    return replace(backend, name="learner", command=LEARNER, url="", ready_path="", login=None)
 
 
 def joined_to(settings: UpSettings, folder: Path, state: State) -> dict[str, str]:

@@ -11,8 +11,10 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from ml_backend.errors import SettingsError
 from ml_backend.images import NO_TASK, TaskAccess
 from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.shown_version import LEARNED_PREFIX
 from ml_backend.serving.settings import read_settings
 from segstudio.data.scratch_db import NameIndex
 from segstudio.data.store import Folder, Store, open_store
@@ -170,6 +172,7 @@ class _Target:
 def _open_project(stack: ExitStack, spec: ProjectTasksSpec) -> _Target:
     access = resolve_connection(read_settings(ProjectSettings))
     label_studio = stack.enter_context(LabelStudio(access.url, access.token))
+    _refuse_learned(label_studio, spec.project)
     project = label_studio.project(spec.project)
     config = project.label_config
 
@@ -189,6 +192,18 @@ def _open_project(stack: ExitStack, spec: ProjectTasksSpec) -> _Target:
         open_sink,
         TaskAccess(project=project.id, login=project.login),
     )
+
+
+def _refuse_learned(label_studio: LabelStudio, project: int) -> None:
+    """Leave a project that has learned its own labels to the learner."""
+    for connection in label_studio.connections(project).values():
+        if connection.answer.startswith(LEARNED_PREFIX):
+            raise SettingsError(
+                f"project {project} is served by {connection.answer}, which is not the model of "
+                "bulk predictions",
+                "its tasks get predictions from the learner; segstudio learn --project "
+                f"{project} writes them now",
+            )
 
 
 def _open_shards(spec: ShardsSpec) -> _Target:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ml_backend.errors import LabelStudioError, SettingsError
-from ml_backend.labelstudio.client import LabelStudio, NewProject, NewTask
+from ml_backend.labelstudio.client import UNIFORM, LabelStudio, NewProject, NewTask
 from ml_backend.labelstudio.control_tasks import is_drawn
 from segstudio.data.manifest import IDENTIFIER
 from segstudio.data.tables import Table
@@ -30,6 +30,7 @@ class ProjectSpec:
         seed: Seed of the sample of rows.
         control: Part of the tasks that gets no suggestions, 0..1.
         copies: Number of projects.
+        sampling: Order of the label stream, as Label Studio names it.
     """
 
     title: str
@@ -39,6 +40,7 @@ class ProjectSpec:
     seed: int
     copies: int
     control: float = 0
+    sampling: str = UNIFORM
 
     @property
     def titles(self) -> list[str]:
@@ -179,4 +181,5 @@ class ProjectBuilder:
             return None
         description = self.spec.description(self.found)
         config = self.spec.label_config
-        return self.label_studio.create_project(NewProject(title, config, description, True))
+        new = NewProject(title, config, description, self.spec.sampling)
+        return self.label_studio.create_project(new)

@@ -132,6 +132,13 @@ def test_what_a_backend_can_be_told_reaches_its_container(name: str) -> None:
     assert set(BackendSettings.model_fields) <= own
 
 
+def test_the_learner_learns_into_what_the_segmentation_backend_serves_from() -> None:
+    learner, backend = base()["learner"], base()["segmentation"]
+    for shared in ("image", "environment", "volumes", "depends_on"):
+        assert learner[shared] == backend[shared], shared
+    assert learner["command"] == ["python", *programs.LEARNER[1:]]
+
+
 def test_label_studio_is_set_up_as_make_up_does_it() -> None:
     environment = base()["label-studio"]["environment"]
     assert programs._LABEL_STUDIO.items() <= environment.items()

@@ -18,6 +18,7 @@ from ml_backend.models.checkpoints import CHECKPOINTS
 from ml_backend.serving.app import create_app
 from ml_backend.serving.settings import BackendSettings
 from sam_backend.settings import SamSettings
+from segmentation_backend.learning.store import learned_folder
 from segmentation_backend.settings import SegmentationSettings
 from tests.support.manifests import (
     BACKENDS,
@@ -326,4 +327,24 @@ def test_the_gpu_overlay_gives_each_pod_a_gpu_and_needs_none_to_spare(
 
 def test_the_folders_that_the_guide_applies_are_there() -> None:
     applied = set(re.findall(r"-k deploy/kubernetes/(\w+)", README))
-    assert applied == {"site", "gpu"}
+    assert applied == {"site", "gpu", "learner"}
+
+
+def test_the_learner_shares_a_volume_with_the_backends_that_serve_its_models(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = overlay("learner")
+    for each in found.objects:
+        kubernetes_validate.validate(each, "1.37", strict=True)
+    [claim] = found.of("PersistentVolumeClaim")
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    for name in ("learner", "segmentation"):
+        volume = {"name": "learned", "persistentVolumeClaim": {"claimName": "learned"}}
+        assert volume in found.pod(name)["spec"]["volumes"]
+        mounts = {each["name"]: each["mountPath"] for each in found.container(name)["volumeMounts"]}
+        settings = settings_of(found, "segmentation", monkeypatch)
+        assert Path(mounts["learned"]) == learned_folder(settings.models_dir)
+        assert settings.learn == "auto"
+    assert found.container("learner")["image"] == found.container("segmentation")["image"]
+    assert reaches(found.egress("learner"), LABEL_STUDIO, 443)
+    assert settings_of(overlay("site"), "segmentation", monkeypatch).learn == "off"

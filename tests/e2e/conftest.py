@@ -82,8 +82,9 @@ def studio(
 ) -> Iterator[Studio]:
     names = ("LABEL_STUDIO_PORT", "SEGMENTATION_PORT", "SAM_PORT")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    variables = cloud.variables | outside.variables
-    studio = Studio(tmp_path_factory.mktemp("studio"), ports, variables)
+    folder = tmp_path_factory.mktemp("studio")
+    models = {"MODELS_DIR": str(folder / "models")}
+    studio = Studio(folder, ports, cloud.variables | outside.variables | models)
     studio.images.mkdir()
     save_plain(studio.images / "plain.jpg", figure)
     save_rotated(studio.images / "rotated.jpg", figure)

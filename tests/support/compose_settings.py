@@ -34,10 +34,12 @@ class ComposeSettings(PlaceSettings):
     )
     label_studio_memory: str = Field("4g", description="Memory limit of Label Studio")
     segmentation_memory: str = Field("6g", description="Memory limit of the segmentation backend")
+    learner_memory: str = Field("6g", description="Memory limit of the learner")
     sam_memory: str = Field("6g", description="Memory limit of a sam backend")
     segmentation_cpus: float = Field(
         0, description="CPU quota of the segmentation backend; 0: none. THREADS follows it"
     )
+    learner_cpus: float = Field(0, description="CPU quota of the learner; 0: none")
     sam_cpus: float = Field(0, description="CPU quota of a sam backend; 0: none")
     segmentation_gpu: str = Field(
         "0", description="docker-compose.gpu.yml: the GPU of the segmentation backend"

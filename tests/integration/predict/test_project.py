@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, SettingsError
 from ml_backend.labelstudio.client import LabelStudio
 from segstudio.data.store import Folder
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
-from segstudio.predict.job import Writer, pending_items
+from segstudio.predict.job import (
+    ProjectTasksSpec,
+    RunOptions,
+    Writer,
+    open_job,
+    pending_items,
+)
 from segstudio.predict.project_sink import ProjectSink
 from tests.support.http_server import HANG_UP, Reply, Request
 from tests.support.label_studio_server import TOKEN, FakeProject, LabelStudioServer, refusal, task
@@ -157,3 +163,18 @@ def test_what_does_not_pass_is_told(
         target(label_studio, seconds=5).write([predicted(Item("task 1", "", task=1))])
     assert len(server.requests) >= requests
     assert server.predictions == []
+
+
+def test_a_project_that_is_served_by_its_own_model_is_left_to_the_learner(
+    server: LabelStudioServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    server.version = "learned-3-1-0123abcd"
+    server.connect({"project": 3, "title": "Garments", "url": "http://s", "is_interactive": False})
+    with (
+        pytest.raises(SettingsError, match="project 3 is served by learned-3-1-0123abcd"),
+        open_job(ProjectTasksSpec(3, 1), RunOptions()),
+    ):
+        pass

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +146,26 @@ def test_a_config_that_the_model_knows_nothing_of_shows_both_sides() -> None:
     finding = only(IMAGE, *car, classes=Classes(("background", "dress"), "a model"))
     assert finding.status == "error"
     assert finding.detail == "no class of a model becomes Car; it knows dress"
+
+
+def test_labels_that_will_be_learned_are_a_warning_that_says_so() -> None:
+    car = [tag.replace("Dress", "Car") for tag in (MASK, BOX)]
+    learns = Classes(("background", "dress"), "a model", learning=True)
+    finding = only(IMAGE, *car, classes=learns)
+    assert finding.status == "warning"
+    assert finding.detail == (
+        "none of these labels is known yet; suggestions start after about 20 annotated images"
+    )
+
+
+def test_the_command_expects_a_backend_that_learns_unless_it_is_told_otherwise(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    car = "".join(tag.replace("Dress", "Car") for tag in (MASK, BOX))
+    (tmp_path / "car.xml").write_text(f"<View>{IMAGE}{car}</View>")
+    assert "none of these labels is known yet" in run("lint", tmp_path / "car.xml").stdout
+    monkeypatch.setenv("LEARN", "off")
+    assert "no class of the shipped network" in run("lint", tmp_path / "car.xml").stdout
 
 
 def test_classes_that_are_not_known_are_not_checked() -> None:

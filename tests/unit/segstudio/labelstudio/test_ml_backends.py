@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.client import UNCERTAINTY, LabelStudio
 from segstudio.gcs.client import GoogleSettings
 from segstudio.labelstudio.ml_backends import BackendPair, BasicAuth, connect_backends, connected
 from segstudio.local.connection import LabelStudioAccess
@@ -54,6 +54,20 @@ def test_backends_whose_password_has_changed_are_connected_again(
     assert titles(label_studio) == ["Garments", "Smart tools"]
     assert [each.works for each in connected(client, 3, pair()).values()] == [True, True]
     assert red(label_studio) == []
+
+
+def test_with_uncertainty_sampling_the_title_is_the_version_and_stays_so(
+    label_studio: LabelStudioServer, client: LabelStudio
+) -> None:
+    label_studio.projects[3].sampling = UNCERTAINTY
+    label_studio.version = "segmentation-embedded-2"
+    assert connect_backends(client, 3, pair())
+    assert titles(label_studio) == ["segmentation-embedded-2", "Smart tools"]
+    assert label_studio.projects[3].model_version == "segmentation-embedded-2"
+    label_studio.version = "learned-3-1-0123abcd"
+    assert not connect_backends(client, 3, pair())
+    assert titles(label_studio) == ["learned-3-1-0123abcd", "Smart tools"]
+    assert label_studio.projects[3].model_version == "learned-3-1-0123abcd"
 
 
 def test_the_status_of_a_project_is_red_until_both_backends_work_there(

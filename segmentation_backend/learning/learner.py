@@ -1,0 +1,202 @@
+"""The learner: waits for requests, and gives each to a child process of the lowest priority.
+
+It imports no torch, so that it takes little memory while it waits; a run's memory goes with it.
+"""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import LabelStudio
+from segmentation_backend.learning.requests import Mode, RequestFile
+from segmentation_backend.learning.state import is_published, read_state
+from segmentation_backend.learning.store import (
+    LearnedStoreError,
+    ProjectKey,
+    known_projects,
+    project_key,
+)
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+CATCH_UP_SECONDS = 600.0
+"""Between two comparisons with Label Studio, which notice annotations that no event told of."""
+
+_REST = 3.0
+"""Times the length of a run in which the same project is not learned from again by itself."""
+
+_FIRST_RETRY, _LONGEST_RETRY = 10.0, 300.0
+
+EXIT_GONE = 4
+"""Exit code of a child whose project is no longer in Label Studio."""
+
+_CHILD = (sys.executable, "-m", "segmentation_backend.learning")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a child process does.
+
+    Attributes:
+        verb: ``run`` or ``publish``.
+        project: Project it is done for.
+        thorough: Whether a run fine-tunes the network.
+    """
+
+    verb: str
+    project: ProjectKey
+    thorough: bool = False
+
+
+def next_job(root: Path, mode: Mode, now: float, resting: dict[ProjectKey, float]) -> Job | None:
+    """Return what is to be done first: the request that is due longest, else what to publish.
+
+    Args:
+        root: ``MODELS_DIR/learned``.
+        mode: Value of ``LEARN``.
+        now: Unix time.
+        resting: Projects that failed → Unix time before which they are not tried again.
+    """
+    projects = [key for key in known_projects(root) if resting.get(key, 0) <= now]
+    due = [(at, key) for key in projects if (at := due_at(root, key, mode)) <= now]
+    if due:
+        project = min(due)[1]
+        request = RequestFile(root, project).read()
+        asked = request is not None and request.at_once
+        return Job("run", project, thorough=mode == "nightly" and not asked)
+    return next((Job("publish", key) for key in projects if not is_published(root, key)), None)
+
+
+def due_at(root: Path, project: ProjectKey, mode: Mode) -> float:
+    """Return the Unix time at which a project's request is due; infinity without one."""
+    request = RequestFile(root, project).read()
+    if request is None:
+        return math.inf
+    last = read_state(root, project)
+    rest_over = 0.0 if request.at_once else last.ended + _REST * last.seconds
+    return max(request.due_at(mode), rest_over)
+
+
+class Learner:
+    """Runs until SIGTERM.
+
+    Args:
+        root: ``MODELS_DIR/learned``.
+        mode: Value of ``LEARN``.
+        label_studio: Label Studio that is compared with what was learned.
+        command: Program and first arguments of a child; the verb and its options follow.
+
+    Attributes:
+        rests: Projects that failed → Unix time before which they are not tried again.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        mode: Mode,
+        label_studio: LabelStudio,
+        command: Sequence[str] = _CHILD,
+    ) -> None:
+        self._root = root
+        self._mode = mode
+        self._label_studio = label_studio
+        self._command = command
+        self._stopped = threading.Event()
+        self._child: subprocess.Popen[str] | None = None
+        self.rests: dict[ProjectKey, float] = {}
+        self._failures: dict[ProjectKey, int] = {}
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """End after the child, which is told to end at once; the next start goes on from there."""
+        self._stopped.set()
+        if self._child is not None:
+            self._child.send_signal(signal.SIGTERM)
+
+    def serve(self) -> None:
+        """Do what is due, until told to stop."""
+        log.info("learner_ready", mode=self._mode, folder=str(self._root))
+        catch_up_at = 0.0
+        while not self._stopped.is_set():
+            if time.monotonic() >= catch_up_at:
+                self.catch_up()
+                catch_up_at = time.monotonic() + CATCH_UP_SECONDS
+            job = next_job(self._root, self._mode, time.time(), self.rests)
+            if job is None:
+                self._stopped.wait(LOOK_SECONDS)
+            else:
+                self._do(job)
+
+    def catch_up(self) -> None:
+        """Ask for a run of each project with other annotations than the last run read."""
+        for key in known_projects(self._root):
+            try:
+                project = self._label_studio.project(key.id)
+                if (
+                    project_key(project) == key
+                    and project.annotations != read_state(self._root, key).annotations
+                ):
+                    RequestFile(self._root, key).add()
+            except LabelStudioError as error:
+                if error.status is None:
+                    log.warning("label_studio_away", reason=str(error))
+                    return
+            except LearnedStoreError as error:
+                log.warning("cannot_write", reason=str(error))
+                return
+
+    def _do(self, job: Job) -> None:
+        project = ["--project", str(job.project.id), "--requested", str(job.project)]
+        thorough = ["--thorough"] if job.thorough else []
+        words = [*self._command, job.verb, *project, *thorough]
+        log.info("learning_begins" if job.verb == "run" else "publishing", project=job.project.id)
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603
+            self._child = child
+            if self._stopped.is_set():
+                child.terminate()
+            for line in child.stdout or ():
+                _log_line(job, line)
+        self._child = None
+        if child.returncode == 0:
+            self._failures.pop(job.project, None)
+        elif child.returncode == EXIT_GONE:
+            self.rests[job.project] = math.inf
+        elif not self._stopped.is_set():
+            self._rest(job.project)
+
+    def _rest(self, project: ProjectKey) -> None:
+        failures = self._failures.get(project, 0)
+        self._failures[project] = failures + 1
+        seconds = min(_FIRST_RETRY * 2**failures, _LONGEST_RETRY)
+        self.rests[project] = time.time() + seconds
+        log.warning("tried_again_later", project=project.id, seconds=seconds)
+
+
+def _log_line(job: Job, line: str) -> None:
+    """Log what a child reports, but for its progress."""
+    try:
+        record: dict[str, Any] = json.loads(line)
+    except ValueError:
+        log.info("child", text=line.rstrip())
+        return
+    match record:
+        case {"dropped": what, "reason": reason}:
+            log.warning("left_out", project=job.project.id, what=what, reason=reason)
+        case {"error": {"message": message}}:
+            log.warning("run_failed", project=job.project.id, reason=message)
+        case {"promoted": promoted, "reason": reason, **more}:
+            version = more.get("version")
+            event = "promoted" if promoted else "kept"
+            log.info(event, project=job.project.id, version=version, reason=reason)
