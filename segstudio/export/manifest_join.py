@@ -7,7 +7,7 @@ from ml_backend.labelstudio.annotations import AnnotatedTask
 from segstudio.data.manifest import IDENTIFIER, IMAGE
 from segstudio.data.scratch_db import ScratchDatabase
 from segstudio.data.tables import Table, TableError
-from segstudio.export.references import name_reference
+from segstudio.export.references import name_reference, unsigned, without_signatures
 
 
 class Manifest(ScratchDatabase):
@@ -37,7 +37,7 @@ class Manifest(ScratchDatabase):
             self._read(table)
 
     def find(self, task: AnnotatedTask) -> tuple[str, Mapping[str, str] | None]:
-        """The identifier of a task, and its row.
+        """The identifier of a task, and its row; neither has a signature.
 
         A task that ``segstudio project create`` made carries its identifier. Another one is found
         by its image; where that fails, its image's object or address is its identifier.
@@ -50,8 +50,9 @@ class Manifest(ScratchDatabase):
             (value,),
         ).fetchone()
         if found:
-            return found[0], dict(zip(self.columns, json.loads(found[1]), strict=True))
-        return (value if given else name_reference(task.image) or f"task {task.id}"), None
+            cells = dict(zip(self.columns, json.loads(found[1]), strict=True))
+            return unsigned(found[0]), without_signatures(cells)
+        return unsigned(value) if given else name_reference(task.image) or f"task {task.id}", None
 
     def _read(self, table: Table) -> None:
         if self._identifier_column not in table.columns:

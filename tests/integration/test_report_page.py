@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 from typer.testing import CliRunner
 
 from segstudio.cli.main import app
@@ -59,6 +59,6 @@ def test_the_page_shows_all_parts_without_asking_anybody_and_prints(path: Path, 
     plots = page.locator("svg:not([aria-hidden=true])").all()
     assert all(plot.get_attribute("aria-label") for plot in plots), "or it is next to its number"
     if where := os.environ.get("REPORT_SCREENSHOT"):
-        numbers = {"x": 0, "y": 0, "width": 1000, "height": 2205}
+        numbers: FloatRect = {"x": 0, "y": 0, "width": 1000, "height": 2205}
         page.screenshot(path=where, full_page=True, clip=numbers)
     assert page.pdf(format="A4")[:5] == b"%PDF-"

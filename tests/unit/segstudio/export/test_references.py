@@ -94,6 +94,20 @@ def test_no_signature_is_in_any_export(
         assert b"5ec8e7" not in path.read_bytes()
 
 
+def test_no_signature_comes_from_the_manifest(run: Run, label_studio: LabelStudioServer) -> None:
+    signed = f"{S3}?AWSAccessKeyId=AK&Signature=5ec8e7&Expires=1"
+    made = {**task("x", annotation(1, brush("r", "hat", HAT))), "meta": {}}
+    made["data"] = {"image": signed, "identifier": signed}
+    Path("m.csv").write_text(f"identifier,image,address\n{signed},{signed},{signed}\n")
+    project = label_studio.add(CONFIG, [made])
+    for kind in ("csv", "coco"):
+        words = ("--project", project, "--format", kind, "--out", f"out.{kind}")
+        result = run("export", *words, "--manifest", "m.csv")
+        assert result.exit_code == 0, result.output
+        assert "5ec8e7" not in Path(f"out.{kind}").read_text()
+        assert S3 in Path(f"out.{kind}").read_text()
+
+
 def test_coco_tells_the_files_name_and_the_reference(
     run: Run, label_studio: LabelStudioServer
 ) -> None:
