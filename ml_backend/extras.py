@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, str] = {
     "pycocotools": "analysis",
     "huggingface_hub": "big-models",
     "segment_anything": "big-models",
+    "timm": "big-models",
     "torchvision": "big-models",
     "transformers": "big-models",
     "ray": "bulk",
