@@ -24,7 +24,6 @@ from ml_backend.models.efficientnet import EfficientNetLite, as_input
 from ml_backend.models.imagenet import load_imagenet
 from sam_backend.models.base import Box, Point, Prompts
 from sam_backend.models.colours import color_bins, color_evidence, known_chances
-from sam_backend.models.contrast import with_contrast
 from sam_backend.models.embedded import MARGIN, WIDE_MARGIN, EmbeddedPromptableModel
 from sam_backend.models.frames import Frame, bounds, draw_click
 from sam_backend.models.network import (
@@ -37,10 +36,10 @@ from sam_backend.models.network import (
 from synthetic.textures import smooth_noise
 from training import augment
 from training.clicks import Bools, centre_of, iou, next_click, random_inside
+from training.collages import Collages, OpenPictures
 from training.data import Folder, Picture, partition, read_photo
 from training.depthwise import quicken
 from training.loop import (
-    BATCH,
     Options,
     Run,
     options_from,
@@ -50,7 +49,6 @@ from training.loop import (
 )
 from training.objects import (
     Annotated,
-    Collages,
     Found,
     Garments,
     Scenes,
@@ -59,16 +57,15 @@ from training.objects import (
 )
 from training.pseudo_objects import find_things
 
-# Until which share of the samples, side of the input, shares of garments, collages, drawn scenes
-# and things of unlabeled photographs.
-CHAPTERS = (
-    (0.6, 128, (0.5, 0.25, 0.13, 0.12)),
-    (1.0, 192, (0.5, 0.25, 0.13, 0.12)),
-)
+# Until which share of the run, and side of the input.
+CHAPTERS = ((0.16, 128), (0.6, 192), (1.0, 224))
+SHARES = (0.45, 0.35, 0.08, 0.12)  # of garments, collages, drawn scenes, things of photographs
 ROUNDS = (0.45, 0.19, 0.12, 0.1, 0.08, 0.06)  # how often 0, 1, … 5 corrections come first
 SERVED = 224  # side that the trained network answers best at, on validation
-LOOKS_AGAIN = 0.15  # how often a round adds no click: a second look at the first answer
-RIVALS = 0.4  # how often the judge also sees what contrast makes of the answers
+LOOKS_AGAIN = (0.15, 0.35)  # how often a round adds no click: a second look; at a vague prompt
+DOUBTED = 0.5  # how often a round goes on with any hypothesis, not the likeliest
+JUDGED = 0.25  # weight of the judge's loss
+LOOSE = 0.35  # how often a box is not tight
 SEARCHED = 400  # unlabeled photographs
 VALIDATED = 500  # batches between two validations
 Sample = tuple[Picture, Picture, Picture]
@@ -111,7 +108,7 @@ class Crops(Dataset[Sample]):
         tight = bounds(mask)
         assert tight is not None  # noqa: S101 - regions are never empty
         kind = rng.choice(("box", "everything", "near"), p=(0.45, 0.27, 0.28))
-        box = _jitter(rng, tight, 0.04) if kind == "box" and rng.random() < 0.6 else tight
+        box = _jitter(rng, tight, 0.03) if kind == "box" and rng.random() < LOOSE else tight
         height, width = mask.shape
         if kind == "everything":
             frame = Frame.around(Box(0, 0, width, height), np.exp(rng.normal(0, 0.08)))
@@ -173,36 +170,24 @@ def correct(
         The next (B, 5, S, S) prompt.
     """
     logits, quality = network(seen, prompt)
+    vague = is_vague(prompt).cpu().numpy()
+    if rng.random() < DOUBTED:
+        quality = torch.from_numpy(rng.random(quality.shape))
     logits = likeliest(logits, quality, prompt)[0].float()
     answers, wanted = (logits > 0).cpu().numpy(), truth.cpu().numpy() > 0
     after = prompt.cpu().float().numpy()
     after[:, 3] = logits.sigmoid().cpu().numpy()
     for number, (answer, want) in enumerate(zip(answers, wanted, strict=True)):
         click = next_click(want, answer, rng if rng.random() < 0.5 else None)
-        if click is not None and rng.random() > LOOKS_AGAIN:
+        if click is not None and rng.random() > LOOKS_AGAIN[int(vague[number])]:
             draw_click(after[number, 1 if click.positive else 2], int(click.x), int(click.y))
         after[number, 4] = color_evidence(bins[number], known_chances(after[number]))
     return torch.from_numpy(after).to(prompt)
 
 
-def contrasting(photos: Tensor, logits: Tensor) -> Tensor:
-    """Return (B, 1, S, S) probabilities: the first hypotheses, moved by the pictures' contrast.
-
-    Args:
-        photos: (B, S, S, 3) uint8 RGB.
-        logits: (B, 4, S, S).
-    """
-    answers = logits[:, 0].detach().cpu().numpy()
-    moved = [
-        with_contrast(photo, answer)
-        for photo, answer in zip(photos.cpu().numpy(), answers, strict=True)
-    ]
-    return torch.from_numpy(np.stack(moved)).to(logits).sigmoid()[:, None]
-
-
 def objective(
-    logits: Tensor, quality: Tensor, masks: Tensor, truth: Tensor, prompt: Tensor
-) -> Tensor:
+    logits: Tensor, quality: Tensor, truth: Tensor, prompt: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return the loss of the answers, and of how well their IoUs were foretold.
 
     The first hypothesis answers every prompt. Of the others, the best one learns, and only where a
@@ -210,25 +195,29 @@ def objective(
 
     Args:
         logits: (B, 4, S, S).
-        quality: (B, K) logits, the judge's.
-        masks: (B, K, S, S) probabilities that were judged.
+        quality: (B, 4) logits, the judge's.
         truth: (B, S, S), 0 or 1.
         prompt: (B, 5, S, S) that was answered.
     """
-    wanted = truth.float()[:, None].expand_as(logits)
+    wanted = truth[:, None].float()
+    loss = _mask_loss(logits[:, :1], wanted).mean()
+    vague = is_vague(prompt)
+    if vague.any():
+        meant = _mask_loss(logits[vague, 1:], wanted[vague])
+        loss = loss + (meant.min(1).values + 0.03 * meant.sum(1)).sum() / len(logits)
+    hard, there = logits > 0, truth[:, None] > 0
+    met = (hard & there).sum((2, 3)) / (hard | there).sum((2, 3)).clamp(min=1)
+    return loss, functional.binary_cross_entropy_with_logits(quality, met)
+
+
+def _mask_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Return (B, K): cross entropy and soft IoU loss of (B, K, S, S) for (B, 1, S, S)."""
+    wanted = wanted.expand_as(logits)
     chances = logits.sigmoid()
     both = (chances * wanted).sum((2, 3))
     either = (chances + wanted).sum((2, 3)) - both
     exact = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    losses = exact.mean((2, 3)) + 1 - (both + 1) / (either + 1)
-    loss = losses[:, 0].mean()
-    vague = is_vague(prompt)
-    if vague.any():
-        meant = losses[vague, 1:]
-        loss = loss + (meant.min(1).values + 0.03 * meant.sum(1)).sum() / len(losses)
-    hard, there = masks > 0.5, truth[:, None] > 0
-    met = (hard & there).sum((2, 3)) / (hard | there).sum((2, 3)).clamp(min=1)
-    return loss + 0.1 * functional.binary_cross_entropy_with_logits(quality, met)
+    return exact.mean((2, 3)) + 1 - (both + 1) / (either + 1)
 
 
 def answering(network: PromptNetwork, side: int) -> EmbeddedPromptableModel:
@@ -281,13 +270,16 @@ def find_all(folder: Path, kept: Path) -> list[Found]:
         return [Found(read_photo(path), saved[path.stem]) for path in photographs]
 
 
-def train(options: Options, folder: Folder, unlabeled: Path, workers: int) -> Run[PromptNetwork]:
+def train(
+    options: Options, folder: Folder, unlabeled: Path, pictures: Path | None, workers: int
+) -> Run[PromptNetwork]:
     """Run all chapters, or what is left of them.
 
     Args:
         options: From the command line.
         folder: The labeled photographs.
         unlabeled: Folder of ``photos/`` without masks; may be empty.
+        pictures: Folder of openly licensed pictures for collages, if there is one.
         workers: Processes that prepare samples.
     """
     torch.manual_seed(options.seed)
@@ -298,14 +290,13 @@ def train(options: Options, folder: Folder, unlabeled: Path, workers: int) -> Ru
     found = find_all(unlabeled, options.run / "things.npz")
     photos = [each.photo for each in garments.photographs] + [each.photo for each in found]
     things = Things(found)
-    sources = (garments, Collages(photos, garments, scenes), scenes, things)
+    collages = Collages(photos, garments, scenes, OpenPictures.read(pictures) if pictures else None)
+    sources = (garments, collages, scenes, things)
     unseen = load_annotated(folder, parts.validation[::10])
-    for share, side, shares in CHAPTERS:
-        until = int(options.samples * share) // BATCH * BATCH
-        if run.seen < until:
-            mixed = (*shares[:3], shares[3] if len(things) else 0.0)
-            crops = Crops(sources, mixed, side, options.seed)
-            _train_chapter(run, crops, until, workers, unseen)
+    shares = (*SHARES[:3], SHARES[3] if len(things) else 0.0)
+    for end, side in CHAPTERS:
+        if run.progress() < end:
+            _train_chapter(run, Crops(sources, shares, side, options.seed), end, workers, unseen)
     return run
 
 
@@ -319,10 +310,10 @@ def _pretrained() -> PromptNetwork:
 
 
 def _train_chapter(
-    run: Run[PromptNetwork], crops: Crops, until: int, workers: int, unseen: list[Annotated]
+    run: Run[PromptNetwork], crops: Crops, end: float, workers: int, unseen: list[Annotated]
 ) -> None:
-    bar = tqdm(total=until, initial=run.seen, unit="img", desc=f"side {crops.side}", mininterval=20)
-    for number, (photos, truth, maps) in enumerate(run.batches(crops, until, workers)):
+    bar = tqdm(initial=run.seen, unit="img", desc=f"side {crops.side}", mininterval=20)
+    for number, (photos, truth, maps) in enumerate(run.batches(crops, run.until, workers)):
         rng = np.random.default_rng((run.options.seed, run.seen, 1))
         prompt = maps.float() / 255
         prompt[:, 4] = 2 * prompt[:, 4] - 1
@@ -335,19 +326,16 @@ def _train_chapter(
         run.network.train()
         run.network.encoder.eval()  # statistics stay ImageNet's
         with run.autocast():
-            answer = run.network.find(seen, prompt)
-            logits = answer.logits.float()
-            masks = logits.detach().sigmoid()
-            if rng.random() < RIVALS:
-                masks = torch.cat([masks, contrasting(photos, logits)], 1)
-            quality = run.network.judge(answer.coarse, answer.fine, masks)
-        loss = objective(logits, quality.float(), masks, truth, prompt)
-        run.step(loss, len(photos))
+            logits, quality = run.network(seen, prompt)
+        loss, misjudged = objective(logits.float(), quality.float(), truth, prompt)
+        run.step(loss + JUDGED * misjudged, len(photos))
         bar.update(len(photos))
         if number % 100 == 99:
             run.save()
         if number % VALIDATED == VALIDATED - 1:
             run.log({"loss": loss.item(), **validate(run.average, crops.side, unseen)})
+        if run.progress() >= end:
+            break
     run.save()
     run.log({"loss": loss.item(), **validate(run.average, crops.side, unseen)})
 
@@ -361,13 +349,21 @@ def main() -> None:
         help="folder of photos/ without masks, searched for things; default: unlabelled/ next to "
         "--data",
     )
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        help="folder of openly licensed pictures for collages: with transparency things, without "
+        "scenery; docs/models/embedded-prompts.md names them",
+    )
     arguments = parser.parse_args()
     options = options_from(arguments)
     if arguments.export:
         run = Run(_pretrained(), options)
     else:
         unlabeled = arguments.unlabeled or arguments.data.parent / "unlabelled"
-        run = train(options, Folder.open(arguments.data), unlabeled, arguments.workers)
+        run = train(
+            options, Folder.open(arguments.data), unlabeled, arguments.pictures, arguments.workers
+        )
     save_network(run.average, options.run / "embedded.safetensors", {"side": str(SERVED)})
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import matplotlib
@@ -24,6 +25,7 @@ from matplotlib import pyplot as plt
 
 Net = TypeVar("Net", bound=nn.Module)
 BATCH = 16
+DECAY = 0.5  # share of a run over which the learning rate falls to zero
 ENCODER_RATE = 0.25  # of the learning rate, for parameters of ``encoder``, which come pretrained
 
 
@@ -37,6 +39,7 @@ class Options:
         seed: Decides every sample.
         device: "cpu" or "cuda".
         rate: The learning rate between warm-up and decay.
+        minutes: If given, the run ends after so many, with what is left of it spread over them.
         only_export: The run must be there.
     """
 
@@ -45,6 +48,7 @@ class Options:
     seed: int
     device: str
     rate: float
+    minutes: float | None = None
     only_export: bool = False
 
 
@@ -71,6 +75,7 @@ class Run(Generic[Net]):
             self._resume()
         elif options.only_export:
             raise DataError(f"{self._checkpoint} is not there: nothing to export")
+        self._began, self._first = monotonic(), self.seen
 
     @property
     def _checkpoint(self) -> Path:
@@ -95,9 +100,22 @@ class Run(Generic[Net]):
         torch.save(state, partial)
         partial.replace(self._checkpoint)
 
+    def progress(self) -> float:
+        """Share of the run that is done, 0..1: by samples, or by the clock if it has minutes."""
+        if self.options.minutes is None:
+            return self.seen / self.options.samples
+        before = self._first / self.options.samples
+        gone = (monotonic() - self._began) / (60 * self.options.minutes)
+        return min(1.0, before + (1 - before) * gone)
+
+    @property
+    def until(self) -> int:
+        """Number of samples at which the run ends; with minutes, more than it can reach."""
+        return self.options.samples if self.options.minutes is None else sys.maxsize
+
     def rate(self) -> float:
-        """Warm-up over 4,000 samples, then constant, then down over the last 35 %."""
-        left = (self.options.samples - self.seen) / (0.35 * self.options.samples)
+        """Warm-up over 4,000 samples, then constant, then down over the last ``DECAY``."""
+        left = (1 - self.progress()) / DECAY
         return self.options.rate * min(1.0, (self.seen + BATCH) / 4000, max(left, 0.0))
 
     def autocast(self) -> torch.autocast:
@@ -205,6 +223,9 @@ def parser_for(description: str | None, run: Path, samples: int) -> argparse.Arg
         "--run", type=Path, default=run, help="checkpoint and log; resumed if there"
     )
     parser.add_argument("--samples", type=int, default=samples, help="training samples in all")
+    parser.add_argument(
+        "--minutes", type=float, help="end the run after so many, whatever the samples"
+    )
     parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -228,6 +249,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
         arguments.seed,
         device,
         arguments.rate,
+        arguments.minutes,
         arguments.export,
     )
 

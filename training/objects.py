@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from sam_backend.models.frames import bounds
 from synthetic.scenes import draw_scene
-from training import augment
 from training.clicks import Bools
 from training.data import Folder, Picture, read_photo
 
@@ -137,54 +136,6 @@ class Scenes:
             large = [mask for mask in masks if is_region(mask)]
             if large:
                 return picture, large[rng.integers(len(large))]
-
-
-class Collages:
-    """Objects cut from one picture and pasted into another, some filled with a third's texture."""
-
-    def __init__(self, photos: Sequence[Picture], garments: Garments, scenes: Scenes) -> None:
-        self._photos, self._garments, self._scenes = photos, garments, scenes
-
-    def draw(self, rng: np.random.Generator) -> Shown:
-        """Return a part of a photograph and the mask of an object pasted into it."""
-        size = (384, 384)
-        photo = self._photo(rng)
-        picture = augment.warp(photo, augment.random_view(rng, photo.shape[:2], size), size)
-        masks: list[Bools] = []
-        for _ in range(rng.integers(1, 4)):
-            cut, mask = self._cut_out(rng, size)
-            soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), rng.uniform(0.5, 1.3))
-            share = soft[..., None]
-            picture = (picture * (1 - share) + cut * share).astype(np.uint8)
-            masks = [earlier & ~mask for earlier in masks] + [mask]
-        large = [mask for mask in masks if is_region(mask)]
-        return (picture, large[rng.integers(len(large))]) if large else self._garments.draw(rng)
-
-    def _photo(self, rng: np.random.Generator) -> Picture:
-        return self._photos[int(rng.integers(len(self._photos)))]
-
-    def _cut_out(self, rng: np.random.Generator, size: tuple[int, int]) -> Shown:
-        """Return a picture of ``size`` and where an object of some size is in it."""
-        drawn = rng.random() < 0.3
-        source, mask = self._scenes.draw(rng) if drawn else self._garments.draw(rng)
-        box = bounds(mask)
-        assert box is not None  # noqa: S101 - objects are never empty
-        side = max(box.right - box.left, box.bottom - box.top)
-        scale = size[0] * np.exp(rng.uniform(np.log(0.12), np.log(0.9))) / side
-        angle = np.deg2rad(rng.normal(0, 25))
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        stretch = np.exp(rng.normal(0, 0.15))
-        linear = scale * turn @ np.diag([stretch, 1 / stretch])
-        middle = np.array(((box.left + box.right) / 2, (box.top + box.bottom) / 2))
-        view = np.column_stack([linear, rng.uniform(0.2, 0.8, 2) * size[0] - linear @ middle])
-        placed = augment.warp_labels(mask.astype(np.uint8), view, size) > 0
-        if drawn or rng.random() < 0.35:
-            photo = self._photo(rng)
-            source = augment.warp(photo, augment.random_view(rng, photo.shape[:2], size), size)
-        else:
-            source = augment.warp(source, view, size)
-            placed = cv2.erode(placed.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        return (augment.recolour(rng, source) if rng.random() < 0.5 else source), placed
 
 
 def _one_part(rng: np.random.Generator, mask: Bools) -> Bools:

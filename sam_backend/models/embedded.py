@@ -22,14 +22,17 @@ from sam_backend.models.colours import color_bins, color_evidence, known_chances
 from sam_backend.models.contrast import with_contrast
 from sam_backend.models.frames import Floats, Frame, Picture, bounds
 from sam_backend.models.honest_clicks import heed, keep_direction, obey, tidy
-from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork, likeliest
+from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LARGEST: Final = 1024  # longer side of the reduced picture
-MARGIN: Final = 1.4  # frame to box
+MARGIN: Final = 1.3  # frame to box
 WIDE_MARGIN: Final = 3.4  # frame to last mask: clicks say little of how far the object goes on
 MARGINS: Final = (WIDE_MARGIN, WIDE_MARGIN, WIDE_MARGIN, 2.4, 1.8)  # after 0, 1, … 4 clicks
 SPILL: Final = 0.06  # how far beyond a box its mask may reach, in sides of the box
+GUESSES: Final = 4  # hypotheses of a click that are looked at again
+BOX_GUESSES: Final = 2  # of a box
+SAME: Final = 0.9  # IoU from which two hypotheses are one
 NOTHING: Final = -12.0  # logit where the network did not look
 
 
@@ -92,9 +95,8 @@ class EmbeddedPromptableModel:
         reduced = prompts.scaled(*scale)
         box, points = reduced.box, reduced.points
         last = None if previous is None else _prior(previous, picture)
-        prior = self._first_look(picture, box, points) if last is None else last
-        frame = _frame(picture, box, points, prior)
-        answer, score = self._answer(picture, frame, box, points, prior)
+        guesses = self._guess(picture, box, points) if last is None else [last]
+        guess, frame, answer, score = self._best(picture, box, points, guesses)
         size = (embedding.height, embedding.width)
         pixels = frame.scaled(1 / scale[0], 1 / scale[1]).paste(answer, size, NOTHING) > 0
         obey(pixels, prompts.points)
@@ -103,46 +105,63 @@ class EmbeddedPromptableModel:
             obey(pixels, prompts.points)
         logits = frame.paste(answer, (picture.shape[0], picture.shape[1]), NOTHING)
         if box is not None and last is None:
-            logits = prior  # clicks correct the first look at a box better than the second
+            logits = guess  # clicks correct the first look at a box better than the second
         return Mask(pixels, score, logits.astype(np.float16))
 
-    def _first_look(self, picture: Picture, box: Box | None, points: Sequence[Point]) -> Floats:
+    def _guess(self, picture: Picture, box: Box | None, points: Sequence[Point]) -> list[Floats]:
+        """Return (H, W) logits of what may be meant, likeliest first: the first look."""
         frame = _frame(picture, box, points if box is not None else (), None)
-        answer, _ = self._answer(picture, frame, box, points, None)
-        return frame.paste(answer, (picture.shape[0], picture.shape[1]), NOTHING)
+        logits, quality = self._ask(picture, [frame], box, points, None)
+        order = [int(number) for number in np.argsort(-quality[0])]
+        guesses: list[Floats] = []
+        for number in distinct(logits[0], order)[: GUESSES if box is None else BOX_GUESSES]:
+            answer = _honest(logits[0, number], frame, box, points)
+            guesses.append(frame.paste(answer, (picture.shape[0], picture.shape[1]), NOTHING))
+        return guesses
+
+    def _best(
+        self, picture: Picture, box: Box | None, points: Sequence[Point], guesses: list[Floats]
+    ) -> tuple[Floats, Frame, Floats, float]:
+        """Look again at each guess, or last mask, and choose the answer that the judge likes best.
+
+        Edges and colors of the picture move it where the network is not sure.
+
+        Returns:
+            The guess, the frame it was looked at in, (S, S) logits in it, and the expected IoU.
+        """
+        frames = [_frame(picture, box, points, guess) for guess in guesses]
+        logits, quality = self._ask(picture, frames, box, points, guesses)
+        best = int(quality[:, 0].argmax())
+        frame = frames[best]
+        answer = with_contrast(frame.cut(picture, self._side), logits[best, 0])
+        score = float(1 / (1 + np.exp(-quality[best, 0])))
+        return guesses[best], frame, _honest(answer, frame, box, points), score
 
     @torch.inference_mode()
-    def _answer(
+    def _ask(
         self,
         picture: Picture,
-        frame: Frame,
+        frames: Sequence[Frame],
         box: Box | None,
         points: Sequence[Point],
-        prior: Floats | None,
-    ) -> tuple[Floats, float]:
-        """Return (S, S) logits in ``frame`` and the expected IoU.
+        priors: Sequence[Floats] | None,
+    ) -> tuple[Floats, Floats]:
+        """Ask the network about several frames, each with a prior if there are any.
 
-        At the last look, edges and colors of the picture move the answer where the network is not
-        sure.
+        Returns:
+            (B, 4, S, S) logits of the hypotheses, and (B, 4) logits of their expected IoUs.
         """
-        prompt = np.zeros((PROMPT_CHANNELS, self._side, self._side), np.float32)
-        prompt[:3] = frame.draw_prompt(box, points, self._side)
-        if prior is not None:
-            prompt[3] = 1 / (1 + np.exp(-frame.cut(prior, self._side)))
-        cut = frame.cut(picture, self._side)
-        prompt[4] = color_evidence(color_bins(cut), known_chances(prompt))
-        view = as_input(torch.from_numpy(cut[None]).to(self.device), self._dtype)
-        batch = torch.from_numpy(prompt[None]).to(self.device, self._dtype)
-        logits, quality = self._network(self._network.look(view), batch)
-        chosen, judged = likeliest(logits.float(), quality.float(), batch)
-        answer = chosen[0].cpu().numpy().copy()
-        if prior is not None:
-            answer = with_contrast(cut, answer)
-        inside = frame.place(points, self._side)
-        heed(answer, inside)
-        tidy(answer, inside)
-        answer = _without_spill(answer, frame, box, points)
-        return answer, float(judged.sigmoid())
+        cuts = [frame.cut(picture, self._side) for frame in frames]
+        maps = np.zeros((len(frames), PROMPT_CHANNELS, self._side, self._side), np.float32)
+        for number, (frame, cut, prompt) in enumerate(zip(frames, cuts, maps, strict=True)):
+            prompt[:3] = frame.draw_prompt(box, points, self._side)
+            if priors is not None:
+                prompt[3] = 1 / (1 + np.exp(-frame.cut(priors[number], self._side)))
+            prompt[4] = color_evidence(color_bins(cut), known_chances(prompt))
+        views = as_input(torch.from_numpy(np.stack(cuts)).to(self.device), self._dtype)
+        batch = torch.from_numpy(maps).to(self.device, self._dtype)
+        logits, quality = self._network(self._network.look(views), batch)
+        return logits.float().cpu().numpy(), quality.float().cpu().numpy()
 
 
 def _side(weights: Weights) -> int:
@@ -194,6 +213,32 @@ def _frame(
     if box is not None:
         return Frame.around(whole, MARGIN)
     return Frame.around(whole, MARGINS[min(len(points), len(MARGINS) - 1)])
+
+
+def distinct(logits: Floats, order: Sequence[int]) -> list[int]:
+    """Return the numbers of those hypotheses that are not nearly another one before them.
+
+    Args:
+        logits: (K, S, S).
+        order: Their numbers, best first.
+    """
+    masks = logits > 0
+    kept: list[int] = []
+    for number in order:
+        shared = [(masks[number] & masks[other]).sum() for other in kept]
+        unions = [(masks[number] | masks[other]).sum() for other in kept]
+        if all(both < SAME * either for both, either in zip(shared, unions, strict=True)):
+            kept.append(number)
+    return kept
+
+
+def _honest(answer: Floats, frame: Frame, box: Box | None, points: Sequence[Point]) -> Floats:
+    """Return an answer in ``frame`` that obeys its clicks and its box, without specks."""
+    answer = answer.copy()
+    inside = frame.place(points, answer.shape[0])
+    heed(answer, inside)
+    tidy(answer, inside)
+    return _without_spill(answer, frame, box, points)
 
 
 def _without_spill(

@@ -106,7 +106,7 @@ class Judge(nn.Module):
         """
         halves = functional.avg_pool2d(masks, 2)
         count = masks.shape[1]
-        edge = functional.max_pool2d(halves, 3, 1, 1) + functional.max_pool2d(-halves, 3, 1, 1)
+        edge = _largest_near(halves) + _largest_near(-halves)
         places = torch.cat([halves, 1 - halves, edge], 1).flatten(2)  # (B, 3K, N)
         places = places / (places.sum(2, keepdim=True) + 1)
         pooled = places @ fine.flatten(2).transpose(1, 2)  # (B, 3K, fine)
@@ -119,9 +119,16 @@ class Judge(nn.Module):
         return judged
 
 
+def _largest_near(x: Tensor) -> Tensor:
+    """Return the maximum of each 3 x 3 neighborhood; faster than ``max_pool2d`` on a CPU."""
+    x = functional.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = torch.maximum(torch.maximum(x[..., :-2], x[..., 1:-1]), x[..., 2:])
+    return torch.maximum(torch.maximum(x[..., :-2, :], x[..., 1:-1, :]), x[..., 2:, :])
+
+
 def is_vague(prompt: Tensor) -> Tensor:
-    """Return (B,) bool: whether a (B, 5, S, S) prompt is nothing but clicks, without a mask."""
-    return (prompt[:, 0].amax((1, 2)) == 0) & (prompt[:, 3].amax((1, 2)) == 0)
+    """Return (B,) bool: whether a (B, 5, S, S) prompt comes without a last mask."""
+    return prompt[:, 3].amax((1, 2)) == 0
 
 
 def likeliest(logits: Tensor, quality: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
