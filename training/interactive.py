@@ -7,6 +7,7 @@ learns to refine its own mistakes (as RITM does: Sofiiuk et al., 2021).
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +60,7 @@ from training.pseudo_objects import find_things
 
 # Until which share of the run, and side of the input.
 CHAPTERS = ((0.16, 128), (0.6, 192), (1.0, 224))
+DECAY = 0.5  # share of the run over which the learning rate falls to zero
 SHARES = (0.45, 0.35, 0.08, 0.12)  # of garments, collages, drawn scenes, things of photographs
 ROUNDS = (0.45, 0.19, 0.12, 0.1, 0.08, 0.06)  # how often 0, 1, … 5 corrections come first
 SERVED = 224  # side that the trained network answers best at, on validation
@@ -271,7 +273,11 @@ def find_all(folder: Path, kept: Path) -> list[Found]:
 
 
 def train(
-    options: Options, folder: Folder, unlabeled: Path, pictures: Path | None, workers: int
+    options: Options,
+    folder: Folder,
+    unlabeled: Path,
+    workers: int,
+    pictures: Path | None = None,
 ) -> Run[PromptNetwork]:
     """Run all chapters, or what is left of them.
 
@@ -279,8 +285,8 @@ def train(
         options: From the command line.
         folder: The labeled photographs.
         unlabeled: Folder of ``photos/`` without masks; may be empty.
-        pictures: Folder of openly licensed pictures for collages, if there is one.
         workers: Processes that prepare samples.
+        pictures: Folder of openly licensed pictures for collages, if there is one.
     """
     torch.manual_seed(options.seed)
     run = Run(_pretrained(), options)
@@ -356,7 +362,7 @@ def main() -> None:
         "scenery; docs/models/embedded-prompts.md names them",
     )
     arguments = parser.parse_args()
-    options = options_from(arguments)
+    options = replace(options_from(arguments), decay=DECAY)
     if arguments.export:
         run = Run(_pretrained(), options)
     else:

@@ -25,7 +25,6 @@ from matplotlib import pyplot as plt
 
 Net = TypeVar("Net", bound=nn.Module)
 BATCH = 16
-DECAY = 0.5  # share of a run over which the learning rate falls to zero
 ENCODER_RATE = 0.25  # of the learning rate, for parameters of ``encoder``, which come pretrained
 
 
@@ -40,6 +39,7 @@ class Options:
         device: "cpu" or "cuda".
         rate: The learning rate between warm-up and decay.
         minutes: If given, the run ends after so many, with what is left of it spread over them.
+        decay: Share of the run, at its end, over which the learning rate falls to zero.
         only_export: The run must be there.
     """
 
@@ -49,6 +49,7 @@ class Options:
     device: str
     rate: float
     minutes: float | None = None
+    decay: float = 0.35
     only_export: bool = False
 
 
@@ -103,7 +104,7 @@ class Run(Generic[Net]):
     def progress(self) -> float:
         """Share of the run that is done, 0..1: by samples, or by the clock if it has minutes."""
         if self.options.minutes is None:
-            return self.seen / self.options.samples
+            return self.seen / max(self.options.samples, 1)
         before = self._first / self.options.samples
         gone = (monotonic() - self._began) / (60 * self.options.minutes)
         return min(1.0, before + (1 - before) * gone)
@@ -114,8 +115,8 @@ class Run(Generic[Net]):
         return self.options.samples if self.options.minutes is None else sys.maxsize
 
     def rate(self) -> float:
-        """Warm-up over 4,000 samples, then constant, then down over the last ``DECAY``."""
-        left = (1 - self.progress()) / DECAY
+        """Warm-up over 4,000 samples, then constant, then down to zero at the end."""
+        left = (1 - self.progress()) / self.options.decay
         return self.options.rate * min(1.0, (self.seen + BATCH) / 4000, max(left, 0.0))
 
     def autocast(self) -> torch.autocast:
@@ -250,7 +251,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
         device,
         arguments.rate,
         arguments.minutes,
-        arguments.export,
+        only_export=arguments.export,
     )
 
 

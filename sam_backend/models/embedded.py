@@ -103,9 +103,9 @@ class EmbeddedPromptableModel:
         if previous is not None and previous.pixels.shape == pixels.shape:
             keep_direction(pixels, previous.pixels, prompts.points)
             obey(pixels, prompts.points)
-        logits = frame.paste(answer, (picture.shape[0], picture.shape[1]), NOTHING)
-        if box is not None and last is None:
-            logits = guess  # clicks correct the first look at a box better than the second
+        # Clicks correct the first look better than the second, which is surer of its mistakes.
+        shape = (picture.shape[0], picture.shape[1])
+        logits = guess if last is None else frame.paste(answer, shape, NOTHING)
         return Mask(pixels, score, logits.astype(np.float16))
 
     def _guess(self, picture: Picture, box: Box | None, points: Sequence[Point]) -> list[Floats]:

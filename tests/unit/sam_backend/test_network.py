@@ -50,15 +50,15 @@ def test_a_mask_is_judged_alike_whatever_else_is_judged(network: PromptNetwork) 
     assert together.std() > 0
 
 
-def test_only_clicks_alone_are_vague() -> None:
+def test_only_what_comes_without_a_last_mask_is_vague() -> None:
     prompts = [prompt(click=True), prompt(box=True, click=True), prompt(click=True, last=True)]
     batch = torch.cat(prompts)
-    assert is_vague(batch).tolist() == [True, False, False]
+    assert is_vague(batch).tolist() == [True, True, False]
     logits = torch.arange(3 * HYPOTHESES).reshape(3, HYPOTHESES, 1, 1).float()
     quality = torch.tensor([[0.0, 1, 3, 2]] * 3)
     chosen, judged = likeliest(logits, quality, batch)
-    assert chosen.flatten().tolist() == [2, HYPOTHESES, 2 * HYPOTHESES]
-    assert judged.tolist() == [3, 0, 0]
+    assert chosen.flatten().tolist() == [2, HYPOTHESES + 2, 2 * HYPOTHESES]
+    assert judged.tolist() == [3, 3, 0]
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """What the networks are shown: the same for the same seed, and truth that fits the picture."""
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -11,11 +12,14 @@ from sam_backend.models.frames import Frame, bounds
 from synthetic.scenes import draw_scene
 from training import augment, garment_samples, interactive
 from training.clicks import centre_of, iou, next_click, random_inside
+from training.collages import Collages, OpenPictures
 from training.data import Folder
 from training.grabcut import grab_cut
-from training.objects import Collages, Found, Garments, Scenes, Things, load_annotated
+from training.objects import Found, Garments, Scenes, Things, load_annotated
 from training.pseudo_objects import find_things
 from training.taxonomy import CLASSES
+
+SOURCES = ["garments", "collages", "collages of open pictures", "scenes", "things"]
 
 
 def disc(size: int = 60, x: int = 30, y: int = 30, radius: int = 15) -> npt.NDArray[np.bool_]:
@@ -69,7 +73,33 @@ def test_a_view_moves_photograph_and_labels_alike() -> None:
 
 
 @pytest.fixture(scope="module")
-def sources(drawn_folder: Folder) -> dict[str, interactive.Source]:
+def open_pictures(tmp_path_factory: pytest.TempPathFactory) -> OpenPictures:
+    """Read a red disc on nothing, a green meadow, and what is no use."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "stamps").mkdir()
+    cut_out = np.zeros((60, 60, 4), np.uint8)
+    cut_out[disc()] = (0, 0, 255, 255)
+    cv2.imwrite(str(folder / "stamps" / "disc.png"), cut_out)
+    cv2.imwrite(str(folder / "stamps" / "empty.png"), np.zeros((60, 60, 4), np.uint8))
+    cv2.imwrite(str(folder / "meadow.png"), np.full((90, 1920, 3), (0, 255, 0), np.uint8))
+    (folder / "broken.png").write_bytes(b"no picture")
+    return OpenPictures.read(folder)
+
+
+def test_open_pictures_are_things_if_transparent_and_else_scenery(
+    open_pictures: OpenPictures,
+) -> None:
+    assert [len(files) for files in open_pictures.cutouts] == [1]
+    (meadow,) = open_pictures.scenery
+    assert meadow.shape == (45, 960, 3)
+    assert (meadow == (0, 255, 0)).all()
+    picture, mask = open_pictures.draw(np.random.default_rng(0))
+    assert np.array_equal(mask, disc())
+    assert (picture[mask] == (255, 0, 0)).all()
+
+
+@pytest.fixture(scope="module")
+def sources(drawn_folder: Folder, open_pictures: OpenPictures) -> dict[str, interactive.Source]:
     """Every kind of source of objects, from a few drawn people."""
     photographs = load_annotated(drawn_folder, drawn_folder.photographs()[:4])
     garments, scenes = Garments(photographs), Scenes()
@@ -81,12 +111,13 @@ def sources(drawn_folder: Folder) -> dict[str, interactive.Source]:
     return {
         "garments": garments,
         "collages": Collages(photos, garments, scenes),
+        "collages of open pictures": Collages(photos, garments, scenes, open_pictures),
         "scenes": scenes,
         "things": Things(things),
     }
 
 
-@pytest.mark.parametrize("name", ["garments", "collages", "scenes", "things"])
+@pytest.mark.parametrize("name", SOURCES)
 def test_crops_are_the_same_for_the_same_seed_and_prompts_touch_the_object(
     sources: dict[str, interactive.Source], name: str
 ) -> None:
@@ -103,7 +134,7 @@ def test_crops_are_the_same_for_the_same_seed_and_prompts_touch_the_object(
         assert not clicked.any() or (clicked & (truth > 0)).any()
 
 
-@pytest.mark.parametrize("name", ["garments", "collages", "scenes", "things"])
+@pytest.mark.parametrize("name", SOURCES)
 def test_objects_are_in_their_pictures(sources: dict[str, interactive.Source], name: str) -> None:
     rng = np.random.default_rng(0)
     for _ in range(8):
