@@ -1,8 +1,9 @@
 """The promptable network that ships with the project: no download, runs on a CPU.
 
 The embedding is the picture itself, reduced. A prompt is looked at twice: first the box, or for
-clicks the whole picture, then the part that the first answer is about, with that answer in view. A
-further click has the last mask for a first answer.
+clicks the whole picture, which gives several guesses of what is meant; then, for each guess, the
+part of the picture that it is about, with the guess in view. The answer that the network's own
+judge likes best is given. A further click has the last mask for its only guess.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ LARGEST: Final = 1024  # longer side of the reduced picture
 MARGIN: Final = 1.3  # frame to box
 WIDE_MARGIN: Final = 3.4  # frame to last mask: clicks say little of how far the object goes on
 MARGINS: Final = (WIDE_MARGIN, WIDE_MARGIN, WIDE_MARGIN, 2.4, 1.8)  # after 0, 1, … 4 clicks
-SPILL: Final = 0.06  # how far beyond a box its mask may reach, in sides of the box
+SPILL: Final = 0.02  # how far beyond a box its mask may reach, in sides of the box
 GUESSES: Final = 4  # hypotheses of a click that are looked at again
 BOX_GUESSES: Final = 2  # of a box
 SAME: Final = 0.9  # IoU from which two hypotheses are one
