@@ -68,7 +68,9 @@ class OpenPictures:
 
 def _decode(encoded: bytes) -> Picture | None:
     picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
-    return picture if picture is None or picture.dtype == np.uint8 else None
+    if picture is None or picture.dtype != np.uint8:
+        return None
+    return np.asarray(picture, np.uint8)
 
 
 def _reduced(picture: Picture) -> Picture:
@@ -102,7 +104,8 @@ class Collages:
     def draw(self, rng: np.random.Generator) -> Shown:
         """Return a collage of ``SIZE`` and the mask of what is still seen of a thing in it."""
         while True:
-            picture, masks = self._view(rng), []
+            picture = self._view(rng)
+            masks: list[Bools] = []
             for _ in range(rng.integers(1, 4)):
                 cut, mask = self._cut_out(rng)
                 _paste(rng, picture, cut, mask)
@@ -123,13 +126,13 @@ class Collages:
         kind = rng.choice(len(self._things), p=self._shares)
         source, mask = self._things[kind].draw(rng)
         view = _placed(rng, mask)
-        placed = np.uint8(cv2.warpAffine(mask.astype(np.uint8) * 255, view, SIZE) > 127)
+        placed = cv2.warpAffine(mask.astype(np.uint8) * 255, view, SIZE)
         if kind == 1 or rng.random() < TEXTURED:
             source = self._view(rng)
         else:
             source = augment.warp(source, view, SIZE)
             placed = cv2.erode(placed, np.ones((3, 3), np.uint8))
-        return (augment.recolour(rng, source) if rng.random() < 0.5 else source), placed > 0
+        return (augment.recolour(rng, source) if rng.random() < 0.5 else source), placed > 127
 
 
 def _placed(rng: np.random.Generator, mask: Bools) -> augment.Matrix:

@@ -104,7 +104,8 @@ class Run(Generic[Net]):
     def progress(self) -> float:
         """Share of the run that is done, 0..1: by samples, or by the clock if it has minutes."""
         if self.options.minutes is None:
-            return self.seen / max(self.options.samples, 1)
+            whole = self.options.samples // BATCH * BATCH
+            return self.seen / whole if whole else 1.0
         before = self._first / self.options.samples
         gone = (monotonic() - self._began) / (60 * self.options.minutes)
         return min(1.0, before + (1 - before) * gone)

@@ -1,6 +1,5 @@
 """What the networks are shown: the same for the same seed, and truth that fits the picture."""
 
-
 import cv2
 import numpy as np
 import numpy.typing as npt
