@@ -22,6 +22,7 @@ from ml_backend.labelstudio.label_config import LabelConfig, refuse
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
 from ml_backend.labelstudio.task_images import TaskImage, task_images
+from ml_backend.models.memory import recovering_memory
 from ml_backend.serving.executor import PriorityExecutor, wait_for
 from segmentation_backend.classes import NOT_LEARNED_YET
 from segmentation_backend.learning.serving import LearnedModels
@@ -268,7 +269,9 @@ class SegmentationPredictor:
 
 
 def _segment(model: SegmentationModel, photograph: _Photograph) -> _Segmented:
-    (instances,) = model.segment([photograph.pixels])
+    height, width = photograph.pixels.shape[:2]
+    with recovering_memory(height, width):
+        (instances,) = model.segment([photograph.pixels])
     return _Segmented(instances, photograph.reduced_from)
 
 

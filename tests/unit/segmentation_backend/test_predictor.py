@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as PillowImage
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import ImageError, LabelConfigError
+from ml_backend.errors import BusyError, ImageError, LabelConfigError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.labelstudio.brush_rle import decode_rle
 from ml_backend.labelstudio.control_tasks import CONTROL
@@ -444,3 +445,24 @@ def test_a_model_that_reads_text_is_asked_for_the_labels_whatever_they_are(
     found = [region.value["brushlabels"] for region in answer.result]
     assert found == [["Robe"], ["Green"]]
     assert answer.model_version == "segmentation-by-name"
+
+
+def test_a_model_out_of_gpu_memory_is_busy_and_serves_the_next_request(tmp_path: Path) -> None:
+    class Full(ByColour):
+        """Runs out of memory once."""
+
+        fits = False
+
+        def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
+            if self.fits:
+                return super().segment(images)
+            self.fits = True
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    images = ImageSource(ImageSettings(image_cache_dir=tmp_path))
+    predictor = SegmentationPredictor(Full(), images, SETTINGS)
+    brush = config("BrushLabels")
+    with pytest.raises(BusyError, match="out of GPU memory on an image of 80 x 120 pixels"):
+        predict(predictor, task(picture()), label_config=brush)
+    (answer,) = predict(predictor, task(picture()), label_config=brush)
+    assert len(answer.result) == 2
