@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,10 +22,12 @@ from ml_backend.labelstudio.label_config import LabelConfig, refuse
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
 from ml_backend.labelstudio.task_images import TaskImage, task_images
+from ml_backend.models.memory import recovering_memory
 from ml_backend.serving.executor import PriorityExecutor, wait_for
 from segmentation_backend.classes import NOT_LEARNED_YET
 from segmentation_backend.learning.serving import LearnedModels
 from segmentation_backend.models.base import Instance, SegmentationModel
+from segmentation_backend.phrases import prompted
 from segmentation_backend.prewarm_client import PrewarmClient
 from segmentation_backend.regions import RegionBuilder
 from segmentation_backend.settings import RegionSettings
@@ -132,6 +134,10 @@ class SegmentationPredictor:
         served._region_builder = RegionBuilder(model.version, model.classes, settings, True)
         return served
 
+    def classes_for(self, label_config: LabelConfig) -> tuple[str, ...]:
+        """Return what the model tells apart, asked for the labels of a config."""
+        return prompted(self._model, label_config).classes
+
     def check(self, label_config: LabelConfig) -> str:
         """Return a remark where no label is known yet, but will be learned.
 
@@ -139,10 +145,11 @@ class SegmentationPredictor:
             LabelConfigError: No label can ever be predicted.
         """
         refuse(label_config.problems_for_masks())
-        if self._region_builder.knows(label_config) or label_config.has_dynamic_labels:
+        builder = self._builder(label_config)
+        if builder.knows(label_config) or label_config.has_dynamic_labels:
             return ""
         if not self.learns:
-            self._region_builder.check(label_config)
+            builder.check(label_config)
         return NOT_LEARNED_YET
 
     def predict(
@@ -170,7 +177,8 @@ class SegmentationPredictor:
     ) -> Iterator[Prediction | TaskError | None]:
         if self._prewarm_client is not None:
             self._prewarm_client.send(tasks, label_config)
-        if not (self._region_builder.knows(label_config) or label_config.has_dynamic_labels):
+        knows = self._builder(label_config).knows(label_config)
+        if not (knows or label_config.has_dynamic_labels):
             yield from (None for _ in tasks)
             return
         plans = [_images(task, label_config) for task in tasks]
@@ -184,7 +192,8 @@ class SegmentationPredictor:
             fetch = partial(self._fetch, deadline=deadline)
             fetched = _prefetch((fetchers.submit(fetch, *each) for each in images), _FETCHES)
             decoded = _prefetch((decoder.submit(_decode, image) for image in fetched), _DECODES)
-            segmented = _prefetch(self._segmented(decoded, deadline), _INFERENCES)
+            models = self._models(tasks, plans, label_config)
+            segmented = _prefetch(self._segmented(decoded, models, deadline), _INFERENCES)
             for task, plan in zip(tasks, plans, strict=True):
                 if isinstance(plan, TaskError):
                     yield plan
@@ -200,12 +209,13 @@ class SegmentationPredictor:
         deadline: Deadline,
     ) -> Prediction | TaskError:
         """The regions of all images of a task, or why one of them has none."""
+        builder = self._builder(label_config)
         regions: list[Region] = []
         failed: TaskError | None = None
         for image, found in zip(images, segmented, strict=False):
             try:
                 photograph = wait_for(found, deadline)
-                shown = self._region_builder.regions(
+                shown = builder.regions(
                     photograph.instances, label_config, image.to_name, image.item
                 )
                 full = photograph.reduced_from
@@ -214,7 +224,7 @@ class SegmentationPredictor:
                 failed = failed or error
             finally:
                 found.cancel()
-        return failed or self._region_builder.prediction(regions)
+        return failed or builder.prediction(regions)
 
     def fit(self, event: str, data: Mapping[str, Any]) -> None:
         """Take note of an event that asks for learning, where the setting says so."""
@@ -225,11 +235,29 @@ class SegmentationPredictor:
     def _fetch(self, access: TaskAccess, image: TaskImage, deadline: Deadline) -> EncodedImage:
         return self._images.open(image.reference, deadline.remaining(), access)
 
+    def _builder(self, label_config: LabelConfig) -> RegionBuilder:
+        return replace(self._region_builder, classes=self.classes_for(label_config))
+
+    def _models(
+        self,
+        tasks: Sequence[Task],
+        plans: Sequence[list[TaskImage] | TaskError],
+        label_config: LabelConfig,
+    ) -> Iterator[SegmentationModel]:
+        """Give the model for each image: one that reads text is asked for its task's labels."""
+        for task, plan in zip(tasks, plans, strict=True):
+            if not isinstance(plan, TaskError):
+                model = prompted(self._model, label_config.for_task(task.data))
+                yield from (model for _ in plan)
+
     def _segmented(
-        self, images: Iterable[Future[_Photograph]], deadline: Deadline
+        self,
+        images: Iterable[Future[_Photograph]],
+        models: Iterable[SegmentationModel],
+        deadline: Deadline,
     ) -> Iterator[Future[_Segmented]]:
         """Give images to the model as they get ready."""
-        for image in images:
+        for image, model in zip(images, models, strict=False):
             try:
                 photograph = wait_for(image, deadline)
             except TaskError as error:
@@ -237,11 +265,14 @@ class SegmentationPredictor:
                 failed.set_exception(error)
                 yield failed
             else:
-                yield self._executor.submit(partial(self._segment, photograph))
+                yield self._executor.submit(partial(_segment, model, photograph))
 
-    def _segment(self, photograph: _Photograph) -> _Segmented:
-        (instances,) = self._model.segment([photograph.pixels])
-        return _Segmented(instances, photograph.reduced_from)
+
+def _segment(model: SegmentationModel, photograph: _Photograph) -> _Segmented:
+    height, width = photograph.pixels.shape[:2]
+    with recovering_memory(height, width):
+        (instances,) = model.segment([photograph.pixels])
+    return _Segmented(instances, photograph.reduced_from)
 
 
 def _images(task: Task, label_config: LabelConfig) -> list[TaskImage] | TaskError:

@@ -20,7 +20,7 @@ class RegionSettings(BaseModel, frozen=True):
         "instances", description="instances: a region for each thing; merged: one for each label"
     )
     score_threshold: float = Field(
-        0.3,
+        0.4,
         ge=0,
         le=1,
         description="Regions with a lower score are not shown; model_score_threshold on a control "
@@ -34,7 +34,8 @@ class SegmentationSettings(BackendSettings, RegionSettings):
     segmentation_model: str = Field(
         "auto",
         description="auto (the best in MODELS_DIR, else embedded), embedded, segformer, "
-        "segformer-fashion, fashn, hf:OWNER/NAME[@REVISION], or a folder in transformers' format",
+        "segformer-fashion, fashn, sam3 (finds what labels name), hf:OWNER/NAME[@REVISION], or a "
+        "folder in transformers' format",
     )
     learn: Literal["auto", "nightly", "off"] = Field(
         "auto",

@@ -154,7 +154,7 @@ def folder_lock(models_dir: Path, watcher: Watcher | None = None) -> Iterator[No
         yield
 
 
-def _client(headers: Mapping[str, str] | None) -> httpx.Client:
+def _client(headers: Mapping[str, str] | None = None) -> httpx.Client:
     return http_client(
         timeout=TIMEOUT,
         follow_redirects=True,

@@ -79,6 +79,13 @@ class HubModel:
         return self.repository.replace("/", "--")
 
 
+_SAM3: Final = HubModel(
+    "sam3",
+    "SEGMENTATION_MODEL or SAM_MODEL",
+    "facebook/sam3",
+    licence="SAM License",
+    megabytes=3440,
+)
 SEGMENTATION_HUB_MODELS: Final = (
     HubModel(
         "segformer-fashion",
@@ -96,11 +103,12 @@ SEGMENTATION_HUB_MODELS: Final = (
         megabytes=256,
         classes=18,
     ),
+    _SAM3,
 )
 """Friendly names of segmentation models."""
 
 SAM_HUB_MODELS: Final = (
-    HubModel("sam3", "SAM_MODEL", "facebook/sam3", licence="SAM License", megabytes=3440),
+    _SAM3,
     HubModel("edgetam", "SAM_MODEL", "yonigozlan/EdgeTAM-hf", licence="Apache-2.0", megabytes=56),
     HubModel(
         "sam_hq_vit_h",
@@ -126,7 +134,7 @@ SAM_HUB_MODELS: Final = (
 )
 """Friendly names of interactive models."""
 
-HUB_MODELS: Final = (*SEGMENTATION_HUB_MODELS, *SAM_HUB_MODELS)
+HUB_MODELS: Final = tuple(dict.fromkeys((*SEGMENTATION_HUB_MODELS, *SAM_HUB_MODELS)))
 
 
 def checked_name(name: str, own: Iterable[str], hub: Iterable[HubModel]) -> str:

@@ -33,8 +33,9 @@ def load_folder(folder: Path, version: str, device: str) -> PromptableModel:
     from sam_backend.models.sam2 import SegmentAnything2
     from sam_backend.models.sam_hq import SegmentAnythingHq, is_sam_hq
 
-    loader = SegmentAnythingHq if is_sam_hq(folder) else SegmentAnything2
-    return loader.load_folder(folder, version, device)
+    if is_sam_hq(folder):
+        return SegmentAnythingHq.load_folder(folder, version, device)
+    return SegmentAnything2.load_folder(folder, version, device)
 
 
 # Imported on use: transformers takes seconds and torchvision 160 MB, which other models need not.

@@ -117,8 +117,7 @@ class SegmentAnythingHq:
 
     def _input_size(self, embedding: Embedding) -> tuple[int, int]:
         """Height and width that the image gets in the network's square."""
-        longest = self._network.config.vision_config.image_size
-        scale = longest / max(embedding.height, embedding.width)
+        scale = self.input_side / max(embedding.height, embedding.width)
         return int(embedding.height * scale + 0.5), int(embedding.width * scale + 0.5)
 
     def _inputs(self, prompts: Prompts) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 """What the segmentation backend asks of a model: arrays in, instances out, no Label Studio."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import msgspec
@@ -105,6 +105,19 @@ class SegmentationModel(Protocol):
 
         Returns:
             The instances of each photograph, in order; never one of the background.
+        """
+        ...
+
+
+@runtime_checkable
+class TextPromptedModel(Protocol):
+    """A network that finds what noun phrases name."""
+
+    def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> SegmentationModel:
+        """Return the model whose classes are these things.
+
+        Args:
+            phrases: Name of each thing → noun phrases for it, at least one.
         """
         ...
 

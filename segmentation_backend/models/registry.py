@@ -19,7 +19,7 @@ def load_model(settings: SegmentationSettings) -> SegmentationModel:
         published=dict.fromkeys(SEGMENTATION_WEIGHTS, _segformer),
         hub=SEGMENTATION_HUB_MODELS,
         setting="SEGMENTATION_MODEL",
-        folder=_transformers,
+        folder=load_folder,
         warm_up=lambda model: model.segment([np.zeros((825, 550, 3), np.uint8)]),
     )
     return registry.load_model(settings.segmentation_model, loaders, settings)
@@ -32,7 +32,11 @@ def _segformer(checkpoint: Checkpoint, models_dir: Path, device: str) -> Segment
     return SegformerGarmentModel.load(checkpoint, models_dir, device)
 
 
-def _transformers(folder: Path, version: str, device: str) -> SegmentationModel:
+def load_folder(folder: Path, version: str, device: str) -> SegmentationModel:
+    """Load a folder in transformers' format: SAM 3 or any segmentation checkpoint."""
+    from segmentation_backend.models.sam3 import ConceptModel, is_sam3
     from segmentation_backend.models.transformers_model import TransformersModel
 
+    if is_sam3(folder):
+        return ConceptModel.load(folder, version, device)
     return TransformersModel.load(folder, version, device)

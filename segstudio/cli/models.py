@@ -105,8 +105,7 @@ def pull(
         with report.progress(model.name, unit="bytes") as bar:
             watcher = _BarWatcher(report, bar)
             fetched = download(weights, models_dir, watcher, headers=headers)
-        setting = f"{model.setting}={model.name}"
-        report.print(f"{model.name} is in {models_dir}; use it with {setting}")
+        report.print(f"{model.name} is in {models_dir}; use it with {model.setting}={model.name}")
         report.result(_record(model, models_dir) | {"fetched": [file.path for file in fetched]})
 
 

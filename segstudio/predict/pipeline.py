@@ -97,7 +97,9 @@ class Pipeline:
         if self.sam is not None:
             sam = self.sam.model_copy(update=threads)
             images = self._on_models(images, stages.Embedder, (sam,))
-        segmented = self._on_models(images, stages.Segmenter, (self.load, settings))
+        segmented = self._on_models(
+            images, stages.Segmenter, (self.load, settings, self.label_config)
+        )
         predicted = segmented.map_batches(predict, batch_size=None, num_cpus=_STAGE_CPUS)
         for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
             yield from map(_outcome, cast(pa.Table, table).to_pylist())

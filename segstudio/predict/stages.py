@@ -101,12 +101,13 @@ def describe_model(
 
     try:
         predictor = SegmentationPredictor(load(settings), ImageSource(settings), settings)
-        predictor.check(parse_label_config(label_config))
+        config = parse_label_config(label_config)
+        predictor.check(config)
         if sam is not None:
             Embedder(sam)
     except SegstudioError as error:
         return error.with_traceback(None)
-    return Model(predictor.model_version, predictor.classes)
+    return Model(predictor.model_version, predictor.classes_for(config))
 
 
 def load_images(
@@ -187,8 +188,10 @@ class Embedder:
 class Segmenter:
     """The model in a process of its own, for as many images as come."""
 
-    def __init__(self, load: Load, settings: "SegmentationSettings") -> None:
-        self._model = load(settings)
+    def __init__(self, load: Load, settings: "SegmentationSettings", label_config: str) -> None:
+        from segmentation_backend.phrases import prompted
+
+        self._model = prompted(load(settings), parse_label_config(label_config))
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
         """Put ``instances``, serialized, in the place of pixels."""

@@ -40,8 +40,9 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def ours(folder: Path) -> PromptableModel:
-    kind = SegmentAnythingHq if folder.name == "sam_hq" else SegmentAnything2
-    return kind.load_folder(folder, "tiny", "cpu", torch.float32)
+    if folder.name == "sam_hq":
+        return SegmentAnythingHq.load_folder(folder, "tiny", "cpu", torch.float32)
+    return SegmentAnything2.load_folder(folder, "tiny", "cpu", torch.float32)
 
 
 @torch.no_grad()

@@ -1,16 +1,17 @@
 import base64
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as PillowImage
 
 from ml_backend.deadline import Deadline
-from ml_backend.errors import ImageError, LabelConfigError
+from ml_backend.errors import BusyError, ImageError, LabelConfigError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.labelstudio.brush_rle import decode_rle
 from ml_backend.labelstudio.control_tasks import CONTROL
@@ -400,3 +401,68 @@ def test_a_threshold_that_is_no_score_is_refused(
         config = thresholds(*(f'model_score_threshold="{each}"' for each in (brush, label)))
         with pytest.raises(LabelConfigError, match="is no number from 0 to 1"):
             predictor.check(config)
+
+
+class ByName:
+    """Reads text, as SAM 3 does: finds the colour that a phrase names."""
+
+    version = "by-name"
+
+    def __init__(self, phrases: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        self.phrases = phrases or {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("background", *self.phrases) if self.phrases else ()
+
+    def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> "ByName":
+        return ByName(phrases)
+
+    def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
+        return [list(self._find(image)) for image in images]
+
+    def _find(self, image: np.ndarray) -> Iterator[Instance]:
+        for number, phrases in enumerate(self.phrases.values(), start=1):
+            for phrase in phrases:
+                if phrase in ("red", "green", "blue"):
+                    mask = image[:, :, ("red", "green", "blue").index(phrase)] > 100
+                    yield Instance.of(mask, number, 0.8)
+
+
+def test_a_model_that_reads_text_is_asked_for_the_labels_whatever_they_are(
+    tmp_path: Path,
+) -> None:
+    images = ImageSource(ImageSettings(image_cache_dir=tmp_path))
+    predictor = SegmentationPredictor(ByName(), images, SETTINGS)
+    labels = '<Label value="Robe" prompt="red"/><Label value="Green"/><Label value="car"/>'
+    named = parse_label_config(
+        '<View><Image name="photo" value="$image"/>'
+        f'<BrushLabels name="c" toName="photo">{labels}</BrushLabels></View>'
+    )
+    predictor.check(named)
+    assert predictor.classes == ()
+    (answer,) = predict(predictor, task(picture()), label_config=named)
+    found = [region.value["brushlabels"] for region in answer.result]
+    assert found == [["Robe"], ["Green"]]
+    assert answer.model_version == "segmentation-by-name"
+
+
+def test_a_model_out_of_gpu_memory_is_busy_and_serves_the_next_request(tmp_path: Path) -> None:
+    class Full(ByColour):
+        """Runs out of memory once."""
+
+        fits = False
+
+        def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
+            if self.fits:
+                return super().segment(images)
+            self.fits = True
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    images = ImageSource(ImageSettings(image_cache_dir=tmp_path))
+    predictor = SegmentationPredictor(Full(), images, SETTINGS)
+    brush = config("BrushLabels")
+    with pytest.raises(BusyError, match="out of GPU memory on an image of 80 x 120 pixels"):
+        predict(predictor, task(picture()), label_config=brush)
+    (answer,) = predict(predictor, task(picture()), label_config=brush)
+    assert len(answer.result) == 2

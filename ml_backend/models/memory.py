@@ -1,0 +1,34 @@
+"""Out of GPU memory: said in one line, and the process goes on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import torch
+
+from ml_backend.errors import BusyError
+
+log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def recovering_memory(height: int, width: int) -> Iterator[None]:
+    """Free what a model leaves behind where it runs out of memory on an image.
+
+    Args:
+        height: Image height in pixels.
+        width: Image width in pixels.
+
+    Raises:
+        BusyError: It ran out; answered with 503, and the next request is served.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        log.warning("out_of_gpu_memory", height=height, width=width)
+        raise BusyError(
+            f"the model ran out of GPU memory on an image of {width} x {height} pixels",
+            "choose a smaller model, lower WORKERS, set DEVICE=cpu, or free the GPU of others",
+        ) from None

@@ -1,0 +1,111 @@
+"""SAM 3 by label names: what transformers' own model and processor answer to each phrase."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image, ImageOps
+from transformers import Sam3Model, Sam3Processor
+
+from ml_backend.images.decode import decode
+from segmentation_backend.models.base import Instance
+from segmentation_backend.models.registry import load_folder
+from segmentation_backend.models.sam3 import ConceptModel, apart
+from tests.support import tiny_sam3
+from tests.support.sam_upstream import photograph
+
+PHRASES = {"dress": ("dress",), "accessories": ("bag", "belt")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_sam3.save(tmp_path_factory.mktemp("sam3"))
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> ConceptModel:
+    model = load_folder(folder, "tiny", "cpu")
+    assert isinstance(model, ConceptModel)
+    return model
+
+
+@torch.no_grad()
+def library_answer(folder: Path, image: Image.Image, phrase: str) -> list[tuple[float, Any]]:
+    network: Any = Sam3Model.from_pretrained(folder).eval()
+    processor: Any = Sam3Processor.from_pretrained(folder)
+    outputs = network(**_inputs(processor, image, phrase))
+    sizes = [image.size[::-1]]
+    (found,) = processor.post_process_instance_segmentation(outputs, target_sizes=sizes)
+    pairs = zip(found["scores"].tolist(), found["masks"].numpy().astype(bool), strict=True)
+    return [(score, mask) for score, mask in pairs if mask.any()]
+
+
+def _inputs(processor: Any, image: Image.Image, phrase: str) -> dict[str, Any]:
+    inputs = processor(images=image, text=phrase, return_tensors="pt")
+    return {name: inputs[name] for name in ("pixel_values", "input_ids", "attention_mask")}
+
+
+def assert_equal(found: list[Instance], expected: list[tuple[float, Any]]) -> None:
+    assert len(found) == len(expected)
+    for instance, (score, mask) in zip(found, expected, strict=True):
+        assert instance.score == pytest.approx(score, abs=1e-4)
+        assert np.array_equal(instance.mask, mask)
+
+
+@pytest.mark.parametrize("size", [(90, 60), (33, 97), (7, 30)], ids=str)
+def test_instances_of_a_phrase_are_those_of_the_library(
+    folder: Path, ours: ConceptModel, size: tuple[int, int]
+) -> None:
+    image = photograph(*size)
+    for phrase in ("dress", "a red bag"):
+        found = list(ours.for_phrases({"it": (phrase,)}).find(image))
+        assert found
+        assert_equal(found, library_answer(folder, Image.fromarray(image), phrase))
+
+
+def test_a_turned_photograph_is_answered_upright(folder: Path, ours: ConceptModel) -> None:
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photograph(80, 60)).save(file, "PNG", exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
+    found = list(ours.for_phrases({"it": ("dress",)}).find(decode(file.getvalue(), 10_000)))
+    assert_equal(found, library_answer(folder, upright, "dress"))
+
+
+def test_answers_share_no_pixel_and_are_the_same_again(ours: ConceptModel) -> None:
+    model = ours.for_phrases(PHRASES)
+    assert model.classes == ("background", "dress", "accessories")
+    image = photograph(90, 60)
+    first, again = (model.segment([image])[0] for _ in "12")
+    assert first
+    assert np.sum([instance.mask for instance in first], axis=0).max() == 1
+    for one, other in zip(first, again, strict=True):
+        assert (one.class_index, one.score) == (other.class_index, other.score)
+        assert np.array_equal(one.mask, other.mask)
+
+
+def test_before_it_is_asked_for_anything_it_finds_nothing(ours: ConceptModel) -> None:
+    assert ours.classes == ()
+    assert ours.segment([photograph(20, 20)]) == [[]]
+
+
+def square(left: int, right: int, score: float, class_index: int = 1) -> Instance:
+    mask: npt.NDArray[np.bool_] = np.zeros((10, 30), np.bool_)
+    mask[:, left:right] = True
+    return Instance.of(mask, class_index, score)
+
+
+def test_doubles_go_and_each_pixel_is_the_best_scores() -> None:
+    best, double, beside, inside = (
+        square(0, 10, 0.9),
+        square(0, 9, 0.8, 2),
+        square(8, 20, 0.7, 2),
+        square(1, 5, 0.6, 3),
+    )
+    found = apart([inside, beside, double, best])
+    assert [(i.class_index, i.left, i.area) for i in found] == [(1, 0, 100), (2, 10, 100)]

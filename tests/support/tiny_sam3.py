@@ -1,0 +1,71 @@
+"""SAM 3's image model as published, small, with random weights and a tokenizer of letters."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+hf: Any = transformers
+"""Untyped: configs take more than their signatures say."""
+
+SIDE = 128
+
+
+def save(folder: Path) -> Path:
+    """Write a checkpoint."""
+    torch.manual_seed(1)
+    network = hf.Sam3Model(_config())
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            weight.mul_(2)  # so that words matter more than rounding does
+            if "presence_head" in name and weight.ndim == 1:
+                weight.add_(1)  # things are there
+            if "dot_product_scoring" in name:
+                weight.mul_(4)
+    network.save_pretrained(folder)
+    images = hf.Sam3ImageProcessor(size={"height": SIDE, "width": SIDE})
+    hf.Sam3Processor(images, _tokenizer()).save_pretrained(folder)
+    return folder
+
+
+def _config() -> Any:
+    grid = SIDE // 16
+    width = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 4}
+    vision = {
+        "backbone_config": {
+            "model_type": "sam3_vit_model",
+            **width,
+            "num_hidden_layers": 2,
+            "image_size": SIDE,
+            "patch_size": 16,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+            "pretrain_image_size": SIDE,
+        },
+        "fpn_hidden_size": 32,
+        "backbone_feature_sizes": [[grid * 4] * 2, [grid * 2] * 2, [grid] * 2],
+    }
+    text = {**width, "num_hidden_layers": 1, "vocab_size": 600, "max_position_embeddings": 32}
+    text |= {"bos_token_id": 58, "eos_token_id": 59, "pad_token_id": 59}
+    layers = {**width, "num_layers": 1}
+    return hf.Sam3Config(
+        vision_config=vision,
+        text_config=text | {"projection_dim": 32},
+        geometry_encoder_config=layers,
+        detr_encoder_config=layers,
+        detr_decoder_config=layers | {"num_queries": 6},
+        mask_decoder_config={
+            "hidden_size": 32,
+            "num_attention_heads": 4,
+            "num_upsampling_stages": 3,
+        },
+    )
+
+
+def _tokenizer() -> Any:
+    letters = "abcdefghijklmnopqrstuvwxyz'- "
+    ends = [f"{letter}</w>" for letter in letters]
+    words = [*letters, *ends, "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    return hf.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=32)
