@@ -13,6 +13,7 @@ from torch.nn import functional
 from ml_backend.models.blocks import STRIDE, speed_up
 from ml_backend.models.efficientnet import EfficientNetLite, Variant, as_input
 from ml_backend.models.imagenet import SHA256, load_imagenet
+from segmentation_backend.models.embedded import EmbeddedGarmentModel
 
 ENCODER: Final[Variant] = "lite2"
 SIDES: Final = (384, 256, 512)  # longer sides of the reduced photograph, in pixels
@@ -27,7 +28,7 @@ class Features:
     """Features of one photograph: a value, safe to keep and to share.
 
     Attributes:
-        levels: (D, h, w) float16 each, the finest first; every level spans the whole photograph.
+        levels: (D, h, w) float16 each; every level spans the whole photograph.
     """
 
     levels: tuple[Halves, ...]
@@ -64,24 +65,30 @@ class FeatureExtractor:
 
     Args:
         device: "cpu" or "cuda".
+        garments: Whether to add the features of the garment network that ships.
 
     Raises:
         ModelError: The package with the weights is not installed, or its file is damaged.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", *, garments: bool = False) -> None:
         encoder = EfficientNetLite(ENCODER)
         load_imagenet(encoder, ENCODER)
         self._encoder = encoder
         self._dtype = speed_up(encoder, device)
         self._device = device
-        self.version = f"{ENCODER}-{SHA256[ENCODER][:8]}-{'-'.join(map(str, SIDES))}"
+        self._garments = EmbeddedGarmentModel.load(device=device) if garments else None
+        parts = [ENCODER, SHA256[ENCODER][:8], *map(str, SIDES)]
+        self.version = "-".join(parts + ([self._garments.version] if self._garments else []))
 
     @torch.inference_mode()
     def extract(self, image: Pixels) -> Features:
         """Look at an (H, W, 3) uint8 RGB image in several sizes."""
         fine, *others = (self._look(image, side) for side in SIDES)
-        return Features((*fine, *(level for levels in others for level in levels[1:])))
+        levels = [*fine, *(level for levels in others for level in levels[1:])]
+        if self._garments:
+            levels += map(_as_halves, self._garments.features(image))
+        return Features(tuple(levels))
 
     def _look(self, image: Pixels, side: int) -> list[Halves]:
         """Return features at 1/8, 1/16 and 1/32 of an image reduced to ``side``."""

@@ -1,5 +1,6 @@
 """A linear classifier of places: fitted in seconds, evaluated densely in milliseconds."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -65,7 +66,7 @@ class Head:
         Returns:
             (C, h, w) float32 at the size of the finest level.
         """
-        size = features.levels[0].shape[1:]
+        size = max((level.shape[1:] for level in features.levels), key=math.prod)
         total = torch.from_numpy(self.bias)[:, None, None]
         blocks = np.split(self.weights, np.cumsum(features.widths)[:-1], axis=1)
         for weights, level in zip(blocks, features.levels, strict=True):

@@ -24,9 +24,9 @@ from segmentation_backend.models.things import class_instances
 
 
 @cache
-def shared_extractor(device: str) -> FeatureExtractor:
-    """Return the one extractor of this process for a device: many projects are served with it."""
-    return FeatureExtractor(device)
+def shared_extractor(device: str, *, garments: bool = False) -> FeatureExtractor:
+    """Return the one extractor of its kind in this process: many projects are served with it."""
+    return FeatureExtractor(device, garments=garments)
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Recipe:
     Attributes:
         classes: Names: "background", then label values.
         extractor: Version of the features.
+        garments: Whether features of the garment network are among them.
         shipped: Label → classes of the shipped model that it is left to.
         countable: Labels of which one image may show several things.
         learned_from: Identities of the images that the head was fitted to, if some of them are to
@@ -45,6 +46,7 @@ class Recipe:
 
     classes: tuple[str, ...]
     extractor: str
+    garments: bool = False
     shipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     countable: tuple[str, ...] = ()
     learned_from: tuple[str, ...] = ()
@@ -61,6 +63,7 @@ class Recipe:
         return cls(
             classes=tuple(map(str, values["classes"])),
             extractor=str(values["extractor"]),
+            garments=bool(values["garments"]),
             shipped={label: tuple(names) for label, names in values["shipped"].items()},
             countable=tuple(values["countable"]),
             learned_from=tuple(values["learned_from"]),
@@ -119,9 +122,9 @@ class LearnedModel:
             ModelError: The file is missing, damaged or of another version of segstudio.
         """
         weights = read_weights(path)
-        extractor = shared_extractor(device)
         try:
             recipe = Recipe.parse(weights.metadata["recipe"])
+            extractor = shared_extractor(device, garments=recipe.garments)
             head = Head(weights.tensors["weights"].numpy(), weights.tensors["bias"].numpy())
             fits = recipe.extractor == extractor.version and len(recipe.classes) == len(head.bias)
         except (KeyError, TypeError, ValueError) as error:

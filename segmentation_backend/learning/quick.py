@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 
 from ml_backend.errors import TaskError
-from segmentation_backend.classes import COUNTABLE_CLASSES
+from segmentation_backend.classes import COUNTABLE_CLASSES, EMBEDDED_CLASSES
 from segmentation_backend.learning import gate, sampling
 from segmentation_backend.learning.calibration import calibrate
-from segmentation_backend.learning.evaluation import Contender, Measured, View, matching
+from segmentation_backend.learning.evaluation import Contender, Measured, View, matching, owners
 from segmentation_backend.learning.example import Example, LearningSet, Progress
 from segmentation_backend.learning.feature_cache import FeatureCache
 from segmentation_backend.learning.head import Samples, fit
@@ -96,7 +96,8 @@ class Run:
         self._data = data
         self._previous = previous
         self._progress = progress
-        self._extractor = shared_extractor(device)
+        self._garments = bool(owners(EMBEDDED_CLASSES, data))
+        self._extractor = shared_extractor(device, garments=self._garments)
         self._cache = FeatureCache(cache, self._extractor.version)
         self.base = previous.base if isinstance(previous, ProjectModel) else previous
         self.countable = self._countable()
@@ -155,6 +156,7 @@ class Run:
         recipe = Recipe(
             self._data.labels,
             self._extractor.version,
+            self._garments,
             countable=self.countable,
             learned_from=tuple(identities) if len(self.folds) > 1 else (),
         )
@@ -163,9 +165,8 @@ class Run:
 
     def _countable(self) -> tuple[str, ...]:
         """Return the labels of classes that appear more than once on one person."""
-        owners = matching(self.base, self._data)
-        names = self.base.classes
-        return tuple(sorted({owners[n] for n in owners if names[n] in COUNTABLE_CLASSES}))
+        names, found = self.base.classes, matching(self.base, self._data)
+        return tuple(sorted({found[n] for n in found if names[n] in COUNTABLE_CLASSES}))
 
     def _rival(self, fold: gate.Fold) -> SegmentationModel:
         """Return the previous model, as it would be had it not seen the images of ``fold``."""

@@ -165,6 +165,22 @@ class EmbeddedGarmentModel:
         weighed = smooth * torch.tensor(self._recipe.priors, device=smooth.device)[:, None, None]
         return np.asarray((weighed / weighed.sum(1, keepdim=True)).cpu().numpy(), np.float32)
 
+    @torch.inference_mode()
+    def features(self, image: npt.NDArray[np.uint8]) -> list[Tensor]:
+        """Return what the network sees in an (H, W, 3) uint8 RGB image, for other heads.
+
+        Returns:
+            (1, D, h, w) each: the decoder's output at 1/8 of the largest size, and the encoder's
+            features at 1/16 and 1/32.
+        """
+        size = reduced_size(image.shape[0], image.shape[1], self._recipe.areas[-1])
+        small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)[None]
+        encoded = self._network.encoder(
+            as_input(torch.from_numpy(small).to(self._device), self._dtype)
+        )
+        decoded = functional.avg_pool2d(self._network.decoder(encoded[1:]), 2)
+        return [decoded, encoded[3], encoded[4]]
+
     def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> Tensor:
         """(B, C, h, w) probabilities of photographs reduced to about ``area`` pixels."""
         size = reduced_size(images[0].shape[0], images[0].shape[1], area)
