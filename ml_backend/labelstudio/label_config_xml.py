@@ -3,7 +3,8 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import cast
 from xml.etree.ElementTree import Element, TreeBuilder
 
 import defusedxml.ElementTree
@@ -35,16 +36,20 @@ class PlacedTag(Element):
     line: int = 0
     offset: int = 0
 
+    def tags(self) -> "Iterator[PlacedTag]":
+        """Iterate over this tag and all below it, in document order."""
+        return (tag for tag in self.iter() if isinstance(tag, PlacedTag))
 
-class _Parser(DefusedXMLParser):  # type: ignore[misc]
+
+class _Parser(DefusedXMLParser):
     def _start(self, tag: str, attributes: list[str]) -> PlacedTag:
-        element: PlacedTag = super()._start(tag, attributes)
+        element: PlacedTag = super()._start(tag, attributes)  # type: ignore[misc]
         element.line = self.parser.CurrentLineNumber
         element.offset = self.parser.CurrentByteIndex
         return element
 
 
-def parse_xml(xml: str) -> "PlacedTag":
+def parse_xml(xml: str) -> PlacedTag:
     """Parse the XML of a label config, within limits.
 
     Raises:
@@ -55,11 +60,11 @@ def parse_xml(xml: str) -> "PlacedTag":
     try:
         parser = _Parser(target=TreeBuilder(element_factory=PlacedTag), forbid_dtd=True)
         parser.feed(xml)
-        root: PlacedTag = parser.close()
+        root = cast(PlacedTag, parser.close())
     except (defusedxml.ElementTree.ParseError, ValueError) as error:
         reason = re.sub(r"\s+", " ", str(error))[:200]
         raise LabelConfigError(f"the label config is not valid: {reason}") from error
-    level = [root]
+    level: list[Element] = [root]
     for _ in range(DEEPEST):
         if any(len(tag.attrib) > MOST_ATTRIBUTES for tag in level):
             raise LabelConfigError(f"a tag has more than {MOST_ATTRIBUTES} attributes")

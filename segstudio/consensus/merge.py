@@ -44,7 +44,7 @@ def staple(masks: Masks) -> Mask:
     Args:
         masks: (annotators, H, W) bool, at most 16 annotators.
     """
-    whole: Mask = masks.any(axis=0)
+    whole: Mask = np.logical_or.reduce(masks)
     truth = np.zeros(whole.shape, bool)
     if not whole.any():
         return truth

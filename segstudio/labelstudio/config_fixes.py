@@ -63,7 +63,7 @@ def _edits(label_config: str) -> dict[int, _Edit]:
     config = parse_label_config(label_config)
     source = label_config.encode()
     root = parse_xml(label_config)
-    tags = {tag.get("name", ""): tag for tag in root.iter()}
+    tags = {tag.get("name", ""): tag for tag in root.tags()}
     edits = (
         *_targets(config, tags, source),
         *_images(config, tags, source),
@@ -107,7 +107,7 @@ def _smart(config: LabelConfig, tags: Tags, source: bytes) -> Iterator[_Edit]:
 def _hotkeys(root: PlacedTag, source: bytes) -> Iterator[_Edit]:
     """No key for the later of two labels with the same one."""
     taken: set[str] = set()
-    for tag in root.iter():
+    for tag in root.tags():
         key = tag.get("hotkey", "").casefold()
         if key and key in taken:
             yield _set(tag, source, "hotkey", None)

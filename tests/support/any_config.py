@@ -108,7 +108,7 @@ def prompts_of(config: LabelConfig, image: str) -> list[Json]:
     value: Json = {"x": 25.0, "y": 50.0, "width": 0.3}
     if tool.shape == "rectangle":
         value = {"x": 10.0, "y": 29.0, "width": 31.0, "height": 42.0, "rotation": 0}
-    prompt = {"id": "p", "from_name": tool.name, "to_name": image, "type": tool.type}
+    prompt: Json = {"id": "p", "from_name": tool.name, "to_name": image, "type": tool.type}
     prompt |= {"original_width": 128, "original_height": 96, "is_positive": True}
     if config.images[image].pages:
         prompt["item_index"] = 1

@@ -44,7 +44,7 @@ def backends(tmp_path_factory: pytest.TempPathFactory) -> Backends:
     return Backends(tmp_path_factory.mktemp("cache"))
 
 
-def accepted(check: Callable[[LabelConfig], None], config: LabelConfig) -> bool:
+def accepted(check: Callable[[LabelConfig], object], config: LabelConfig) -> bool:
     try:
         check(config)
     except LabelConfigError:

@@ -19,7 +19,7 @@ def config(*controls: str) -> str:
     return f"<View>{images}{''.join(tags)}</View>"
 
 
-def target(xml: str, label: str | None, to_name: str) -> tuple[str, str]:
+def target(xml: str, label: str | None, to_name: str) -> tuple[str, str | None]:
     found = find_target(Context(label, to_name), parse_label_config(xml))
     return found.control.name, found.label
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pycocotools import mask as coco
+from pycocotools import mask as coco  # type: ignore[import-untyped]
 
 from ml_backend.labelstudio.outlines import LEAST_IOU, Mask, fill, trace
 from synthetic.people import draw_figure

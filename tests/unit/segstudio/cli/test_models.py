@@ -36,7 +36,10 @@ def test_the_list_has_every_model_with_setting_size_hash_and_licence(run: Run) -
 
 def test_the_list_for_programs_says_where_each_file_is_from_and_belongs(run: Run) -> None:
     found = {record["name"]: record for record in records(run("models", "list", "--json"))}
-    assert list(found) == [known.name for known in (*CHECKPOINTS, *HUB_MODELS)]
+    assert list(found) == [
+        *(known.name for known in CHECKPOINTS),
+        *(known.name for known in HUB_MODELS),
+    ]
     (file,) = found["vit_b"]["files"]
     assert file == {
         "path": "models/sam_vit_b_01ec64.pth",
