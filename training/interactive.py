@@ -361,8 +361,11 @@ def main() -> None:
         help="folder of openly licensed pictures for collages: with transparency things, without "
         "scenery; docs/models/embedded-prompts.md names them",
     )
+    parser.add_argument(
+        "--minutes", type=float, help="end the run after so many, whatever the samples"
+    )
     arguments = parser.parse_args()
-    options = replace(options_from(arguments), decay=DECAY)
+    options = replace(options_from(arguments), decay=DECAY, minutes=arguments.minutes)
     if arguments.export:
         run = Run(_pretrained(), options)
     else:

@@ -225,9 +225,6 @@ def parser_for(description: str | None, run: Path, samples: int) -> argparse.Arg
         "--run", type=Path, default=run, help="checkpoint and log; resumed if there"
     )
     parser.add_argument("--samples", type=int, default=samples, help="training samples in all")
-    parser.add_argument(
-        "--minutes", type=float, help="end the run after so many, whatever the samples"
-    )
     parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -251,7 +248,6 @@ def options_from(arguments: argparse.Namespace) -> Options:
         arguments.seed,
         device,
         arguments.rate,
-        arguments.minutes,
         only_export=arguments.export,
     )
 
