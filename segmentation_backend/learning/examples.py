@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 
 from ml_backend.errors import ImageDecodeError, TaskError
-from ml_backend.images import ImageSource
+from ml_backend.images import ImageSource, TaskAccess
 from ml_backend.labelstudio.annotations import AnnotatedTask, AnnotationReader, LabeledProject
+from ml_backend.labelstudio.client import Project
 from ml_backend.labelstudio.label_config import LabelConfig, refuse
 from ml_backend.labelstudio.results import Shape, mask_shapes
 from ml_backend.labelstudio.task_images import TaskImage, task_images
@@ -33,6 +34,7 @@ from segmentation_backend.learning.example import (
 from segmentation_backend.learning.masks import UNLABELLED, MaskRule, TaskMask, unite
 from segmentation_backend.learning.store import listing, read_json, write_json, writing
 
+Login = tuple[str, str] | None
 Unlabelled = Literal["background", "ignore"]
 
 _AT_ONCE = 20
@@ -56,7 +58,7 @@ class ExampleReader:
     unlabelled: Unlabelled = "background"
 
     def read(
-        self, project: int, config: LabelConfig, progress: Progress
+        self, project: Project, config: LabelConfig, progress: Progress
     ) -> tuple[LearningSet, str]:
         """Read all submitted annotations.
 
@@ -69,15 +71,17 @@ class ExampleReader:
             LearnedStoreError: The folder cannot be written.
         """
         refuse(config.problems_for_masks())
-        labeled = self.reader.project(project)
         shapes = [(name, sorted(_shapes(config, name))) for name in config.mask_images()]
+        labeled = self.reader.project(project.id)
         wanted = {
             task: repr((signature, shapes)) for task, signature in self.reader.signatures(labeled)
         }
         kept = self._kept(wanted)
         self._remove_others(kept)
         new = [task for task in wanted if task not in kept]
-        kept |= dict(self._fetch(labeled, new, wanted, config, progress))
+        signatures = {task: wanted[task] for task in new}
+        fetched = self._fetch(labeled, signatures, config, project.login, progress)
+        kept |= dict(fetched)
         entries = [kept[task] for task in sorted(kept)]
         labels = {
             each.value: each.predicted_values
@@ -86,7 +90,9 @@ class ExampleReader:
         }
         names = ("background", *labels)
         _report_dropped_labels(entries, names, progress)
-        examples = [self._example(each, names) for entry in entries for each in entry["images"]]
+        examples = [
+            self._example(each, names, project) for entry in entries for each in entry["images"]
+        ]
         return LearningSet(names, examples, labels), self._digest(entries, labels)
 
     def _digest(self, entries: Sequence[Mapping[str, Any]], *more: object) -> str:
@@ -107,24 +113,26 @@ class ExampleReader:
     def _fetch(
         self,
         project: LabeledProject,
-        tasks: Sequence[int],
         signatures: Mapping[int, str],
         config: LabelConfig,
+        login: Login,
         progress: Progress,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Read tasks, write their masks, and yield what describes each."""
         done = 0
-        for some in _portions(tasks, _AT_ONCE):
+        for some in _portions(signatures, _AT_ONCE):
             for task in self.reader.some_tasks(project, some):
-                entry = self._make_entry(task, config, progress)
+                access = TaskAccess(task.id, project.id, login)
+                entry = self._make_entry(task, config, access, progress)
                 if entry is not None:
                     entry["signature"] = signatures[task.id]
                     write_json(self._path(task.id), entry)
                     yield task.id, entry
             done += len(some)
-            progress.step("reading annotations", done, len(tasks))
+            progress.step("reading annotations", done, len(signatures))
 
     def _make_entry(
-        self, task: AnnotatedTask, config: LabelConfig, progress: Progress
+        self, task: AnnotatedTask, config: LabelConfig, access: TaskAccess, progress: Progress
     ) -> dict[str, Any] | None:
         """Write the masks of a task's images; None where an image cannot be fetched."""
         images: list[dict[str, Any]] = []
@@ -136,7 +144,7 @@ class ExampleReader:
                 problems += [each for each in found if each not in problems]
                 if mask is not None:
                     name = f"{task.id}-{len(images)}.png"
-                    images.append(self._write_image(name, image.reference, mask))
+                    images.append(self._write_image(name, image.reference, mask, access))
         except TaskError as error:
             progress.drop(f"task {task.id}", str(error))
             return None
@@ -144,20 +152,23 @@ class ExampleReader:
             progress.drop(f"task {task.id}", problem)
         return {"images": images}
 
-    def _write_image(self, name: str, reference: str, mask: TaskMask) -> dict[str, Any]:
+    def _write_image(
+        self, name: str, reference: str, mask: TaskMask, access: TaskAccess
+    ) -> dict[str, Any]:
         """Write a mask; returns what describes it. Raises TaskError where its image is missing."""
-        digest = self.images.open(reference).digest
+        digest = self.images.open(reference, access=access).digest
         if mask.indices is not None:
             self._write_mask(name, mask.indices)
         return {
             "mask": name if mask.indices is not None else None,
+            "task": access.task,
             "reference": reference,
             "digest": digest,
             "labels": mask.labels,
             "annotators": mask.annotators,
         }
 
-    def _example(self, entry: Mapping[str, Any], names: Sequence[str]) -> Example:
+    def _example(self, entry: Mapping[str, Any], names: Sequence[str], project: Project) -> Example:
         table = np.full(256, IGNORE, np.uint8)
         table[UNLABELLED] = 0 if self.unlabelled == "background" else IGNORE
         for position, label in enumerate(entry["labels"], start=1):
@@ -166,12 +177,16 @@ class ExampleReader:
             identity=entry["digest"],
             annotators=tuple(entry["annotators"]),
             labels=tuple(label for label in entry["labels"] if label in names[1:]),
-            load=partial(self._load, entry, table),
+            load=partial(
+                self._load, entry, table, TaskAccess(entry["task"], project.id, project.login)
+            ),
         )
 
-    def _load(self, entry: Mapping[str, Any], table: Indices) -> tuple[Pixels, Indices]:
+    def _load(
+        self, entry: Mapping[str, Any], table: Indices, access: TaskAccess
+    ) -> tuple[Pixels, Indices]:
         """Load an image and its mask; raises TaskError as ``Example.load`` says."""
-        pixels = self.images.load(entry["reference"]).pixels
+        pixels = self.images.load(entry["reference"], access=access).pixels
         if entry["mask"] is None:
             return pixels, np.full(pixels.shape[:2], table[UNLABELLED], np.uint8)
         indices = cv2.imread(str(self.folder / entry["mask"]), cv2.IMREAD_GRAYSCALE)

@@ -97,12 +97,18 @@ class Publisher:
     def _missing(self, project: Project, ids: Sequence[int]) -> list[Task]:
         """Return the tasks that are still unfinished and have no prediction of this version."""
         which = TaskFilter("id", "in_list", ids)
-        fields = "id,data,total_annotations,predictions_model_versions"
+        fields = "id,data,meta,total_annotations,predictions_model_versions"
         found = self.label_studio.find_tasks(project.id, which, fields, len(ids))
         found.sort(key=lambda task: ids.index(task["id"]))
         version = self.predictor.model_version
         return [
-            Task(id=task["id"], data=task["data"])
+            Task(
+                id=task["id"],
+                project=project.id,
+                data=task["data"],
+                meta=task["meta"],
+                login=project.login,
+            )
             for task in found
             if not task["total_annotations"]
             and version not in str(task.get("predictions_model_versions") or "")

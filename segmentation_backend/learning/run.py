@@ -127,7 +127,7 @@ class Runner:
         folder = self._root / str(key) / "masks"
         examples = ExampleReader(reader, self._images, folder, options.unlabelled)
         config = parse_label_config(project.label_config)
-        return examples.read(project.id, config, self._progress)
+        return examples.read(project, config, self._progress)
 
     def _learn(self, store: ProjectStore, data: LearningSet, options: RunOptions) -> dict[str, Any]:
         name, previous = self._previous(store)

@@ -81,7 +81,7 @@ class Bench:
             reader = ExampleReader(
                 AnnotationReader(client), images, self.folder / "masks", unlabelled
             )
-            return reader.read(3, parse_label_config(config), self.progress)
+            return reader.read(client.project(3), parse_label_config(config), self.progress)
 
     def mask(self, **options: Any) -> np.ndarray:
         (example,) = self.read(**options)[0].examples
