@@ -20,7 +20,8 @@ HUGE = [0, -1, 1e-320, 1e300, -1e300, 2**63, 10**30, 99.999999, 100, 101]
 
 def point(x: object, y: object, **more: object) -> Json:
     value = {"x": x, "y": y, "width": 1, "keypointlabels": ["dress"]}
-    return {"type": "keypointlabels", "to_name": "image", "value": value, **more}
+    live = {"is_positive": True}
+    return {"type": "keypointlabels", "to_name": "image", "value": value, **live, **more}
 
 
 CONTEXTS: dict[str, list[Any]] = {

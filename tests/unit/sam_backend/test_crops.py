@@ -62,8 +62,7 @@ def thing(height: int, width: int, x: int, y: int) -> tuple[Pixels, Truth]:
 def ask(client: object, image: Pixels, *regions: Json) -> Truth:
     answer = client.post("/predict", json=body(data_uri(image), *regions))  # type: ignore[attr-defined]
     (prediction,) = answer.json["results"]
-    (region,) = prediction["result"]
-    found: Truth = mask_of(region)
+    found: Truth = np.logical_or.reduce([mask_of(each) for each in prediction["result"]])
     return found
 
 
