@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import struct
 import wave
 from pathlib import Path
@@ -76,6 +77,11 @@ def export(run: Run, project: int) -> dict[str, str]:
     return row
 
 
+def choose(page: Page, answer: str) -> None:
+    """Click an answer; its key stands behind it."""
+    page.get_by_text(re.compile(f"^{answer}")).first.click()
+
+
 def submit(page: Page) -> None:
     with page.expect_response("**/annotations*") as response:
         page.get_by_test_id("bottombar-submit-button").click()
@@ -98,7 +104,7 @@ def test_a_video_is_played_boxed_and_answered(
     assert page.evaluate("document.querySelector('video').videoWidth") == WIDTH
     page.evaluate("document.querySelector('video').play()")
     page.wait_for_function("document.querySelector('video').currentTime > 0.2")
-    page.get_by_text("Positive", exact=True).click()
+    choose(page, "Positive")
     submit(page)
     row = export(run, project)
     assert (row["identifier"], row["Sentiment"]) == ("clip.webm", "Positive")
@@ -110,7 +116,7 @@ def test_a_sound_is_answered_and_its_parts_are_exported(
     project, task = create(run, api, "audio_coding", "Sounds", play_tone(tmp_path / "tone.wav"))
     page.goto(f"{studio.url}/projects/{project}/data?task={task}")
     page.wait_for_selector("canvas")
-    page.get_by_text("Negative", exact=True).click()
+    choose(page, "Negative")
     submit(page)
     assert export(run, project)["Sentiment"] == "Negative"
     speech = {
