@@ -97,8 +97,8 @@ class LabelConfig:
 
     @property
     def has_dynamic_labels(self) -> bool:
-        """Whether tasks bring labels of their own."""
-        return any(control.dynamic for control in self.controls)
+        """Whether tasks bring labels for their regions."""
+        return any(c.dynamic for c in self.controls if c.type != "choices")
 
     def for_task(self, data: Mapping[str, Any]) -> "LabelConfig":
         """Return the label config with the labels that a task brings itself."""

@@ -144,6 +144,10 @@ def _classes(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
     images = config.mask_images()
     labels = [label for image in images for label in config.mask_labels(image)]
     names = classes.names
+    if not labels and images and not config.has_dynamic_labels:
+        problem = "regions have no labels, so that none can be predicted"
+        fix = f'add <Labels name="label" toName="{images[0]}"> with <Label> tags'
+        yield CheckResult(config.mask_controls()[0].name, "error", problem, fix)
     if not labels or not names:
         return
     reached = match_labels(names, labels, SYNONYMS)

@@ -266,3 +266,11 @@ def test_an_image_that_no_task_can_show_is_an_error_with_the_fix() -> None:
     finding = only(IMAGE.replace("$image", "https://host/$image"), MASK, BOX)
     assert (finding.status, finding.subject) == ("error", "image")
     assert finding.fix.endswith('value="$image"')
+
+
+def test_tools_without_any_labels_are_an_error_for_nothing_can_be_predicted() -> None:
+    told = [each for each in findings(IMAGE, TOOLS) if each.status == "error"]
+    assert [each.detail for each in told] == [
+        "regions have no labels, so that none can be predicted"
+    ]
+    assert told[0].fix.startswith('add <Labels name="label" toName="image">')
