@@ -140,7 +140,7 @@ def test_the_next_task_opens_with_masks_of_the_teams_labels_in_stream_and_quick_
     page.goto(learned.url)
     page.get_by_text("Label All Tasks").click()
     page.wait_for_function("() => window.Htx?.annotationStore?.selected?.regions?.length > 0")
-    assert page.evaluate("Htx.task.id") == unfinished[0]
+    assert int(page.evaluate("Htx.task.id")) == unfinished[0]
     shown = page.evaluate("Htx.annotationStore.selected.regions.map(each => each.labels.join())")
     assert set(shown) <= {"ball", "crate"}
 
