@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.learning_data import DataSet, clothing, everyday
-from segmentation_backend.learning.evaluation import Contender, Measured, View
+from segmentation_backend.classes import EMBEDDED_CLASSES
+from segmentation_backend.learning.evaluation import Contender, Measured, View, owners
 from segmentation_backend.learning.example import Example, LearningSet
 from segmentation_backend.learning.feature_cache import FeatureCache
 from segmentation_backend.learning.learned_model import shared_extractor
@@ -33,7 +34,7 @@ from segmentation_backend.models.embedded import EmbeddedGarmentModel
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-RESULTS: Final = Path(__file__).parent / "results"
+TABLE: Final = Path(__file__).parent / "results" / "learning.csv"
 COUNTS: Final = (20, 50, 100)
 SEEDS: Final = (101, 102, 103)
 MEASURES: Final = ("iou", "right", "seconds", "cpu")
@@ -82,18 +83,20 @@ def main(
     counts: Annotated[str, typer.Option(help="Images drawn")] = ",".join(map(str, COUNTS)),
     plot: Annotated[Path | None, typer.Option(help="Picture of the curve to write")] = None,
 ) -> None:
-    """Measure learning on draws of annotated photographs."""
+    """Measure learning on draws of annotated photographs.
+
+    The table keeps the rows of data sets that this run does not measure.
+    """
     torch.set_num_threads(2)
     sets = [make(path) for make, path in ((everyday, msrc), (clothing, ccp)) if path]
     console = Console(width=120)
-    rows: list[Row] = []
+    rows = [row for row in read(TABLE) if row.data not in {data.name for data in sets}]
     for data in sets:
         for row in measure(data, _numbers(counts), _numbers(seeds)):
             rows.append(row)
-            console.print(f"{row.data}, {row.images} images, seed {row.seed}: {row.iou:.3f}")
+            write(TABLE, rows)
+            console.print(f"{row.data}: {row.images} images, seed {row.seed}, IoU {row.iou:.3f}")
     console.print(_table(rows))
-    RESULTS.mkdir(exist_ok=True)
-    _write(RESULTS / "learning.csv", rows)
     if plot:
         draw(plot, rows)
 
@@ -102,9 +105,7 @@ def measure(data: DataSet, counts: Sequence[int], seeds: Sequence[int]) -> Itera
     """Yield the shipped model's row, then one for each draw."""
     base = EmbeddedGarmentModel.load()
     with tempfile.TemporaryDirectory(prefix="segstudio-bench-") as folder:
-        judge = Judge(
-            data, FeatureCache(Path(folder) / "measured", shared_extractor("cpu").version)
-        )
+        judge = Judge(data, Path(folder) / "measured")
         yield judge.row(base, data.unseen(()), 0, 0, (0.0, 0.0), promoted=True)
         for count in counts:
             for seed in seeds:
@@ -117,12 +118,41 @@ def measure(data: DataSet, counts: Sequence[int], seeds: Sequence[int]) -> Itera
                 yield judge.row(learned.model, rest, count, seed, taken, learned.promoted)
 
 
+def read(path: Path) -> list[Row]:
+    """Return the rows of earlier runs."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [
+            Row(
+                row["data"],
+                int(row["images"]),
+                int(row["seed"]),
+                *(float(row[name]) for name in MEASURES),
+                row["promoted"] == "True",
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def write(path: Path, rows: Sequence[Row]) -> None:
+    """Write all rows; after each one, since a run takes a while."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(map(asdict, rows))
+
+
 class Judge:
     """Measures models on photographs of a data set; features are made once."""
 
-    def __init__(self, data: DataSet, cache: FeatureCache) -> None:
-        self._data = data
-        self._cache = cache
+    def __init__(self, data: DataSet, folder: Path) -> None:
+        self._data = LearningSet(data.labels, [])
+        self._name = data.name
+        garments = bool(owners(EMBEDDED_CLASSES, self._data))
+        self._extractor = shared_extractor("cpu", garments=garments)
+        self._cache = FeatureCache(folder, self._extractor.version)
 
     def row(
         self,
@@ -134,15 +164,15 @@ class Judge:
         promoted: bool,
     ) -> Row:
         """Measure a model on ``examples``."""
-        contender = Contender.of(model, LearningSet(self._data.labels, []))
+        contender = Contender.of(model, self._data)
         measured = Measured(len(self._data.labels))
         for example in examples:
             image, mask = example.load()
-            extract = partial(shared_extractor("cpu").extract, image)
+            extract = partial(self._extractor.extract, image)
             features = self._cache.get(example.identity, extract)
-            measured.add(contender, View(image, mask, features))
+            measured.add(contender, View(image, mask, features, self._extractor.version))
         found = (measured.mean, measured.right)
-        return Row(self._data.name, images, seed, *found, *taken, promoted)
+        return Row(self._name, images, seed, *found, *taken, promoted)
 
 
 def means(rows: Sequence[Row]) -> list[Row]:
@@ -186,13 +216,6 @@ def _table(rows: Sequence[Row]) -> Table:
         numbers = f"{row.iou:.3f}", f"{row.right:.3f}", f"{row.seconds:.1f}", f"{row.cpu:.1f}"
         table.add_row(row.data, str(row.images), *numbers, "yes" if row.promoted else "not all")
     return table
-
-
-def _write(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(map(asdict, rows))
 
 
 def _numbers(text: str) -> list[int]:

@@ -23,11 +23,18 @@ LEAST_AREA = 1e-3  # of the image; scores of smaller regions are not calibrated
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One annotated image, with its features."""
+    """One annotated image, with its features and the version of what made them."""
 
     image: Pixels
     mask: Indices
     features: Features
+    extractor: str
+
+    def answer(self, model: SegmentationModel) -> list[Instance]:
+        """Let a model segment the image, without extracting its features again."""
+        if isinstance(model, LearnedModel) and model.recipe.extractor == self.extractor:
+            return model.answer(self.features, self.image)
+        return model.segment([self.image])[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +56,7 @@ class Contender:
         indices = {number: data.labels.index(label) for number, label in labels}
         if not indices:
             return cls(lambda _: [], indices)  # without asking: it takes a while
-        if isinstance(model, LearnedModel):
-            return cls(lambda view: model.answer(view.features, view.image), indices)
-        return cls(lambda view: model.segment([view.image])[0], indices)
+        return cls(lambda view: view.answer(model), indices)
 
     def predict(self, view: View, labels: int) -> tuple[Indices, Scores]:
         """Return (H, W) label indices, and (``labels``,) scores, 0 where a label is missing."""

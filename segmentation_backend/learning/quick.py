@@ -146,7 +146,7 @@ class Run:
             else:
                 extract = partial(self._extractor.extract, image)
                 features = self._cache.get(example.identity, extract)
-                yield View(image, mask, features), example.identity
+                yield View(image, mask, features, self._extractor.version), example.identity
         self._progress.step(step, len(examples), len(examples))
 
     def _fitted(self, examples: Iterable[Example]) -> LearnedModel:
