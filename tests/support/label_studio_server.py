@@ -234,10 +234,13 @@ class LabelStudioServer(Server):
         return {"tasks": [_chosen(each, query["include"]) for each in shown], "total": len(ids)}
 
     def _task_predictions(self, id_: int) -> list[dict[str, Any]]:
-        task = self.projects[id_ // 1_000_000].tasks.get(id_, {})
+        found = (each.tasks[id_] for each in self.projects.values() if id_ in each.tasks)
+        task = next(found, {})
         for each in (stored := task.get("predictions", [])):
             each.setdefault("id", next(self._ids))
-        return [*stored, *task.get("written", [])]
+        written = task.get("written", [])
+        others = Counter(self._versions(id_)) - Counter(each["model_version"] for each in written)
+        return [*stored, *written, *({"model_version": each} for each in others.elements())]
 
     def _delete_prediction(self, id_: int) -> None:
         for project in self.projects.values():
