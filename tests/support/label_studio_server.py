@@ -224,8 +224,8 @@ class LabelStudioServer(Server):
         ids = sorted(id_ for id_ in tasks if all(_takes(each, id_, tasks[id_]) for each in filters))
         shown = [
             {
-                **tasks[id_],
                 **_counts(tasks[id_]),
+                **tasks[id_],
                 "id": id_,
                 "predictions_model_versions": self._listed(id_),
             }
@@ -239,7 +239,8 @@ class LabelStudioServer(Server):
         for each in (stored := task.get("predictions", [])):
             each.setdefault("id", next(self._ids))
         written = task.get("written", [])
-        others = Counter(self._versions(id_)) - Counter(each["model_version"] for each in written)
+        listed = Counter(each["model_version"] for each in written)
+        others = Counter(self._versions(id_)) - listed
         return [*stored, *written, *({"model_version": each} for each in others.elements())]
 
     def _delete_prediction(self, id_: int) -> None:

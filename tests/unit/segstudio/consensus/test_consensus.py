@@ -91,8 +91,8 @@ def test_a_review_project_has_the_merged_masks_most_disputed_first(
     assert scores[2] == 1
     assert apart["meta"]["disagreement_on"] == "Sentiment"
     assert apart["data"]["Name"] == "apart.jpg"
-    told = review(label_studio).told
-    assert (told["sampling"], told["model_version"]) == (
+    project = review(label_studio)
+    assert (project.told["sampling"], project.model_version) == (
         "Uncertainty sampling",
         "consensus-majority",
     )
