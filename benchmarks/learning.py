@@ -128,8 +128,8 @@ def read(path: Path) -> list[Row]:
                 row["data"],
                 int(row["images"]),
                 int(row["seed"]),
-                *(float(row[name]) for name in MEASURES),
-                row["promoted"] == "True",
+                promoted=row["promoted"] == "True",
+                **{name: float(row[name]) for name in MEASURES},
             )
             for row in csv.DictReader(file)
         ]

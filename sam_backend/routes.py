@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app
 
 from ml_backend.errors import TaskError
 from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
-from ml_backend.labelstudio.schemas import MOST_TASKS, Task
+from ml_backend.labelstudio.schemas import MOST_TASKS, TaskWithLogin
 from ml_backend.serving.app import read_body, service_of
 from ml_backend.serving.service import TOO_MANY
 from sam_backend.predictor import Prewarmed, SamPredictor
@@ -22,7 +22,7 @@ blueprint = Blueprint("sam", __name__)
 class PrewarmRequest(msgspec.Struct, frozen=True):
     """Tasks whose images are wanted soon; with ``wait``, the answer tells what became of each."""
 
-    tasks: Annotated[list[Task], msgspec.Meta(max_length=MOST_TASKS)]
+    tasks: Annotated[list[TaskWithLogin], msgspec.Meta(max_length=MOST_TASKS)]
     label_config: str
     wait: bool = False
 
@@ -40,7 +40,7 @@ def prewarm() -> Response:
     return _json({"results": [_to_entry(outcome) for outcome in outcomes]}, 200)
 
 
-def _outcomes(tasks: list[Task], label_config: LabelConfig) -> list[Prewarmed | TaskError]:
+def _outcomes(tasks: list[TaskWithLogin], label_config: LabelConfig) -> list[Prewarmed | TaskError]:
     service = service_of(current_app)
     predictor = cast(SamPredictor, service.predictor)
     predictor.check(label_config)

@@ -14,7 +14,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.http_clients import http_client
 from ml_backend.labelstudio.auth import TokenSource
 from ml_backend.labelstudio.queries import TaskFilter, task_query
-from ml_backend.labelstudio.schemas import Task
+from ml_backend.labelstudio.schemas import Task, TaskWithLogin
 from sam_backend.prewarming import Ahead
 from sam_backend.settings import SamSettings
 
@@ -63,7 +63,7 @@ class UpcomingTasks:
         if not self._may_ask(task.project):
             return ()
         try:
-            return self._list(task.project, task.id, task.login)
+            return self._list(task.project, task.id, task.credentials)
         except (httpx.HTTPError, LabelStudioError, ValueError, LookupError, TypeError) as error:
             log.warning("tasks_ahead_unknown", project=task.project, reason=repr(error))
             self._ask_again[task.project] = time.monotonic() + TROUBLE_SECONDS
@@ -87,6 +87,6 @@ class UpcomingTasks:
         answer = self._client.get("/api/tasks", params=params).raise_for_status().json()
         found = answer["tasks"][: self._count]
         return [
-            Task(id=int(each["id"]), project=project, data=dict(each["data"]), login=login)
+            TaskWithLogin(id=int(each["id"]), project=project, data=dict(each["data"]), login=login)
             for each in found
         ]

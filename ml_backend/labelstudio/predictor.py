@@ -7,7 +7,7 @@ from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
 from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.prompts import Context
-from ml_backend.labelstudio.schemas import Prediction, Task
+from ml_backend.labelstudio.schemas import Prediction, Task, TaskWithLogin
 from ml_backend.labelstudio.task_images import references
 
 LONGEST_REFERENCE = 256 << 10
@@ -88,4 +88,4 @@ def references_alone(task: Task, label_config: LabelConfig) -> Task:
         kept = [each for each in references(task.data, image) if 0 < len(each) <= LONGEST_REFERENCE]
         if kept:
             data[image.key] = kept if image.pages else kept[0]
-    return Task(id=task.id, project=task.project, data=data, login=task.login)
+    return TaskWithLogin(id=task.id, project=task.project, data=data, login=task.credentials)

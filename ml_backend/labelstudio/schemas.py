@@ -18,6 +18,8 @@ from ml_backend.images.base import TaskAccess
 MOST_TASKS = 100_000
 """Tasks of one call; an entry for each must go back."""
 
+Login = tuple[str, str] | None
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 """One for all tasks without data: a body of nothing but ``{}`` holds millions."""
 
@@ -29,8 +31,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
         id: Task ID; texts are for other callers than Label Studio.
         project: Project ID.
         data: Maps the label config's variables to values, the image's among them.
-        login: User name and password for the host of the images. Label Studio gives them once for
-            all tasks, in ``params``.
         meta: For programs: ``control_tasks`` reads it.
     """
 
@@ -38,13 +38,34 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     project: Any = None
     data: Mapping[str, Any] = _NOTHING
     meta: Any = None
-    login: tuple[str, str] | None = msgspec.field(default=None, name="task_data_login")
+
+    @property
+    def credentials(self) -> Login:
+        """User name and password for the host of the images."""
+        return None
 
     @property
     def access(self) -> TaskAccess:
         """Whom to ask for the task's images, and as whom."""
         project = self.project if isinstance(self.project, int) else None
-        return TaskAccess(self.id if isinstance(self.id, int) else None, project, self.login)
+        return TaskAccess(self.id if isinstance(self.id, int) else None, project, self.credentials)
+
+
+class TaskWithLogin(Task, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A task with the login for its images, which Label Studio gives once for all, in ``params``.
+
+    A class of its own: a body may hold millions of tasks, and a field more costs each 16 bytes.
+
+    Attributes:
+        login: User name and password for the host of the images.
+    """
+
+    login: Login = msgspec.field(default=None, name="task_data_login")
+
+    @property
+    def credentials(self) -> Login:
+        """See ``Task``."""
+        return self.login
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +84,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     result: list[Any] | None = None
 
 
-class LabeledTask(Task, frozen=True, kw_only=True):
+class LabeledTask(TaskWithLogin, frozen=True, kw_only=True):
     """A task with what is labeled of it: the asking user's drafts, everybody's annotations."""
 
     drafts: list[Work] = []
@@ -104,7 +125,16 @@ class PredictRequest(msgspec.Struct, frozen=True):
         login, password = params.login, params.password
         if not (isinstance(login, str) and isinstance(password, str) and login):
             return self.tasks
-        return [msgspec.structs.replace(task, login=(login, password)) for task in self.tasks]
+        pair = (login, password)
+        return [_with_login(task, pair) for task in self.tasks]
+
+
+def _with_login(task: Task, login: Login) -> Task:
+    if isinstance(task, TaskWithLogin):
+        return msgspec.structs.replace(task, login=login)
+    return TaskWithLogin(
+        id=task.id, project=task.project, data=task.data, meta=task.meta, login=login
+    )
 
 
 class InteractiveRequest(PredictRequest, frozen=True):

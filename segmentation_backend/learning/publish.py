@@ -14,7 +14,7 @@ from ml_backend.labelstudio.client import UNCERTAINTY, LabelStudio, Project
 from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
 from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.labelstudio.queries import TaskFilter
-from ml_backend.labelstudio.schemas import Prediction, Task
+from ml_backend.labelstudio.schemas import Prediction, Task, TaskWithLogin
 from ml_backend.labelstudio.shown_version import VERSION_PREFIXES, show_version
 
 PORTION = 10
@@ -94,7 +94,7 @@ class Publisher:
         for id_ in ids:
             self._delete_older(id_)
 
-    def _missing(self, project: Project, ids: Sequence[int]) -> list[Task]:
+    def _missing(self, project: Project, ids: Sequence[int]) -> Sequence[Task]:
         """Return the tasks that are still unfinished and have no prediction of this version."""
         which = TaskFilter("id", "in_list", ids)
         fields = "id,data,meta,total_annotations,predictions_model_versions"
@@ -102,7 +102,7 @@ class Publisher:
         found.sort(key=lambda task: ids.index(task["id"]))
         version = self.predictor.model_version
         return [
-            Task(
+            TaskWithLogin(
                 id=task["id"],
                 project=project.id,
                 data=task["data"],

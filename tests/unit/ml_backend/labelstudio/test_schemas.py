@@ -9,7 +9,7 @@ import pytest
 from ml_backend.images import TaskAccess
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.labelstudio.predictor import references_alone
-from ml_backend.labelstudio.schemas import PredictRequest, Task
+from ml_backend.labelstudio.schemas import PredictRequest, Task, TaskWithLogin
 from tests.support.asking import CONFIG
 
 
@@ -24,7 +24,7 @@ def test_the_login_of_a_call_is_that_of_its_tasks() -> None:
     task = read({"id": 17, "project": 3, "data": {"image": "a"}}, login="anna", password="p")
     assert task.access == TaskAccess(17, 3, ("anna", "p"))
     assert references_alone(task, parse_label_config(CONFIG)).access == task.access
-    passed_on = msgspec.json.decode(msgspec.json.encode(task), type=Task)
+    passed_on = msgspec.json.decode(msgspec.json.encode(task), type=TaskWithLogin)
     assert passed_on.access == task.access
 
 
