@@ -20,7 +20,7 @@ GROWTH_MB = 150
 """That is, caches and threads of the first seconds; a leak of a picture each would be above."""
 
 
-def test_nine_labelers_get_the_masks_of_their_own_images_and_a_burst_gets_503(
+def test_nine_labelers_get_the_masks_of_their_own_images_and_a_burst_is_answered(
     tmp_path: Path,
 ) -> None:
     with soak.stand(tmp_path, CACHE_MB) as both:
@@ -42,7 +42,7 @@ def test_nine_labelers_get_the_masks_of_their_own_images_and_a_burst_gets_503(
         found = soak.burst(both.sam, pictures)
         assert found.other == ()
         assert found.served
-        assert found.refused
-        assert found.served + found.refused == soak.BURST
+        # A click beyond MAX_QUEUE is answered empty, not with 503: Label Studio shows no errors.
+        assert found.served == soak.BURST
 
         assert samples[-1].together - samples[len(samples) // 3].together < GROWTH_MB
