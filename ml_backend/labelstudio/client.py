@@ -303,6 +303,25 @@ class LabelStudio:
         ]
         self.call("POST", f"/api/projects/{project}/import", json=body)
 
+    def import_predictions(self, project: int, predictions: Sequence[Mapping[str, Any]]) -> None:
+        """Write predictions of tasks; Label Studio leaves out those that do not fit the project.
+
+        Args:
+            project: Project ID.
+            predictions: Predictions in Label Studio's form, each with its ``task``.
+
+        Raises:
+            LabelStudioError: It left some out, or did not answer.
+        """
+        path = f"/api/projects/{project}/import/predictions"
+        taken = self.call("POST", path, json=predictions)["created"]
+        if taken != len(predictions):
+            raise LabelStudioError(
+                f"Label Studio took {taken} of {len(predictions)} predictions",
+                "was the label config of the project changed meanwhile? run it again",
+                httpx.codes.BAD_REQUEST,
+            )
+
     def pages(self, path: str, key: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The items of a listing, one page of them at a time in memory.
 

@@ -83,5 +83,6 @@ def _results(
         return [(control.name, control.type, value | {control.type: [label]})]
     return [
         (control.name, control.type, value),
-        (control.labels_from, "labels", {"labels": [label]}),
+        # With the geometry, as Label Studio submits it: without, its import refuses the prediction.
+        (control.labels_from, "labels", value | {"labels": [label]}),
     ]

@@ -119,9 +119,8 @@ class Publisher:
         return self.predictor.predict([task], None, label_config=config, deadline=deadline)
 
     def _write(self, project: Project, task: Task, prediction: Prediction) -> None:
-        body = [{"task": task.id, **prediction.model_dump()}]
-        path = f"/api/projects/{project.id}/import/predictions"
-        self.label_studio.call("POST", path, json=body)
+        body = {"task": task.id, **prediction.model_dump()}
+        self.label_studio.import_predictions(project.id, [body])
 
     def _delete_older(self, task: int) -> None:
         """Delete this program's other predictions of a task, unless it was annotated meanwhile."""

@@ -130,8 +130,8 @@ class ReviewProject:
             task, state = existing.find(consensus.identifier), _state(consensus, existing)
             if state == "created":
                 new.append(self._task(consensus, result))
-            elif state == "updated" and task and not self.dry_run:
-                self._update(task[0], consensus, result)
+            elif state == "updated" and self.id and task and not self.dry_run:
+                self._update(self.id, task[0], consensus, result)
             self.tally[state] += 1
             yield Reviewed(consensus, state, lost)
         if new and self.id and not self.dry_run:
@@ -144,13 +144,15 @@ class ReviewProject:
         score = 1 - consensus.disagreement
         return {"model_version": self.version, "score": score, "result": list(result)}
 
-    def _update(self, task: int, consensus: Consensus, result: Sequence[dict[str, Any]]) -> None:
+    def _update(
+        self, project: int, task: int, consensus: Consensus, result: Sequence[dict[str, Any]]
+    ) -> None:
         """Replace a task's prediction; its digest comes last, so an interrupted run goes on."""
         call = self.label_studio.call
         for prediction in call("GET", "/api/predictions", params={"task": task}):
             call("DELETE", f"/api/predictions/{prediction['id']}/")
-        body = [{"task": task, **self._prediction(consensus, result)}]
-        call("POST", f"/api/projects/{self.id}/import/predictions", json=body)
+        prediction = {"task": task, **self._prediction(consensus, result)}
+        self.label_studio.import_predictions(project, [prediction])
         changed = {"data": _data(consensus), "meta": _meta(consensus)}
         call("PATCH", f"/api/tasks/{task}/", json=changed)
 

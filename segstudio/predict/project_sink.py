@@ -109,19 +109,12 @@ class ProjectSink:
         if not missing:
             return
         body = [{"task": id_, **by_task[id_]} for id_ in missing]
-        path = f"/api/projects/{self._project}/import/predictions"
         try:
-            created = self._label_studio.call("POST", path, json=body)["created"]
+            self._label_studio.import_predictions(self._project, body)
         except LabelStudioError as error:
             if error.status in _UNANSWERED and self._arrives_late(missing):
                 return
             raise
-        if created != len(body):
-            raise LabelStudioError(
-                f"Label Studio took {created} of {len(body)} predictions",
-                "was the label config of the project changed meanwhile? run it again",
-                400,
-            )
 
     def _arrives_late(self, tasks: Iterable[int]) -> bool:
         """Wait for predictions of these tasks, of which Label Studio may be making all or none."""

@@ -121,7 +121,7 @@ def prompts_of(config: LabelConfig, image: str) -> list[Json]:
 def assert_drawable(results: list[Json], xml: str) -> None:
     """Check that Label Studio can draw results, by its own library's reading of the config."""
     interface = LabelInterface(xml)
-    geometry: set[str] = set()
+    geometry: dict[str, Json] = {}
     for each in results:
         control = interface.get_control(each["from_name"])
         assert each["to_name"] in control.to_name
@@ -131,10 +131,12 @@ def assert_drawable(results: list[Json], xml: str) -> None:
         assert set(labels) <= set(control.labels_attrs)
         if control.tag == "Labels":
             assert each["id"] in geometry, "the geometry comes first"
+            # Label Studio's import refuses a list's result without the geometry.
+            assert each["value"] == geometry[each["id"]] | {"labels": labels}
             assert labels
         else:
             shape = each["type"].removesuffix("labels")
             assert SHAPES[shape].keys <= each["value"].keys()
-            geometry.add(each["id"])
+            geometry[each["id"]] = each["value"]
         source = interface.get_object(each["to_name"]).attr
         assert ("item_index" in each) == ("valueList" in source)

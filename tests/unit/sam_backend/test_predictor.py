@@ -166,7 +166,8 @@ def test_one_list_is_answered_with_a_mask_and_then_its_label_under_one_id(
     assert mask["value"].keys() == {"format", "rle"}
     assert mask_of(mask).any()
     assert "item_index" not in mask
-    assert [each["value"] for each in listed] == ([{"labels": labels}] if labels else [])
+    whole = mask["value"] | {"labels": labels}  # or Label Studio's import refuses it
+    assert [each["value"] for each in listed] == ([whole] if labels else [])
     assert all(each["from_name"] == "label" for each in listed)
     assert all(each["id"] == mask["id"] for each in listed)
 

@@ -354,7 +354,7 @@ def test_labels_of_the_task_are_predicted(predictor: SegmentationPredictor) -> N
         '<Brush name="b" toName="i"/></View>'
     )
     found = answer(predictor, xml, {"image": png(picture()), "names": [{"value": "hat"}]})
-    assert [r.value for r in found.result if r.type == "labels"] == [{"labels": ["hat"]}]
+    assert [r.value["labels"] for r in found.result if r.type == "labels"] == [["hat"]]
 
 
 def test_a_control_task_gets_an_empty_prediction_between_others(
