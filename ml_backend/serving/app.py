@@ -275,10 +275,16 @@ def _decode(sent: bytearray, kind: type[_Body]) -> _Body:
 
 
 def _read(sent: Request) -> bytearray:
-    """The body, held once: ``sent.get_data()`` holds it twice, and cuts what is too long."""
-    body = bytearray()
-    while len(body) != sent.content_length and (chunk := sent.stream.read(_CHUNK)):
-        body += chunk
+    """Return the body, held once: ``sent.get_data()`` holds it twice, and cuts what is too long.
+
+    It is allocated in one piece, which goes back to the system: one that grows with what arrives
+    leaves up to half of a large body in its thread's heap.
+    """
+    body, end = bytearray(sent.content_length or 0), 0
+    while end != sent.content_length and (chunk := sent.stream.read(_CHUNK)):
+        body[end : end + len(chunk)] = chunk
+        end += len(chunk)
+    del body[end:]
     return body
 
 

@@ -80,7 +80,8 @@ def label_masks(results: list[Any]) -> dict[str, Mask]:
 
 
 def union(masks: Iterable[Mask]) -> Mask:
-    return np.stack(list(masks)).any(0)
+    joined: Mask = np.any(list(masks), axis=0)
+    return joined
 
 
 def iou(one: Mask, other: Mask) -> float:
