@@ -1,4 +1,4 @@
-"""What both backends stand on: the Label Studio ML API, images and regions. Knows no model."""
+"""Foundation of both backends: Label Studio ML API, images, regions. Independent of any model."""
 
 __version__ = "0.1.0"
-"""Version of segstudio, of the distribution and of both images; it stands here alone."""
+"""Version of segstudio, of the distribution and of both images; defined only here."""

@@ -1,4 +1,4 @@
-"""A moment by which an answer is due."""
+"""Deadline of a request."""
 
 import math
 import time
@@ -15,27 +15,27 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
-        """The moment ``seconds`` from now."""
+        """Return the deadline ``seconds`` from now."""
         return cls(time.monotonic() + seconds)
 
     def remaining(self) -> float:
-        """Seconds left.
+        """Return the seconds left.
 
         Raises:
-            DeadlineExceededError: None are.
+            DeadlineExceededError: No time is left.
         """
         seconds = self.at - time.monotonic()
         if seconds <= 0:
             raise DeadlineExceededError(
                 "the request's time budget is spent",
-                "ask for fewer tasks, or raise PREDICT_SECONDS",
+                "send fewer tasks, or raise PREDICT_SECONDS",
             )
         return seconds
 
     def cap(self, seconds: float | None) -> float:
-        """Shorten a time-out, None for one without end, to what is left.
+        """Limit a time-out to the time left; None stands for no time-out.
 
         Raises:
-            DeadlineExceededError: Nothing is left.
+            DeadlineExceededError: No time is left.
         """
         return min(math.inf if seconds is None else seconds, self.remaining())

@@ -1,26 +1,27 @@
-"""Everything that can go wrong on purpose, in one tree.
+"""Tree of all expected errors.
 
-Every error carries what happened and, in ``hint``, what the reader can do about it::
+Every error has a message that says what happened and, in ``hint``, what the reader can do::
 
     SegstudioError
     ├── SettingsError                 a setting is missing or wrong; the program does not start
     │   └── CredentialsError          GOOGLE_APPLICATION_CREDENTIALS_BASE64: which step failed
     ├── ModelError                    weights missing, damaged, or not what their name says
-    ├── LabelStudioError              Label Studio does not answer, or refuses what it is asked
+    ├── LabelStudioError              Label Studio does not respond, or refuses a request
     ├── RequestError                  the request cannot be served (HTTP status in ``status``)
-    │   ├── LabelConfigError          the label config lacks what the model needs
+    │   ├── LabelConfigError          the label config does not fit the model
     │   ├── UnauthorizedError         basic auth missing or wrong
     │   └── BusyError                 the model is still loading, or the queue is full
-    └── TaskError                     one task failed; the others are answered
-        ├── PromptError               the labeler's context holds nothing to work with
+    └── TaskError                     one task failed; the others are predicted
+        ├── PromptError               the labeler's context contains no usable prompt
         ├── DeadlineExceededError     the request's time budget was spent before this task
         └── ImageError                the task's image
-            ├── ImageReferenceError   not a reference we can follow (scheme, empty, malformed)
+            ├── ImageReferenceError   unsupported reference (scheme, empty, malformed)
             ├── ImageRefusedError     an address or path that must not be fetched
             ├── ImageFetchError       not found, no access, time-out, server error
-            └── ImageDecodeError      fetched, but not an image we accept (format, size, damage)
+            └── ImageDecodeError      fetched, but not usable (format, size, damage)
 
-The command line's own errors (``segstudio``) are children of ``SegstudioError``, next to their use.
+The command line's own errors (``segstudio``) are subclasses of ``SegstudioError``, next to their
+use.
 """
 
 import re
@@ -28,13 +29,13 @@ from typing import ClassVar
 
 
 class SegstudioError(Exception):
-    """Base of all.
+    """Base class of all expected errors.
 
     Attributes:
-        kind: Name in JSON answers, logs and metrics: the class's own in snake case, without
-            "Error", unless the class is defined with another ``kind=``.
-        message: What happened, human-readable.
-        hint: What to do; may be empty.
+        kind: Name in JSON responses, logs and metrics: the class name in snake case without
+                "Error", unless the class is defined with another ``kind=``.
+        message: Human-readable description of the failure.
+        hint: Suggested fix; may be empty.
     """
 
     kind: ClassVar[str] = "error"
@@ -66,10 +67,10 @@ class ModelError(SegstudioError):
 
 
 class LabelStudioError(SegstudioError):
-    """Label Studio does not answer, or refuses what it is asked.
+    """Label Studio does not respond, or refuses a request.
 
     Attributes:
-        status: HTTP status of its answer; None where there was none.
+        status: HTTP status of the response; None without a response.
     """
 
     def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
@@ -84,7 +85,7 @@ class RequestError(SegstudioError):
 
 
 class LabelConfigError(RequestError):
-    """The label config lacks what the model needs."""
+    """The label config does not fit the model."""
 
     status = 422
 
@@ -96,17 +97,17 @@ class UnauthorizedError(RequestError):
 
 
 class BusyError(RequestError):
-    """Not now: the model is still loading, or too many requests wait."""
+    """The model is still loading, or too many requests are waiting."""
 
     status = 503
 
 
 class TaskError(SegstudioError):
-    """One task failed; its answer is an empty list and the other tasks are answered."""
+    """One task failed; its result is an empty list, and the other tasks are predicted."""
 
 
 class PromptError(TaskError):
-    """The interactive context holds nothing that the model can work with."""
+    """The interactive context contains no prompt that the model can use."""
 
 
 class DeadlineExceededError(TaskError, kind="budget"):
@@ -118,11 +119,11 @@ class ImageError(TaskError):
 
 
 class ImageReferenceError(ImageError):
-    """The reference in ``task.data`` is not one we can follow."""
+    """The reference in ``task.data`` is of no supported kind."""
 
 
 class ImageRefusedError(ImageError):
-    """The reference points where we must not go."""
+    """The reference points to a forbidden address or path."""
 
 
 class ImageFetchError(ImageError):
@@ -130,4 +131,4 @@ class ImageFetchError(ImageError):
 
 
 class ImageDecodeError(ImageError):
-    """The bytes are not an image we accept: format, size or damage."""
+    """The image has an unsupported format, is too large, or is damaged."""

@@ -33,7 +33,7 @@ EXTRAS: Mapping[str, str] = {
 
 @contextmanager
 def explain_missing_extras() -> Iterator[None]:
-    """Turn the failed import of an optional package in the body into advice on what to install.
+    """Turn the failed import of an optional package in the body into install instructions.
 
     Raises:
         SettingsError: The body imports a package of an extra that is not installed.
@@ -51,7 +51,7 @@ def require_extra(extra: str) -> None:
     """Check that every package of an extra is installed, without importing any.
 
     Raises:
-        SettingsError: One is missing.
+        SettingsError: A package is missing.
     """
     for package, its_extra in EXTRAS.items():
         if its_extra == extra and find_spec(package) is None:
@@ -59,7 +59,7 @@ def require_extra(extra: str) -> None:
 
 
 def exit_without_extra(extra: str) -> None:
-    """End the program with a line of advice unless an extra is installed."""
+    """Exit with install instructions unless an extra is installed."""
     try:
         require_extra(extra)
     except SettingsError as error:

@@ -1,11 +1,11 @@
-"""Boxes and clicks, in fractions of an image or in pixels: ``scaled`` leads from one to another."""
+"""Boxes and clicks, in fractions of an image or in pixels; ``scaled`` converts between them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Point:
-    """A click; ``positive`` for "this too", Alt+click makes it negative."""
+    """A click: ``positive`` includes the place, Alt+click excludes it."""
 
     x: float
     y: float
@@ -42,11 +42,11 @@ class Box:
         return shared / (self.area + other.area - shared)
 
     def contains(self, point: Point) -> bool:
-        """Whether the point lies in the rectangle or on its edge."""
+        """Return whether the point lies in the rectangle or on its edge."""
         return self.distance(point) <= 0
 
     def distance(self, point: Point) -> float:
-        """Return the larger of the gaps across and down; not above 0 inside."""
+        """Return the larger of the horizontal and vertical gaps; 0 or negative inside."""
         across = max(self.left - point.x, point.x - self.right)
         down = max(self.top - point.y, point.y - self.bottom)
         return max(across, down)

@@ -1,4 +1,4 @@
-"""The one place that makes HTTP clients, so that certificates and proxies are the same for all."""
+"""Factory of all HTTP clients, so that certificates and proxies are the same everywhere."""
 
 import ssl
 from pathlib import Path
@@ -23,7 +23,7 @@ BlankIsNone = BeforeValidator(_none_if_blank)
 
 
 class HttpSettings(BaseModel):
-    """Which certificates and proxies count; part of the settings of every program."""
+    """Certificates and proxies to use; part of the settings of every program."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -48,10 +48,10 @@ class _Environment(HttpSettings, BaseSettings):
 
 
 def tls_context(settings: HttpSettings | None = None) -> ssl.SSLContext:
-    """Make a TLS context that trusts the public authorities and those that are named.
+    """Return a TLS context that trusts the public authorities and the configured ones.
 
     Args:
-        settings: Go before the environment.
+        settings: Settings that take precedence over the environment.
 
     Raises:
         SettingsError: A file or folder of authorities cannot be read.
@@ -73,13 +73,13 @@ def _trust(context: ssl.SSLContext, variable: str, path: Path) -> None:
             context.load_verify_locations(cafile=path)
     except OSError as error:  # ssl.SSLError among them
         raise SettingsError(
-            f"{variable}={path} holds no certificates that can be read ({error.strerror or error})",
+            f"{variable}={path} contains no readable certificates ({error.strerror or error})",
             "name a PEM file, or a folder of them",
         ) from error
 
 
 def proxy_for(url: httpx.URL, settings: HttpSettings) -> httpx.URL | None:
-    """Return the proxy that the environment names for a URL; None where there is none to use."""
+    """Return the proxy that the environment sets for a URL, else None."""
     if not settings.trust_proxy_env or url.host in LOOPBACK:
         return None
     if proxy_bypass(url.host):
@@ -92,17 +92,17 @@ def proxy_for(url: httpx.URL, settings: HttpSettings) -> httpx.URL | None:
 
 
 def http_client(**options: Any) -> httpx.Client:
-    """Make a client; the options are those of httpx."""
+    """Create a client; the options are those of httpx."""
     return httpx.Client(**_shared_options(), **options)
 
 
 def async_http_client(**options: Any) -> httpx.AsyncClient:
-    """Make an asynchronous client; the options are those of httpx."""
+    """Create an asynchronous client; the options are those of httpx."""
     return httpx.AsyncClient(**_shared_options(), **options)
 
 
 def trusts_proxies() -> bool:
-    """Say whether clients are to use the proxies of the environment."""
+    """Return whether clients use the proxies of the environment."""
     return _Environment().trust_proxy_env
 
 

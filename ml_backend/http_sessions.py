@@ -1,6 +1,6 @@
-"""Sessions of requests, which Google's libraries use, by the rules of ``http_clients``.
+"""Sessions of the library requests, which Google's libraries use, by the rules of ``http_clients``.
 
-A module of its own: only who reads buckets needs to import requests.
+A separate module, so that only programs that read buckets import requests.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ from ml_backend.http_clients import tls_context, trusts_proxies
 
 
 def prepare_session(session: requests.Session, connections: int = 10) -> None:
-    """Give a session of requests, as Google's libraries use them, the same rules."""
+    """Apply the certificates and proxies of ``http_clients`` to a session of requests."""
     session.trust_env = trusts_proxies()
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Adapter(pool_maxsize=connections))
     renewal = getattr(session, "_auth_request", None)
-    if renewal is not None:  # through which google-auth asks for tokens
+    if renewal is not None:  # the session that google-auth fetches tokens with
         prepare_session(renewal.session)
 
 

@@ -1,8 +1,8 @@
-"""The reference in ``task.data`` to one RGB array: ``ImageSource(settings).load(reference)``.
+"""Turn a reference in ``task.data`` into one RGB array: ``ImageSource(settings).load(reference)``.
 
-One module a kind of source (``web``, ``label_studio_media``, ``gcs``, ``data_uri``), all behind
-``base.Source``; ``http`` and ``addresses`` decide what may be connected to, ``decode`` what may be
-decoded, ``cache`` keeps copies on disk.
+One module for each kind of source (``web``, ``label_studio_media``, ``gcs``, ``data_uri``), all
+behind ``base.Source``. ``http`` and ``addresses`` decide which hosts may be contacted, ``decode``
+what may be decoded; ``cache`` keeps copies on disk.
 """
 
 from ml_backend.images.base import NO_TASK, TaskAccess

@@ -1,7 +1,7 @@
-"""Which addresses an image may be fetched from.
+"""Which network addresses an image may be fetched from.
 
-A name is resolved once, every address it has is checked, and the connection is made to a checked
-address, so that a name cannot change its mind in between (DNS rebinding).
+A name is resolved once, each of its addresses is checked, and the connection goes to a checked
+address, so a second DNS answer cannot redirect it to a private one (DNS rebinding).
 """
 
 import ipaddress
@@ -13,10 +13,10 @@ import httpx
 from ml_backend.errors import ImageFetchError, ImageRefusedError, SettingsError
 
 Resolver = Callable[[str, int], list[str]]
-"""Host name and port to numeric addresses; raises OSError or UnicodeError."""
+"""Resolves host name and port to numeric addresses; raises OSError or UnicodeError."""
 
 Host = tuple[str, int | None]
-"""Host name, and port or None for any."""
+"""Host name, and port; a port of None matches any."""
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NEVER = [
@@ -26,17 +26,17 @@ _NEVER = [
         "192.0.0.0/24",  # IETF protocol assignments, Oracle's metadata service among them
         "192.88.99.0/24",  # 6to4 relays
         "2001::/23",  # Teredo and other IETF protocol assignments
-        "2002::/16",  # 6to4: any IPv4 address in disguise
+        "2002::/16",  # 6to4: embeds any IPv4 address
         "3fff::/20",  # documentation
     )
 ]
 
 
 def is_public(address: str) -> bool:
-    """Say whether a numeric address belongs to the public internet.
+    """Return whether a numeric address belongs to the public internet.
 
-    IPv6 is public within 2000::/3 only: loopback, link-local, unique local, multicast, and every
-    way to write an IPv4 address in IPv6 but 6to4 and Teredo (IPv4-mapped, NAT64) lie outside.
+    Only 2000::/3 is public in IPv6: loopback, link-local, unique local, multicast and every IPv4
+    address written as IPv6 lie outside it, except 6to4 and Teredo.
     """
     ip = ipaddress.ip_address(address)
     if ip.version == 6 and ip not in _GLOBAL_UNICAST:
@@ -47,9 +47,9 @@ def is_public(address: str) -> bool:
 
 
 def resolve_name(host: str, port: int) -> list[str]:
-    """Ask the system's resolver; takes as long as ``resolv.conf`` lets it.
+    """Resolve a name with the system's resolver, within the time that ``resolv.conf`` allows.
 
-    Numbers in any spelling (decimal, octal, hex, short) come back in their usual form.
+    Numeric addresses in any notation (decimal, octal, hex, short) are returned in the usual form.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
@@ -59,7 +59,7 @@ def parse_host(text: str) -> Host:
     """Parse ``host`` or ``host:port`` of ``ALLOWED_IMAGE_HOSTS`` (IPv6 in brackets).
 
     Raises:
-        SettingsError: It is neither.
+        SettingsError: The text is not a host or ``host:port``.
     """
     try:
         # An unknown scheme has no default port, so that ":80" and ":443" are kept.
@@ -81,22 +81,22 @@ def parse_host(text: str) -> Host:
 
 
 class AddressPolicy:
-    """Resolves names, and refuses addresses that are not public unless the host is allowed."""
+    """Resolves names, and refuses non-public addresses unless the host is allowed."""
 
     def __init__(self, allowed: Iterable[Host], resolver: Resolver = resolve_name) -> None:
         self._allowed = frozenset(allowed)
         self._resolver = resolver
 
     def trusting(self, host: Host) -> "AddressPolicy":
-        """Make a policy that allows one more host."""
+        """Return a policy that allows one more host."""
         return AddressPolicy(self._allowed | {host}, self._resolver)
 
     def allows(self, host: str, port: int) -> bool:
-        """Say whether a host may be connected to whatever its address."""
+        """Return whether a host may be contacted regardless of its address."""
         return bool({(host.lower(), None), (host.lower(), port)} & self._allowed)
 
     def resolve(self, host: str, port: int) -> list[str]:
-        """Find the numeric addresses to connect to.
+        """Return the numeric addresses to connect to.
 
         Raises:
             ImageFetchError: The name has no address.

@@ -1,4 +1,4 @@
-"""What every kind of source shares: a place to fetch from, a limit on bytes."""
+"""Base of all image sources: a location to fetch from, a limit on bytes."""
 
 import io
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Download(io.BytesIO):
-    """Takes the bytes of an image as they come in, until there are too many or time is up."""
+    """Buffer for a download that stops at a size limit or a deadline."""
 
     def __init__(self, max_bytes: int, deadline: Deadline) -> None:
         super().__init__()
@@ -22,10 +22,10 @@ class Download(io.BytesIO):
         self._deadline = deadline
 
     def write(self, chunk: "ReadableBuffer", /) -> int:
-        """Add bytes.
+        """Append a chunk.
 
         Raises:
-            ImageDecodeError: More than ``max_bytes``.
+            ImageDecodeError: More than ``max_bytes`` arrived.
             DeadlineExceededError: The deadline has passed.
         """
         self._deadline.remaining()
@@ -38,7 +38,7 @@ def check_size(size: int, max_bytes: int) -> None:
     """Refuse an encoded image of more than ``max_bytes``.
 
     Raises:
-        ImageDecodeError: It is larger.
+        ImageDecodeError: The size exceeds ``max_bytes``.
     """
     if size > max_bytes:
         raise ImageDecodeError(
@@ -49,7 +49,7 @@ def check_size(size: int, max_bytes: int) -> None:
 
 @dataclass(frozen=True)
 class TaskAccess:
-    """What a task adds to its references: whom to ask for an image, and as whom.
+    """Context of a task that its references need: whom to ask for an image, with which login.
 
     Attributes:
         task: Task ID in Label Studio, which signs addresses of its storages for it.
@@ -66,20 +66,20 @@ class TaskAccess:
 NO_TASK = TaskAccess()
 
 Trace = Callable[[str, str], None]
-"""Is called with each step of a fetch and what came of it, neither with a secret."""
+"""Called with each step of a fetch and its outcome; neither contains a secret."""
 
 
 def no_trace(_step: str, _outcome: str) -> None:
-    """Ignore the steps."""
+    """Ignore all steps."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a source gave.
+    """Result of fetching from a source.
 
     Attributes:
-        data: The encoded image.
-        etag: ETag that the server names this content by; empty without one.
+        data: Encoded image.
+        etag: ETag of this content; empty if the server sent none.
     """
 
     data: bytes
@@ -88,20 +88,20 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Location:
-    """Where the bytes of one image are.
+    """Location of the bytes of one image.
 
     Attributes:
-        key: Names the image, and the right to see it, among all images of all sources; for the
-            disk cache.
-        lifetime: Seconds for which a copy on disk may stand for the image: 0 for not at all,
-            infinity where the bytes under this key never change.
-        fetch: Gets the image. Given the ETag of a copy, returns None where the copy is still right.
-            Raises ``ImageError``, or ``DeadlineExceededError``.
-        content_id: Something that stands for the bytes, where the reference always leads to the
-            same ones; empty where they may change.
-        what: Kind of place, for people.
-        name: Names the image whatever its signature: a copy under the same name is offered to
-            ``fetch`` by its ETag. Empty: the key.
+        key: Key in the disk cache, unique for the image and the right to see it among all
+            sources.
+        lifetime: Maximum age of a cached copy in seconds: 0 disables caching, infinity means
+            that the bytes under this key never change.
+        fetch: Fetches the image. Given the ETag of a copy, returns None if the copy is still
+            valid. Raises ``ImageError`` or ``DeadlineExceededError``.
+        content_id: Identifier of the bytes if the reference always leads to the same ones;
+            otherwise empty.
+        what: Kind of location, human-readable.
+        name: Name of the image without its signature: a copy under the same name is offered to
+            ``fetch`` by its ETag. Defaults to the key.
     """
 
     key: str
@@ -113,20 +113,20 @@ class Location:
 
 
 class Source(ABC):
-    """One kind of reference."""
+    """A kind of reference, such as uploads or ``gs://``."""
 
     @abstractmethod
     def locate(self, reference: str, access: TaskAccess) -> Location | None:
-        """Say where the image is, without touching disk or network.
+        """Return the location of the image, without accessing disk or network.
 
         Args:
-            reference: As found in ``task.data``.
-            access: Of the task.
+            reference: Image reference from ``task.data``.
+            access: Task whose login and storages to use.
 
         Returns:
-            None where the reference is of another kind.
+            None if the reference is of another kind.
 
         Raises:
-            ImageReferenceError: It is of this kind, but malformed.
-            ImageRefusedError: It points where we must not go.
+            ImageReferenceError: The reference is of this kind, but malformed.
+            ImageRefusedError: The reference points to a forbidden place.
         """

@@ -1,8 +1,8 @@
-"""Encoded images, or other bytes, on disk, shared by threads and processes.
+"""Disk cache of encoded images or other bytes, shared by threads and processes.
 
-One file an image: 32 bytes of SHA-256, then the bytes it is of. A file appears by renaming, so it
-is whole or not there; one that fails its checksum is deleted. The time of modification is when the
-image was fetched, the time of access when it was last used.
+Each image is one file: 32 bytes of SHA-256, then the data. Files appear by an atomic rename, and a
+file that fails its checksum is deleted. The modification time is when the image was fetched, the
+access time when it was last used.
 """
 
 import hashlib
@@ -23,24 +23,24 @@ _STEP = 1 / 64
 
 
 Tell = Callable[[str], None]
-"""Is told of a cache's trouble: ``damaged`` (a file was dropped), ``full`` (or not writable)."""
+"""Called on trouble with a cache: ``damaged`` (a file was dropped), ``full`` (or not writable)."""
 
 
 def ignore(_trouble: str) -> None:
-    """A ``Tell`` for those whom nobody asks about it."""
+    """Ignore trouble; the default ``Tell``."""
 
 
 class DiskCache:
-    """Keeps at most ``max_bytes`` in ``folder``; the least recently used image goes first.
+    """Least-recently-used cache of at most ``max_bytes`` in ``folder``.
 
-    No error leaves this class: where the disk is full or read-only, images are simply not kept, and
-    one warning says so. Safe for many threads and processes.
+    Never raises on disk errors: if the disk is full or read-only, images are not cached, and one
+    warning is logged. Safe for concurrent use by threads and processes.
 
     Args:
-        folder: Made when it is needed.
-        max_bytes: The most that it may hold.
-        suffix: Of the names of files.
-        tell: Is told of trouble.
+        folder: Cache folder, created on first use.
+        max_bytes: Maximum size of all files in bytes.
+        suffix: File name suffix of the entries.
+        tell: Called with ``damaged`` or ``full`` when something goes wrong.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class DiskCache:
         self._failing = False
 
     def get(self, key: str, lifetime: float) -> bytes | None:
-        """Look up an image.
+        """Return a cached image, or None.
 
         Args:
-            key: Names the image.
-            lifetime: The greatest age, in seconds, at which a copy still counts.
+            key: Key of the image.
+            lifetime: Maximum age of a valid copy in seconds.
         """
         path = self._path(key)
         try:
@@ -78,12 +78,12 @@ class DiskCache:
                 return None
         except OSError:
             return None
-        with suppress(OSError):  # read-only: then the order of use is not kept
+        with suppress(OSError):  # read-only: the order of use is not recorded
             os.utime(path, (time.time(), fetched))
         return content[DIGEST_BYTES:]
 
     def digest(self, key: str, lifetime: float = math.inf) -> str | None:
-        """SHA-256 as hex of what ``get`` would give, unless that is damaged; reads no more."""
+        """Return the SHA-256 in hex of what ``get`` would return; does not verify the content."""
         try:
             with self._path(key).open("rb") as file:
                 counts = _counts(os.fstat(file.fileno()).st_mtime, lifetime)
@@ -93,7 +93,7 @@ class DiskCache:
         return head.hex() if len(head) == DIGEST_BYTES else None
 
     def put(self, key: str, data: bytes) -> bool:
-        """Keep an image, and make room for it; return whether it is kept."""
+        """Store an image, evicting old ones; return whether it is stored."""
         if DIGEST_BYTES + len(data) > self._max_bytes:
             return False
         try:
@@ -103,7 +103,9 @@ class DiskCache:
         except OSError as error:
             if not self._failing:
                 logger.warning(
-                    "Nothing is cached on disk for now: %s: %s", self._folder, error.strerror
+                    "Images are not cached on disk for now: %s: %s",
+                    self._folder,
+                    error.strerror,
                 )
             self._failing = True
             self._tell("full")
@@ -112,7 +114,7 @@ class DiskCache:
         return True
 
     def drop(self, key: str) -> None:
-        """Forget an image, if it is kept."""
+        """Remove an image, if it is cached."""
         with suppress(OSError):
             self._path(key).unlink()
 
@@ -121,9 +123,9 @@ class DiskCache:
         return self._folder / f"{name}{self._suffix}"
 
     def _make_room(self, needed: int) -> None:
-        """Delete until ``needed`` bytes fit; what a killed process left half written counts too.
+        """Delete files until ``needed`` bytes fit; partial files of killed processes count too.
 
-        Files are counted once for many images: each process, and each thread between two lines
+        Files are counted once for many images, so each process, and each thread between two lines
         here, may exceed the limit by ``_STEP`` of it.
         """
         if needed <= self._free:
@@ -141,7 +143,7 @@ class DiskCache:
         self._free = max(min(step, self._max_bytes - total - needed), 0)
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
-        """Give last use, size and path of each file."""
+        """Yield last use, size and path of each file."""
         for path in self._folder.glob(f"*{self._suffix}"):
             with suppress(FileNotFoundError):  # another process deleted it
                 stat = path.stat()
@@ -160,5 +162,5 @@ class DiskCache:
 
 
 def _counts(fetched: float, lifetime: float) -> bool:
-    """Whether a copy of that time is young enough; one from the future is not."""
+    """Return whether a copy is young enough; one with a future time is not."""
     return math.isinf(lifetime) or 0 <= time.time() - fetched < lifetime

@@ -1,4 +1,4 @@
-"""Connections to addresses that were checked, which end at a deadline."""
+"""Connections to checked addresses that end at a deadline."""
 
 from collections.abc import Iterable
 from ssl import SSLContext
@@ -11,7 +11,7 @@ from ml_backend.images.addresses import AddressPolicy
 
 
 class PinnedBackend(httpcore.NetworkBackend):
-    """Connects to the very addresses that the policy has checked, and only until the deadline.
+    """Network backend that connects only to addresses checked by the policy, until the deadline.
 
     httpcore keeps the name for the Host header, SNI and the check of the certificate.
     """
@@ -44,7 +44,7 @@ class PinnedBackend(httpcore.NetworkBackend):
 
 
 class DeadlineStream(httpcore.NetworkStream):
-    """A stream whose every wait ends at the deadline, however slowly the bytes drip in."""
+    """Network stream whose every wait ends at the deadline, even if bytes arrive slowly."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream

@@ -24,12 +24,12 @@ NO_CREDENTIALS_HINT = f"set {VARIABLE}; {ENCODE_HINT}"
 
 
 def variable_of_bucket(bucket: str) -> str:
-    """Return the variable that holds the service account of one bucket."""
+    """Return the name of the variable that holds the service account for one bucket."""
     return f"{VARIABLE}_{re.sub('[^A-Z0-9]', '_', bucket.upper())}"
 
 
 def bucket_keys() -> dict[str, SecretStr]:
-    """Return the variables of the environment, else of ``.env``, that hold one bucket's account."""
+    """Return the variables with a service account for one bucket, from environment or ``.env``."""
     found = {**dotenv_values(".env"), **os.environ}
     return {
         name: SecretStr(value)
@@ -39,16 +39,16 @@ def bucket_keys() -> dict[str, SecretStr]:
 
 
 def decode_service_account(base64_text: SecretStr | str) -> dict[str, str]:
-    """Decode and check a service-account key, without any network.
+    """Decode and check a service-account key offline.
 
     Args:
-        base64_text: The JSON key file in base64; white space is ignored.
+        base64_text: JSON key file in base64; whitespace is ignored.
 
     Returns:
-        The fields of the key file, good for ``Credentials.from_service_account_info``.
+        Fields of the key file, for ``Credentials.from_service_account_info``.
 
     Raises:
-        CredentialsError: Names the first step that failed; holds no part of the value.
+        CredentialsError: The key is invalid; names the first step that failed, never the value.
     """
     if isinstance(base64_text, SecretStr):
         base64_text = base64_text.get_secret_value()
@@ -85,21 +85,21 @@ def _check_fields(info: Any) -> dict[str, str]:
     fields = {name: value for name, value in info.items() if isinstance(value, str) and value}
     missing = [name for name in REQUIRED_FIELDS if name not in fields]
     if missing:
-        raise CredentialsError(f"{VARIABLE} lacks the text fields {', '.join(missing)}", hint)
+        raise CredentialsError(f"{VARIABLE} is missing the text fields {', '.join(missing)}", hint)
     return fields
 
 
 def make_credentials(fields: dict[str, str], scope: str = READ_ONLY) -> "Credentials":
-    """Make credentials for Google Cloud Storage.
+    """Return credentials for Google Cloud Storage.
 
     Args:
         fields: Service-account key.
-        scope: ``READ_ONLY`` or ``FULL_CONTROL``; the account's own permissions bound both.
+        scope: ``READ_ONLY`` or ``FULL_CONTROL``, within the account's own permissions.
 
     Raises:
         CredentialsError: The private key cannot be read.
     """
-    # Imported here: it takes 10 MB of a process, which those without a key need not.
+    # Imported here because it takes 10 MB of memory, which processes without a key save.
     from google.auth.exceptions import GoogleAuthError
     from google.oauth2.service_account import Credentials
 

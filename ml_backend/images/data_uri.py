@@ -1,4 +1,4 @@
-"""``data:image/…`` references: the image is in the reference itself (RFC 2397)."""
+"""``data:image/…`` references: the reference contains the image (RFC 2397)."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ HINT = "it should look like data:image/png;base64,iVBORw0…"
 
 
 class DataUri(Source):
-    """Decodes base64 and percent-encoded data URIs, as forgivingly as browsers do."""
+    """Decoder of base64 and percent-encoded data URIs, as lenient as browsers."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes

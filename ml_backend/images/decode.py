@@ -1,4 +1,4 @@
-"""Encoded bytes to one RGB array, with Pillow."""
+"""Decode encoded images to RGB arrays with Pillow."""
 
 import io
 import logging
@@ -16,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 BROWSERS_TURN = {"JPEG", "MPO", "PNG", "AVIF"}
-"""Formats whose EXIF orientation browsers apply (measured in Chromium 156: WebP is not turned, and
-orientation in XMP is ignored). Masks must fit what the labeler sees. Pillow itself turns TIFF, and
-gives the turn of an AVIF (``irot`` and ``imir``) as EXIF orientation."""
+"""Formats whose EXIF orientation browsers apply (measured in Chromium 156: WebP is not rotated, and
+XMP orientation is ignored). Masks must match what the labeler sees. Pillow itself rotates TIFF, and
+returns the rotation of an AVIF (``irot`` and ``imir``) as EXIF orientation."""
 
 AVIF_TURNS = (b"irot", b"imir")
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
-# TIFFs of five and six bands, of which Pillow knows those alone that claim to begin with RGB.
+# TIFFs with five and six bands: Pillow knows only those that claim to begin with RGB.
 for _order in (TiffImagePlugin.II, TiffImagePlugin.MM):
     for _bands in (5, 6):
         _key = (_order, 1, (1,), 1, (8,) * _bands, (0,) * (_bands - 1))
@@ -41,18 +41,19 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
-"""What Pillow is known to raise on damaged files."""
+"""Exceptions that Pillow raises on damaged files."""
 
 JPEG_START = b"\xff\xd8\xff"
 START_OF_SCAN = b"\xff\xda"
 MOST_SCANS = 100
-"""Progressive JPEGs have about 10, with previews in their metadata a few more."""
+"""Progressive JPEGs have about 10 scans, with previews in their metadata a few more."""
 
 REDUCTIONS = (2, 4, 8)
-"""By which libjpeg divides the sides of an image while it decodes."""
+"""Factors by which libjpeg can reduce the sides of an image while decoding."""
 
 MOST_REDUCED_PIXELS = (1 << 30) - 1
-"""Of an image that is decoded smaller than it is: as many as Label Studio's brush regions count."""
+"""Maximum pixels of the full image behind a reduced one: the limit of Label Studio's brush
+regions."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -69,21 +70,22 @@ SIDEWAYS = {5, 6, 7, 8}
 def decode(data: bytes, max_pixels: int, room: PixelBudget | None = None) -> npt.NDArray[np.uint8]:
     """Decode an image as a browser shows it.
 
-    The first frame of an animation or page of a file; turned as its EXIF data say; 16-bit and float
-    grey scaled to 8 bits; transparency on white; the first three of five or six bands.
+    Takes the first frame of an animation or page of a file and applies the EXIF orientation; scales
+    16-bit and float grey to 8 bits, puts transparency on white, takes the first three of five or
+    six bands.
 
     Args:
-        data: A whole file of one of ``FORMATS``; its content decides, not its name.
-        max_pixels: The most pixels to decode; checked before any is decoded. A larger JPEG is
-            decoded at a half, a quarter or an eighth of its sides (see ``reduced_from``).
-        room: What is decoded has to find room in, as long as anybody holds it.
+        data: Encoded image in one of ``FORMATS``; recognized by content, not by name.
+        max_pixels: Maximum number of pixels, checked before decoding. A larger JPEG is decoded
+            at a half, a quarter or an eighth of its sides (see ``reduced_from``).
+        room: Memory budget that the decoded image counts against until it is released.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous, not writeable.
 
     Raises:
-        ImageDecodeError: Another format, too many pixels, or damage.
-        DeadlineExceededError: There was no room in time.
+        ImageDecodeError: The format is not supported, the image is too large or damaged.
+        DeadlineExceededError: No decode memory became free in time.
     """
     try:
         with _open(data) as image:
@@ -106,14 +108,14 @@ def decode(data: bytes, max_pixels: int, room: PixelBudget | None = None) -> npt
 
 
 def reduced_from(data: bytes, max_pixels: int) -> tuple[int, int] | None:
-    """Return height and width that browsers show of an image that ``decode`` gives reduced.
+    """Return height and width, as browsers show them, of an image that ``decode`` returns reduced.
 
     Args:
-        data: An image that ``decode`` takes.
-        max_pixels: As ``decode`` had it.
+        data: Encoded image accepted by ``decode``.
+        max_pixels: Maximum number of pixels, as passed to ``decode``.
 
     Returns:
-        None where the image is decoded at its full size.
+        None if the image is decoded at its full size.
     """
     if not data.startswith(JPEG_START):
         return None
@@ -125,7 +127,7 @@ def reduced_from(data: bytes, max_pixels: int) -> tuple[int, int] | None:
 
 
 def is_reduced(size: tuple[int, int], full: tuple[int, int]) -> bool:
-    """Say whether an image of the full height and width can have been decoded at this size."""
+    """Return whether an image of the full height and width can have been decoded at this size."""
     return any(size == (-(-full[0] // by), -(-full[1] // by)) for by in REDUCTIONS)
 
 
@@ -135,7 +137,7 @@ def _open(data: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         if not data.startswith(JPEG_START):
             raise
-        return JpegImagePlugin.JpegImageFile(io.BytesIO(data))  # of which no pixel is decoded yet
+        return JpegImagePlugin.JpegImageFile(io.BytesIO(data))  # no pixel is decoded yet
 
 
 def _reduce(image: Image.Image, data: bytes, max_pixels: int) -> None:
@@ -145,7 +147,7 @@ def _reduce(image: Image.Image, data: bytes, max_pixels: int) -> None:
 
 
 def _reduction(image: Image.Image, data: bytes, max_pixels: int) -> int | None:
-    """Return what the sides of a JPEG must be divided by; None: nothing, or it cannot be."""
+    """Return the factor to reduce the sides of a JPEG by; None if unnecessary or impossible."""
     pixels = image.width * image.height
     large = max_pixels < pixels <= MOST_REDUCED_PIXELS
     if not large or image.format not in {"JPEG", "MPO"} or not _decodes_row_by_row(data):
@@ -157,9 +159,9 @@ def _reduction(image: Image.Image, data: bytes, max_pixels: int) -> int | None:
 
 
 def _decodes_row_by_row(data: bytes) -> bool:
-    """Say whether a JPEG is baseline and has all colours in one scan.
+    """Return whether a JPEG is baseline and has all colours in one scan.
 
-    Of any other, libjpeg holds all coefficients in memory, however small the result.
+    For all others, libjpeg holds all coefficients in memory, however small the result.
     """
     components, position = 0, 2
     while position + 10 <= len(data) and data[position] == 0xFF:
@@ -201,7 +203,7 @@ def _check_pixels(image: Image.Image, max_pixels: int) -> None:
 
 
 def _check_scans(image: Image.Image, data: bytes) -> None:
-    """Refuse a JPEG that goes over its pixels again and again: a small file, hours of decoding."""
+    """Refuse a JPEG with very many scans: a small file that takes hours to decode."""
     if image.format in {"JPEG", "MPO"} and data.count(START_OF_SCAN) > MOST_SCANS:
         raise ImageDecodeError(
             f"the JPEG has more than {MOST_SCANS} scans",
@@ -210,11 +212,11 @@ def _check_scans(image: Image.Image, data: bytes) -> None:
 
 
 def _choose_frame(image: Image.Image, data: bytes) -> None:
-    """Go to the frame that browsers show first, and report what is left out of the image."""
+    """Select the frame that browsers show first, and log if the image has more bands."""
     if image.format == "PNG" and image.info.get("default_image"):
-        image.seek(1)  # an animation, before which there is a picture for other programs
+        image.seek(1)  # an animation whose first picture is a fallback for other programs
     if image.format == "AVIF" and not any(turn in data[:4096] for turn in AVIF_TURNS):
-        image.info.pop("exif", None)  # whose orientation browsers ignore
+        image.info.pop("exif", None)  # browsers ignore its orientation
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         bands = int(image.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL, 1))
         if bands > 4:
@@ -222,7 +224,7 @@ def _choose_frame(image: Image.Image, data: bytes) -> None:
 
 
 def _explain_content(data: bytes) -> tuple[str, str]:
-    """Return what a file is instead of an image, and what to do."""
+    """Return what the file is if not an image, and a hint."""
     accepted = f"use one of {', '.join(FORMATS)}"
     if not data:
         return "the image file is empty", accepted
@@ -246,7 +248,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         exif.load(image.info.get("exif", b""))
         return int(exif.get(ExifTags.Base.Orientation, 1))
-    except DAMAGE:  # damaged EXIF data hurt no pixel: show the image as it lies
+    except DAMAGE:  # damaged EXIF data do not affect pixels: keep the stored orientation
         return 1
 
 

@@ -25,12 +25,12 @@ WHAT = "an object in Google Cloud Storage"
 
 @dataclass(frozen=True)
 class GcsAddress:
-    """The address ``gs://bucket/name``.
+    """Parsed ``gs://bucket/name``.
 
     Attributes:
-        bucket: Name of the bucket.
-        name: Name of an object or prefix of names, taken literally: no escapes, queries or
-            fragments; may be empty.
+        bucket: Bucket name.
+        name: Object name or name prefix, taken literally: no escapes, queries or fragments; may be
+            empty.
     """
 
     bucket: str
@@ -41,7 +41,7 @@ class GcsAddress:
         """Parse an address.
 
         Raises:
-            ValueError: ``text`` does not begin with ``gs://``, or its bucket's name is invalid.
+            ValueError: ``text`` does not begin with ``gs://``, or the bucket name is invalid.
         """
         bucket, _, name = text[5:].partition("/")
         if text[:5].lower() != "gs://" or not BUCKET.fullmatch(bucket):
@@ -53,11 +53,11 @@ class GcsAddress:
 
 
 class NoAccessError(ImageFetchError, kind="image_fetch"):
-    """Our own credentials do not open the bucket."""
+    """The backend's own credentials have no access to the bucket."""
 
 
 class NoCredentialsError(NoAccessError, kind="image_fetch"):
-    """There are none, or Google does not know them."""
+    """There are no credentials, or Google does not accept them."""
 
 
 class CloudStorage(Source):
@@ -74,7 +74,7 @@ class CloudStorage(Source):
         self._label_studio = label_studio
 
     def locate(self, reference: str, access: TaskAccess) -> Location | None:
-        """See ``Source``. As for ``gsutil``, ``#`` and 16 digits at the end are a generation."""
+        """See ``Source``. A suffix of ``#`` and 16 digits is a generation, as in ``gsutil``."""
         if reference[:5].lower() != "gs://":
             return None
         try:
@@ -86,7 +86,7 @@ class CloudStorage(Source):
         key = same = f"gs://{reference[5:]}"
         fetch = partial(self._fetch, key, address, generation, access)
         if access.project is not None and not self._settings.google_key(address.bucket):
-            # Label Studio may open it for one project and not for another.
+            # Label Studio may grant access to one project and not to another.
             key = f"{key} of project {access.project}"
         if generation or names_hash(address.name):
             return Location(key, math.inf, fetch, same, what=WHAT)
@@ -125,10 +125,10 @@ class CloudStorage(Source):
 
 
 def _parse_object(reference: str) -> tuple[GcsAddress, int | None]:
-    """Split a reference into an object and its generation.
+    """Split a reference into object address and generation.
 
     Raises:
-        ValueError: It names no object.
+        ValueError: The reference names no object.
     """
     address = GcsAddress.parse(reference)
     match = GENERATION.fullmatch(address.name)

@@ -1,7 +1,7 @@
-"""Objects of Google Cloud Storage, read with google-cloud-storage.
+"""Read objects of Google Cloud Storage with google-cloud-storage.
 
-``gcs`` imports this when an object is first asked for: the library takes 20 MB, which a process
-that only watches others, or has no buckets, need not hold.
+``gcs`` imports this module on the first object: the library takes 20 MB of memory, which processes
+without buckets save.
 """
 
 import threading
@@ -49,20 +49,21 @@ STORAGE_ERRORS = (
     DataCorruption,
     GoogleAuthError,
 )
-"""What google-cloud-storage raises of its own, its retries included."""
+"""Exceptions of google-cloud-storage, including those of its retries."""
 
 FAILURES = (*STORAGE_ERRORS, OSError, ValueError)
-"""What a download raises. The errors of requests are OSErrors; credentials that are not for
-googleapis.com are a ValueError."""
+"""Exceptions of a download. Network errors are OSErrors; credentials that are not for
+googleapis.com raise ValueError."""
 
 _FOR_TRIES = 0.8
-"""Of the time left, by when the last try begins: so its end is what is told, and not the hour."""
+"""Fraction of the remaining time after which no retry begins, so that the error reported is that of
+the last try, not a time-out."""
 
 
 class Objects:
-    """Reads objects with the service account given, else application default credentials.
+    """Reader of objects with the given service account, else application default credentials.
 
-    Clients are made on first use: without credentials, each object that is asked for says so.
+    Clients are created on first use, so missing credentials are reported for each object.
     """
 
     def __init__(self, settings: ImageSettings) -> None:
@@ -71,14 +72,14 @@ class Objects:
         self._clients: dict[SecretStr | None, storage.Client] = {}
 
     def read(self, bucket: str, name: str, generation: int | None, deadline: Deadline) -> bytes:
-        """Read one object, of one generation or as it is now.
+        """Read an object, in the given generation or the current one.
 
         Raises:
-            DeadlineExceededError: It did not come by the deadline.
-            NoAccessError: Our own credentials do not open the bucket, or there are none.
-            ImageFetchError: Not found, or trouble.
+            DeadlineExceededError: The object did not arrive by the deadline.
+            NoAccessError: The credentials have no access to the bucket, or there are none.
+            ImageFetchError: The object does not exist, or the request failed.
         """
-        # The library's time-outs begin anew with each byte: one that drips is left at the deadline.
+        # The library's time-outs restart with each byte, so a slow download needs our deadline.
         download = _run_in_daemon_thread(
             partial(self._download, bucket, name, generation, deadline)
         )
@@ -123,13 +124,13 @@ class Objects:
 
 
 def _run_in_daemon_thread(work: Callable[[], bytes]) -> Future[bytes]:
-    """Work in a thread that nobody waits for at the process's end, unlike an executor's."""
+    """Run work in a daemon thread, which unlike an executor's does not block process exit."""
     future: Future[bytes] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except Exception as error:  # noqa: BLE001 - raised in the thread that asked
+        except Exception as error:  # noqa: BLE001 - re-raised in the calling thread
             future.set_exception(error)
 
     threading.Thread(target=run, name="gcs", daemon=True).start()
@@ -138,13 +139,13 @@ def _run_in_daemon_thread(work: Callable[[], bytes]) -> Future[bytes]:
 
 @dataclass(frozen=True)
 class GcsFailure:
-    """Why a request to Google Cloud Storage failed; contains nothing of the credentials.
+    """Why a request to Google Cloud Storage failed; contains no credentials.
 
     Attributes:
-        message: What happened.
-        hint: What to do.
-        cause: Exception that the last try ended with.
-        status: HTTP status of the last answer; None without an answer.
+        message: Human-readable description of the failure.
+        hint: Suggested fix.
+        cause: Exception of the last try.
+        status: HTTP status of the last response; None without a response.
     """
 
     message: str
@@ -154,12 +155,12 @@ class GcsFailure:
 
     @property
     def no_credentials(self) -> bool:
-        """Whether Google was not asked, or did not accept who asks."""
+        """Whether the request had no credentials, or credentials that Google rejected."""
         return isinstance(self.cause, DefaultCredentialsError | RefreshError)
 
 
 def explain_failure(error: Exception) -> GcsFailure:
-    """Explain what google-cloud-storage raises."""
+    """Explain an exception of google-cloud-storage."""
     cause = error.cause if isinstance(error, RetryError) else error
     if isinstance(cause, DefaultCredentialsError):
         return GcsFailure("there are no Google credentials", NO_CREDENTIALS_HINT, cause)

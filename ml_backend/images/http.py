@@ -1,8 +1,8 @@
-"""HTTP for addresses that users give us.
+"""HTTP requests to untrusted, user-supplied addresses.
 
-Straight on httpcore, the layer below httpx: no cookies, no decompression, a fresh connection for
-each request, and full say over each connection and redirect. Proxies of the environment only where
-``TRUST_PROXY_ENV`` asks for them, and then to addresses that were checked here.
+Built on httpcore, the layer below httpx: no cookies, no decompression, a new connection for each
+request, and full control of each connection and redirect. Proxies from the environment are used
+only with ``TRUST_PROXY_ENV``, and are sent only addresses that were checked here.
 """
 
 import re
@@ -30,7 +30,7 @@ MAX_REDIRECTS = 5
 MAX_PAGE_BYTES = 1 << 20
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HINTS = {
-    401: "the server wants a login; use a public or a signed URL, or a bucket",
+    401: "the server requires a login; use a public or a signed URL, or a bucket",
     403: "no access; a signed URL may have expired",
     404: "the file is not there; check the reference in the task",
     410: "the file was removed; check the reference in the task",
@@ -42,7 +42,7 @@ SERVER_ERROR_HINT = "the server has a problem; try again later"
 
 
 class HttpStatusError(ImageFetchError, kind="image_fetch"):
-    """The server answered with an error status."""
+    """The server responded with an error status."""
 
     def __init__(self, url: httpx.URL, status: int) -> None:
         hint = SERVER_ERROR_HINT if status >= 500 else HINTS.get(status, "")
@@ -52,11 +52,11 @@ class HttpStatusError(ImageFetchError, kind="image_fetch"):
 
 
 def parse_url(text: str) -> httpx.URL:
-    """Parse an absolute http(s) URL; its fragment is dropped.
+    """Parse an absolute http(s) URL; drops the fragment.
 
     Raises:
-        ImageReferenceError: It is malformed.
-        ImageRefusedError: It holds a user name, which is only ever there to deceive.
+        ImageReferenceError: The URL is malformed.
+        ImageRefusedError: The URL contains a user name, which is a common way to disguise its host.
     """
     try:
         url = httpx.URL(text).copy_with(fragment=None)
@@ -72,7 +72,7 @@ def parse_url(text: str) -> httpx.URL:
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int]:
-    """Give scheme, host and port; the port also where it is the scheme's own."""
+    """Return scheme, host and port, with the scheme's default port made explicit."""
     port = url.port or {"http": 80, "https": 443}[url.scheme]
     return url.scheme, url.raw_host.decode("ascii").lower(), port
 
@@ -82,7 +82,7 @@ def _no_headers(_url: httpx.URL) -> Headers:
 
 
 class HttpClient:
-    """Fetches within limits of bytes, time, redirects and addresses. Safe for many threads."""
+    """HTTP client with limits on bytes, time, redirects and addresses. Thread-safe."""
 
     def __init__(self, settings: ImageSettings, trace: Trace = no_trace) -> None:
         self._settings = settings
@@ -100,20 +100,20 @@ class HttpClient:
         etag: str = "",
         headers: Callable[[httpx.URL], Headers] = _no_headers,
     ) -> Fetched | None:
-        """Fetch the body, following redirects.
+        """Fetch a body, following redirects.
 
         Args:
-            url: As made by ``parse_url``.
-            policy: Says which addresses may be connected to, at each hop.
-            deadline: When all must be over.
-            etag: Of a copy, which need not be fetched if it is still right.
-            headers: Gives the headers for the URL of each hop.
+            url: URL from ``parse_url``.
+            policy: Policy that decides which addresses may be contacted, at each hop.
+            deadline: Deadline of the whole fetch, redirects included.
+            etag: ETag of a copy, which is not fetched again if it is still valid.
+            headers: Function that returns the request headers for the URL of each hop.
 
         Returns:
-            None where the server says that the copy is still right.
+            None if the server confirms the copy.
 
         Raises:
-            ImageError: Refused, not there, too slow, too large, or not an image.
+            ImageError: The address is refused or missing, too slow, too large, or not an image.
         """
         condition = {"If-None-Match": etag} if etag else {}
         for _ in range(MAX_REDIRECTS + 1):
@@ -128,10 +128,10 @@ class HttpClient:
         raise ImageFetchError(f"{url.host} redirects more than {MAX_REDIRECTS} times")
 
     def get_page(self, url: httpx.URL, policy: AddressPolicy, deadline: Deadline) -> str:
-        """Fetch the beginning of a web page, from where it says and nowhere else.
+        """Fetch the beginning of a web page, without following redirects.
 
         Raises:
-            ImageError: It is not there, or too slow.
+            ImageError: The page does not exist, or is too slow.
         """
         page = bytearray()
         with self._request("GET", url, {}, policy, deadline) as response:
@@ -147,7 +147,7 @@ class HttpClient:
     def post_json(
         self, url: httpx.URL, body: bytes, policy: AddressPolicy, deadline: Deadline
     ) -> bytes:
-        """Post JSON to where it says and nowhere else: redirects count as errors."""
+        """Post JSON, without following redirects, which count as errors."""
         headers = {"Content-Type": "application/json"}
         with self._request("POST", url, headers, policy, deadline, body) as response:
             return self._read(url, response, deadline)
@@ -220,7 +220,7 @@ def _redirect_target(url: httpx.URL, response: httpcore.Response) -> httpx.URL |
 
 
 def _describe(response: httpcore.Response, sent: Headers, proxy: httpx.URL | None) -> str:
-    """Return an answer and how it came about, for people."""
+    """Return a human-readable description of a response and the request that led to it."""
     stream: httpcore.NetworkStream = response.extensions["network_stream"]
     address = (stream.get_extra_info("server_addr") or ("?",))[0]
     place = f"the proxy {proxy.host}" if proxy else address
@@ -248,7 +248,7 @@ def _plain_errors(host: str) -> Iterator[None]:
             f"the connection to {host} failed ({error})",
             "check that it is up and reachable from here, or try again",
         ) from error
-    except httpcore.ProtocolError as error:  # its text would quote headers
+    except httpcore.ProtocolError as error:  # its text may quote headers
         raise ImageFetchError(
             f"the connection to {host} broke off, or it does not speak HTTP",
             "check the address, or try again",

@@ -1,4 +1,4 @@
-"""The addresses that one Label Studio has: for backends, for browsers, and with a path in front."""
+"""Addresses of one Label Studio: for backends, for browsers, and with a path prefix."""
 
 import re
 import threading
@@ -19,11 +19,11 @@ _STATED = re.compile(r'href="(https?://[^"\s]{1,2048}?)/static/images/favicon')
 
 @dataclass(frozen=True)
 class Address:
-    """An address of Label Studio.
+    """Address of Label Studio.
 
     Attributes:
-        origin: Scheme, host and port; loopback names are one. None: only the path is known.
-        path: What precedes Label Studio's own paths, without a slash at the end; may be empty.
+        origin: Scheme, host and port, with all loopback names treated as equal. None: path only.
+        path: Path prefix before Label Studio's own paths, without a trailing slash; may be empty.
     """
 
     origin: tuple[str, str, int] | None
@@ -34,7 +34,7 @@ class Address:
         """Parse an http(s) URL, or the path alone.
 
         Raises:
-            ImageError: It is neither.
+            ImageError: The text is neither a URL nor a path.
         """
         if text.startswith("/"):
             return cls(None, text.rstrip("/"))
@@ -42,7 +42,7 @@ class Address:
         return cls(_comparable_origin(url), _raw_path(url).partition("?")[0].rstrip("/"))
 
     def path_below(self, path: str) -> str | None:
-        """Return what follows the address's path in another; None where it lies elsewhere."""
+        """Return the part of ``path`` after this address's prefix; None if it lies elsewhere."""
         return path.removeprefix(self.path) if path.startswith(f"{self.path}/") else None
 
 
@@ -50,35 +50,35 @@ class Addresses:
     """All known addresses of one Label Studio.
 
     Args:
-        texts: Each as ``Address.parse`` reads it.
+        texts: Addresses in the form that ``Address.parse`` reads.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
         found = dict.fromkeys(map(Address.parse, texts))
-        # The longest path first, so that of /ls and /ls/two the latter is recognised.
+        # Longest path first, so that /ls/two is recognized before /ls.
         self._known = sorted(found, key=lambda each: -len(each.path))
 
     def path_of(self, url: httpx.URL) -> str | None:
-        """Return Label Studio's own path, with the query, of a URL at one of the addresses."""
+        """Return Label Studio's own path and query of a URL at one of the addresses, else None."""
         asked = _comparable_origin(url)
         known = (each for each in self._known if each.origin == asked)
         paths = (each.path_below(_raw_path(url)) for each in known)
         return next((path for path in paths if path is not None), None)
 
     def without_prefix(self, path: str) -> str:
-        """Remove the path of an address from a path that begins with it."""
+        """Remove the path prefix of an address from a path that begins with it."""
         paths = (each.path_below(path) for each in self._known if each.path)
         return next((below for below in paths if below is not None), path)
 
 
 class StatedAddress:
-    """The address that Label Studio itself says it has, asked at most once a minute.
+    """Address that Label Studio states for itself, requested at most once a minute.
 
-    It is what ``POST /setup`` calls ``hostname``. Anybody may call a backend, so that one is not
-    believed; Label Studio at ``LABEL_STUDIO_URL`` is.
+    It equals ``hostname`` in ``POST /setup``. Anybody may call a backend, so that field is not
+    trusted; Label Studio at ``LABEL_STUDIO_URL`` is.
 
     Args:
-        ask: Fetches a page of Label Studio; may raise ImageError.
+        ask: Function that fetches a page of Label Studio; may raise ImageError.
     """
 
     def __init__(self, ask: Callable[[Deadline], str]) -> None:
@@ -88,7 +88,7 @@ class StatedAddress:
         self._ask_again = 0.0
 
     def addresses(self, deadline: Deadline) -> Addresses:
-        """Return the address, or none where Label Studio gives none or does not answer."""
+        """Return the address, or none if Label Studio states none or does not respond."""
         with self._lock:
             if time.monotonic() >= self._ask_again:
                 self._addresses = self._parse(deadline)

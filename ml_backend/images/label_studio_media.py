@@ -1,4 +1,4 @@
-"""Label Studio's media: uploads, local files, and objects of the storages it is connected to."""
+"""Label Studio media: uploads, local files, and objects of connected storages."""
 
 import base64
 import math
@@ -25,10 +25,10 @@ from ml_backend.labelstudio.auth import REFRESH_PATH, TokenSource
 UPLOAD = re.compile(r"/data/upload/.+")
 LOCAL_FILE = re.compile(r"/data/local-files/?")
 STORAGE = re.compile(r"/storage-data/uploaded/?|/(tasks|projects)/\d+/(resolve|presign)/?")
-"""With the two above, all paths of Label Studio 1.23 that answer with media (see its urls.py)."""
+"""With the two above, all media paths of Label Studio 1.23 (see its urls.py)."""
 
 MEDIA_BELOW = re.compile(r"(/data/upload/.+|/data/local-files/?|/storage-data/uploaded/?)$")
-"""What may be Label Studio's below an address that only Label Studio itself knows."""
+"""Possible media paths below an address that only Label Studio itself knows."""
 
 OBJECT = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,31})://.")
 NOT_STORAGES = frozenset({"http", "https", "ftp", "ftps", "file", "data", "blob", "ws", "wss"})
@@ -36,7 +36,7 @@ NOT_STORAGES = frozenset({"http", "https", "ftp", "ftps", "file", "data", "blob"
 NO_LABEL_STUDIO = "http://label-studio.invalid"
 KEY_HINT = (
     "set LABEL_STUDIO_API_KEY to a valid token from Account & Settings in Label Studio, and"
-    " LABEL_STUDIO_URL to where it really answers (https?)"
+    " LABEL_STUDIO_URL to the address that it is served at (https?)"
 )
 STORAGE_HINT = (
     "connect it as a source cloud storage of the task's project in Label Studio, or check the name"
@@ -44,15 +44,15 @@ STORAGE_HINT = (
 HINTS = {
     401: KEY_HINT,
     403: KEY_HINT,
-    500: "Label Studio answers so for a file that is gone, too; look at its log",
+    500: "Label Studio also returns this for a missing file; see its log",
 }
 
 
 class LabelStudio(Source):
-    """Fetches media from ``LABEL_STUDIO_URL``, or local files straight from disk.
+    """Media fetched from ``LABEL_STUDIO_URL``, or local files read directly from disk.
 
-    References may name any address of Label Studio. The token goes to media paths of
-    ``LABEL_STUDIO_URL`` and nowhere else.
+    References may use any address of Label Studio. The token is sent only to media paths of
+    ``LABEL_STUDIO_URL``.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class LabelStudio(Source):
         raise _not_media(reference)
 
     def locate_object(self, reference: str, access: TaskAccess) -> Location:
-        """Say where an object of a storage is, an address of which Label Studio signs.
+        """Return the location of a storage object, whose address Label Studio signs.
 
         Raises:
-            ImageReferenceError: Label Studio, or the task to ask about, is not known.
+            ImageReferenceError: Label Studio's address, or the task's ID, is not known.
         """
         if self._settings.label_studio_url is None or access.task is None:
             raise ImageReferenceError(
@@ -97,7 +97,7 @@ class LabelStudio(Source):
         url = self._inner(f"/tasks/{access.task}/presign/?fileuri={encoded}")
         whose = f"task {access.task}" if access.project is None else f"project {access.project}"
         fetch = partial(self._fetch_object, url, reference)
-        # What one project may see is no copy for another.
+        # A copy fetched for one project must not serve another that may have no access.
         key = f"{reference} of {whose} at {self._base}"
         seconds = self._settings.image_cache_seconds
         return Location(key, seconds, fetch, what="an object that Label Studio is asked for")
@@ -135,7 +135,7 @@ class LabelStudio(Source):
                 "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY",
             )
         if UPLOAD.fullmatch(path):
-            # Each upload gets a name of its own, the same at all addresses of Label Studio.
+            # Each upload has a unique name, the same at all addresses of Label Studio.
             same = f"label-studio:{path}"
             fetch = partial(self._fetch, url)
             return Location(str(url), math.inf, fetch, same, what="an upload in Label Studio")
@@ -145,10 +145,10 @@ class LabelStudio(Source):
         return parse_url(str(self._base).rstrip("/") + path)
 
     def _is_ours(self, url: httpx.URL) -> bool:
-        """Say whether the URL is a media path of Label Studio.
+        """Return whether the URL is a media path of Label Studio.
 
         Raises:
-            ImageRefusedError: It tries to climb out of that path.
+            ImageRefusedError: The path contains ``..``.
         """
         if origin(url) != origin(self._base):
             return False
@@ -166,7 +166,7 @@ class LabelStudio(Source):
     def _fetch_where_stated(
         self, url: httpx.URL, elsewhere: Location, deadline: Deadline, etag: str
     ) -> Fetched | None:
-        """Fetch from Label Studio if it says that the address is its own, else as from the web."""
+        """Fetch from Label Studio if it states that the address is its own, else from the web."""
         path = self._stated.addresses(deadline).path_of(url)
         if path is None or not self._is_ours(self._inner(path)):
             return elsewhere.fetch(deadline, etag)
@@ -237,21 +237,21 @@ class LabelStudio(Source):
             raise ImageFetchError("Label Studio took too long to renew the access token") from error
         except HttpStatusError as error:
             raise ImageFetchError(
-                f"Label Studio did not take the personal access token (HTTP {error.status})",
+                f"Label Studio rejected the personal access token (HTTP {error.status})",
                 KEY_HINT,
             ) from error
         except ValueError as error:
             raise ImageFetchError(
-                "Label Studio answered the token refresh with something else than a token",
+                "Label Studio's token refresh returned no token",
                 "check that LABEL_STUDIO_URL is Label Studio itself",
             ) from error
 
 
 class Storages(Source):
-    """Objects of any other scheme, such as ``s3://`` and ``azure-blob://``, through Label Studio.
+    """Objects with any other scheme, such as ``s3://`` and ``azure-blob://``, via Label Studio.
 
-    Label Studio, asked with the token, answers with the object or redirects to a signed address,
-    which is fetched without the token.
+    Label Studio, called with the token, returns the object or redirects to a signed address, which
+    is fetched without the token.
     """
 
     def __init__(self, label_studio: LabelStudio) -> None:
@@ -274,7 +274,7 @@ def _not_media(reference: str) -> ImageReferenceError:
 
 
 def _has_dotdot(path: str) -> bool:
-    """Say whether any server or proxy on the way could read ``..`` in the path."""
+    """Return whether any server or proxy on the way could read ``..`` in the path."""
     while (decoded := unquote(path)) != path:
         path = decoded
     return ".." in re.split(r"[/\\;]", path)

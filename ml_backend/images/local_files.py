@@ -1,4 +1,4 @@
-"""Files below ``LOCAL_FILES_DOCUMENT_ROOT``."""
+"""Files under ``LOCAL_FILES_DOCUMENT_ROOT``."""
 
 import posixpath
 import unicodedata
@@ -12,21 +12,21 @@ from ml_backend.images.redact import redact
 
 
 def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline, _etag: str) -> Fetched:
-    r"""Read one file below a folder, found as Label Studio finds it.
+    r"""Read one file in a folder, resolved the way Label Studio resolves it.
 
     Args:
-        root: The folder.
-        name: Path of the file relative to it, decoded. A leading slash is ignored. Where no such
-            file exists, ``\`` also separates folders (Label Studio on Windows), and letters with
-            accents are looked up composed and decomposed (macOS).
-        max_bytes: The most that the file may have.
-        deadline: When reading must be over (network file systems).
+        root: Root folder.
+        name: Path of the file relative to the root, decoded. A leading slash is ignored. If no such
+            file exists, ``\`` also separates folders (Label Studio on Windows), and accented
+            letters are looked up composed and decomposed (macOS).
+        max_bytes: Maximum file size in bytes.
+        deadline: Deadline for reading (network file systems can be slow).
 
     Raises:
         ImageReferenceError: The name cannot be a file name.
-        ImageRefusedError: It leads out of the folder, by ``..`` or by a symbolic link.
-        ImageFetchError: There is no such file, or it cannot be read.
-        ImageDecodeError: It is too large.
+        ImageRefusedError: The path leads out of the root, by ``..`` or by a symbolic link.
+        ImageFetchError: The file does not exist or cannot be read.
+        ImageDecodeError: The file is too large.
     """
     shown = redact(name)
     try:
@@ -45,7 +45,7 @@ def read_below(root: Path, name: str, max_bytes: int, deadline: Deadline, _etag:
 
 
 def _find(root: Path, name: str) -> Path:
-    """Return the file, links resolved."""
+    """Return the resolved path of the file."""
     inside = False
     for spelling in _spellings(name):
         path = (root / posixpath.normpath(spelling).lstrip("/")).resolve()

@@ -1,4 +1,4 @@
-"""How much may be decoded at once, in all requests of a process together."""
+"""Limit on the pixels decoded at the same time by all requests of a process."""
 
 import weakref
 from threading import Condition
@@ -10,11 +10,11 @@ from ml_backend.errors import DeadlineExceededError
 
 
 class PixelBudget:
-    """Pixels that decoded images may have together; whoever finds no room waits.
+    """Budget of pixels shared by all decoded images in memory; an image waits until it fits.
 
     Args:
-        pixels: As many; an image of more has the room to itself.
-        seconds: That an image waits for room.
+        pixels: Size of the budget; a larger image takes all of it.
+        seconds: Maximum time that an image waits.
     """
 
     def __init__(self, pixels: int, seconds: float) -> None:
@@ -23,26 +23,26 @@ class PixelBudget:
         self._changed = Condition()
 
     def acquire(self, pixels: int) -> int:
-        """Wait for room; returns how much was taken, for ``release`` or ``release_with``.
+        """Wait for room; return the amount taken, to be passed to ``release`` or ``release_with``.
 
         Raises:
-            DeadlineExceededError: There was none in time.
+            DeadlineExceededError: No room became free in time.
         """
         amount = min(pixels, self._size)
         with self._changed:
             if not self._changed.wait_for(lambda: self._free >= amount, self._seconds):
                 raise DeadlineExceededError(
-                    "other large images went first", "ask again in a moment"
+                    "timed out waiting for decode memory", "try again in a moment"
                 )
             self._free -= amount
         return amount
 
     def release(self, amount: int) -> None:
-        """Give back what was taken."""
+        """Return an amount to the budget."""
         with self._changed:
             self._free += amount
             self._changed.notify_all()
 
     def release_with(self, amount: int, image: npt.NDArray[np.uint8]) -> None:
-        """Let ``image`` have what was taken until nobody holds it any more."""
+        """Return an amount to the budget when ``image`` is garbage-collected."""
         weakref.finalize(image, self.release, amount).atexit = False

@@ -17,9 +17,9 @@ _MOST_BYTES = 1 << 16
 
 
 class TunnelBackend(httpcore.NetworkBackend):
-    """Connects through a proxy, which is given the very addresses that the policy has checked.
+    """Network backend that connects through a proxy, which is sent only checked addresses.
 
-    The names of hosts that the policy allows whatever their address are left to the proxy.
+    Hosts that the policy allows regardless of their address are sent by name.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class TunnelBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Have the proxy connect to ``host``."""
+        """Connect to ``host`` through the proxy."""
         address = host if self._policy.allows(host, port) else self._checked(host, port)
         proxy_port = self._proxy.port or (443 if self._proxy.scheme == "https" else 80)
         wait = self._deadline.cap(timeout)
@@ -66,14 +66,14 @@ def _open_tunnel(
     tls: SSLContext,
     timeout: float | None,
 ) -> httpcore.NetworkStream:
-    """Ask a proxy to connect the stream to a target.
+    """Ask the proxy to connect the stream to a target.
 
     Args:
-        stream: Connected to the proxy.
-        proxy: Address of the proxy; with a user name and password if it asks for them.
-        target: Host, as a name or a number, and port.
-        tls: For a proxy that speaks TLS itself.
-        timeout: Seconds for each wait.
+        stream: Stream connected to the proxy.
+        proxy: Address of the proxy, with user name and password if it requires them.
+        target: Target host, as a name or a number, and port.
+        tls: TLS context for an ``https://`` proxy.
+        timeout: Time limit of each wait in seconds.
 
     Raises:
         httpcore.NetworkError: The proxy refuses, or does not speak HTTP.

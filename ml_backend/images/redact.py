@@ -1,4 +1,4 @@
-"""References as they may be shown to people."""
+"""References in a form that is safe to show."""
 
 import re
 
@@ -10,18 +10,18 @@ _SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", re.IGNORECASE)
 
 
 def names_hash(path: str) -> bool:
-    """Whether a file is called by a SHA-256, as are files that are never written a second time.
+    """Return whether a file is named by a SHA-256; such files are never rewritten.
 
-    It is not looked up by that hash: a thumbnail may be called by the hash of its original.
+    The hash is not that of the content: a thumbnail may be named by the hash of its original.
     """
     return _SHA256.search(path.rpartition("/")[2]) is not None
 
 
 def redact(reference: str) -> str:
-    """Shorten a reference for messages and logs, without what could be a secret.
+    """Shorten a reference for messages and logs, without possible secrets.
 
-    Queries (signatures), fragments, user names and the content of data URIs are cut out; control
-    characters become ``?``. The file of a local-files reference and a whole ``gs://`` name stay.
+    Removes queries (signatures), fragments, user names and the content of data URIs; replaces
+    control characters by ``?``. Local-files references and ``gs://`` names keep their full path.
     """
     if reference[:5].lower() == "data:":
         shown = f"{reference[:40].partition(',')[0]},… ({len(reference)} characters)"

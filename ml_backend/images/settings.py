@@ -1,4 +1,4 @@
-"""Settings of the image loader: part of the settings of every program that loads images."""
+"""Settings of the image loader, part of the settings of every program that loads images."""
 
 import tempfile
 from pathlib import Path
@@ -25,18 +25,18 @@ from ml_backend.images.credentials import (
 )
 
 PILLOW_MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-"""Pillow itself refuses to open anything larger."""
+"""Maximum number of pixels that Pillow opens."""
 
 MIB = 1 << 20
 
 
 class ImageSettings(HttpSettings):
-    """Where images may come from, and how much of everything they may take.
+    """Allowed image sources, and limits on bytes, pixels and time.
 
     Raises:
-        SettingsError: A value cannot work; names the variable, never the secret.
-        CredentialsError: ``google_application_credentials_base64`` is no service-account key;
-            names the step.
+        SettingsError: A value is invalid; names the variable, never the secret.
+        CredentialsError: ``google_application_credentials_base64`` is not a service-account key;
+            names the step that failed.
     """
 
     connect_seconds: ClassVar[float] = 5
@@ -105,7 +105,7 @@ class ImageSettings(HttpSettings):
             decode_service_account(self.google_application_credentials_base64)
         if self.max_image_pixels > PILLOW_MAX_PIXELS:
             most = PILLOW_MAX_PIXELS // 1_000_000
-            raise SettingsError(f"MAX_IMAGE_MEGAPIXELS is more than {most}, the most that works")
+            raise SettingsError(f"MAX_IMAGE_MEGAPIXELS exceeds the maximum of {most}")
         for key in self._bucket_keys.values():
             decode_service_account(key)
         for entry in self.allowed_image_hosts:
@@ -113,23 +113,23 @@ class ImageSettings(HttpSettings):
         return self
 
     def google_key(self, bucket: str) -> SecretStr | None:
-        """Return the service account of a bucket: its own, else the one for all; None without."""
+        """Return the service account of a bucket: its own, else the shared one; None without."""
         own = self._bucket_keys.get(variable_of_bucket(bucket))
         return own or self.google_application_credentials_base64
 
     @property
     def image_cache_bytes(self) -> int:
-        """``image_cache_mb`` in bytes."""
+        """Cache size in bytes."""
         return int(self.image_cache_mb * MIB)
 
     @property
     def max_image_bytes(self) -> int:
-        """``max_image_mb`` in bytes."""
+        """Maximum size of an image file in bytes."""
         return int(self.max_image_mb * MIB)
 
     @property
     def max_image_pixels(self) -> int:
-        """``max_image_megapixels`` in pixels."""
+        """Maximum number of pixels of an image."""
         return int(self.max_image_megapixels * 1_000_000)
 
 
@@ -146,6 +146,6 @@ def _check_url(variable: str, url: str) -> None:
 def _check_api_key(key: str) -> None:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError(
-            "LABEL_STUDIO_API_KEY holds spaces, line breaks or characters that no token has",
+            "LABEL_STUDIO_API_KEY contains spaces, line breaks or characters that no token has",
             "copy it again from Account & Settings in Label Studio",
         )

@@ -1,6 +1,6 @@
-"""Signed addresses: which part of a query is the signature."""
+"""Signed addresses: which query parameters form the signature."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import httpx
 
@@ -20,18 +20,29 @@ _SIGNERS: tuple[tuple[frozenset[str], Callable[[str], bool]], ...] = (
     (frozenset({"signature", "policy"}), _OLDER.__contains__),
     (frozenset({"sig", "sv"}), _AZURE.__contains__),
 )
-"""Parameters that show that an address is signed → whether one belongs to the signature."""
+"""Parameters that mark an address as signed → whether a parameter belongs to the signature."""
+
+
+def signature_parameters(names: Collection[str]) -> frozenset[str]:
+    """Return those query parameters that form the signature, dates and signer included.
+
+    Args:
+        names: Names of all parameters of the query, in lower case.
+
+    Returns:
+        Empty if the query is not signed in a known way.
+    """
+    for marks, belongs in _SIGNERS:
+        if marks <= set(names):
+            return frozenset(filter(belongs, names))
+    return frozenset()
 
 
 def without_signature(url: httpx.URL) -> httpx.URL:
-    """Remove the signature from an address, and what only dates or names the signer.
-
-    An address that is not signed in a known way is returned as it is.
-    """
+    """Remove the signature from an address; one without a known signature stays as it is."""
     given = url.params.multi_items()
-    names = {name.lower() for name, _ in given}
-    for shown_by, belongs in _SIGNERS:
-        if shown_by <= names:
-            left = [(name, value) for name, value in given if not belongs(name.lower())]
-            return url.copy_with(params=left) if left else url.copy_with(query=None)
-    return url
+    signature = signature_parameters({name.lower() for name, _ in given})
+    if not signature:
+        return url
+    left = [(name, value) for name, value in given if name.lower() not in signature]
+    return url.copy_with(params=left) if left else url.copy_with(query=None)

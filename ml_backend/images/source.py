@@ -1,4 +1,4 @@
-"""The way from a reference in ``task.data`` to pixels."""
+"""From a reference in ``task.data`` to pixels."""
 
 import hashlib
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from ml_backend.images.web import Web
 
 MAX_REFERENCE_LENGTH = 8192
 HINTS = {
-    "ftp": "put the images where they can be had with https",
+    "ftp": "move the images to a server that offers https",
     "file": "use the local files storage of Label Studio (/data/local-files/?d=…)",
 }
 HINT = "use an upload to Label Studio, https://, gs:// or data:image/…"
@@ -39,11 +39,11 @@ HINT = "use an upload to Label Studio, https://, gs:// or data:image/…"
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """An image of a task.
+    """Decoded image of a task.
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB, upright, contiguous, not writeable.
-        digest: SHA-256 of the encoded bytes, as hex.
+        digest: SHA-256 of the encoded bytes in hex.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -52,16 +52,16 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class EncodedImage:
-    """An image of a task, fetched but not decoded.
+    """Image of a task, fetched but not decoded.
 
     Attributes:
-        digest: As in ``Image``.
-        identity: Stands for the content, as 64 hex digits: what ``identify`` says of the reference.
-        decode: Gives ``pixels`` as in ``Image``; raises ImageDecodeError, or
-            DeadlineExceededError where the images that are held at the moment leave no room.
-        data: File of the image, as its source has it.
-        reduced_from: Gives height and width that browsers show of a huge JPEG, which ``decode``
-            gives reduced; None where it does not.
+        digest: SHA-256 of the encoded bytes in hex.
+        identity: Content identifier of 64 hex digits, equal to ``ImageSource.identify``.
+        decode: Returns ``pixels`` as in ``Image``; raises ImageDecodeError, or
+            DeadlineExceededError while decoded images in use leave no memory.
+        data: Encoded image file, as fetched.
+        reduced_from: Returns height and width, as browsers show them, of a huge JPEG that
+            ``decode`` returns reduced; None if it does not.
     """
 
     digest: str
@@ -72,13 +72,13 @@ class EncodedImage:
 
 
 class ImageSource:
-    """Loads images from everywhere that tasks point to. Made once a process; safe for threads.
+    """Loader of images from all supported references. One per process; thread-safe.
 
     Args:
         settings: Limits, addresses and credentials.
-        resolver: Finds the addresses of a name.
-        tell: Is told of trouble with the cache on disk.
-        trace: Is called with each step of a fetch.
+        resolver: Resolves host names to addresses.
+        tell: Called on trouble with the disk cache.
+        trace: Called with each step of a fetch.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ImageSource:
 
     @property
     def max_pixels(self) -> int:
-        """The most pixels of an image; larger JPEGs are decoded reduced."""
+        """Maximum number of pixels of an image; larger JPEGs are decoded reduced."""
         return self._settings.max_image_pixels
 
     def load(
@@ -115,32 +115,32 @@ class ImageSource:
         """Fetch, check and decode one image.
 
         Args:
-            reference: As found in ``task.data``.
-            timeout: Seconds for the whole fetch; never more than ``image_seconds`` of the settings.
-            access: Of the task.
+            reference: Image reference from ``task.data``.
+            timeout: Time limit of the whole fetch in seconds; at most ``image_seconds``.
+            access: Task whose login and storages to use.
 
         Raises:
-            ImageReferenceError: Not a reference we can follow.
-            ImageRefusedError: It points where we must not go.
-            ImageFetchError: Not found, no access, time-out, server error.
-            ImageDecodeError: Not an image we accept: format, size or damage.
+            ImageReferenceError: The reference is of no supported kind.
+            ImageRefusedError: The reference points to a forbidden place.
+            ImageFetchError: The image was not found, access was denied, or the server failed.
+            ImageDecodeError: The format, the size or damage prevents decoding.
         """
         encoded = self.open(reference, timeout, access)
         return Image(encoded.decode(), encoded.digest)
 
     def describe(self, reference: str, access: TaskAccess = NO_TASK) -> str:
-        """Say in what kind of place an image is; raises as ``load``, and asks nobody."""
+        """Return the kind of location of an image, without any request; raises as ``load``."""
         return self._locate(reference, access).what
 
     def identify(self, reference: str, access: TaskAccess = NO_TASK) -> str | None:
-        """The ``identity`` of an image that need not be fetched, read or decoded for it.
+        """Return the ``identity`` of an image if it is known without fetching; else None.
 
-        Known of references that always lead to the same bytes (uploads, ``data:``, ``gs://`` with a
-        generation, names that are a SHA-256), and of others while a copy on disk stands for them.
+        It is known for references that always lead to the same bytes (uploads, ``data:``, ``gs://``
+        with a generation, SHA-256 names), and for others while a cached copy is valid.
 
         Raises:
-            ImageReferenceError: As ``load``.
-            ImageRefusedError: As ``load``.
+            ImageReferenceError: The reference is of no supported kind.
+            ImageRefusedError: The reference points to a forbidden place.
         """
         location = self._locate(reference, access)
         if location.content_id:
@@ -150,7 +150,7 @@ class ImageSource:
     def open(
         self, reference: str, timeout: float | None = None, access: TaskAccess = NO_TASK
     ) -> EncodedImage:
-        """Fetch one image and leave it to the caller whether to decode it; else as ``load``."""
+        """Fetch an image without decoding it; otherwise as ``load``."""
         location = self._locate(reference, access)
         data = self._copies.get(location)
         if data is None:
@@ -164,11 +164,11 @@ class ImageSource:
         )
 
     def _refresh(self, location: Location, timeout: float | None) -> bytes:
-        """Fetch the image, or learn that an outdated copy of it is still right."""
+        """Fetch the image, or confirm that an outdated copy is still valid."""
         copy = self._copies.outdated(location)
         fetched = self._fetch(location, timeout, copy.etag if copy else "")
         if fetched is None:
-            assert copy is not None  # noqa: S101 - nothing else was offered
+            assert copy is not None  # noqa: S101 - None is returned only for an ETag
             self._copies.confirm(location, copy)
             return copy.data
         if location.lifetime:
@@ -207,12 +207,12 @@ class ImageSource:
 
 
 def _fingerprint(name: str) -> str:
-    """Of a name that stands for content; never equal to the digest of a file."""
+    """Return a digest of a content identifier that never equals the digest of a file."""
     return hashlib.sha256(b"name:" + name.encode()).hexdigest()
 
 
 def _check_reference(reference: object) -> str:
-    """Refuse what tasks may hold in place of text."""
+    """Refuse values that are not text."""
     if not isinstance(reference, str) or not reference.strip():
         raise ImageReferenceError("the task holds no image reference", HINT)
     reference = reference.strip()
@@ -221,5 +221,5 @@ def _check_reference(reference: object) -> str:
     except UnicodeEncodeError as error:
         raise ImageReferenceError("the image reference is not valid text") from error
     if size > MAX_REFERENCE_LENGTH and reference[:5].lower() != "data:":
-        raise ImageReferenceError(f"the image reference has {size} characters; that is no URL")
+        raise ImageReferenceError(f"the image reference has {size} characters, too long for a URL")
     return reference

@@ -17,7 +17,7 @@ WHAT = "on a web server"
 
 
 class Web(Source):
-    """Fetches from public hosts, and from those that ``ALLOWED_IMAGE_HOSTS`` names."""
+    """Images on public hosts, and on those that ``ALLOWED_IMAGE_HOSTS`` names."""
 
     def __init__(self, client: HttpClient, policy: AddressPolicy, lifetime: float) -> None:
         self._client = client
@@ -32,14 +32,14 @@ class Web(Source):
         login = access.login
         headers = partial(_login_headers, url, login) if login else _no_headers
         fetch = partial(self._client.get, url, self._policy, headers=headers)
-        # Who shows no login gets no copy of what was fetched with one.
+        # A copy fetched with a login must not serve a request without it.
         name = f"{url} for {_digest(login)}" if login else str(url)
         if names_hash(url.path) and not url.query:
             return Location(name, math.inf, fetch, name, what=WHAT)
         bare = without_signature(url)
         if bare == url:
             return Location(name, self._lifetime, fetch, what=WHAT)
-        # Not the key of the bare address: who shows no signature gets no copy either.
+        # Not the key of the bare address: a copy fetched with a signature must not serve it.
         unsigned = name.replace(str(url), f"{bare} when signed", 1)
         return Location(name, self._lifetime, fetch, name=unsigned, what=WHAT)
 
@@ -49,7 +49,7 @@ def _no_headers(_hop: httpx.URL) -> Headers:
 
 
 def _login_headers(url: httpx.URL, login: tuple[str, str], hop: httpx.URL) -> Headers:
-    """Log in to the host that the task names, and to no other that it redirects to."""
+    """Send the login to the host that the task names, and to no redirect target."""
     if origin(hop) != origin(url):
         return {}
     return {"Authorization": f"Basic {base64.b64encode(':'.join(login).encode()).decode()}"}

@@ -1,1 +1,1 @@
-"""What Label Studio sends and must get back: label configs, prompts, regions, tokens."""
+"""Label Studio's formats and API: label configs, prompts, regions, annotations, tokens."""

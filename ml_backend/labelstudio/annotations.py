@@ -1,4 +1,4 @@
-"""The annotations of projects, read page by page: at most a page of tasks is in memory."""
+"""Read the annotations of projects page by page, with at most one page of tasks in memory."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _PAGE = 50
 _PAGE_WITHOUT_RESULTS = 1000
 _FIELDS = (
     *("id", "data", "meta", "annotations"),
-    # Label Studio takes these from the annotations; without them each would be its id alone.
+    # Label Studio derives these from the annotations; without them each would be its ID only.
     *("result", "completed_by", "was_cancelled", "created_at", "updated_at", "lead_time"),
 )
 _OF_PREDICTIONS = ("predictions", "model_version", "parent_prediction")
@@ -29,7 +29,7 @@ _OF_PREDICTIONS = ("predictions", "model_version", "parent_prediction")
 
 @dataclass(frozen=True)
 class Counts:
-    """How much there is of each."""
+    """Numbers of tasks, annotations and skipped annotations."""
 
     tasks: int = 0
     annotations: int = 0
@@ -38,15 +38,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class LabeledProject:
-    """A project, and what its label config asks for.
+    """A project and its parsed label config.
 
     Attributes:
-        id: Its number.
-        title: For people.
-        controls: In their order.
-        images: Image tags, first the one that controls label first.
+        id: Project ID.
+        title: Project title.
+        controls: Controls in document order.
+        images: Image tags; first the one that controls label first.
         media: Tags of video and audio.
-        counts: Label Studio's own.
+        counts: Counts that Label Studio reports.
     """
 
     id: int
@@ -59,17 +59,17 @@ class LabeledProject:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What one annotator said of one task.
+    """One annotator's annotation of a task.
 
     Attributes:
-        id: Its number.
-        annotator: E-mail address.
-        skipped: Whether the annotator skipped the task; the result may still hold something.
-        created_at: With its time zone.
-        updated_at: With its time zone.
-        lead_time: Seconds that it took, if known.
-        result: As Label Studio holds it.
-        parent_prediction: ID of the prediction that it began with, where that was asked for.
+        id: Annotation ID.
+        annotator: E-mail address of the annotator.
+        skipped: Whether the annotator skipped the task; the result may still contain something.
+        created_at: Time of creation, with time zone.
+        updated_at: Time of the last change, with time zone.
+        lead_time: Seconds spent on the annotation, if known.
+        result: Result as Label Studio stores it.
+        parent_prediction: ID of the prediction that the annotation began with, if requested.
     """
 
     id: int
@@ -83,7 +83,7 @@ class Annotation:
 
     @cached_property
     def parsed(self) -> ParsedResult:
-        """The result, parsed."""
+        """The parsed result."""
         return parse_result(self.result)
 
 
@@ -93,9 +93,10 @@ class Picture:
 
     Attributes:
         tag: Name of the image tag that shows it; ``to_name`` of the regions on it.
-        item: Page of the tag, from 0 on; ``item_index`` of the regions on it.
-        reference: As in ``task.data``; may be empty.
-        name: What to add to the task's identifier for it; empty for the first image's first page.
+        item: Page of the tag, counted from 0; ``item_index`` of the regions on it.
+        reference: Image reference from ``task.data``; may be empty.
+        name: Suffix that makes the task's identifier unique to this image; empty for the first
+            image's first page.
     """
 
     tag: str
@@ -108,7 +109,7 @@ class Picture:
 class AnnotatedTask:
     """A task and all its annotations, oldest first; there may be none.
 
-    ``predictions`` are there where they were asked for; each is as an annotation by its model.
+    ``predictions`` are filled only if requested; each is an annotation by its model.
     """
 
     id: int
@@ -120,13 +121,13 @@ class AnnotatedTask:
 
     @property
     def image(self) -> str:
-        """The reference of its first image, else of its video or sound; empty without any."""
+        """Reference of the first image, else of the video or sound; empty without any."""
         tags = (*self.project.images, *self.project.media)
         return next((references(self.data, tag)[0] for tag in tags), "")
 
     @cached_property
     def pictures(self) -> tuple[Picture, ...]:
-        """All its images: the pages of each image tag, one at least."""
+        """All images of the task: the pages of each image tag, at least one."""
         return tuple(
             Picture(tag.name, item, reference, _picture_name("" if not number else tag.name, item))
             for number, tag in enumerate(self.project.images)
@@ -135,10 +136,10 @@ class AnnotatedTask:
 
 
 class AnnotationReader:
-    """Reads projects; every method may raise LabelStudioError.
+    """Reader of projects; every method may raise LabelStudioError.
 
     Args:
-        label_studio: That they are in.
+        label_studio: Client for the Label Studio instance.
     """
 
     def __init__(self, label_studio: LabelStudio) -> None:
@@ -146,7 +147,7 @@ class AnnotationReader:
         self._annotators: dict[int, str] = {}
 
     def project(self, id_: int) -> LabeledProject:
-        """One project, its counts as of now."""
+        """Return a project with its current counts."""
         project = self._label_studio.project(id_)
         counts = Counts(project.tasks, project.annotations, project.skipped)
         config = parse_label_config(project.label_config, require_image=False)
@@ -157,14 +158,14 @@ class AnnotationReader:
         return LabeledProject(id_, project.title, config.controls, images, media, counts)
 
     def tasks(self, project: LabeledProject, *, results: bool = True) -> Iterator[AnnotatedTask]:
-        """Yield all tasks of a project by their number, once each.
+        """Yield all tasks of a project ordered by ID, once each.
 
         Args:
-            project: Project.
-            results: Whether annotations have their results; without them, all else is quick.
+            project: Project to read.
+            results: Whether to read the annotations' results; without them, reading is fast.
 
         Raises:
-            LabelStudioError: At the end, also when Label Studio counts other than what came.
+            LabelStudioError: A request fails, or the number of tasks differs from Label Studio's.
         """
         seen: Counter[str] = Counter()
         fields = [field for field in _FIELDS if results or field != "result"]
@@ -180,10 +181,10 @@ class AnnotationReader:
     def tasks_with_predictions(
         self, project: LabeledProject, ids: Sequence[int]
     ) -> Iterator[AnnotatedTask]:
-        """Yield tasks of a project, with their annotations and predictions; gone ones are absent.
+        """Yield tasks with their annotations and predictions, except those deleted since.
 
         Args:
-            project: Project.
+            project: Project to read.
             ids: Task IDs, few enough for one call.
         """
         which, fields = TaskFilter("id", "in_list", ids), ",".join((*_FIELDS, *_OF_PREDICTIONS))
@@ -198,9 +199,9 @@ class AnnotationReader:
         return [r for each in found for r in parse_result(each.get("result") or ()).regions]
 
     def signatures(self, project: LabeledProject) -> Iterator[tuple[int, str]]:
-        """Yield each annotated task's number, and text that changes with its annotations or image.
+        """Yield the ID of each annotated task, and text that changes with its annotations or image.
 
-        Masks are not read, so that a project of thousands of annotations is a few short pages.
+        Masks are not read, so a project with thousands of annotations takes a few short pages.
         """
         fields = "id,data,annotations,updated_at,was_cancelled"
         annotated = TaskFilter("total_annotations", "greater", 0)
@@ -213,7 +214,7 @@ class AnnotationReader:
             yield int(task["id"]), repr((references, sorted(found)))
 
     def some_tasks(self, project: LabeledProject, ids: Sequence[int]) -> list[AnnotatedTask]:
-        """Return tasks of a project by their numbers, those that are there."""
+        """Return those tasks of a project that exist, by ID."""
         which, fields = TaskFilter("id", "in_list", ids), ",".join(_FIELDS)
         found = self._label_studio.find_tasks(project.id, which, fields, len(ids))
         return [self._parse_task(project, each) for each in found]
@@ -243,20 +244,20 @@ class AnnotationReader:
     def _annotator_name(self, user: int | None) -> str:
         if user is None:
             return DELETED_USER
-        if user not in self._annotators:  # somebody may have begun since the list was read
+        if user not in self._annotators:  # a user may have been added since the list was read
             listed = self._label_studio.call("GET", "/api/users")
             self._annotators = {each["id"]: each["email"] for each in listed}
         return self._annotators.setdefault(user, f"user {user}")
 
     def _check_counts(self, project: LabeledProject, seen: Counts) -> None:
-        """Compare with Label Studio's counts: exact, unless they changed while we read."""
+        """Compare with Label Studio's counts: exact, unless they changed during the read."""
         before, after = project.counts, self.project(project.id).counts
         for name in ("tasks", "annotations", "skipped"):
             low, high = sorted((getattr(before, name), getattr(after, name)))
             if not low <= getattr(seen, name) <= high:
                 raise LabelStudioError(
-                    f"project {project.id} has {high} {name}, but {getattr(seen, name)} came",
-                    "has somebody deleted some meanwhile? run the same command again",
+                    f"project {project.id} has {high} {name}, but {getattr(seen, name)} were read",
+                    "some may have been deleted at the same time; run the command again",
                 )
 
 

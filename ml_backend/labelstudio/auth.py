@@ -1,4 +1,4 @@
-"""The two kinds of Label Studio token, behind one Authorization header."""
+"""Authorization headers from both kinds of Label Studio token."""
 
 import json
 import threading
@@ -11,22 +11,22 @@ from ml_backend.errors import LabelStudioError
 
 REFRESH_PATH = "/api/token/refresh/"
 RENEW_SECONDS = 240
-"""Access tokens live 300 s; the remainder is left for long requests."""
+"""Seconds until an access token is renewed; they live 300 s, the margin is for long requests."""
 
 
 def is_personal(token: str) -> bool:
-    """Whether a token is a personal access token (a JWT) and not a legacy one (40 hex digits)."""
+    """Return whether a token is a personal access token (a JWT), not a legacy one (40 digits)."""
     return token.count(".") == 2
 
 
 class TokenSource(httpx.Auth):
-    """Makes Authorization headers, and signs the requests of an httpx client. Safe for threads.
+    """Source of Authorization headers, also usable as httpx auth. Thread-safe.
 
-    A legacy token is sent as it is. A personal access token is accepted for one thing only: in
-    exchange for an access token, which is kept and renewed in time.
+    A legacy token is sent as it is. A personal access token is exchanged for an access token,
+    which is cached and renewed in time.
 
     Args:
-        token: Of either kind; empty: ``authorization`` gives none.
+        token: Legacy or personal access token; empty: ``authorization`` returns an empty value.
     """
 
     requires_response_body = True
@@ -40,16 +40,16 @@ class TokenSource(httpx.Auth):
     def authorization(
         self, exchange: Callable[[bytes], bytes], seconds: float, rejected: str = ""
     ) -> str:
-        """Return the header's value, empty where there is no token.
+        """Return the value of the header; empty without a token.
 
         Args:
-            exchange: Posts a JSON body to ``REFRESH_PATH`` and returns the answer's.
-            seconds: How long to wait for another thread's exchange.
-            rejected: A value returned before, which Label Studio has answered with 401.
+            exchange: Posts a JSON body to ``REFRESH_PATH`` and returns the response body.
+            seconds: Maximum time in seconds to wait for another thread's exchange.
+            rejected: Value returned before, to which Label Studio responded with 401.
 
         Raises:
-            TimeoutError: The other thread's exchange took longer.
-            ValueError: The exchange's answer holds no access token.
+            TimeoutError: Another thread's exchange took longer.
+            ValueError: The response contains no access token.
         """
         if not is_personal(self._token):
             return self._header
@@ -63,10 +63,10 @@ class TokenSource(httpx.Auth):
             self._lock.release()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign a request; an access token that is refused is renewed once.
+        """Sign a request; renew a rejected access token once.
 
         Raises:
-            LabelStudioError: Label Studio gives no access token.
+            LabelStudioError: Label Studio returns no access token.
         """
         if self._is_due():
             yield from self._exchange(request.url)
@@ -89,9 +89,8 @@ class TokenSource(httpx.Auth):
             self._renew(response.raise_for_status().content)
         except (httpx.HTTPStatusError, ValueError):
             raise LabelStudioError(
-                "Label Studio does not take the personal access token "
-                f"(HTTP {response.status_code})",
-                "it is revoked or expired; make one in Account & Settings",
+                f"Label Studio rejected the personal access token (HTTP {response.status_code})",
+                "it is revoked or expired; create one in Account & Settings",
                 response.status_code,
             ) from None
 

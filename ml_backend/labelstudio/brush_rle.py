@@ -37,12 +37,12 @@ def encode_rle(mask: Mask) -> list[int]:
 
 
 def encode_enlarged_rle(mask: Mask, height: int, width: int) -> list[int]:
-    """Encode a mask as that of a larger image, which is never held.
+    """Encode a mask scaled up to a larger image, without allocating that image.
 
     Args:
         mask: (h, w) bool, at least one pixel.
-        height: Of the larger image; each of its pixels is the one of the mask that it lies in.
-        width: Of the larger image.
+        height: Height of the larger image in pixels.
+        width: Width of the larger image in pixels.
 
     Returns:
         Bytes as integers 0..255, equal to ``encode_rle`` of the enlarged mask.
@@ -60,7 +60,7 @@ def encode_enlarged_rle(mask: Mask, height: int, width: int) -> list[int]:
 def _edges_within_rows(
     mask: Mask, rows: npt.NDArray[np.int64], width: int
 ) -> npt.NDArray[np.int64]:
-    """Positions in the larger image at which a pixel differs from the one on its left."""
+    """Return the positions in the larger image where a pixel differs from its left neighbor."""
     at_row, at_column = np.nonzero(mask[:, 1:] != mask[:, :-1])
     columns = -(-(at_column + 1) * width // mask.shape[1])
     counts = np.bincount(at_row, minlength=mask.shape[0])
@@ -88,7 +88,7 @@ def _encode(
 
 
 def decode_rle(rle: Sequence[int], height: int, width: int) -> Mask:
-    """Decode a ``brushlabels`` region, whoever encoded it; a pixel is set where its alpha is.
+    """Decode a ``brushlabels`` region of any encoder; a pixel is set where its alpha is.
 
     Args:
         rle: Bytes as integers 0..255.
@@ -99,7 +99,7 @@ def decode_rle(rle: Sequence[int], height: int, width: int) -> Mask:
         (height, width) bool.
 
     Raises:
-        ValueError: The bytes are no brush RLE, are cut short, or are of another size of image.
+        ValueError: The bytes are not brush RLE, are truncated, or belong to another image size.
     """
     data = bytes(rle)
     count = int.from_bytes(data[:4], "big")
@@ -109,7 +109,7 @@ def decode_rle(rle: Sequence[int], height: int, width: int) -> Mask:
     first = 0
     for length, run in _read_blocks(data, count):
         end = first + length
-        # Of four equal channels only the last is looked at: that of pixel i is value 4 i + 3.
+        # Of four equal channels only the last is read: that of pixel i is value 4 i + 3.
         pixels = (
             run if isinstance(run, int) else run[_CHANNELS - 1 - first % _CHANNELS :: _CHANNELS]
         )
@@ -119,7 +119,7 @@ def decode_rle(rle: Sequence[int], height: int, width: int) -> Mask:
 
 
 def _run_lengths(mask: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Lengths, in values, and the pixel of each run of equal pixels."""
+    """Return the length, in values, and the pixel of each run of equal pixels."""
     pixels = mask.ravel()
     ends = np.append(np.flatnonzero(pixels[1:] != pixels[:-1]), pixels.size - 1)
     return np.diff(ends, prepend=-1) * _CHANNELS, pixels[ends]
@@ -128,7 +128,7 @@ def _run_lengths(mask: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool
 def _blocks(
     lengths: npt.NDArray[np.int64], values: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The code and the bit width of each block; a run above 65,536 values takes several."""
+    """Return code and bit width of each block; a run above 65,536 values takes several."""
     size_index = np.searchsorted([8, 16, 256], lengths)
     pieces = (lengths - 1) // _LONGEST + 1
     last = np.cumsum(pieces) - 1
@@ -147,7 +147,7 @@ def _header(count: int) -> npt.NDArray[np.uint8]:
 
 
 def _read_blocks(data: bytes, count: int) -> Iterator[tuple[int, int | npt.NDArray[np.uint8]]]:
-    """Yield (length, value or values) until ``count`` values are out."""
+    """Yield (length, value or values) of each block until ``count`` values are read."""
     reader = _Bits(data, _COUNT_BITS)
     if reader.read(_WORD_SIZE_BITS) != _WORD_BITS - 1:
         raise ValueError("brush RLE with words other than 8 bits")
@@ -165,7 +165,7 @@ def _read_blocks(data: bytes, count: int) -> Iterator[tuple[int, int | npt.NDArr
 
 
 class _Bits:
-    """Reads unsigned integers, most significant bit first."""
+    """Reader of unsigned integers, most significant bit first."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self._data = data

@@ -1,11 +1,10 @@
-"""The calls of Label Studio's HTTP API that running a project needs.
+"""Client for those parts of Label Studio's HTTP API that running a project needs.
 
-``label-studio-sdk`` is not used here: it cannot upload files, and takes seconds to import.
+``label-studio-sdk`` is not used: it cannot upload files, and takes seconds to import.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -17,87 +16,32 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.http_clients import http_client
 from ml_backend.labelstudio.auth import TokenSource
 from ml_backend.labelstudio.queries import TaskFilter, task_query
+from ml_backend.labelstudio.responses import (
+    PROJECT_FIELDS,
+    Connection,
+    Project,
+    parse_connection,
+    parse_project,
+    raise_for_status,
+)
 
 _TIMEOUT = httpx.Timeout(120, connect=5)
 _PAGE = 1000
-_LONGEST = 1000
 
-_PROJECT_FIELDS = (
-    "id,title,description,label_config,"
-    "task_number,total_annotations_number,skipped_annotations_number,"
-    "task_data_login,task_data_password,created_at,sampling,model_version"
-)
 
 SEQUENTIAL, UNIFORM = "Sequential sampling", "Uniform sampling"
 UNCERTAINTY = "Uncertainty sampling"
-"""Sampling of a project whose label stream begins with the lowest scores."""
-
-_CONNECTED = "CO"
-"""State of a backend that Label Studio just got good answers from."""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """An ML backend as a project is connected to it.
-
-    Attributes:
-        title: For people, in the project's settings.
-        url: As Label Studio reaches it.
-        interactive: Whether it answers the smart tools.
-        user: Name for basic auth, if it asks for one.
-        password: For basic auth; Label Studio takes it and never tells it.
-        works: Whether Label Studio got an answer from it, and it takes the label config.
-        answer: Its model version, or what is wrong.
-    """
-
-    title: str
-    url: str
-    interactive: bool
-    user: str = ""
-    password: str = field(default="", compare=False, repr=False)
-    works: bool = True
-    answer: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True)
-class Project:
-    """What a project is.
-
-    Attributes:
-        id: Its number.
-        title: For people.
-        description: For people.
-        label_config: XML.
-        tasks: Number of tasks.
-        annotations: Number of annotations of all tasks, skipped ones left out.
-        skipped: Number of skipped annotations.
-        login: User name and password for the host of the tasks' images; None without.
-        created_at: Time of creation, in ISO 8601.
-        sampling: Order of the label stream, such as ``UNCERTAINTY``.
-        model_version: Title or model version whose predictions labelers see; empty: none.
-    """
-
-    id: int
-    title: str
-    description: str
-    label_config: str = field(repr=False)
-    tasks: int
-    annotations: int
-    skipped: int
-    login: tuple[str, str] | None = field(default=None, repr=False)
-    created_at: str = ""
-    sampling: str = ""
-    model_version: str = ""
+"""Sampling whose label stream begins with the lowest scores."""
 
 
 @dataclass(frozen=True)
 class NewProject:
-    """A project to be made; its tasks get their prediction when they are opened.
+    """Project to create; its tasks are predicted when they are opened.
 
     Attributes:
-        title: 3 to 50 characters.
-        label_config: XML.
-        description: For people.
+        title: Project title of 3 to 50 characters.
+        label_config: Label config as XML.
+        description: Project description.
         sampling: Order of the label stream: ``SEQUENTIAL``, ``UNIFORM`` or ``UNCERTAINTY``.
     """
 
@@ -109,7 +53,7 @@ class NewProject:
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task to be made: what the labeling page shows, what only programs read, predictions."""
+    """Task to create: data for the labeling page, ``meta`` for programs, predictions."""
 
     data: Mapping[str, str]
     meta: Mapping[str, str]
@@ -117,11 +61,11 @@ class NewTask:
 
 
 class LabelStudio:
-    """A Label Studio, as the user of one token sees it; every method may raise LabelStudioError.
+    """Client for one Label Studio and one user; every method may raise LabelStudioError.
 
     Args:
-        url: Of its front page.
-        token: Legacy or personal access token.
+        url: Address of Label Studio's front page.
+        token: Legacy or personal access token of the user.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -140,30 +84,30 @@ class LabelStudio:
         self._http.close()
 
     def version(self) -> str:
-        """Of Label Studio itself."""
+        """Return the version of Label Studio."""
         return str(self.call("GET", "/api/version")["release"])
 
     def user(self) -> str:
-        """E-mail address of the token's user."""
+        """Return the e-mail address of the token's user."""
         return str(self.call("GET", "/api/current-user/whoami")["email"])
 
     def page(self, project: int) -> str:
-        """Address of a project in the browser."""
+        """Return the address of a project's page for browsers."""
         return f"{self.url}/projects/{project}/data"
 
     def has_project(self, project: int) -> bool:
-        """Whether the project is there."""
+        """Return whether the project exists."""
         response = self._send("GET", f"/api/projects/{project}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return False
-        _raise_for_status(response)
+        raise_for_status(response)
         return True
 
     def project(self, project: int) -> Project:
-        """One project."""
+        """Return a project with its current counts."""
         try:
-            path, params = f"/api/projects/{project}", {"include": _PROJECT_FIELDS}
-            return _parse_project(self.call("GET", path, params=params))
+            path, params = f"/api/projects/{project}", {"include": PROJECT_FIELDS}
+            return parse_project(self.call("GET", path, params=params))
         except LabelStudioError as error:
             if error.status != httpx.codes.NOT_FOUND:
                 raise
@@ -174,12 +118,12 @@ class LabelStudio:
             ) from None
 
     def projects(self, title: str) -> Iterator[Project]:
-        """The projects of just this title, oldest first."""
+        """Return the projects with exactly this title, oldest first."""
         found = self.pages("/api/projects", "results", {"title": title, "ordering": "id"})
-        return (_parse_project(each) for each in found if each["title"] == title)
+        return (parse_project(each) for each in found if each["title"] == title)
 
     def create_project(self, new: NewProject) -> int:
-        """Make a project; returns its id."""
+        """Create a project; return its ID."""
         body = {
             "title": new.title,
             "description": new.description,
@@ -190,16 +134,16 @@ class LabelStudio:
         return int(self.call("POST", "/api/projects", json=body)["id"])
 
     def connections(self, project: int) -> dict[int, Connection]:
-        """The project's backends by their id, which is the order they were connected in.
+        """Return the project's backends by ID, in the order of connection.
 
-        Label Studio asks each of them before it answers.
+        Label Studio contacts each of them before it responds.
         """
         found = self.call("GET", "/api/ml", params={"project": project})
         found.sort(key=lambda each: int(each["id"]))
-        return {each["id"]: _parse_connection(each) for each in found}
+        return {each["id"]: parse_connection(each) for each in found}
 
     def connect(self, project: int, connection: Connection) -> int:
-        """Connect a backend that is ready and takes the label config; returns an id."""
+        """Connect a backend that is ready and accepts the label config; return its ID."""
         body = {
             "project": project,
             "title": connection.title,
@@ -215,7 +159,7 @@ class LabelStudio:
         return int(self.call("POST", "/api/ml", json=body)["id"])
 
     def disconnect(self, project: int, id_: int, connection: Connection) -> None:
-        """Remove a backend and the webhook that Label Studio made for it and would leave behind."""
+        """Disconnect a backend, and delete the webhook that Label Studio created for it."""
         self.call("DELETE", f"/api/ml/{id_}")
         if connection.url in {other.url for other in self.connections(project).values()}:
             return
@@ -224,7 +168,7 @@ class LabelStudio:
                 self.call("DELETE", f"/api/webhooks/{webhook['id']}")
 
     def show_predictions(self, project: int, title: str) -> None:
-        """Show what the connection of a title predicts, unless predictions are shown already."""
+        """Show the predictions of the connection with a title, unless others are shown already."""
         path = f"/api/projects/{project}"
         now = self.call("GET", path)
         if not (now["show_collab_predictions"] and now["model_version"]):
@@ -233,12 +177,12 @@ class LabelStudio:
     def find_tasks(
         self, project: int, which: TaskFilter, include: str, size: int = _PAGE
     ) -> list[dict[str, Any]]:
-        """Return the first tasks of a project that a filter takes, by their number.
+        """Return the first tasks of a project that match a filter, ordered by ID.
 
         Args:
             project: Project ID.
-            which: Filter.
-            include: Fields of each task, separated by commas.
+            which: Filter that selects the tasks.
+            include: Comma-separated fields to return of each task.
             size: Maximum number of tasks.
         """
         tasks: list[dict[str, Any]] = self._task_page(project, [which], include, size)["tasks"]
@@ -247,16 +191,16 @@ class LabelStudio:
     def tasks(
         self, project: int, include: str, size: int = _PAGE, where: Sequence[TaskFilter] = ()
     ) -> Iterator[dict[str, Any]]:
-        """Yield all tasks of a project by their number, with one page of them in memory.
+        """Yield all tasks of a project ordered by ID, with one page in memory.
 
-        A page begins after the last task of the page before, not at a position: tasks that come or
-        go meanwhile move none of the others.
+        A page begins after the last task of the previous page, not at a position, so tasks created
+        or deleted at the same time do not shift the others.
 
         Args:
             project: Project ID.
-            include: Fields of each task, separated by commas.
-            size: Tasks in a page.
-            where: Filters that all must take a task; without any, all tasks are given.
+            include: Comma-separated fields to return of each task.
+            size: Number of tasks in a page.
+            where: Filters that a task must all match; empty: all tasks.
         """
         last, left = 0, 1
         while left > 0:
@@ -271,18 +215,18 @@ class LabelStudio:
         return self.call("GET", "/api/tasks", params=params)
 
     def task_metas(self, project: int) -> Iterator[dict[str, Any]]:
-        """The ``meta`` of each task of the project."""
+        """Yield the ``meta`` of each task of the project."""
         return (task["meta"] or {} for task in self.tasks(project, "id,meta"))
 
     def upload(self, project: int, files: Sequence[tuple[str, Path]]) -> list[str]:
-        """Upload files without making tasks of them yet.
+        """Upload files without creating tasks.
 
         Args:
-            project: That they belong to.
-            files: The name to give and the file, each.
+            project: Project ID.
+            files: Name in Label Studio and local path of each file.
 
         Returns:
-            What a task's data must hold to show each file, in order.
+            Reference of each file for ``task.data``, in order.
         """
         answer = self.call(
             "POST",
@@ -323,33 +267,33 @@ class LabelStudio:
             )
 
     def pages(self, path: str, key: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The items of a listing, one page of them at a time in memory.
+        """Yield the items of a paginated listing, with one page in memory.
 
         Args:
-            path: Of the listing.
-            key: Of the items in an answer.
-            params: Beside the page's.
+            path: Path of the listing.
+            key: Key of the items in a response.
+            params: Query parameters in addition to those of the page.
         """
         for page in count(1):
             try:
                 answer = self.call("GET", path, params={**params, "page": page, "page_size": _PAGE})
             except LabelStudioError as error:
                 if page > 1 and error.status == httpx.codes.NOT_FOUND:
-                    return  # the page before was full, and the last
+                    return  # the previous page was full, and the last
                 raise
             yield from answer[key]
             if len(answer[key]) < _PAGE:
                 return
 
     def call(self, method: str, path: str, **options: Any) -> Any:
-        """Any other call: the answer's JSON, None where it is empty; options are httpx's."""
+        """Send a request; return the JSON response, or None if empty. Options are httpx's."""
         response = self._send(method, path, **options)
-        _raise_for_status(response)
+        raise_for_status(response)
         try:
             return response.json() if response.content else None
         except ValueError:
             raise LabelStudioError(
-                f"{self.url} answers {path} with something else than JSON",
+                f"{self.url} did not return JSON for {path}",
                 "is it Label Studio itself? see LABEL_STUDIO_URL",
                 response.status_code,
             ) from None
@@ -362,70 +306,7 @@ class LabelStudio:
                 f"Label Studio at {self.url} does not answer: {error or type(error).__name__}",
                 "is it running? see LABEL_STUDIO_URL",
             ) from error
-        # The stream, read by now, holds the response in a circle: without this, the bytes of
-        # hundreds of pages wait for the garbage collector.
+        # The stream, already read, and the response refer to each other: without this, the bytes
+        # of hundreds of pages wait for the garbage collector.
         response.stream = httpx.ByteStream(b"")
         return response
-
-
-def _parse_connection(answer: Mapping[str, Any]) -> Connection:
-    works = answer["state"] == _CONNECTED
-    problem = answer["error_message"] or "Label Studio does not reach it"
-    return Connection(
-        title=answer["title"],
-        url=answer["url"],
-        interactive=answer["is_interactive"],
-        user=answer["basic_auth_user"] or "",
-        works=works,
-        answer=str(answer["model_version"] if works else problem),
-    )
-
-
-def _parse_project(answer: Mapping[str, Any]) -> Project:
-    login, password = answer.get("task_data_login"), answer.get("task_data_password")
-    return Project(
-        id=int(answer["id"]),
-        title=answer["title"],
-        description=answer["description"] or "",
-        label_config=answer["label_config"],
-        tasks=answer["task_number"] or 0,
-        annotations=answer["total_annotations_number"] or 0,
-        skipped=answer["skipped_annotations_number"] or 0,
-        login=(login, password) if login and password else None,
-        created_at=answer.get("created_at") or "",
-        sampling=answer.get("sampling") or "",
-        model_version=answer.get("model_version") or "",
-    )
-
-
-def _raise_for_status(response: httpx.Response) -> None:
-    if not response.is_error:
-        return
-    reason = _error_text(response)
-    if response.status_code == httpx.codes.UNAUTHORIZED:
-        raise LabelStudioError(
-            f"Label Studio does not take the token: {reason}",
-            "make one in Account & Settings, and set LABEL_STUDIO_API_KEY; "
-            "legacy tokens are off by default in new organisations",
-            response.status_code,
-        )
-    request = response.request
-    raise LabelStudioError(
-        f"Label Studio refused {request.method} {request.url.path} "
-        f"with {response.status_code}: {reason}",
-        status=response.status_code,
-    )
-
-
-def _error_text(response: httpx.Response) -> str:
-    """Return the text of an error answer, without markup."""
-    try:
-        answer = response.json()
-        errors = answer.get("validation_errors") or {"": [answer["detail"]]}
-        text = "; ".join(
-            ": ".join(filter(None, [name.removeprefix("non_field_errors"), *map(str, told)]))
-            for name, told in errors.items()
-        )
-    except (AttributeError, LookupError, TypeError, ValueError):
-        text = response.text
-    return re.sub(r"\s+", " ", re.sub(r"<a .*?</a>[^.]*\.", "", text))[:_LONGEST]

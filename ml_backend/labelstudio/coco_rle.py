@@ -1,4 +1,4 @@
-"""COCO's run-length encoding, by pycocotools; what it leaves untyped is typed here."""
+"""Typed wrapper of COCO's run-length encoding in pycocotools."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from pycocotools import mask as coco  # type: ignore[import-untyped]
 
 Mask = npt.NDArray[np.bool_]
 Outline = npt.NDArray[np.float64]
-"""(N, 2) corners as x, y in pixels, from the image's top left corner."""
+"""Outline of (N, 2) corners as x, y in pixels from the image's top left corner."""
 
 
 @dataclass(frozen=True)
 class Rle:
-    """A mask, compressed.
+    """Compressed mask.
 
     Attributes:
-        height: In pixels.
-        width: In pixels.
-        counts: COCO's compressed run lengths, column by column; plain ASCII.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        counts: COCO's compressed run lengths, column by column, as ASCII.
     """
 
     height: int
@@ -29,7 +29,7 @@ class Rle:
 
     @classmethod
     def of_mask(cls, mask: Mask) -> "Rle":
-        """Encode (H, W) bool."""
+        """Encode a (H, W) bool mask."""
         return cls._of(coco.encode(np.asfortranarray(mask.view(np.uint8))))
 
     @classmethod
@@ -39,33 +39,33 @@ class Rle:
 
     @classmethod
     def union(cls, parts: Sequence["Rle"]) -> "Rle":
-        """All pixels of one part or more, of the same size of image."""
+        """Return the union of masks of the same image size."""
         return cls._of(coco.merge([part.coco for part in parts]))
 
     @property
     def coco(self) -> dict[str, Any]:
-        """A ``segmentation`` as in COCO's files."""
+        """Return the mask as a ``segmentation`` in COCO's files."""
         return {"size": [self.height, self.width], "counts": self.counts}
 
     @property
     def mask(self) -> Mask:
-        """(H, W) bool."""
+        """Return the mask as (H, W) bool."""
         decoded: npt.NDArray[np.uint8] = coco.decode(self.coco)
         return np.ascontiguousarray(decoded).view(np.bool_)
 
     @property
     def area(self) -> int:
-        """In pixels."""
+        """Area in pixels."""
         return int(coco.area(self.coco))
 
     @property
     def bbox(self) -> tuple[int, int, int, int]:
-        """Left, top, width and height of the box around it, in pixels; zeros when it is empty."""
+        """Return left, top, width and height of the bounding box in pixels; zeros when empty."""
         left, top, width, height = (int(edge) for edge in coco.toBbox(self.coco))
         return left, top, width, height
 
     def iou(self, other: "Rle") -> float:
-        """Intersection over union, 0..1, with a mask of the same size of image."""
+        """Return the intersection over union, 0..1, with a mask of the same image size."""
         return float(coco.iou([self.coco], [other.coco], [0])[0, 0])
 
     @classmethod

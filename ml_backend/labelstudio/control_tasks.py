@@ -1,11 +1,11 @@
-"""Control tasks: a random part of a project that gets no suggestions, to measure what they save."""
+"""Control tasks: a random share of a project without suggestions, to measure what they save."""
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 CONTROL = "segstudio_control"
-"""Key of a task's ``meta``."""
+"""Key in the ``meta`` of a task that marks a control task."""
 
 
 def is_control(meta: Any) -> bool:
@@ -14,15 +14,15 @@ def is_control(meta: Any) -> bool:
 
 
 def is_drawn(identifier: str, share: float, seed: int) -> bool:
-    """Return whether a task is to be a control task.
+    """Return whether a task is drawn as a control task.
 
-    It depends on the identifier alone, so rows that are added to a table later change nothing for
-    those before.
+    The choice depends only on identifier and seed, so rows added to a table later do not change
+    earlier choices.
 
     Args:
-        identifier: Of the task.
-        share: Part of all tasks that is drawn, 0..1.
-        seed: The same one draws the same tasks.
+        identifier: Identifier of the task.
+        share: Fraction of all tasks to draw, 0..1.
+        seed: Random seed; equal seeds draw the same tasks.
     """
     digest = hashlib.sha256(f"control\0{seed}\0{identifier}".encode(errors="replace")).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64

@@ -1,4 +1,4 @@
-"""What stands in a label config: images, controls and labels, as written."""
+"""Elements of a label config: images, controls and labels, as written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ MASK_RANKS: Mapping[str, int] = {
     "rectangle": 4,
     "keypoint": 5,
 }
-"""Shapes that a mask can become, and how faithful each is: the lowest rank is the best."""
+"""Shapes that can represent a mask → how faithful each is; the lowest rank is the best."""
 
 PROMPT_SHAPES = ("keypoint", "rectangle")
 """Shapes whose smart tools send prompts that are answered."""
@@ -20,16 +20,16 @@ PROMPT_SHAPES = ("keypoint", "rectangle")
 
 @dataclass(frozen=True)
 class Label:
-    """One label, or one choice, of a control.
+    """A label, or a choice, of a control.
 
     Attributes:
-        value: What a region carries: the tag's ``alias`` if it has one, else its ``value``.
-        predicted_values: Class names that the label's author says it stands for.
-        background: Color as CSS writes it; empty without one.
+        value: Value that a region carries: the tag's ``alias`` if it has one, else its ``value``.
+        predicted_values: Class names that the author maps to this label.
+        background: Color in CSS notation; empty without one.
         smart: Whether the tag itself says ``smart="true"``, which Label Studio ignores.
-        hotkey: Key that chooses it; empty without one.
-        line: Line of the tag in the label config; 0 where it comes from a task.
-        attributes: Names in lower case → values, as written in the tag.
+        hotkey: Hotkey that selects the label; empty without one.
+        line: Line of the tag in the label config; 0 if the label comes from a task.
+        attributes: Attribute values as written, by name in lower case.
     """
 
     value: str
@@ -43,12 +43,12 @@ class Label:
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """What a control asks for of the masks that it gets.
+    """Options of a control for the masks that it receives.
 
     Attributes:
-        exclusive: Whether a suggestion leaves out what is labeled already.
-        polygon_tolerance: Pixels by which an outline may deviate from the mask; None: default.
-        max_points: Most corners of an outline; None: as many as the tolerance needs.
+        exclusive: Whether suggestions exclude pixels that are already labeled.
+        polygon_tolerance: Maximum deviation of an outline from the mask in pixels; None: default.
+        max_points: Maximum number of corners of an outline; None: as many as the tolerance needs.
     """
 
     exclusive: bool = False
@@ -58,22 +58,22 @@ class MaskOptions:
 
 @dataclass(frozen=True)
 class Control:
-    """A control tag and one of the tags that it is about.
+    """A control tag and one of its target tags.
 
     A tag with ``toName="a,b"`` is two controls of the same name.
 
     Attributes:
-        name: ``from_name`` of its results.
-        type: In lower case, as in results (``brushlabels``, ``choices``).
-        to_name: ``to_name`` of its results.
-        labels: In document order.
-        smart_attribute: What the tag says of its smart tool, if anything.
+        name: Name of the tag, ``from_name`` of its results.
+        type: Type of the tag in lower case, as in results (``brushlabels``, ``choices``).
+        to_name: Name of the target tag, ``to_name`` of its results.
+        labels: Labels in document order.
+        smart_attribute: Value of the ``smart`` attribute; None without.
         multiple: Whether several values may be chosen.
-        labels_from: Name of the ``<Labels>`` list that its labels come from; empty where they are
-            its own.
-        dynamic: Path in ``task.data`` of the labels that each task brings itself; empty without.
-        options: What it asks for of masks.
-        attributes: Names in lower case → values, as written in the tag.
+        labels_from: Name of the ``<Labels>`` list that provides its labels; empty if they are its
+                own.
+        dynamic: Path in ``task.data`` of per-task labels; empty without.
+        options: Options for masks.
+        attributes: Attribute values as written, by name in lower case.
     """
 
     name: str
@@ -94,27 +94,26 @@ class Control:
 
     @property
     def shape(self) -> str:
-        """What it draws: ``brush`` for Brush and BrushLabels; empty where it draws nothing."""
+        """Shape that it draws: ``brush`` for Brush and BrushLabels; empty if it draws nothing."""
         shape = self.type.removesuffix("labels")
         return shape if shape in MASK_RANKS else ""
 
     @property
     def has_own_list(self) -> bool:
-        """Whether labels are chosen in the tag itself (``BrushLabels``, ``Labels``)."""
+        """Whether labels are selected in the tag itself (``BrushLabels``, ``Labels``)."""
         return self.type.endswith("labels")
 
 
 @dataclass(frozen=True)
 class ImageTag:
-    """An ``<Image>``.
+    """An ``<Image>`` tag.
 
     Attributes:
-        name: ``to_name`` of the results on it.
-        key: Path in ``task.data`` that holds its reference: ``image``, ``photo.url``,
-            ``images[0]``.
-        pages: Whether the path holds the references of several pages (``valueList``).
-        written: The attribute as written, ``$image``.
-        attributes: Names in lower case → values, as written in the tag.
+        name: Name of the tag, ``to_name`` of the results on it.
+        key: Path of the reference in ``task.data``: ``image``, ``photo.url``, ``images[0]``.
+        pages: Whether the path leads to the references of several pages (``valueList``).
+        written: Attribute as written, such as ``$image``.
+        attributes: Attribute values as written, by name in lower case.
     """
 
     name: str
@@ -126,12 +125,12 @@ class ImageTag:
 
 @dataclass(frozen=True)
 class Problem:
-    """A reason why a backend cannot serve a label config.
+    """Reason why a backend cannot serve a label config.
 
     Attributes:
         where: Name of the tag.
-        text: What is wrong.
-        fix: What to write instead.
+        text: Description of the problem.
+        fix: Suggested replacement.
     """
 
     where: str

@@ -1,4 +1,4 @@
-"""Regions of an image that was decoded smaller than it is, as those of the whole image."""
+"""Scale regions of an image that was decoded reduced to the full image."""
 
 import base64
 import io
@@ -11,11 +11,11 @@ from ml_backend.labelstudio.schemas import Region
 
 
 def enlarge(regions: Sequence[Region], full: tuple[int, int]) -> list[Region]:
-    """Express regions in the size that browsers show.
+    """Scale regions to the size that browsers show.
 
     Args:
-        regions: Of the reduced image, as ``mask_regions`` makes them.
-        full: Height and width of the image.
+        regions: Regions on the reduced image, from ``mask_regions``.
+        full: Height and width of the full image in pixels.
     """
     return [_enlarge_region(region, *full) for region in regions]
 

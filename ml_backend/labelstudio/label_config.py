@@ -1,7 +1,7 @@
-"""A project's label config: its images, its controls with their labels, and whether it is served.
+"""Label config of a project: images, controls with their labels, and whether it can be served.
 
-Every program reads label configs here: the backends at ``/setup`` and on each call, ``segstudio``
-for its lint, its templates and its exports.
+The only reader of label configs: for the backends at ``/setup`` and on each call, and for the
+lint, the templates and the exports of ``segstudio``.
 """
 
 import re
@@ -49,11 +49,11 @@ class LabelConfig:
     """A parsed label config.
 
     Attributes:
-        controls: In document order.
-        images: By name, in document order.
-        tags: Name of every named tag → the tag as written (``BrushLabels``).
-        lines: Name of every named tag → its line.
-        xml: The text it was parsed from.
+        controls: Controls in document order.
+        images: Image tags by name, in document order.
+        tags: Tag as written (``BrushLabels``) by name, of every named tag.
+        lines: Line by name, of every named tag.
+        xml: Text of the label config.
     """
 
     controls: tuple[Control, ...]
@@ -63,20 +63,20 @@ class LabelConfig:
     xml: str = field(repr=False)
 
     def mask_controls(self, image: str | None = None) -> tuple[Control, ...]:
-        """Return the controls that take an image's masks: the most faithful that have labels.
+        """Return the controls that receive an image's masks: the most faithful that have labels.
 
         A tag without a list of its own (``Brush``) has the labels of each ``Labels`` list on its
         image; without such a list, it takes masks only where no other control has labels.
 
         Args:
-            image: Name of an image tag; by default, of the first one that has such controls.
+            image: Name of an image tag; default: the first one that has such controls.
         """
         if image is None:
             return next(iter(self._masks.values()), ())
         return self._masks.get(image, ())
 
     def suggestion_controls(self, image: str | None = None) -> tuple[Control, ...]:
-        """Return ``mask_controls``, less keypoints: the answer to a click is no other click."""
+        """Return ``mask_controls`` without keypoints: a click is not answered with a click."""
         return tuple(c for c in self.mask_controls(image) if c.shape != "keypoint")
 
     def mask_images(self) -> list[str]:
@@ -88,20 +88,20 @@ class LabelConfig:
         return tuple(label for control in self.mask_controls(image) for label in control.labels)
 
     def smart_tools(self) -> tuple[Control, ...]:
-        """Return the controls that labelers prompt with."""
+        """Return the controls for prompts."""
         return tuple(c for c in self._drawing if c.shape in PROMPT_SHAPES and c.smart)
 
     def labels_of(self, control: Control) -> tuple[Label, ...]:
-        """Return the labels that a control's regions may have, its own or those of a list."""
+        """Return the labels that a control's regions may have, from itself or from a list."""
         return tuple(label for each in self._with_labels(control) for label in each.labels)
 
     @property
     def has_dynamic_labels(self) -> bool:
-        """Whether tasks bring labels for their regions."""
+        """Return whether tasks provide labels for their regions."""
         return any(c.dynamic for c in self.controls if c.type != "choices")
 
     def for_task(self, data: Mapping[str, Any]) -> "LabelConfig":
-        """Return the label config with the labels that a task brings itself."""
+        """Return the label config with the labels that a task provides."""
         if not self.has_dynamic_labels:
             return self
         controls = (
@@ -113,11 +113,11 @@ class LabelConfig:
         return replace(self, controls=tuple(controls))
 
     def is_unlabeled(self, tool: str) -> bool:
-        """Whether a tool of that name draws without a label unless a list beside it gives one."""
+        """Return whether a tool of that name draws unlabeled regions without a separate list."""
         return any(c.name == tool and not c.has_own_list for c in self.controls)
 
     def lost_labels(self, tool: Control) -> list[str]:
-        """Return the labels of a smart tool that no mask on its image can carry, in any case."""
+        """Return the labels of a smart tool that no mask on its image can carry, ignoring case."""
         carried = self._carried.get(tool.to_name, frozenset())
         return [each.value for each in tool.labels if each.value.casefold() not in carried]
 
@@ -127,7 +127,7 @@ class LabelConfig:
         return [name for name in self.images if name in served]
 
     def wrong_targets(self) -> list[Problem]:
-        """Return a problem for each ``toName`` that names no tag, or nothing to draw on."""
+        """Return a problem for each ``toName`` that names no tag, or one without an image."""
         image = next(iter(self.images), None)
         fix = f'toName="{image}"' if image else 'add <Image name="image" value="$image"/>'
         problems = []
@@ -142,7 +142,7 @@ class LabelConfig:
         return problems
 
     def problems_for_masks(self) -> list[Problem]:
-        """Return why masks cannot become regions; nothing where they can."""
+        """Return why masks cannot become regions; empty if they can."""
         if problems := self.wrong_targets():
             return problems
         if not self.mask_controls():
@@ -152,7 +152,7 @@ class LabelConfig:
         return [problem for image in self._masks if (problem := image_problem(self.images[image]))]
 
     def problems_for_prompts(self) -> list[Problem]:
-        """Return why no prompt can be answered with a mask; nothing where one can."""
+        """Return why no prompt can be answered with a mask; empty if one can."""
         problems = self.problems_for_masks()
         if problems or self.prompted_images():
             return problems
@@ -173,7 +173,7 @@ class LabelConfig:
         return Problem("View", text, f"add e.g. {example}")
 
     def _answers(self, tool: Control) -> bool:
-        """Whether a prompt of the tool can get a mask; that a label is missing is no obstacle."""
+        """Return whether a prompt of the tool can get a mask; a missing label is no obstacle."""
         if not self.suggestion_controls(tool.to_name):
             return False
         if tool.dynamic or any(c.dynamic for c in self.mask_controls(tool.to_name)):
@@ -182,7 +182,7 @@ class LabelConfig:
 
     @cached_property
     def _drawing(self) -> tuple[Control, ...]:
-        """Controls that draw on an image, each with the labels that its regions may have."""
+        """Return the controls that draw on an image, each with the labels of its regions."""
         drawing = [c for c in self.controls if c.shape and c.to_name in self.images]
         return tuple(labeled for control in drawing for labeled in self._with_labels(control))
 
@@ -230,7 +230,7 @@ def _is_closable(vector: Control) -> bool:
 
 
 def image_problem(image: ImageTag) -> Problem | None:
-    """Return why no task has a reference for an image tag."""
+    """Return the problem of an image tag that prevents tasks from having a reference."""
     attribute = "valueList" if image.pages else "value"
     written = f'{attribute}="{image.written:.80}"'
     if "$" not in image.written:
@@ -241,13 +241,13 @@ def image_problem(image: ImageTag) -> Problem | None:
         fix = f"put whole addresses into the tasks and write {attribute}="
         return Problem(image.name, text, f'{fix}"{image.written[image.written.index("$") :]:.80}"')
     if not _PATH.fullmatch(image.key):
-        text = f"{written} is no path that Label Studio follows: letters, digits, _ . [ ] alone"
+        text = f"{written} is not a path that Label Studio follows: letters, digits, _ . [ ] only"
         return Problem(image.name, text, "rename the field of the tasks")
     return None
 
 
 def _task_labels(listed: Any) -> tuple[Label, ...]:
-    """Read the labels of a task: objects as Label Studio has them, or names alone."""
+    """Parse the labels of a task: objects as in Label Studio, or names only."""
     found: dict[str, Label] = {}
     for each in listed if isinstance(listed, list) else ():
         entry = each if isinstance(each, dict) else {"value": each}
@@ -260,12 +260,12 @@ def _task_labels(listed: Any) -> tuple[Label, ...]:
 
 
 def brush_example(image: str) -> str:
-    """Return the tag that would take the masks of an image."""
+    """Return an example of a tag for the masks of an image."""
     return f'<BrushLabels name="mask" toName="{image}" smart="false"> with <Label> tags'
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise LabelConfigError for the first problem, if there is one."""
+    """Raise LabelConfigError for the first problem, if any."""
     for problem in problems:
         raise LabelConfigError(f"{problem.where}: {problem.text}", problem.fix)
 
@@ -277,12 +277,12 @@ def parse_label_config(xml: str, *, require_image: bool = True) -> LabelConfig:
     Names, targets and labels are those that label-studio-sdk reads.
 
     Args:
-        xml: The label config.
-        require_image: Whether one without an image is refused.
+        xml: Label config as XML.
+        require_image: Whether to refuse a label config without an image.
 
     Raises:
-        LabelConfigError: It is not XML, declares entities, is too long or too deep, or shows no
-            image.
+        LabelConfigError: The text is not XML, declares entities, is too long or too deep, or shows
+                no image.
     """
     config = LabelConfig(*read_tags(parse_xml(xml)), xml)
     if require_image and not config.images:

@@ -1,4 +1,4 @@
-"""The XML of a label config: parsed within limits, and its tags as values."""
+"""Parse the XML of a label config within limits, and convert its tags to values."""
 
 import math
 import re
@@ -14,30 +14,30 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.labelstudio.controls import Control, ImageTag, Label, MaskOptions
 
 LONGEST = 500_000
-"""Characters of a label config: thousands of labels."""
+"""Maximum characters of a label config: enough for thousands of labels."""
 
 DEEPEST = 256
-"""Levels of nested tags, as many as Label Studio's own parser takes."""
+"""Maximum levels of nested tags, as in Label Studio's own parser."""
 
 MOST_ATTRIBUTES = 100
-"""Attributes of a tag: several times as many as any tag of Label Studio has."""
+"""Maximum attributes of a tag: several times as many as any tag of Label Studio has."""
 
 _LABEL_TAGS = ("Label", "Choice", "Relation")
 
 
 class PlacedTag(Element):
-    """A tag that knows its place.
+    """A tag with its position.
 
     Attributes:
-        line: Line of the text, from 1.
-        offset: Byte of the text, in UTF-8, at which it begins.
+        line: Line in the text, counted from 1.
+        offset: Byte offset in the text, in UTF-8.
     """
 
     line: int = 0
     offset: int = 0
 
     def tags(self) -> "Iterator[PlacedTag]":
-        """Iterate over this tag and all below it, in document order."""
+        """Yield this tag and all below it, in document order."""
         return (tag for tag in self.iter() if isinstance(tag, PlacedTag))
 
 
@@ -53,7 +53,7 @@ def parse_xml(xml: str) -> PlacedTag:
     """Parse the XML of a label config, within limits.
 
     Raises:
-        LabelConfigError: It is not XML, declares entities, or is too long or too deep.
+        LabelConfigError: The text is not XML, declares entities, or is too long or too deep.
     """
     if len(xml) > LONGEST:
         raise LabelConfigError(f"the label config has more than {LONGEST} characters")
@@ -75,7 +75,7 @@ def parse_xml(xml: str) -> PlacedTag:
 
 
 Tags = tuple[tuple[Control, ...], dict[str, ImageTag], dict[str, str], dict[str, int]]
-"""Controls in document order, images by name; the tag as written and the line of each name."""
+"""Controls in document order, images by name, tag as written and line by name."""
 
 
 def read_tags(root: Element) -> Tags:
@@ -133,7 +133,7 @@ def _dynamic(tag: Element) -> str:
 
 
 def _mask_options(attributes: Mapping[str, str]) -> MaskOptions:
-    """Read what a control asks for of masks; what is no number counts as absent (lint says so)."""
+    """Parse a control's mask options; invalid numbers are ignored (lint reports them)."""
 
     def number(name: str, least: float) -> float | None:
         try:
@@ -172,7 +172,7 @@ def _attributes(tag: Element) -> dict[str, str]:
 
 
 def _smart(tag: Element) -> bool | None:
-    """Return what a tag says of its smart tool; attribute names count in any case."""
+    """Return the ``smart`` attribute of a tag; the case of its name is ignored."""
     attributes = _attributes(tag)
     if attributes.get("smartonly", "").lower() == "true":
         return True

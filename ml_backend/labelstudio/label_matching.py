@@ -1,4 +1,4 @@
-"""Which label of a project a model's class belongs to."""
+"""Match a model's classes to the labels of a project."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,17 @@ from ml_backend.labelstudio.label_config import Label
 def match_labels(
     classes: Sequence[str], labels: Sequence[Label], synonyms: Mapping[str, Sequence[str]]
 ) -> dict[int, str]:
-    """Find the label of each class: by ``predicted_values``, by its own name, then by synonyms.
+    """Match each class to a label: by ``predicted_values``, by its own name, then by synonyms.
 
     Args:
         classes: Class names of a model; index 0, the background, has no label.
-        labels: Labels of the project's mask controls. Names are compared without regard to case
-            and to whether hyphen, underscore, slash or space joins their words.
-        synonyms: Class name in lower case, its words joined by spaces → names of labels that mean
-            the same or contain it, nearest first.
+        labels: Labels of the project's mask controls. Names are compared ignoring case, and
+                hyphen, underscore, slash and space count as equal.
+        synonyms: Names of labels with the same or a wider meaning, nearest first, by class name in
+                lower case with its words joined by spaces.
 
     Returns:
-        Class index → label value; classes without a label are absent.
+        Label value by class index; classes without a label are absent.
     """
     claimed = {_key(name): label.value for label in labels for name in label.predicted_values}
     named = {_key(label.value): label.value for label in labels}

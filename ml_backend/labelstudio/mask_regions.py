@@ -1,4 +1,4 @@
-"""Masks into regions of whichever control the label config has for them."""
+"""Convert masks to regions of the controls that the label config has."""
 
 import uuid
 from typing import Any
@@ -15,11 +15,11 @@ Mask = npt.NDArray[np.bool_]
 
 
 def drop_specks(mask: Mask, smallest: int) -> Mask:
-    """Remove the connected parts (8 neighbours) of fewer than ``smallest`` pixels.
+    """Remove connected parts (8 neighbors) of fewer than ``smallest`` pixels.
 
     Args:
-        mask: (H, W) bool.
-        smallest: In pixels.
+        mask: Mask (H, W) bool.
+        smallest: Minimum size of a part in pixels.
 
     Returns:
         (H, W) bool.
@@ -36,19 +36,19 @@ def drop_specks(mask: Mask, smallest: int) -> Mask:
 def mask_regions(
     mask: Mask, control: Control, label: str | None, score: float, item: int | None = None
 ) -> list[Region]:
-    """Express one mask as regions of a control.
+    """Convert one mask to regions of a control.
 
     Args:
-        mask: (H, W) bool at the image's size after EXIF orientation.
-        control: One of the label config's ``mask_controls``; polygons and vectors give a region for
-            each connected part, all others one.
-        label: Value of one of the control's labels; None for a region without a label.
-        score: 0..1.
-        item: Page of the image, where a tag shows several.
+        mask: Mask (H, W) bool at the image's size after EXIF orientation.
+        control: One of the label config's ``mask_controls``; polygons and vectors become one region
+                for each connected part, all other shapes one region.
+        label: Label value of the control; None for a region without a label.
+        score: Confidence of the model, 0..1.
+        item: Page of the image, if a tag shows several.
 
     Returns:
-        Results in the order in which Label Studio needs them: a region with labels of a list of its
-        own is two results of one id, the geometry first. Nothing for an empty mask.
+        Results in the order that Label Studio needs: if labels come from a separate list, a region
+        is two results with one ID, the geometry first. Empty for an empty mask.
     """
     if not mask.any():
         return []
@@ -76,7 +76,7 @@ def mask_regions(
 def _results(
     value: dict[str, Any], control: Control, label: str | None
 ) -> list[tuple[str, str, dict[str, Any]]]:
-    """The control's name, the type and the value of each result that makes a region."""
+    """Yield the control's name, type and value of each result that makes up a region."""
     if label is None:
         return [(control.name, control.type, value)]
     if control.has_own_list:

@@ -1,4 +1,4 @@
-"""The tags of a label config that show video and audio; ``label_config`` knows images."""
+"""Video and audio tags of a label config; ``label_config`` reads image tags."""
 
 from ml_backend.labelstudio.controls import ImageTag
 from ml_backend.labelstudio.label_config_xml import parse_xml
@@ -10,7 +10,7 @@ def media_tags(label_config: str) -> tuple[ImageTag, ...]:
     """Return the video and audio tags of a label config, in document order.
 
     Raises:
-        LabelConfigError: It is not XML, declares entities, or is too long or too deep.
+        LabelConfigError: The text is not XML, declares entities, or is too long or too deep.
     """
     return tuple(
         ImageTag(tag.get("name", ""), value.removeprefix("$"))

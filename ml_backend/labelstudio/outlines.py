@@ -1,8 +1,8 @@
-"""Masks to outlines along the edges of their pixels, and outlines back to masks.
+"""Convert masks to outlines along pixel edges, and outlines to masks.
 
 An outline is a closed ring, (N, 2) float64 corners as x, y in pixels from the image's top left
-corner. A hole is joined to the ring around it by a cut without width: one ring shows both, whether
-it is filled by the even-odd or by the non-zero rule.
+corner. A hole is joined to the ring around it by a zero-width cut, so a single ring represents
+both, with the even-odd and the non-zero fill rule.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,17 @@ Mask = npt.NDArray[np.bool_]
 Outline = npt.NDArray[np.float64]
 
 DEFAULT_TOLERANCE = 1.5
-"""Pixels by which an outline may deviate from the mask where the label config says nothing."""
+"""Default maximum deviation of an outline from the mask, in pixels."""
 
 LEAST_IOU = 0.985
-"""What a simplified part keeps in common with itself where the label config says nothing."""
+"""Minimum IoU of a simplified part with the original, by default."""
 
 _FEWEST_CORNERS = 3
 _INSET = 0.01
-"""Pixels by which corners lie within the edges: programs that round then find the same pixels."""
+"""Distance of corners inside the pixel edges: programs that round then find the same pixels."""
 
 _EXACT = 0.1
-"""A tolerance below which every corner of a pixel stays."""
+"""Tolerance below which every corner of a pixel stays."""
 
 
 def trace(
@@ -35,13 +35,14 @@ def trace(
 
     Args:
         mask: (H, W) bool.
-        tolerance: Pixels by which an outline may deviate from the pixels' edges; 0: not at all.
-            None: ``DEFAULT_TOLERANCE``, and less for each part that would keep less than
-            ``LEAST_IOU`` in common with itself.
-        max_points: Most corners of an outline, at least 3; None: no limit.
+        tolerance: Maximum deviation from the pixels' edges in pixels; 0 keeps every corner.
+                None: ``DEFAULT_TOLERANCE``, reduced for each part until its IoU with the original
+                    is
+                at least ``LEAST_IOU``.
+        max_points: Maximum corners of an outline, at least 3; None: no limit.
 
     Returns:
-        One outline for each part; no part is lost, however thin.
+        One outline for each part; no part is dropped, however thin.
     """
     least = LEAST_IOU if tolerance is None else 0.0
     return [
@@ -56,7 +57,7 @@ def fill(outline: Outline, height: int, width: int) -> Mask:
     """Fill an outline by the non-zero rule: the pixels whose centers are inside.
 
     Args:
-        outline: Three corners or more; they may lie outside the image.
+        outline: Outline of three or more corners, which may lie outside the image.
         height: Image height in pixels.
         width: Image width in pixels.
 
@@ -72,7 +73,7 @@ def fill(outline: Outline, height: int, width: int) -> Mask:
 
 
 def _fill_window(outline: Outline, height: int, width: int) -> Mask:
-    # The rows whose centers an edge crosses, from the first inside the window to the last.
+    # Rows whose centers an edge crosses, from the first inside the window to the last.
     start, end = outline, np.roll(outline, -1, axis=0)
     rows = np.clip(np.ceil(np.stack([start[:, 1], end[:, 1]]) - 0.5), 0, height).astype(np.int64)
     first, counts = rows.min(axis=0), np.abs(rows[1] - rows[0])
@@ -88,11 +89,11 @@ def _fill_window(outline: Outline, height: int, width: int) -> Mask:
 
 
 def _parts(mask: Mask) -> list[list[Outline]]:
-    """For each connected part its outer ring, then its holes."""
+    """Return the outer ring and the holes of each connected part."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     around = mask[y : y + height, x : x + width].view(np.uint8)
-    # OpenCV's outlines run through pixel centers: of a picture twice as large, these are a quarter
-    # of a pixel beside the edges of the pixels, so that rounding leads to the edges.
+    # OpenCV's outlines run through pixel centers: on an image scaled by 2, these are a quarter
+    # of a pixel off the pixel edges, so rounding leads to the edges.
     twice = np.repeat(np.repeat(around, 2, axis=0), 2, axis=1)
     found, hierarchy = cv2.findContours(twice, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     parts: dict[int, list[Outline]] = {}
@@ -105,7 +106,7 @@ def _parts(mask: Mask) -> list[list[Outline]]:
 
 
 def _corners(inside: Outline) -> Outline:
-    """The corners of the edges beside an outline, without those on a straight edge."""
+    """Return the corners of the pixel edges, without those on a straight edge."""
     edges = np.round(inside)
     changed = np.any(edges != np.roll(edges, 1, axis=0), axis=1)
     inside, edges = inside[changed], edges[changed]
@@ -132,7 +133,7 @@ def _simplify_part(
 def _finest(
     simplify: Callable[[float], Outline], exact: Outline, tolerance: float, least_iou: float
 ) -> Outline:
-    """The outline with the largest tolerance that keeps a part and ``least_iou`` of it."""
+    """Return the outline with the largest tolerance that keeps a part with ``least_iou``."""
     while tolerance > _EXACT:
         outline = simplify(tolerance)
         if len(outline) >= _FEWEST_CORNERS and _iou(outline, exact) > least_iou:
@@ -142,7 +143,7 @@ def _finest(
 
 
 def _iou(one: Outline, other: Outline) -> float:
-    """Intersection over union of two outlines."""
+    """Return the intersection over union of two outlines."""
     corners = np.concatenate([one, other])
     first = np.floor(corners.min(axis=0))
     width, height = np.ceil(corners.max(axis=0) - first).astype(int)
@@ -151,7 +152,7 @@ def _iou(one: Outline, other: Outline) -> float:
 
 
 def _join(rings: list[Outline], tolerance: float) -> Outline:
-    """Simplify an outer ring and its holes, and cut from the first to each of the others."""
+    """Simplify an outer ring and its holes, and join each hole to the ring by a cut."""
     outline, *holes = (_simplify(ring, tolerance) for ring in rings)
     for hole in holes:
         if len(hole) >= _FEWEST_CORNERS and len(outline):

@@ -1,4 +1,4 @@
-"""What the ML API asks of a backend's predictor, in the words of ``label-studio-ml``."""
+"""Protocol of a backend's predictor, in the vocabulary of ``label-studio-ml``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -11,23 +11,23 @@ from ml_backend.labelstudio.schemas import Prediction, Task, TaskWithLogin
 from ml_backend.labelstudio.task_images import references
 
 LONGEST_REFERENCE = 256 << 10
-"""Characters of a reference that is kept or passed on; a longer one is a whole image in itself."""
+"""Maximum characters of a stored reference; a longer one embeds the whole image."""
 
 
 class Predictor(Protocol):
-    """Knows a model and Label Studio's vocabulary, and nothing of HTTP.
+    """Predictor of a backend: knows a model and Label Studio's formats, but not HTTP.
 
-    One instance serves every request from several threads, so it keeps nothing of a request.
+    One instance serves all requests from several threads, so it stores nothing of a request.
     """
 
     @property
     def model_version(self) -> str:
-        """One constant for ``/setup`` and ``/predict`` alike; changes only when the model does."""
+        """Model version for ``/setup`` and ``/predict``; changes only when the model does."""
         ...
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What the model tells apart, the background first; empty where it names nothing."""
+        """Class names, the background first; empty if the model names none."""
         ...
 
     @property
@@ -36,10 +36,10 @@ class Predictor(Protocol):
         ...
 
     def for_project(self, project: object) -> "Predictor":
-        """Return the predictor that serves a project: its model may be one of its own.
+        """Return the predictor that serves a project, which may have its own model.
 
         Args:
-            project: ``"<id>.<created unix time>"`` as Label Studio sends it; may be anything else.
+            project: ``"<id>.<created unix time>"`` as sent by Label Studio; may be any value.
         """
         ...
 
@@ -47,10 +47,10 @@ class Predictor(Protocol):
         """Check whether this model can serve a label config.
 
         Returns:
-            What its author should know; usually nothing.
+            Advice for the author of the label config; usually empty.
 
         Raises:
-            LabelConfigError: It cannot; the fix is in its text.
+            LabelConfigError: The model cannot serve it; the message contains the fix.
         """
         ...
 
@@ -62,27 +62,27 @@ class Predictor(Protocol):
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Iterator[Prediction | TaskError | None]:
-        """Answer each task, in order.
+        """Predict each task, in order.
 
         Args:
-            tasks: One in an interactive call, any number in a batch.
-            context: The labeler's prompts; None in a batch.
-            label_config: The project's, passed by ``check`` before.
-            deadline: By when the last answer is due.
+            tasks: Tasks to predict: one in an interactive call, any number in a batch.
+            context: Prompts of the labeler; None in a batch.
+            label_config: Label config of the project, already passed by ``check``.
+            deadline: Deadline of the last prediction.
 
         Yields:
-            For each task its prediction, None where this backend has nothing to say, or why there
-            is none.
+            The prediction of each task, None if this backend has none to make, or the error that
+            prevented it.
         """
         ...
 
     def fit(self, event: str, data: Mapping[str, Any]) -> None:
-        """Take note of something that happened in Label Studio; must return at once."""
+        """Process an event of Label Studio; must return at once."""
         ...
 
 
 def references_alone(task: Task, label_config: LabelConfig) -> Task:
-    """A task with its images' references and nothing else of its data."""
+    """Return a task whose data contain nothing but its image references."""
     data: dict[str, Any] = {}
     for image in label_config.images.values():
         kept = [each for each in references(task.data, image) if 0 < len(each) <= LONGEST_REFERENCE]

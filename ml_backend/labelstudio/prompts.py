@@ -1,4 +1,4 @@
-"""The interactive context: what a labeler drew with the smart tools, made safe to work with."""
+"""Interactive context: the prompts that a labeler drew with smart tools, validated."""
 
 import math
 from collections.abc import Sequence
@@ -11,31 +11,31 @@ from ml_backend.errors import PromptError
 from ml_backend.geometry import Box, Point
 
 MOST_REGIONS = 200
-"""Results of a context that are read, the last ones: two for each prompt; a labeler draws a few."""
+"""Maximum results read of a context, the last ones: two for each prompt; labelers draw a few."""
 
 BACKGROUND = "background"
-"""Label of clicks, in any case, on what does not belong to the object before."""
+"""Label, ignoring case, of clicks on what does not belong to the previous object."""
 
 _LARGEST = 1e6
-"""Pixels of an image's side."""
+"""Maximum side of an image in pixels."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """The prompts for one label on one image, in fractions 0..1 of the image.
+    """Prompts for one label on one image, in fractions 0..1 of the image.
 
     Attributes:
-        label: The label that the labeler chose; None where the prompts carry none.
-        to_name: Name of the image tag that was drawn on.
-        boxes: Rectangles in the order they were drawn. One that a later rectangle mostly covers
-            is gone: the labeler drew it again.
-        points: Clicks in the order they were made.
-        tool: Name of the control that the last prompt was drawn with; empty where it is not told.
-        item: Page that was drawn on, where the image tag shows several.
-        size: Height and width of the image as the browser shows it, in pixels.
-        ids: IDs of the prompts, where they have some.
-        continues: Whether there are only clicks on the background, which take away from the object
-            of the prompts before.
+        label: Label chosen by the labeler; None if the prompts have none.
+        to_name: Name of the image tag drawn on.
+        boxes: Rectangles in drawing order. One that a later rectangle mostly covers is dropped:
+                the labeler redrew it.
+        points: Clicks in drawing order.
+        tool: Name of the control used for the last prompt; empty if not sent.
+        item: Page drawn on, if the image tag shows several.
+        size: Height and width of the image in pixels, as the browser shows it.
+        ids: IDs of the prompts that have one.
+        continues: Whether all prompts are clicks on the background, which remove parts of the
+                previous prompts' object.
     """
 
     label: str | None
@@ -49,20 +49,20 @@ class Context:
     continues: bool = False
 
     def shares(self, other: "Context") -> bool:
-        """Whether both hold a prompt in common: by ID, else by its place."""
+        """Return whether both contexts share a prompt: by ID, else by position."""
         if self.ids and other.ids:
             return not self.ids.isdisjoint(other.ids)
         mine, theirs = ({*c.boxes, *c.points} for c in (self, other))
         return not mine.isdisjoint(theirs)
 
     def continued(self, later: "Context") -> "Context":
-        """Return these prompts with the clicks on the background that came later."""
+        """Return these prompts plus later clicks on the background."""
         points = (*self.points, *(each for each in later.points if each not in self.points))
         return replace(self, points=points, ids=self.ids | later.ids)
 
 
 def _absent_for_null(value: Any) -> Any:
-    """Leave out what is null, so that its default holds."""
+    """Drop null values, so that defaults apply."""
     if not isinstance(value, dict):
         return value
     return {name: each for name, each in value.items() if each is not None}
@@ -104,7 +104,7 @@ class _Region(BaseModel):
 
     @property
     def is_point(self) -> bool:
-        """Whether it is a live click: those of a draft that was loaded again have no sign."""
+        """Whether it is a live click: clicks of a reloaded draft have no ``is_positive``."""
         return self.type in ("keypointlabels", "keypoint") and self.is_positive is not None
 
     @property
@@ -121,18 +121,18 @@ class _Prompt:
 
     @property
     def place(self) -> tuple[str, int]:
-        """Image and page that it is on."""
+        """Image tag and page of the prompt."""
         return self.region.to_name, self.region.item_index
 
 
 def parse_context(context: Any) -> Context:
-    """Read ``params.context`` of an interactive call.
+    """Parse ``params.context`` of an interactive call.
 
-    Regions of kinds that are no prompts, or that are malformed, are passed over. The last prompt
-    decides label, image and page; prompts for others are passed over too.
+    Malformed regions and those that are not prompts are ignored. The last prompt decides label,
+    image and page; prompts for others are ignored.
 
     Raises:
-        PromptError: Nothing is left to work with.
+        PromptError: No usable prompt is left.
     """
     prompts = _read_prompts(_result(context))
     if not prompts:
@@ -164,12 +164,12 @@ def parse_context(context: Any) -> Context:
 
 
 def is_empty(context: Any) -> bool:
-    """Whether it is the call of a submission: nothing was asked."""
+    """Return whether the call is that of a submission, without a prompt."""
     return isinstance(context, dict) and context.get("result") == []
 
 
 def has_prompts(context: Any) -> bool:
-    """Whether a labeler drew something with a smart tool: anything else needs no answer."""
+    """Return whether the labeler drew with a smart tool; anything else needs no answer."""
     return any(
         isinstance(each, dict) and str(each.get("type", "")).startswith(("rectangle", "keypoint"))
         for each in _result(context)
@@ -182,9 +182,9 @@ def _result(context: Any) -> Sequence[Any]:
 
 
 def _read_prompts(result: Sequence[Any]) -> list[_Prompt]:
-    """Each prompt with its label, which a list of labels gives in a result of its own.
+    """Return each prompt with its label, which a separate list sends as its own result.
 
-    A click on the background belongs to the object of the prompt before it on the same image.
+    A click on the background belongs to the object of the previous prompt on the same image.
     """
     regions = [region for region in map(_read_region, result) if region]
     listed = {each.id: each.label for each in regions if each.type == "labels" and each.id}
@@ -219,11 +219,11 @@ def _point(prompt: _Prompt) -> Point | None:
 
 
 def _upright_box(region: _Region) -> Box | None:
-    """The upright rectangle around a possibly rotated one; None where there is none."""
+    """Return the bounding box of a possibly rotated rectangle; None if it is invalid."""
     if not region.is_box:
         return None
     value = region.value
-    # Label Studio turns a rectangle around its top left corner, in pixels.
+    # Label Studio rotates a rectangle around its top left corner, in pixels.
     angle = math.radians(value.rotation)
     aspect = region.original_height / region.original_width
     right = (value.width * math.cos(angle), value.width * math.sin(angle) / aspect)
@@ -231,7 +231,7 @@ def _upright_box(region: _Region) -> Box | None:
     xs = [value.x, value.x + right[0], value.x + down[0], value.x + right[0] + down[0]]
     ys = [value.y, value.y + right[1], value.y + down[1], value.y + right[1] + down[1]]
     box = Box(*map(_fraction, (min(xs), min(ys), max(xs), max(ys))))
-    # Of sides that are there, but tiny, the area may still be 0.
+    # The area of tiny sides may underflow to 0.
     return box if box.left < box.right and box.top < box.bottom and box.area else None
 
 

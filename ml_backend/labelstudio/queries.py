@@ -1,4 +1,4 @@
-"""Queries for ``GET /api/tasks`` of Label Studio: which tasks, and what of each."""
+"""Queries for ``GET /api/tasks`` of Label Studio: filters and fields."""
 
 import json
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class TaskFilter:
-    """A condition on a column with numbers.
+    """Condition on a numeric column.
 
     Attributes:
         column: Name of the column, such as ``id`` or ``total_annotations``.
-        operator: How the column is compared with ``value``.
-        value: A number; for ``in_list``, several.
+        operator: Comparison operator, such as ``equal`` or ``in_list``.
+        value: Number to compare with; several for ``in_list``.
     """
 
     column: str
@@ -24,12 +24,12 @@ class TaskFilter:
 def task_query(
     project: int, filters: Sequence[TaskFilter], include: str, size: int
 ) -> dict[str, str | int]:
-    """Build the query of a project's tasks, ordered by their number.
+    """Return the query for a project's tasks, ordered by ID.
 
     Args:
         project: Project ID.
-        filters: Conditions that all must hold.
-        include: Fields of each task, separated by commas.
+        filters: Conditions that must all hold.
+        include: Comma-separated fields to return of each task.
         size: Maximum number of tasks.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The pixels and the outline of a region of a result, by ``shapes``."""
+"""Pixels and outline of a region of a result, by ``shapes``."""
 
 from ml_backend.labelstudio.coco_rle import Rle
 from ml_backend.labelstudio.outlines import Outline
@@ -12,15 +12,15 @@ def region_rle(region: Region) -> Rle:
     """Return the pixels of a region.
 
     Raises:
-        RegionError: They are unknown: the brush strokes are damaged, for example.
+        RegionError: The pixels cannot be determined, for example because of damaged strokes.
     """
     return Rle.of_mask(decode_region(region.value, region.width, region.height))
 
 
 def region_outline(region: Region) -> Outline:
-    """Return the corners of a region that is no brush stroke; an ellipse has one for each degree.
+    """Return the corners of a region that is not a brush stroke; an ellipse has one per degree.
 
     Raises:
-        RegionError: It has no such outline.
+        RegionError: The region has no outline.
     """
     return decode_outline(region.value, region.width, region.height)

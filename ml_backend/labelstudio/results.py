@@ -1,6 +1,6 @@
-"""What an annotation's result says: answers about the whole image, and regions with pixels.
+"""Parse an annotation's result: answers about the whole image, and regions with pixels.
 
-The values are percent of ``original_width`` and ``original_height``, as in
+Values are percentages of ``original_width`` and ``original_height``, as in
 https://labelstud.io/guide/export (and in ``ml_backend.labelstudio.mask_regions``, which writes
 them).
 """
@@ -18,13 +18,13 @@ Shape = Literal[
 ]
 
 Result = Mapping[str, Any]
-"""One entry of an annotation's ``result``, as Label Studio holds it."""
+"""One entry of an annotation's ``result``, as Label Studio stores it."""
 
 UNLABELED = "unlabeled"
-"""Label of a region that its labeler gave none."""
+"""Label of regions that their labeler gave none."""
 
 _LARGEST = 1e9
-"""Sizes and angles beyond it, and infinite ones, count as absent."""
+"""Larger sizes and angles, and infinite ones, are treated as missing."""
 
 _VALUE_KEYS = {"textarea": "text", "pairwise": "selected"}
 _PARTS: Mapping[str, type | tuple[type, ...]] = {
@@ -37,19 +37,19 @@ _PARTS: Mapping[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Region:
-    """A part of an image.
+    """Region of an image.
 
     Attributes:
-        id: Label Studio's, different within an annotation.
-        shape: How it was drawn.
-        to_name: Name of the image tag that it is on.
-        labels: In the order they were given; may be empty.
-        attributes: Name of each control that asks about a region → what was answered.
-        width: Of the image as the browser shows it, in pixels.
-        height: Likewise.
-        rotation: By how many degrees the labeler had turned the image.
-        item: Position of its image, where a tag shows several.
-        value: Its geometry.
+        id: Region ID, unique within an annotation.
+        shape: Shape of the region, such as ``brush``.
+        to_name: Name of the image tag of the region.
+        labels: Labels in the order given; may be empty.
+        attributes: Answers about this region, by control name.
+        width: Image width in pixels, as the browser shows it.
+        height: Image height in pixels, as the browser shows it.
+        rotation: Rotation of the image by the labeler in degrees.
+        item: Page of the image, if a tag shows several.
+        value: Geometry of the region, as Label Studio stores it.
     """
 
     id: str
@@ -65,20 +65,19 @@ class Region:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its labels, or ``UNLABELED``."""
+        """Labels of the region, or ``UNLABELED``."""
         return self.labels or (UNLABELED,)
 
 
 @dataclass(frozen=True)
 class ParsedResult:
-    """An annotation's result.
+    """Parsed result of an annotation.
 
     Attributes:
-        answers: Name of each control → what was answered about the image, and each label that
-            regions carry once; what was asked about a region is an attribute of it instead.
-        regions: Regions in the order they were drawn.
-        problems: Entries that are in neither, as those made by hand may be: the id, if any, and
-            why.
+        answers: Answers about the image by control name, including each label that regions carry;
+                answers about a region are its attributes instead.
+        regions: Regions in drawing order.
+        problems: Unreadable entries, as scripts may produce them: the ID, if any, and the reason.
     """
 
     answers: Mapping[str, list[Any]]
@@ -89,15 +88,15 @@ class ParsedResult:
 def parse_result(result: Iterable[Result]) -> ParsedResult:
     """Parse an annotation's result.
 
-    A region may come in several entries of the same id: its shape, its labels, what was asked about
-    it. Relations between regions are ignored.
+    A region may be split into several entries with the same ID: its shape, its labels, answers
+    about it. Relations between regions are ignored.
     """
     by_id: dict[str, list[Result]] = {}
     problems: list[tuple[str, str]] = []
     entries: list[Result] = []
     for entry in result:
         if not isinstance(entry, Mapping):
-            problems.append(("", "a result is no object"))
+            problems.append(("", "a result is not an object"))
         elif not (reason := _unreadable(entry)):
             entries.append(entry)
             by_id.setdefault(str(entry["id"]), []).append(entry)
@@ -108,12 +107,12 @@ def parse_result(result: Iterable[Result]) -> ParsedResult:
 
 
 def _unreadable(entry: Result) -> str:
-    """Return why an entry cannot be read; empty if it can."""
+    """Return why an entry is unreadable; empty if it is fine."""
     missing = [name for name, kind in _PARTS.items() if not isinstance(entry.get(name), kind)]
     if missing:
-        return f"a result of it lacks {', '.join(missing)}"
+        return f"a result of it has no {', '.join(missing)}"
     if _gives_labels(entry) and not all(isinstance(label, str) for label in _values(entry)):
-        return "its labels are no list of texts"
+        return "its labels are not a list of strings"
     return ""
 
 
@@ -131,10 +130,10 @@ def _answers(entries: Sequence[Result]) -> dict[str, list[Any]]:
 
 
 def mask_shapes(controls: Iterable[Control], *, with_boxes: bool) -> frozenset[Shape]:
-    """The shapes that are masks in a project.
+    """Return the shapes that are masks in a project.
 
-    Points never are. Rectangles are where nothing else can be drawn: beside a brush or polygons
-    they are boxes, or prompts of a smart tool that somebody left behind.
+    Points never are. Rectangles are masks only if nothing finer can be drawn: next to a brush or
+    polygons they are boxes, or leftover prompts of a smart tool.
     """
     finer = MASK_RANKS.keys() - {"rectangle", "keypoint"}
     drawn = any(control.shape in finer for control in controls)
@@ -173,7 +172,7 @@ def _is_region(entries: Sequence[Result]) -> bool:
 
 
 def _shape(value: Result) -> Shape:
-    """The shape, ``unknown`` where a value has no geometry."""
+    """Return the shape, ``unknown`` if a value has no geometry."""
     return cast("Shape", shape_of(value) or "unknown")
 
 
@@ -187,7 +186,7 @@ def _has_values(entry: Result) -> bool:
 
 
 def _values(entry: Result) -> list[Any]:
-    """What the labeler chose or wrote; the whole value of a kind that we do not know."""
+    """Return the chosen or entered values; for an unknown kind, the whole value."""
     kind = entry["type"]
     if not _has_values(entry):
         drawn = _gives_labels(entry) or _shape(entry["value"]) != "unknown"

@@ -1,9 +1,9 @@
-"""What Label Studio sends to an ML backend, and what it must get back.
+"""Requests of Label Studio to an ML backend, and the responses.
 
-What comes in is decoded by msgspec, which passes over the fields that nothing here reads
-(annotations, drafts, earlier predictions) without building them: tens of megabytes of old masks
-take no memory, and a fraction of a second in which no health check is answered. What goes out is
-pydantic's, which checks it when it is made.
+Requests are decoded by msgspec, which skips the fields that nothing here reads (annotations,
+drafts, earlier predictions) without building them: tens of megabytes of old masks take no memory,
+and a fraction of a second in which no health check is answered. Responses are pydantic models,
+validated on creation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,22 +16,22 @@ from pydantic import BaseModel, Field
 from ml_backend.images.base import TaskAccess
 
 MOST_TASKS = 100_000
-"""Tasks of one call; an entry for each must go back."""
+"""Maximum tasks of one call; the response needs an entry for each."""
 
 Login = tuple[str, str] | None
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-"""One for all tasks without data: a body of nothing but ``{}`` holds millions."""
+"""Shared by all tasks without data: a body of nothing but ``{}`` may hold millions."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """One task.
+    """A task.
 
     Attributes:
-        id: Task ID; texts are for other callers than Label Studio.
+        id: Task ID; strings come from callers other than Label Studio.
         project: Project ID.
-        data: Maps the label config's variables to values, the image's among them.
-        meta: For programs: ``control_tasks`` reads it.
+        data: Values of the label config's variables, including the image reference.
+        meta: Metadata for programs, such as ``control_tasks``.
     """
 
     id: int | str | None = None
@@ -41,20 +41,20 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
     @property
     def credentials(self) -> Login:
-        """User name and password for the host of the images."""
+        """User name and password for the host of the images; None without."""
         return None
 
     @property
     def access(self) -> TaskAccess:
-        """Whom to ask for the task's images, and as whom."""
+        """Whom to ask for the task's images, with which login."""
         project = self.project if isinstance(self.project, int) else None
         return TaskAccess(self.id if isinstance(self.id, int) else None, project, self.credentials)
 
 
 class TaskWithLogin(Task, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """A task with the login for its images, which Label Studio gives once for all, in ``params``.
+    """A task with the login for its images, which Label Studio sends once per call in ``params``.
 
-    A class of its own: a body may hold millions of tasks, and a field more costs each 16 bytes.
+    A separate class, because a body may hold millions of tasks and each field costs 16 bytes.
 
     Attributes:
         login: User name and password for the host of the images.
@@ -69,13 +69,13 @@ class TaskWithLogin(Task, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody has labeled of a task: a draft or an annotation.
+    """A draft or an annotation of a task.
 
     Attributes:
         id: ID of the annotation or draft.
-        annotation: Of a draft, ID of the annotation that is edited; None for a new one.
+        annotation: For a draft, ID of the annotation being edited; None for a new one.
         was_cancelled: Whether the task was skipped.
-        result: Entries as Label Studio holds them.
+        result: Entries as Label Studio stores them.
     """
 
     id: int | None = None
@@ -85,17 +85,17 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabeledTask(TaskWithLogin, frozen=True, kw_only=True):
-    """A task with what is labeled of it: the asking user's drafts, everybody's annotations."""
+    """A task with the asking user's drafts and all annotations."""
 
     drafts: list[Work] = []
     annotations: list[Work] = []
 
 
 class PredictParams(msgspec.Struct, frozen=True):
-    """What Label Studio says of a call.
+    """Parameters of a call.
 
     Attributes:
-        context: The labeler's regions with the smart tools; null in batch mode.
+        context: Prompts drawn with the smart tools; null in batch mode.
         login: ``task_data_login`` of the project.
         password: ``task_data_password`` of the project.
     """
@@ -115,12 +115,12 @@ class PredictRequest(msgspec.Struct, frozen=True):
 
     @property
     def context(self) -> Any:
-        """The interactive context as sent; None in batch mode."""
+        """Interactive context as sent; None in batch mode."""
         return self.params.context if self.params else None
 
     @property
     def tasks_with_login(self) -> Sequence[Task]:
-        """The tasks, each with the login for its images if there is one."""
+        """Return the tasks, each with the login for its images if there is one."""
         params = self.params or PredictParams()
         login, password = params.login, params.password
         if not (isinstance(login, str) and isinstance(password, str) and login):
@@ -138,7 +138,7 @@ def _with_login(task: Task, login: Login) -> Task:
 
 
 class InteractiveRequest(PredictRequest, frozen=True):
-    """``POST /predict`` of a call whose answer depends on what is labeled already."""
+    """``POST /predict`` whose answer depends on existing regions."""
 
     tasks: Annotated[list[LabeledTask], msgspec.Meta(max_length=MOST_TASKS)]  # type: ignore[assignment]
 
@@ -155,11 +155,11 @@ WebhookRequest = dict[str, Any]
 
 
 class Region(BaseModel):
-    """One region of a prediction, in Label Studio's own terms.
+    """A region of a prediction, in Label Studio's format.
 
-    ``value`` is that of the control's type; its percentages and run lengths are relative to
-    ``original_width`` x ``original_height``, the image's size after EXIF orientation. With a list
-    of labels of its own, a region is two of these with one id. ``item_index`` is its page.
+    ``value`` has the format of the control's type; its percentages and run lengths refer to
+    ``original_width`` x ``original_height``, the image's size after EXIF orientation. If labels
+    come from a separate list, a region is two of these with one ID. ``item_index`` is the page.
     """
 
     id: str
@@ -176,7 +176,7 @@ class Region(BaseModel):
 
 
 class StatusText(BaseModel):
-    """Text that the labeler reads at once, in a TextArea of the label config."""
+    """Text shown to the labeler at once, in a TextArea of the label config."""
 
     id: str = "status"
     from_name: str
@@ -186,7 +186,7 @@ class StatusText(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What one task gets. An empty ``result`` says "looked, found nothing"."""
+    """Prediction of one task. An empty ``result`` means that nothing was found."""
 
     result: list[Region]
     score: Annotated[float, Field(ge=0, le=1)]
@@ -194,7 +194,7 @@ class Prediction(BaseModel):
 
 
 class Suggestion(BaseModel):
-    """What a click gets: a prediction's regions, and perhaps a text for the labeler."""
+    """Response to a click: a prediction's regions, and optionally a text for the labeler."""
 
     result: list[Region | StatusText]
     score: Annotated[float, Field(ge=0, le=1)]
@@ -202,7 +202,7 @@ class Suggestion(BaseModel):
 
 
 class PredictResponse(BaseModel):
-    """One entry per task, in order; an empty list says "no prediction, ask again"."""
+    """One entry per task, in order; an empty list makes Label Studio ask again."""
 
     results: list[Prediction | Suggestion | Annotated[list[Any], Field(max_length=0)]]
     model_version: str

@@ -1,8 +1,8 @@
-"""What a mask becomes in each kind of control, and how its pixels are read back.
+"""Representation of a mask in each kind of control, and how its pixels are read back.
 
-``SHAPES`` is the one table: predictions, suggestions, exports, agreement and learning use it. A
-``value`` is that of a region in a result; its percentages are relative to the size of the image as
-the browser shows it, unturned, whatever ``image_rotation`` says. Formats: https://labelstud.io/tags
+``SHAPES`` is the single table used by predictions, suggestions, exports, agreement and learning.
+A ``value`` is that of a region in a result; its percentages refer to the image as the browser shows
+it, without rotation, whatever ``image_rotation`` is. Formats: https://labelstud.io/tags
 """
 
 import base64
@@ -29,10 +29,10 @@ Mask = npt.NDArray[np.bool_]
 Value = Mapping[str, Any]
 
 FARTHEST = 1000
-"""Percent of the image's size: a drag may end outside the image, but not ten images away."""
+"""Maximum distance of a coordinate in percent: a drag may end outside the image, but not far."""
 
 LONGEST_OUTLINE = 1_000_000
-"""Pixels of an outline: the edges of an image that is all holes."""
+"""Maximum length of an outline in pixels: the edges of an image full of holes."""
 
 _NAMES = {"brush": "brush strokes are", "bitmask": "bitmask is"}
 
@@ -46,18 +46,18 @@ _DATA_URL = "data:image/png;base64,"
 
 
 class RegionError(SegstudioError, kind="region"):
-    """A region's pixels cannot be told."""
+    """A region's pixels cannot be determined."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How one kind of region holds a mask.
+    """How one kind of region represents a mask.
 
     Attributes:
-        keys: What its ``value`` has, unlike that of the shapes before it in ``SHAPES``.
-        encode: Mask with a pixel or more → a value for each region it becomes, without labels.
-        outline: Value, width, height → its corners in pixels; None where it holds pixels.
-        decode: Value, width, height → (height, width) bool.
+        keys: Keys of its ``value`` that distinguish it from earlier shapes in ``SHAPES``.
+        encode: Converts a non-empty mask to values without labels, one for each region.
+        outline: Converts value, width and height to corners in pixels; None if it stores pixels.
+        decode: Converts value, width and height to a (height, width) bool mask.
     """
 
     keys: frozenset[str]
@@ -67,18 +67,19 @@ class Shape:
 
 
 def shape_of(value: Value) -> str:
-    """Tell a region's shape by its geometry; empty where it has none.
+    """Return a region's shape from its geometry; empty if it has none.
 
-    Not by its type: several controls draw the same shapes, and ``labels`` come with any of them.
+    The type does not decide: several controls draw the same shapes, and ``labels`` can accompany
+    any of them.
     """
     return next((name for name, shape in SHAPES.items() if shape.keys <= value.keys()), "")
 
 
 def decode_region(value: Value, width: int, height: int) -> Mask:
-    """Read the pixels of a region.
+    """Decode the pixels of a region.
 
     Args:
-        value: As Label Studio stores it.
+        value: Value of the region as Label Studio stores it.
         width: ``original_width`` of the region, in pixels.
         height: ``original_height`` of the region, in pixels.
 
@@ -86,7 +87,7 @@ def decode_region(value: Value, width: int, height: int) -> Mask:
         (height, width) bool.
 
     Raises:
-        RegionError: It has no pixels, or they cannot be told; says why.
+        RegionError: The region has no pixels, or they cannot be determined; says why.
     """
     shape = _check(value, width, height)
     try:
@@ -96,10 +97,10 @@ def decode_region(value: Value, width: int, height: int) -> Mask:
 
 
 def decode_outline(value: Value, width: int, height: int) -> Outline:
-    """Return the corners of a region that is drawn by corners; an ellipse has one each degree.
+    """Return the corners of a region drawn by corners; an ellipse has one per degree.
 
     Raises:
-        RegionError: It has no such outline.
+        RegionError: The region has no outline.
     """
     shape = _check(value, width, height)
     outline = SHAPES[shape].outline
@@ -109,14 +110,14 @@ def decode_outline(value: Value, width: int, height: int) -> Outline:
 
 
 def _check(value: Value, width: int, height: int) -> str:
-    """Return the shape of a region whose frame makes sense."""
+    """Return the shape of a region whose image size is valid."""
     if width < 1 or height < 1:
-        raise RegionError("it does not tell the size of its image")
+        raise RegionError("the size of its image is missing")
     if width * height > PILLOW_MAX_PIXELS:
         raise RegionError(f"its image has {width} x {height} pixels, too many")
     shape = shape_of(value)
     if not shape:
-        raise RegionError("it has no shape that segstudio knows")
+        raise RegionError("its shape is not supported")
     return shape
 
 
@@ -136,17 +137,17 @@ def _checked_outline(
 
 
 def _numbers(given: Sequence[Any]) -> Outline:
-    """Return numbers of a region in percent, or degrees, as an array of the same shape.
+    """Return a region's numbers, in percent or degrees, as an array of the same shape.
 
     Raises:
-        RegionError: One is missing, no finite number or beyond ``FARTHEST``.
-        OverflowError, TypeError, ValueError: They make no array of numbers.
+        RegionError: A number is missing, not finite or beyond ``FARTHEST``.
+        OverflowError, TypeError, ValueError: The values do not form an array of numbers.
     """
     numbers = np.array(given, dtype=np.float64)
     wrong = ~(np.abs(numbers) <= FARTHEST)
     if wrong.any():
         value = numbers[wrong].flat[0]
-        reason = f"far outside its image: {value:g} %" if np.isfinite(value) else "no number"
+        reason = f"far outside its image: {value:g} %" if np.isfinite(value) else "not a number"
         raise RegionError(f"a coordinate is {reason}")
     return numbers
 
@@ -160,7 +161,7 @@ def _encode_brush(mask: Mask, _: MaskOptions) -> list[dict[str, Any]]:
 
 def _decode_brush(value: Value, width: int, height: int) -> Mask:
     if not isinstance(value["rle"], list):
-        raise RegionError("its brush strokes are damaged: they are no list")
+        raise RegionError("its brush strokes are damaged: they are not a list")
     return decode_rle(value["rle"], height, width)
 
 
@@ -179,7 +180,7 @@ def _decode_bitmask(value: Value, width: int, height: int) -> Mask:
     try:
         png = base64.b64decode(value["imageDataURL"].partition(",")[2], validate=True)
     except (AttributeError, binascii.Error):
-        raise ValueError("it is no data URL") from None
+        raise ValueError("it is not a data URL") from None
     image = Image.open(io.BytesIO(png), formats=["PNG"])
     if image.size != (width, height):
         raise ValueError(f"{image.width} x {image.height} pixels do not fit {width} x {height}")
@@ -250,10 +251,10 @@ def _rectangle(value: Value, width: int, height: int) -> Outline:
 
 
 def _encode_ellipse(mask: Mask, _: MaskOptions) -> list[dict[str, Any]]:
-    """The ellipse with the mask's second moments."""
+    """Return the ellipse with the mask's second moments."""
     height, width = mask.shape
     rows, columns = np.nonzero(mask)
-    spread = np.cov(columns, rows, bias=True) + np.eye(2) / 12  # a pixel has an extent of its own
+    spread = np.cov(columns, rows, bias=True) + np.eye(2) / 12  # variance of a single pixel
     variances, axes = np.linalg.eigh(spread)
     long, short = 2 * np.sqrt(variances[::-1])
     (across, down) = axes[:, 1]
@@ -279,7 +280,7 @@ def _ellipse(value: Value, width: int, height: int) -> Outline:
 
 
 def _encode_keypoint(mask: Mask, _: MaskOptions) -> list[dict[str, Any]]:
-    """The place in the mask that is farthest from its edge."""
+    """Return the point in the mask that is farthest from its edge."""
     height, width = mask.shape
     inside = cv2.distanceTransform(np.pad(mask, 1).view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(inside)), mask.shape)
@@ -292,7 +293,7 @@ def _decode_keypoint(_value: Value, _width: int, _height: int) -> Mask:
 
 
 def _placed(points: Outline, value: Value, width: int, height: int) -> Outline:
-    """Turn clockwise about the origin, as Label Studio does, and move there."""
+    """Rotate clockwise about the origin, as Label Studio does, and translate."""
     degrees, x, y = _numbers([value.get("rotation") or 0, value["x"], value["y"]])
     angle = math.radians(degrees)
     cosine, sine = math.cos(angle), math.sin(angle)
@@ -322,4 +323,4 @@ SHAPES: Mapping[str, Shape] = {
     "rectangle": _by_outline("rectangle", "x y width height", _encode_rectangle, _rectangle),
     "keypoint": Shape(frozenset({"x", "y"}), _encode_keypoint, None, _decode_keypoint),
 }
-"""``Control.shape`` → its form; also the order in which values are told apart."""
+"""Shape by ``Control.shape``; the order decides which one a value has."""

@@ -1,28 +1,29 @@
-"""Which predictions labelers see: ``model_version`` of a project decides."""
+"""Choose which predictions labelers see: ``model_version`` of a project."""
 
 from typing import Any
 
-from ml_backend.labelstudio.client import UNCERTAINTY, Connection, LabelStudio
+from ml_backend.labelstudio.client import UNCERTAINTY, LabelStudio
+from ml_backend.labelstudio.responses import Connection
 
 LEARNED_PREFIX = "learned-"
-"""How the versions of models begin that were learned from a project's annotations."""
+"""Prefix of the versions of models learned from a project's annotations."""
 
 VERSION_PREFIXES = ("segmentation-", LEARNED_PREFIX)
-"""How the model versions of the segmentation backend begin."""
+"""Prefixes of the segmentation backend's model versions."""
 
 
 def show_version(label_studio: LabelStudio, project: int, version: str) -> None:
-    """Let labelers see a version's predictions.
+    """Show the predictions of a version to labelers.
 
     ``model_version`` of a project is a stored version or the title of a connection. With the title,
     the label stream asks for predictions of the newest version that are missing. Uncertainty
     sampling orders by the scores of predictions whose version equals ``model_version``, so there
     the title of the connection has to be the version (observed in Label Studio 1.23.2).
 
-    Nothing is changed where somebody has switched predictions off, or chose another model's.
+    Does nothing if predictions are switched off, or another model's are chosen.
 
     Raises:
-        LabelStudioError: Label Studio refuses a call.
+        LabelStudioError: Label Studio refuses a request.
     """
     shown: dict[str, Any] = label_studio.call("GET", f"/api/projects/{project}")
     connections = label_studio.connections(project).items()
@@ -42,5 +43,5 @@ def show_version(label_studio: LabelStudio, project: int, version: str) -> None:
 
 
 def _is_ours(connection: Connection) -> bool:
-    """Whether a connection is to a segmentation backend, which answers with its version."""
+    """Return whether a connection leads to a segmentation backend, by its version."""
     return not connection.interactive and connection.answer.startswith(VERSION_PREFIXES)

@@ -1,6 +1,6 @@
-"""What the labeler is told of a click that gave nothing, where the label config has a place for it.
+"""Text for the labeler when a click finds nothing, if the label config has a place for it.
 
-Label Studio shows no errors of a backend; a ``textarea`` result it takes and shows at once.
+Label Studio shows no errors of a backend, but displays a ``textarea`` result at once.
 """
 
 from ml_backend.labelstudio.label_config import LabelConfig
@@ -11,10 +11,10 @@ STATUS = "status"
 
 
 def status_text(label_config: LabelConfig, text: str) -> list[StatusText]:
-    """Return the result that shows a text, one without a text where it is empty.
+    """Return the result that shows a text; an empty text clears it.
 
     Returns:
-        Nothing where the label config has no ``status``.
+        Empty if the label config has no ``status``.
     """
     return [
         StatusText(

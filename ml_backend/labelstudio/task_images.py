@@ -1,4 +1,4 @@
-"""The images that a task shows: paths into its data, and the pages of a list."""
+"""Images of a task: paths into its data, and the pages of a list."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.task_paths import look_up
 
 MOST_PAGES = 1000
-"""Pages of one image tag: more than anybody turns."""
+"""Maximum pages of one image tag: more than anybody turns."""
 
 _SEPARATORS = ("\n", "|", ";", ",")
 
@@ -22,8 +22,8 @@ class TaskImage:
 
     Attributes:
         to_name: Name of the image tag that shows it.
-        item: Its page, counted from 0; None where the tag shows one image.
-        reference: Where it is, as the task has it.
+        item: Page, counted from 0; None if the tag shows one image.
+        reference: Image reference from ``task.data``.
     """
 
     to_name: str
@@ -32,15 +32,15 @@ class TaskImage:
 
 
 def task_images(data: Mapping[str, Any], label_config: LabelConfig, name: str) -> list[TaskImage]:
-    """List the images that an image tag shows of a task, page by page.
+    """Return the images that an image tag shows of a task, page by page.
 
     Args:
         data: Data of the task.
-        label_config: Label config of its project.
+        label_config: Label config of the project.
         name: Name of the image tag.
 
     Raises:
-        ImageReferenceError: The task has none there; names the path that was looked for.
+        ImageReferenceError: The task has no image there; names the path.
     """
     image = label_config.images[name]
     found = look_up(data, image.key)
@@ -67,16 +67,16 @@ def task_images(data: Mapping[str, Any], label_config: LabelConfig, name: str) -
 def task_image(
     data: Mapping[str, Any], label_config: LabelConfig, name: str, item: int
 ) -> TaskImage:
-    """Find one image of a task.
+    """Return one image of a task.
 
     Args:
         data: Data of the task.
-        label_config: Label config of its project.
+        label_config: Label config of the project.
         name: Name of the image tag.
-        item: Page, where the tag shows several.
+        item: Page, if the tag shows several.
 
     Raises:
-        ImageReferenceError: The task has none there; names the path that was looked for.
+        ImageReferenceError: The task has no image there; names the path.
     """
     images = task_images(data, label_config, name)
     if not label_config.images[name].pages:
@@ -90,10 +90,10 @@ def task_image(
 
 
 def references(data: Mapping[str, Any], image: ImageTag) -> list[str]:
-    """List the references that a task has for an image tag, one for each page.
+    """Return the references of a task for an image tag, one for each page.
 
     Returns:
-        At least one; empty where there is none.
+        At least one; an empty string if there is none.
     """
     found = look_up(data, image.key)
     pages = split_pages(found) if image.pages and isinstance(found, str) else found
@@ -102,10 +102,10 @@ def references(data: Mapping[str, Any], image: ImageTag) -> list[str]:
 
 
 def split_pages(text: str) -> list[str]:
-    """Split the addresses of several pages, as tables hold them in one field.
+    """Split the addresses of several pages that a table holds in one field.
 
-    A JSON list, or addresses with line breaks, ``|``, ``;`` or commas between them; where a part
-    would be no address, the text is one.
+    Accepts a JSON list, or addresses separated by line breaks, ``|``, ``;`` or commas; if a part
+    would not be an address, the text is a single one.
     """
     if text.lstrip().startswith("["):
         try:

@@ -1,4 +1,4 @@
-"""Paths into a task's data, as the attributes of a label config name them."""
+"""Paths into a task's data, as written in a label config."""
 
 import re
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ _STEP = re.compile(r"[^.\[\]]+")
 
 
 def look_up(data: Mapping[str, Any], path: str) -> Any:
-    """Follow a path such as ``photo.url`` or ``images[0]`` into a task's data, as the page does.
+    """Follow a path such as ``photo.url`` or ``images[0]`` into a task's data.
 
     Returns:
-        None where there is nothing.
+        Value at the path; None if there is none.
     """
     if path in data:
         return data[path]

@@ -1,4 +1,4 @@
-"""``model_score_threshold``: below which score a region is not shown, by label and control."""
+"""``model_score_threshold``: minimum score of a shown region, by label and control."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -17,12 +17,12 @@ def score_threshold(control: Control, label: Label, default: float) -> float:
 
 
 def threshold_problems(controls: Iterable[Control]) -> list[Problem]:
-    """Return a problem for each threshold that is no number from 0 to 1."""
+    """Return a problem for each threshold that is not a number from 0 to 1."""
     tags = ((c, *tag) for c in controls for tag in _tags(c))
     return [
         Problem(
             control.name,
-            f"{ATTRIBUTE}={written!r:.40} of {name!r:.40} is no number from 0 to 1",
+            f"{ATTRIBUTE}={written!r:.40} of {name!r:.40} is not a number from 0 to 1",
             f'write e.g. {ATTRIBUTE}="0.4"',
         )
         for control, name, attributes in tags
@@ -31,7 +31,7 @@ def threshold_problems(controls: Iterable[Control]) -> list[Problem]:
 
 
 def _tags(control: Control) -> list[tuple[str, Mapping[str, str]]]:
-    """Name and attributes of a control and of its labels."""
+    """Return name and attributes of a control and of its labels."""
     own = (control.name, control.attributes)
     return [own, *((label.value, label.attributes) for label in control.labels)]
 

@@ -1,1 +1,1 @@
-"""What the models of both backends share: checkpoints, downloads, devices, layers."""
+"""Shared by the models of both backends: checkpoints, downloads, devices, layers."""

@@ -1,7 +1,4 @@
-"""What the two embedded networks share in addition to their encoder: a pyramid decoder, weights.
-
-No model lives here, only layers and the safe reading of a weights file.
-"""
+"""Layers and weight files shared by the two embedded networks, in addition to their encoder."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -31,23 +28,23 @@ class ConvNorm(nn.Module):
         self.active = active
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
         x = self.norm(self.conv(x))
         return functional.relu(x, inplace=True) if self.active else x
 
     def fold(self) -> None:
-        """Work the normalisation into the convolution, for inference only."""
+        """Merge the normalization into the convolution, for inference only."""
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv = fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
             self.norm = nn.Identity()
 
 
 class Decoder(nn.Module):
-    """A feature pyramid from 1/32 up (Lin et al., 2017) with a global context term.
+    """Feature pyramid from 1/32 up (Lin et al., 2017) with a global context term.
 
     Args:
-        widths: Of the features that come in, finest first.
-        channels: Of each merged level, finest first; the first is the output's.
+        widths: Channels of the input features, finest first.
+        channels: Channels of each merged level, finest first; the first is the output's.
     """
 
     def __init__(self, widths: Sequence[int], channels: Sequence[int]) -> None:
@@ -62,7 +59,7 @@ class Decoder(nn.Module):
         self.smooth = nn.ModuleList(ConvNorm(out, out) for _, out, _ in finer)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features finest first to (B, channels[0], h, w) at the finest one's size."""
+        """Map features, finest first, to (B, channels[0], h, w) at the size of the finest."""
         coarsest = features[-1]
         x: Tensor = self.top(coarsest) + self.context(coarsest.mean((2, 3), keepdim=True))
         for finer, lateral, reduce, smooth in zip(
@@ -75,12 +72,12 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A weights file, read.
+    """Content of a weights file.
 
     Attributes:
-        tensors: Parameter name to tensor, as stored.
-        metadata: What the training run wrote beside them.
-        digest: The first 8 hex digits of the file's sha256.
+        tensors: Tensors by parameter name, as stored.
+        metadata: Metadata written by the training run.
+        digest: First 8 hex digits of the file's SHA-256.
     """
 
     tensors: Mapping[str, Tensor]
@@ -89,7 +86,7 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Read a safetensors file (nothing in it is ever executed).
+    """Read a safetensors file; never executes anything in it.
 
     Raises:
         ModelError: The file is missing or damaged.
@@ -102,31 +99,31 @@ def read_weights(path: Path) -> Weights:
     except (OSError, SafetensorError) as error:
         raise ModelError(
             f"The weights {path} cannot be read: {error}",
-            "reinstall segstudio, or train them anew with the commands in docs/models/",
+            "reinstall segstudio, or train them again with the commands in docs/models/",
         ) from error
 
 
 def prepare(network: nn.Module, weights: Weights, device: str) -> torch.dtype:
-    """Load ``weights`` into ``network`` and make it ready to answer on ``device``.
+    """Load ``weights`` into ``network`` and prepare it for inference on ``device``.
 
     Returns:
-        The floating-point type to feed it with: bfloat16 where the processor computes in it.
+        Floating-point type of the input: bfloat16 where the CPU computes in it natively.
 
     Raises:
-        ModelError: The weights are of another network.
+        ModelError: The weights are for another network.
     """
     try:
         network.load_state_dict({name: t.float() for name, t in weights.tensors.items()})
     except RuntimeError as error:
         raise ModelError(
             f"The weights do not fit {type(network).__name__}: {error}",
-            "they were made by another version of segstudio; reinstall it",
+            "they come from another version of segstudio; reinstall it",
         ) from error
     return speed_up(network, device)
 
 
 def speed_up(network: nn.Module, device: str) -> torch.dtype:
-    """Make a trained network fast, and fit for nothing but answers; returns as ``prepare``."""
+    """Optimize a trained network for inference only; returns as ``prepare``."""
     network.eval().requires_grad_(False)
     for module in network.modules():
         if isinstance(module, ConvNorm):
@@ -137,7 +134,7 @@ def speed_up(network: nn.Module, device: str) -> torch.dtype:
 
 
 def fast_dtype(device: str) -> torch.dtype:
-    """bfloat16 where ``device`` computes in it natively, else float32."""
+    """Return bfloat16 if ``device`` computes in it natively, else float32."""
     if device.startswith("cuda"):
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float32
@@ -145,9 +142,9 @@ def fast_dtype(device: str) -> torch.dtype:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """While it is entered, a network in float32 computes in ``dtype`` what bears it.
+    """Return a context in which a float32 network computes in ``dtype`` where that is safe.
 
-    Weights that were cast are not kept: each is used once, and they would take half the network.
+    Cast weights are not cached: each is used once, and they would take half the network's memory.
     """
     enabled = dtype != torch.float32
     return torch.autocast(device.type, dtype, enabled=enabled, cache_enabled=False)

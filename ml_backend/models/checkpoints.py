@@ -1,8 +1,8 @@
-"""The big models' weights: which files, from where, under which licence; and are they right.
+"""Weights of the big models: their files, addresses, licences and checksums.
 
-Each file is known by its SHA-256. Those of ``model.safetensors`` and ``.pth`` files are the
-publishers', as several independent public projects pin them; the small JSON files were also made
-anew from transformers' own classes, and agree byte for byte.
+Each file is identified by its SHA-256. Those of ``model.safetensors`` and ``.pth`` files are the
+publishers', as several independent public projects pin them; the small JSON files were also
+generated with transformers' own classes, and are identical byte for byte.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from ml_backend.errors import ModelError
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """One published file.
+    """A published file.
 
     Attributes:
-        model: That it is of, as in ``SEGMENTATION_MODEL`` or ``SAM_MODEL``.
-        path: Where it belongs, below ``MODELS_DIR``.
-        size: In bytes.
-        sha256: Of its content, as hex.
-        url: Where it is published; the content at this address does not change.
+        model: Name of its model, as in ``SEGMENTATION_MODEL`` or ``SAM_MODEL``.
+        path: Path below ``MODELS_DIR``.
+        size: File size in bytes.
+        sha256: SHA-256 of the content in hex.
+        url: Address of the published file; its content never changes.
     """
 
     model: str
@@ -31,10 +31,10 @@ class CheckpointFile:
     url: str
 
     def check(self, models_dir: Path) -> None:
-        """See that the file is there and what it claims to be.
+        """Check that the file exists and is intact.
 
         Raises:
-            ModelError: It is missing, unreadable, damaged or another file.
+            ModelError: The file is missing, unreadable, damaged or another one.
         """
         path = models_dir / self.path
         hint = f'run "segstudio models pull {self.model}", or {self.by_hand(models_dir)}'
@@ -48,7 +48,7 @@ class CheckpointFile:
         check_sha256(path, self.sha256, hint)
 
     def by_hand(self, models_dir: Path) -> str:
-        """How the file gets to where it belongs without a network."""
+        """Return how to place the file without a network."""
         path = models_dir / self.path
         return f"place {path.name} (sha256 {self.sha256}) in {path.parent}, from {self.url}"
 
@@ -58,11 +58,11 @@ class Checkpoint:
     """All files of one model.
 
     Attributes:
-        name: As in ``SEGMENTATION_MODEL`` or ``SAM_MODEL``.
-        setting: Which of the two.
-        licence: Of the weights.
-        files: The large one, after which the model's version is named, comes last.
-        classes: Number of classes; 0 where it names none, or they are not known.
+        name: Model name, as in ``SEGMENTATION_MODEL`` or ``SAM_MODEL``.
+        setting: Name of that setting.
+        licence: Licence of the weights.
+        files: Files of the model; the last is the large one, whose hash names the model version.
+        classes: Number of classes; 0 if the model names none, or they are not known.
     """
 
     name: str
@@ -73,26 +73,26 @@ class Checkpoint:
 
     @property
     def size(self) -> int:
-        """Of all files, in bytes."""
+        """Size of all files in bytes."""
         return sum(file.size for file in self.files)
 
     @property
     def version(self) -> str:
-        """Name and weights."""
+        """Model version: name and hash of the weights."""
         return f"{self.name}-{self.files[-1].sha256[:8]}"
 
     def missing(self, models_dir: Path) -> tuple[CheckpointFile, ...]:
-        """The files that are not there, right or wrong."""
+        """Return the files that do not exist, without checking the others."""
         return tuple(file for file in self.files if not (models_dir / file.path).exists())
 
     def check(self, models_dir: Path) -> Path:
-        """See that every file is there and right.
+        """Check that every file exists and is intact.
 
         Returns:
-            The folder that they are in.
+            Folder of the files.
 
         Raises:
-            ModelError: One is not.
+            ModelError: A file is missing or damaged.
         """
         for file in self.files:
             file.check(models_dir)
@@ -100,10 +100,10 @@ class Checkpoint:
 
 
 def check_sha256(path: Path, expected: str, hint: str) -> None:
-    """See that a file's content is the expected one.
+    """Check a file's SHA-256.
 
     Raises:
-        ModelError: It is another, or the file cannot be read; with ``hint``.
+        ModelError: The hash differs or the file cannot be read; with ``hint``.
     """
     try:
         with path.open("rb") as file:
@@ -117,7 +117,7 @@ def check_sha256(path: Path, expected: str, hint: str) -> None:
 def _from_hub(
     model: str, repository: str, revision: str, *files: tuple[str, int, str]
 ) -> tuple[CheckpointFile, ...]:
-    """Files of one fixed revision of a repository of the Hugging Face hub."""
+    """Return files of one fixed revision of a Hugging Face hub repository."""
     base = f"https://huggingface.co/{repository}/resolve/{revision}"
     folder = repository.rpartition("/")[2]
     return tuple(
@@ -186,7 +186,7 @@ SAM2_WEIGHTS = (
         (155_908_064, "48c14467e5cf9e51870511feb72c89688e82dd74523142c0538b663e193ac2a7"),
     ),
 )
-"""SAM 2.1 as the hub has it, the best first."""
+"""SAM 2.1 on the hub, best first."""
 
 SAM_WEIGHTS = (
     _sam(
@@ -208,7 +208,7 @@ SAM_WEIGHTS = (
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
     ),
 )
-"""The first Segment Anything, the best first."""
+"""The first Segment Anything, best first."""
 
 SEGMENTATION_WEIGHTS = (
     Checkpoint(

@@ -1,4 +1,4 @@
-"""Where is computed, and with how many threads."""
+"""Compute device and number of threads."""
 
 import cv2
 import torch
@@ -12,22 +12,22 @@ def prepare_torch(settings: BackendSettings) -> str:
     """Set the threads of PyTorch, OpenCV and NumPy, and choose PyTorch's device.
 
     Returns:
-        ``cuda`` or ``cpu``; with ``DEVICE=auto`` the GPU where there is one.
+        ``cuda`` or ``cpu``; with ``DEVICE=auto``, the GPU if there is one.
 
     Raises:
-        ModelError: ``cuda`` is wanted, and there is none.
+        ModelError: ``DEVICE`` is ``cuda``, but there is no GPU.
     """
     torch.set_num_threads(settings.compute_threads)
     cv2.setNumThreads(settings.compute_threads)
-    threadpool_limits(settings.compute_threads, user_api="blas")  # for good: nobody leaves it
+    threadpool_limits(settings.compute_threads, user_api="blas")  # permanent: never exited
     return choose_device(settings)
 
 
 def choose_device(settings: BackendSettings) -> str:
-    """Choose PyTorch's device, ``cuda`` or ``cpu``; with ``DEVICE=auto`` a GPU if there is one.
+    """Return PyTorch's device, ``cuda`` or ``cpu``; with ``DEVICE=auto``, a GPU if there is one.
 
     Raises:
-        ModelError: ``cuda`` is wanted, and there is none.
+        ModelError: ``DEVICE`` is ``cuda``, but there is no GPU.
     """
     has_gpu = torch.cuda.is_available()
     if settings.device == "cuda" and not has_gpu:

@@ -1,6 +1,6 @@
-"""Weights from the web into ``MODELS_DIR``: resumed where they broke off, checked, put in place.
+"""Download weights into ``MODELS_DIR``: resumed after interruptions, verified, placed atomically.
 
-Plain httpx: huggingface_hub's ``hf_hub_download`` deletes what a broken download brought, and
+Plain httpx: huggingface_hub's ``hf_hub_download`` deletes partial downloads, and
 ``torch.hub.download_url_to_file`` neither resumes nor limits time and size.
 """
 
@@ -22,7 +22,7 @@ from ml_backend.http_clients import http_client
 from ml_backend.models.checkpoints import Checkpoint, CheckpointFile, check_sha256
 
 PAUSES = (1.0, 2.0, 4.0)
-"""Seconds before each further try; as many tries in a row may bring nothing."""
+"""Seconds before each retry; after as many failures in a row, the download fails."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,13 +31,13 @@ _BUSY = {408, 425, 429, 500, 502, 503, 504}
 
 
 class Watcher(Protocol):
-    """Is told how it goes."""
+    """Receiver of progress and notes."""
 
     def progress(self, file: CheckpointFile, done: int) -> None:
-        """So many bytes of a file are on disk."""
+        """Report the bytes of a file that are on disk."""
 
     def note(self, text: str) -> None:
-        """Something that the user may wonder about."""
+        """Report an event that explains a delay."""
 
 
 def pull(
@@ -47,23 +47,23 @@ def pull(
     pauses: Sequence[float] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> list[CheckpointFile]:
-    """Bring all files of a model into ``models_dir``; those that are there and right stay.
+    """Download all files of a model into ``models_dir``; intact ones stay.
 
-    A file appears under its name only when it is whole and its SHA-256 right. What a broken
-    download brought stays beside it, hidden, for the next try.
+    A file appears under its name only when it is complete and its SHA-256 right. A partial
+    download stays next to it, hidden, and is resumed by the next try.
 
     Args:
-        weights: Which.
-        models_dir: Made where it is missing. One pull at a time works in it; others wait.
-        watcher: Is told how it goes.
-        pauses: Other than ``PAUSES``.
-        headers: Sent to the host of each file, and to no other that it points to.
+        weights: Model to download.
+        models_dir: Target folder, created if missing. One pull at a time works in it; others wait.
+        watcher: Receiver of progress and notes.
+        pauses: Seconds before each retry, instead of ``PAUSES``.
+        headers: Request headers for the host of each file; not sent to redirect targets.
 
     Returns:
-        The files that were fetched.
+        Downloaded files.
 
     Raises:
-        ModelError: A file cannot be had, is another than expected, or cannot be written.
+        ModelError: A file is not available, differs from the expected one, or cannot be written.
     """
     waits = PAUSES if pauses is None else pauses
     try:
@@ -78,7 +78,7 @@ def pull(
     except OSError as error:
         raise ModelError(
             f"cannot write {error.filename or models_dir}: {error.strerror}",
-            "make room or choose another MODELS_DIR; what was fetched is kept, and resumed",
+            "free disk space or choose another MODELS_DIR; the download resumes from here",
         ) from error
     return files
 
@@ -89,18 +89,18 @@ def obtain(
     fallback: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> bool:
-    """Pull a model that somebody asked for by name, where files of it are not there.
+    """Download the missing files of a model requested by name.
 
-    Files that are there are left as they are, right or wrong: that is for the loader to say.
+    Existing files are not checked; that is left to the loader.
 
     Args:
-        weights: Of the model.
-        models_dir: Where they belong.
+        weights: Model to download.
+        models_dir: Target folder.
         fallback: Whether another model may serve instead.
         headers: See ``pull``.
 
     Returns:
-        Whether all files are there; False only with ``fallback``.
+        Whether all files exist; False only with ``fallback``.
 
     Raises:
         ModelError: See ``pull``.
@@ -125,7 +125,7 @@ def obtain(
 
 class _LogWatcher:
     def progress(self, file: CheckpointFile, done: int) -> None:
-        """Nobody looks at a server's progress."""
+        """Ignore progress: a server has no progress bar."""
 
     def note(self, text: str) -> None:
         log.warning("weights_pull", note=text)
@@ -141,15 +141,13 @@ def _is_right(file: CheckpointFile, models_dir: Path) -> bool:
 
 @contextmanager
 def folder_lock(models_dir: Path, watcher: Watcher | None = None) -> Iterator[None]:
-    """Keep others, in this and in other processes, from writing to the folder."""
+    """Lock the folder against writes by other threads and processes."""
     models_dir.mkdir(parents=True, exist_ok=True)
     with (models_dir / ".pull.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            (watcher or _LogWatcher()).note(
-                f"another pull is at work in {models_dir}; waiting for it"
-            )
+            (watcher or _LogWatcher()).note(f"waiting for another download into {models_dir}")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -163,11 +161,11 @@ def _client(headers: Mapping[str, str] | None = None) -> httpx.Client:
 
 
 class _UnavailableError(Exception):
-    """The server does not have the file, or nothing comes from it."""
+    """The server does not have the file, or does not respond."""
 
 
 class _BrokenOffError(Exception):
-    """The server is busy, or ended its answer early: worth another try."""
+    """The server is busy, or ended its response early: a retry may help."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +177,9 @@ class _Download:
     pauses: Sequence[float]
 
     def run(self) -> None:
-        """Fetch the file and put it in place."""
+        """Download the file and put it in place."""
         self.path.parent.mkdir(exist_ok=True)
-        # The hash is in the name: what remains of another version is never resumed.
+        # The hash is in the name: a partial file of another version is never resumed.
         part = self.path.with_name(f".{self.path.name}.{self.file.sha256[:8]}.part")
         part.touch()
         with part.open("r+b") as out:
@@ -202,11 +200,11 @@ class _Download:
             raise ModelError(
                 f"{self.path.parent} has {free / 1e9:.1f} GB free, and {self.path.name} needs "
                 f"{needed / 1e9:.1f} GB more",
-                "make room or choose another MODELS_DIR",
+                "free disk space or choose another MODELS_DIR",
             )
 
     def _fill(self, out: BinaryIO) -> None:
-        """Try until all bytes are there, or too many tries in a row brought none."""
+        """Retry until all bytes arrived, or too many tries in a row brought none."""
         furthest, fruitless = out.tell(), 0
         while out.tell() < self.file.size:
             try:
@@ -221,11 +219,11 @@ class _Download:
                 time.sleep(self.pauses[max(fruitless, 1) - 1])
 
     def _receive(self, out: BinaryIO) -> None:
-        """Append what one answer brings."""
+        """Append the bytes of one response."""
         headers = {"Range": f"bytes={out.tell()}-"} if out.tell() else {}
         with self.client.stream("GET", self.file.url, headers=headers) as answer:
             if answer.status_code == httpx.codes.OK:
-                out.seek(0)  # this server knows no ranges: everything comes again
+                out.seek(0)  # the server does not support ranges: start over
             self._check_answer(answer, out.tell())
             for chunk in answer.iter_bytes():
                 if out.tell() + len(chunk) > self.file.size:
@@ -233,10 +231,10 @@ class _Download:
                 out.write(chunk)
                 self.watcher.progress(self.file, out.tell())
         if out.tell() < self.file.size:
-            raise _BrokenOffError("the answer ended early")
+            raise _BrokenOffError("the response ended early")
 
     def _check_answer(self, answer: httpx.Response, start: int) -> None:
-        """See that what follows is all of the file, or what is left of it."""
+        """Check that the response contains the whole file, or its remaining part."""
         status, size = answer.status_code, self.file.size
         if status in _BUSY:
             raise _BrokenOffError(f"HTTP {status}")
@@ -251,4 +249,4 @@ class _Download:
             raise self._is_another()
 
     def _is_another(self) -> _UnavailableError:
-        return _UnavailableError(f"{self.file.url} has another file than expected")
+        return _UnavailableError(f"{self.file.url} is not the expected file")

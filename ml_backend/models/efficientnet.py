@@ -51,11 +51,11 @@ class LiteConv(ConvNorm):
         padding = 0 if stride > 1 else kernel // 2
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)
-        # On an even side a strided kernel reaches one pixel further to the right and below.
+        # With an even side, a strided kernel reaches one pixel further to the right and bottom.
         self.before, self.after = (kernel - 2) // 2, (kernel - 1) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H / stride, W / stride); H and W even if strided."""
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride); H, W even if strided."""
         if self.conv.stride[0] > 1:
             x = functional.pad(x, (self.before, self.after, self.before, self.after))
         x = self.norm(self.conv(x))
@@ -63,7 +63,7 @@ class LiteConv(ConvNorm):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel by itself, project (Sandler et al., 2018)."""
+    """Expand, filter each channel separately, project (Sandler et al., 2018)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
         y: Tensor = self.project(self.depthwise(self.expand(x)))
         return x + y if self.residual else y
 
@@ -83,7 +83,7 @@ class EfficientNetLite(nn.Module):
     """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture.
 
     Args:
-        variant: "lite0", "lite1" or "lite2".
+        variant: Network size: ``"lite0"``, ``"lite1"`` or ``"lite2"``.
 
     Attributes:
         widths: Channels of the five features, finest first.
@@ -111,11 +111,11 @@ class EfficientNetLite(nn.Module):
         """Encode a batch.
 
         Args:
-            x: (B, 3, H, W) from ``as_input``; H and W are multiples of 32.
-            extra: (B, 32, H/2, W/2), added to the stem's output.
+            x: Float tensor (B, 3, H, W) from ``as_input``; H and W are multiples of 32.
+            extra: Float tensor (B, 32, H/2, W/2), added to the stem's output.
 
         Returns:
-            (B, widths[i], H / 2**(i + 1), W / 2**(i + 1)) for i from 0 to 4.
+            Tensors (B, widths[i], H / 2**(i + 1), W / 2**(i + 1)) for i from 0 to 4.
         """
         x = self.stem(x)
         if extra is not None:

@@ -1,8 +1,8 @@
-"""Models of the Hugging Face hub: what a repository has, and what ``MODELS_DIR`` is pinned to.
+"""Models of the Hugging Face hub: files of a repository, pinned in ``MODELS_DIR``.
 
 The first pull writes the commit and the SHA-256 of every file to ``models.lock`` in ``MODELS_DIR``.
-From then on a repository that changes cannot change the answers: every start compares the files
-with the lock.
+After that, changes of the repository do not change predictions: every start compares the files with
+the lock.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from ml_backend.serving.settings import HubSettings
 
 LOCK: Final = "models.lock"
 MOST_BYTES: Final = 64 << 20
-"""Bytes of a file that the hub does not hold the SHA-256 of: configs and vocabularies."""
+"""Maximum bytes of a file without a SHA-256 on the hub: configs and vocabularies."""
 
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _OTHER_FILES = re.compile(
@@ -39,16 +39,16 @@ _NOT_COMMERCIAL = re.compile(
 
 @dataclass(frozen=True)
 class HubModel:
-    """A model by its repository.
+    """A model identified by its repository.
 
     Attributes:
-        name: As in ``SEGMENTATION_MODEL`` or ``SAM_MODEL``.
-        setting: Which of the two.
-        repository: ``owner/name``.
-        revision: Branch, tag or commit that the first pull takes.
-        licence: Licence of the weights; empty until the first pull where it is not known.
-        megabytes: Size of the weights in MB, about; 0 where it is not known.
-        classes: Number of classes; 0 where it is not known, or it names none.
+        name: Model name, as in ``SEGMENTATION_MODEL`` or ``SAM_MODEL``.
+        setting: Name of that setting.
+        repository: Repository on the hub, ``owner/name``.
+        revision: Branch, tag or commit that the first pull uses.
+        licence: Licence of the weights; empty until the first pull if not known.
+        megabytes: Approximate size of the weights in MB; 0 if not known.
+        classes: Number of classes; 0 if not known, or the model names none.
     """
 
     name: str
@@ -61,10 +61,10 @@ class HubModel:
 
     @classmethod
     def parse(cls, text: str, setting: str) -> "HubModel":
-        """Read ``hf:OWNER/NAME[@REVISION]``.
+        """Parse ``hf:OWNER/NAME[@REVISION]``.
 
         Raises:
-            ModelError: It is written otherwise.
+            ModelError: The text has another form.
         """
         match = _NAME.fullmatch(text)
         if match is None or ".." in text:
@@ -75,7 +75,7 @@ class HubModel:
 
     @property
     def folder(self) -> str:
-        """Folder of its files in ``MODELS_DIR``."""
+        """Folder of the files below ``MODELS_DIR``."""
         return self.repository.replace("/", "--")
 
 
@@ -105,7 +105,7 @@ SEGMENTATION_HUB_MODELS: Final = (
     ),
     _SAM3,
 )
-"""Friendly names of segmentation models."""
+"""Short names of segmentation models."""
 
 SAM_HUB_MODELS: Final = (
     _SAM3,
@@ -132,7 +132,7 @@ SAM_HUB_MODELS: Final = (
         megabytes=380,
     ),
 )
-"""Friendly names of interactive models."""
+"""Short names of interactive models."""
 
 HUB_MODELS: Final = tuple(dict.fromkeys((*SEGMENTATION_HUB_MODELS, *SAM_HUB_MODELS)))
 
@@ -142,26 +142,26 @@ def checked_name(name: str, own: Iterable[str], hub: Iterable[HubModel]) -> str:
 
     Args:
         name: Value of ``SEGMENTATION_MODEL`` or ``SAM_MODEL``.
-        own: Names of models that are not the hub's.
-        hub: Models of the hub that have a name of their own.
+        own: Names of models that are not on the hub.
+        hub: Models of the hub that have a short name.
 
     Raises:
-        ValueError: It is none of these, no ``hf:OWNER/NAME`` and no folder.
+        ValueError: The value is not a model name, ``hf:OWNER/NAME`` or a folder.
     """
     names = (*own, *(model.name for model in hub))
     if name not in names and not _NAME.fullmatch(name) and "/" not in name:
         known = ", ".join(names)
-        raise ValueError(f"it is none of {known}, no hf:OWNER/NAME[@REVISION] and no folder")
+        raise ValueError(f"it must be one of {known}, hf:OWNER/NAME[@REVISION] or a folder")
     return name
 
 
 def forbids_commercial_use(licence: str) -> bool:
-    """Whether a licence's name says that the weights may not be used commercially."""
+    """Return whether a licence's name says that commercial use is forbidden."""
     return _NOT_COMMERCIAL.search(licence) is not None
 
 
 def pinned(model: HubModel, models_dir: Path) -> Checkpoint | None:
-    """Return what ``models.lock`` says of a model; None where it was never pulled.
+    """Return the files of a model from ``models.lock``; None if it was never pulled.
 
     Raises:
         ModelError: The lock cannot be read.
@@ -174,12 +174,12 @@ def pinned(model: HubModel, models_dir: Path) -> Checkpoint | None:
 
 
 def pin(model: HubModel, models_dir: Path, hub: HubSettings) -> Checkpoint:
-    """Return the pinned files of a model; look them up and pin them where it was never done.
+    """Return the pinned files of a model; look them up and pin them on the first call.
 
-    Files that somebody placed in the model's folder by hand are pinned as they are.
+    Files placed by hand in the model's folder are pinned as they are.
 
     Raises:
-        ModelError: The hub cannot be reached, or has no such model that can be loaded safely.
+        ModelError: The hub is unreachable, or has no such model that can be loaded safely.
     """
     if found := pinned(model, models_dir):
         return found
@@ -199,7 +199,7 @@ def pin(model: HubModel, models_dir: Path, hub: HubSettings) -> Checkpoint:
 
 
 def authorization(hub: HubSettings) -> dict[str, str]:
-    """Return the headers that a request to the hub carries."""
+    """Return the request headers for the hub."""
     return {"Authorization": f"Bearer {hub.hf_token.get_secret_value()}"} if hub.hf_token else {}
 
 
@@ -208,7 +208,7 @@ def _key(model: HubModel) -> str:
 
 
 def _slug(model: HubModel) -> str:
-    """Name in model versions: letters, digits, dots and hyphens."""
+    """Return the name used in model versions: letters, digits, dots and hyphens."""
     return re.sub(r"[^\w.-]+", "-", model.name.removeprefix("hf:"))
 
 
@@ -226,7 +226,7 @@ def _read_lock(models_dir: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{path} cannot be read: {error}", "delete it; the next pull writes it again"
+            f"{path} cannot be read: {error}", "delete it; the next pull creates it again"
         ) from error
     return lock
 
@@ -252,7 +252,7 @@ def _placed_by_hand(
 
 
 def _chosen(names: Iterable[str]) -> list[str]:
-    """Choose the files that a model is loaded from, the weights last."""
+    """Return the files that a model is loaded from, the weights last."""
     other = sorted(name for name in names if _OTHER_FILES.fullmatch(name))
     weights = sorted(name for name in names if _WEIGHTS.fullmatch(name))
     whole = [name for name in weights if name == "model.safetensors"]
@@ -262,7 +262,7 @@ def _chosen(names: Iterable[str]) -> list[str]:
 def _look_up(
     model: HubModel, models_dir: Path, hub: HubSettings
 ) -> tuple[str, str, list[CheckpointFile]]:
-    """Ask the hub for commit, licence and files."""
+    """Look up commit, licence and files on the hub."""
     with http_client(timeout=TIMEOUT, follow_redirects=True, headers=authorization(hub)) as client:
         try:
             path = f"api/models/{model.repository}/revision/{model.revision}"
@@ -273,7 +273,7 @@ def _look_up(
                 siblings = {str(each["rfilename"]): each for each in record["siblings"]}
             except (ValueError, KeyError, TypeError) as error:
                 raise ModelError(
-                    f"{hub.hf_endpoint} answers otherwise than the hub does: {error!r}"
+                    f"{hub.hf_endpoint} did not return what the Hugging Face hub does: {error!r}"
                 ) from error
             names = _chosen(siblings)
             _check_files(model, siblings, names)
@@ -286,7 +286,7 @@ def _look_up(
 def _check_files(model: HubModel, siblings: Iterable[str], names: Iterable[str]) -> None:
     if "config.json" not in names:
         raise ModelError(
-            f"{model.repository} is no model of transformers: it has no config.json",
+            f"{model.repository} is not a transformers model: it has no config.json",
             "choose a repository with config.json and model.safetensors",
         )
     if not any(map(_WEIGHTS.fullmatch, names)):
@@ -315,7 +315,7 @@ def _published(
     content = _get(client, url, model, hub).content
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
     if blob != sibling.get("blobId"):
-        raise ModelError(f"{url} is another file than its commit says", "pull again")
+        raise ModelError(f"{url} does not match the file list of its commit", "pull again")
     return CheckpointFile(model.name, path, len(content), hashlib.sha256(content).hexdigest(), url)
 
 

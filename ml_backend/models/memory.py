@@ -1,4 +1,4 @@
-"""Out of GPU memory: said in one line, and the process goes on."""
+"""Recovery from out-of-memory errors of the GPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def recovering_memory(height: int, width: int) -> Iterator[None]:
-    """Free what a model leaves behind where it runs out of memory on an image.
+    """Free the GPU memory of a model that runs out of it on an image.
 
     Args:
         height: Image height in pixels.
         width: Image width in pixels.
 
     Raises:
-        BusyError: It ran out; answered with 503, and the next request is served.
+        BusyError: GPU memory ran out; answered with 503, and the next request is served.
     """
     try:
         yield
@@ -30,5 +30,5 @@ def recovering_memory(height: int, width: int) -> Iterator[None]:
         log.warning("out_of_gpu_memory", height=height, width=width)
         raise BusyError(
             f"the model ran out of GPU memory on an image of {width} x {height} pixels",
-            "choose a smaller model, lower WORKERS, set DEVICE=cpu, or free the GPU of others",
+            "choose a smaller model, lower WORKERS, set DEVICE=cpu, or stop other GPU programs",
         ) from None

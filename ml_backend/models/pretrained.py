@@ -1,4 +1,4 @@
-"""Networks of transformers from folders on disk, without a guess and without a network."""
+"""Load networks of transformers from local folders, strictly and offline."""
 
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,16 +13,16 @@ Network = TypeVar("Network", bound=PreTrainedModel)
 
 
 def read_pretrained(kind: type[Network], folder: Path, config: PreTrainedConfig) -> Network:
-    """Read a network from ``model.safetensors``, in float32 and ready to answer.
+    """Read a network from ``model.safetensors``, in float32 and ready for inference.
 
     Args:
-        kind: The network's class.
-        folder: With the weights; further ones in it, of a larger model, are left alone.
-        config: Of the network.
+        kind: Class of the network.
+        folder: Folder with the weights; additional weights of a larger model are ignored.
+        config: Configuration of the network.
 
     Raises:
-        ModelError: Weights that the network needs are not there, or of another shape. transformers
-            itself would go on with random ones.
+        ModelError: Weights are missing or have another shape; transformers itself would go on with
+                random ones.
     """
     logging.disable_progress_bar()
     if not any(folder.glob("*.safetensors")):

@@ -1,4 +1,4 @@
-"""Which model the settings ask for: chosen, loaded and warmed alike in both backends."""
+"""Choose, load and warm the model that the settings name; shared by both backends."""
 
 import hashlib
 import time
@@ -24,11 +24,11 @@ EMBEDDED = "embedded"
 
 
 class Versioned(Protocol):
-    """What both kinds of model have in common."""
+    """A model with a version."""
 
     @property
     def version(self) -> str:
-        """Changes when, and only when, the model's answers change."""
+        """Version that changes when, and only when, the model's predictions change."""
         ...
 
 
@@ -37,17 +37,17 @@ Model = TypeVar("Model", bound=Versioned)
 
 @dataclass(frozen=True)
 class Loaders(Generic[Model]):
-    """How a backend makes each of its models.
+    """Loaders of a backend's models.
 
     Attributes:
-        embedded: Makes the shipped model on a device.
-        published: For each published checkpoint, the best first, what makes a model of it from
-            ``MODELS_DIR`` on a device.
-        hub: Models of the hub that have a name of their own.
-        setting: Name of the variable that asks for a model.
-        folder: Makes a model of a folder in transformers' format; gets the folder, the model's
-            version and the device.
-        warm_up: Makes a model answer once, so that no user waits for what libraries set up then.
+        embedded: Loads the shipped model on a device.
+        published: Loader of each published checkpoint, best first, which gets ``MODELS_DIR`` and
+                a device.
+        hub: Models of the hub that have a short name.
+        setting: Name of the environment variable that chooses the model.
+        folder: Loads a folder in transformers' format; gets the folder, the model's version and
+                the device.
+        warm_up: Runs a model once, so that no user waits for the lazy initialization of libraries.
     """
 
     embedded: Callable[[str], Model]
@@ -59,21 +59,20 @@ class Loaders(Generic[Model]):
 
 
 def load_model(asked: str, loaders: Loaders[Model], settings: BackendSettings) -> Model:
-    """Load the model that a setting names, ready to answer.
+    """Load the model that a setting names, warmed up.
 
-    ``auto`` is the best one whose files are in ``MODELS_DIR``, else the embedded one; a file that
-    is there but damaged is an error, so that nobody works with a lesser model unawares. Missing
-    files of a model that is asked for by name are fetched; ``MODEL_FALLBACK`` says what happens
-    where they are not available.
+    ``auto`` is the best one whose files are in ``MODELS_DIR``, else the embedded one. A damaged
+    file is an error, so that a lesser model never replaces it silently. Missing files of a model
+    requested by name are downloaded; ``MODEL_FALLBACK`` decides what happens if they are not
+    available.
 
     Args:
         asked: Value of ``SEGMENTATION_MODEL`` or ``SAM_MODEL``.
-        loaders: The backend's.
-        settings: The backend's.
+        loaders: Loaders of the backend's models.
+        settings: Settings of the backend.
 
     Raises:
-        ModelError: Weights are not available or not what their name says, or there is no such
-            device.
+        ModelError: The weights are missing or damaged, or the device does not exist.
     """
     started = time.perf_counter()
     device = prepare_torch(settings)
@@ -110,7 +109,7 @@ def _load(asked: str, loaders: Loaders[Model], settings: BackendSettings, device
 def _pull_from_hub(
     asked: str, loaders: Loaders[Model], settings: BackendSettings
 ) -> Checkpoint | None:
-    """Return the pinned files of a model of the hub; None for the embedded model instead."""
+    """Return the pinned files of a hub model; None to use the embedded model instead."""
     named = {model.name: model for model in loaders.hub}
     model = named.get(asked) or HubModel.parse(asked, loaders.setting)
     try:
@@ -126,7 +125,7 @@ def _pull_from_hub(
 
 
 def _folder_version(folder: Path) -> str:
-    """Name a folder after what is in its weights."""
+    """Return a version for a folder, derived from its weights."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:
@@ -137,7 +136,7 @@ def _folder_version(folder: Path) -> str:
 def _choose(
     asked: str, published: Mapping[Checkpoint, object], settings: BackendSettings
 ) -> Checkpoint | None:
-    """The checkpoint to load; None for the embedded model."""
+    """Return the checkpoint to load; None for the embedded model."""
     if asked == "auto":
         present = (each for each in published if not each.missing(settings.models_dir))
         return next(present, None)

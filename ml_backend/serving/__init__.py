@@ -1,1 +1,1 @@
-"""Serving: the ML API over HTTP, the life of a model in a process, settings, logs and metrics."""
+"""ML API over HTTP, model lifecycle, settings, logs and metrics."""

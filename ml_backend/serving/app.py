@@ -1,4 +1,4 @@
-"""The Label Studio ML API over HTTP: parse, authorise, answer. Decides nothing about images."""
+"""Label Studio ML API over HTTP: parse, authorize, respond. Makes no decision about images."""
 
 import hmac
 import json
@@ -52,31 +52,31 @@ _CHUNK = 1 << 16
 _MOST_SHOWN = 1000
 
 NOTHING_FOUND = "no object here"
-"""What the labeler reads where the model finds nothing."""
+"""Text for the labeler if the model finds nothing."""
 
 _Body = TypeVar("_Body")
 
 
 class _App:
-    """What the views share: kept in ``app.extensions``, one per app."""
+    """State shared by the views of one app, kept in ``app.extensions``."""
 
     def __init__(self, service: Service, settings: BackendSettings, metrics: Metrics) -> None:
         self.service = service
         self.settings = settings
         self.metrics = metrics
-        # Tasks whose labelers read why nothing came.
+        # Tasks whose labelers see a reason for an empty result.
         self.shown: dict[str, None] = {}
 
 
 def create_app(
     load: Callable[[], Predictor], settings: BackendSettings, metrics: Metrics | None = None
 ) -> Flask:
-    """Make the WSGI app of a backend; the model starts to load at once, in the background.
+    """Create the WSGI app of a backend; the model begins to load in the background.
 
     Args:
-        load: Makes the predictor, model loaded and warmed.
-        settings: Of the backend.
-        metrics: Shown under ``/metrics``; where the backend counts more than this module does.
+        load: Function that loads and warms the model and returns its predictor.
+        settings: Settings of the backend.
+        metrics: Metrics served at ``/metrics``, if the backend adds its own counters.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
@@ -92,7 +92,7 @@ def create_app(
 
 
 def service_of(app: Flask) -> Service:
-    """The service behind an app that ``create_app`` made."""
+    """Return the service of an app that ``create_app`` made."""
     this: _App = app.extensions[_EXTENSION]
     return this.service
 
@@ -100,19 +100,19 @@ def service_of(app: Flask) -> Service:
 @blueprint.get("/")
 @blueprint.get("/health")
 def health() -> Response:
-    """What Label Studio asks before each batch: 200 only when predictions can be made."""
+    """Respond to the check that Label Studio makes before each batch: 200 only when ready."""
     return _json({"status": "UP", "model_version": _state().service.predictor.model_version})
 
 
 @blueprint.get("/livez")
 def livez() -> Response:
-    """Whether the process answers at all."""
+    """Respond 200 while the process is alive."""
     return _json({"status": "alive"})
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Whether the model is loaded and warmed; 503 with the reason until then."""
+    """Respond 200 when the model is loaded and warmed, until then 503 with the reason."""
     return _json({"status": "ready", "model_version": _state().service.predictor.model_version})
 
 
@@ -131,8 +131,8 @@ def setup() -> Response:
 def versions() -> Response:
     """Return the version and the classes of a model, and segstudio's version.
 
-    The model is that of the project in ``?project=``, ``<id>.<created unix time>``, else the one
-    that serves projects without a model of their own.
+    The model is that of the project in ``?project=`` (``<id>.<created unix time>``), else the
+    default model.
     """
     predictor = _state().service.predictor.for_project(request.args.get("project"))
     return _json(
@@ -147,7 +147,7 @@ def versions() -> Response:
 
 @blueprint.post("/webhook")
 def webhook() -> Response:
-    """Pass an event on; Label Studio waits for the answer, so nothing is done here."""
+    """Pass on an event; returns without work because Label Studio waits for the response."""
     body = read_body(WebhookRequest)
     action = body.pop("action", None)
     _state().service.fit(action if isinstance(action, str) else "", body)
@@ -156,13 +156,13 @@ def webhook() -> Response:
 
 @blueprint.post("/predict")
 def predict() -> Response:
-    """Answer a batch of tasks, or one click."""
+    """Predict a batch of tasks, or one click."""
     sent = _read(request)
     body = _decode(sent, PredictRequest)
     if body.context is None:
         return _predictions(body)
-    # From here on, whatever fails is answered as "nothing found": Label Studio shows no errors,
-    # and keeps a prompt on the page whose answer is one.
+    # From here on, every failure becomes "nothing found": Label Studio shows no errors, and
+    # keeps the prompt of an error response on the page.
     g.interactive = body
     if has_prompts(body.context) and _is_exclusive(body):
         body = _decode(sent, InteractiveRequest)
@@ -194,7 +194,7 @@ def _suggestions(body: PredictRequest) -> Response:
 
 
 def _suggestion(body: PredictRequest, task: Task, outcome: Outcome, version: str) -> Suggestion:
-    """The regions for a click, and why there are none where the label config shows that."""
+    """Return the regions for a click, and the reason for none if the label config shows it."""
     found = outcome if isinstance(outcome, Prediction) else None
     regions = found.result if found else []
     status = [] if outcome is None else _status(body, task, "" if regions else _reason(outcome))
@@ -208,7 +208,7 @@ def _reason(outcome: Outcome) -> str:
 
 
 def _status(body: PredictRequest, task: Task, text: str) -> list[StatusText]:
-    """The text for the labeler; an empty one takes back what was shown before."""
+    """Return the text for the labeler; an empty one clears what was shown before."""
     if not has_prompts(body.context):
         return []
     shown, key = _state().shown, f"{task.project!r:.40} {task.id!r:.40}"
@@ -223,7 +223,7 @@ def _status(body: PredictRequest, task: Task, text: str) -> list[StatusText]:
 
 
 def _no_suggestion(body: PredictRequest, text: str = "") -> Response:
-    """An empty answer to each task of an interactive call, and why where that can be shown."""
+    """Return an empty result for each task of an interactive call, with a reason if possible."""
     try:
         version = _state().service.predictor.model_version
         results = [
@@ -232,7 +232,7 @@ def _no_suggestion(body: PredictRequest, text: str = "") -> Response:
             )
             for task in body.tasks
         ]
-    except SegstudioError:  # the model is loading, or nobody can read the label config
+    except SegstudioError:  # the model is loading, or the label config is invalid
         version = ""
         results = [Suggestion(result=[], score=0, model_version="") for _ in body.tasks]
     answer = PredictResponse(results=[*results], model_version=version)
@@ -240,14 +240,14 @@ def _no_suggestion(body: PredictRequest, text: str = "") -> Response:
 
 
 def _is_exclusive(body: PredictRequest) -> bool:
-    """Whether the answer depends on what is labeled already."""
+    """Return whether the answer depends on existing regions."""
     controls = parse_label_config(body.label_config).controls
     return any(control.options.exclusive for control in controls)
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Prometheus exposition."""
+    """Return metrics in the Prometheus text format."""
     return Response(_state().metrics.render(), content_type="text/plain; version=0.0.4")
 
 
@@ -257,10 +257,10 @@ def _state() -> _App:
 
 
 def read_body(kind: type[_Body]) -> _Body:
-    """The body of the request at hand, as ``kind``.
+    """Return the body of the current request, validated as ``kind``.
 
     Raises:
-        RequestError: It is something else.
+        RequestError: The body is too large, or does not match ``kind``.
     """
     return _decode(_read(request), kind)
 
@@ -275,9 +275,9 @@ def _decode(sent: bytearray, kind: type[_Body]) -> _Body:
 
 
 def _read(sent: Request) -> bytearray:
-    """Return the body, held once: ``sent.get_data()`` holds it twice, and cuts what is too long.
+    """Return the body without a second copy: ``sent.get_data()`` holds two, and truncates.
 
-    It is allocated in one piece, which goes back to the system: one that grows with what arrives
+    One allocation of the announced size returns to the system afterwards; a buffer that grows
     leaves up to half of a large body in its thread's heap.
     """
     body, end = bytearray(sent.content_length or 0), 0
@@ -289,7 +289,7 @@ def _read(sent: Request) -> bytearray:
 
 
 def _record(body: PredictRequest, outcomes: Sequence[Outcome]) -> None:
-    """Count all outcomes, and log the failures; those above MAX_TASKS are alike, so in one line."""
+    """Count all outcomes, and log the failures; those above MAX_TASKS share one line."""
     counter = _state().metrics.tasks
     for outcome in outcomes:
         counter.labels(_kind(outcome)).inc()
@@ -314,7 +314,7 @@ def _kind(outcome: Outcome) -> str:
 
 
 def _references(task: Task, label_config: str) -> list[str]:
-    """What the task's image tags show, fit for a log: without signatures and embedded images."""
+    """Return the task's image references for a log, without signatures and embedded images."""
     images = islice(parse_label_config(label_config).images.values(), _MOST_REFERENCES)
     found = (reference for image in images for reference in references(task.data, image))
     return [redact(reference) for reference in islice(found, _MOST_REFERENCES)]
@@ -335,7 +335,7 @@ def _authorise(settings: BackendSettings) -> None:
         return
     given = request.authorization
     user, password = (given.username, given.password) if given else (None, None)
-    # Both are compared whatever the first says, so that the time tells nothing.
+    # Both are always compared, so that the time reveals nothing.
     right_user = _equal_in_constant_time(user, settings.basic_auth_user)
     right_password = _equal_in_constant_time(password, settings.basic_auth_pass.get_secret_value())
     if not (right_user and right_password):
@@ -369,7 +369,7 @@ def _json(body: dict[str, object], status: int = 200) -> Response:
 def _error(status: int, kind: str, message: str, hint: str = "") -> Response:
     body = {"id": g.request_id, "type": kind, "message": message, "hint": hint}
     response = _json({"error": body}, status)
-    # Label Studio shows its user the status line and nothing else.
+    # Label Studio shows its user nothing but the status line.
     reason = re.sub(r"[^\x20-\x7e]+", " ", f"{message} ({hint})" if hint else message)
     response.status = f"{status} {reason[:300]}"
     return response
@@ -399,4 +399,4 @@ def _unexpected_error(error: Exception) -> Response:
     log.error("unexpected", exc_info=error)
     if interactive := g.get("interactive"):
         return _no_suggestion(interactive, "the backend failed")
-    return _error(500, "unexpected", "the backend failed", "its log has the details under this id")
+    return _error(500, "unexpected", "the backend failed", "see its log for this id")

@@ -1,4 +1,4 @@
-"""Turns at the processor: work of one kind waits for its turn instead of fighting for cores."""
+"""Take turns at the CPU: jobs of one kind are queued instead of competing for cores."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,28 +16,28 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class Job(Generic[Result]):
-    """Work, and the future that gets its result, or whatever it raises."""
+    """Unit of work, and the future that receives its result or exception."""
 
     work: Callable[[], Result]
     future: "Future[Result]" = field(default_factory=Future)
 
     def run(self) -> None:
-        """Do it, unless it was cancelled; raises nothing."""
+        """Run the job, unless it was cancelled; never raises."""
         if not self.future.set_running_or_notify_cancel():
             return
         try:
             result = self.work()
-        except BaseException as error:  # noqa: BLE001 - it is for whoever asked
+        except BaseException as error:  # noqa: BLE001 - passed on to the future
             self.future.set_exception(error)
         else:
             self.future.set_result(result)
 
 
 class PriorityExecutor:
-    """Does one thing at a time, in a thread of its own: what is urgent in the order it came.
+    """Runs one job at a time in its own thread: urgent jobs first, in order of arrival.
 
-    A model's library starts its compute threads anew for every thread that calls it; with one
-    caller there is one set of them, however many requests wait.
+    A model's library starts a set of compute threads for every thread that calls it; with a
+    single caller there is one set, however many requests wait.
     """
 
     def __init__(self, name: str) -> None:
@@ -47,7 +47,7 @@ class PriorityExecutor:
         self._lock = Lock()
 
     def submit(self, work: Callable[[], Result], urgent: bool = True) -> "Future[Result]":
-        """Queue work; what is not urgent waits until nothing urgent does."""
+        """Queue a job; one that is not urgent waits until no urgent job does."""
         job = Job(work)
         with self._lock:
             (self._urgent if urgent else self._idle).append(job)
@@ -55,7 +55,7 @@ class PriorityExecutor:
         return job.future
 
     def hurry(self, future: "Future[Any]") -> None:
-        """Make work urgent that was not; nothing where it has begun already."""
+        """Make a queued job urgent; has no effect on one that has begun."""
         with self._lock:
             job = next((job for job in self._idle if job.future is future), None)
             if job is not None:
@@ -63,10 +63,11 @@ class PriorityExecutor:
                 self._urgent.append(job)
 
     def run(self, work: Callable[[], Result], deadline: Deadline) -> Result:
-        """Queue urgent work and wait for it.
+        """Queue an urgent job and wait for its result.
 
         Raises:
-            DeadlineExceededError: It is not done in time; if not yet begun, it never will be.
+            DeadlineExceededError: The job did not finish in time; it is cancelled if it has not
+                begun.
         """
         future = self.submit(work)
         try:
@@ -75,14 +76,14 @@ class PriorityExecutor:
             future.cancel()
 
     def _run_next(self) -> None:
-        """Do the job whose turn it is: as many calls of this are queued as there are jobs."""
+        """Run the next job; called once for each queued job."""
         with self._lock:
             job = (self._urgent or self._idle).popleft()
         job.run()
 
 
 class ActivityGauge:
-    """Knows whether anybody is being served, so that other work waits for a pause."""
+    """Tracks whether requests are being served, so that background work waits for a pause."""
 
     def __init__(self) -> None:
         self._served = 0
@@ -90,7 +91,7 @@ class ActivityGauge:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Somebody is being served as long as the body runs."""
+        """Mark a request as being served while the body runs."""
         with self._changed:
             self._served += 1
         try:
@@ -101,29 +102,29 @@ class ActivityGauge:
                 self._changed.notify_all()
 
     def wait(self, deadline: Deadline) -> None:
-        """Wait until nobody is.
+        """Wait until no request is being served.
 
         Raises:
-            DeadlineExceededError: Somebody was, all the time until the deadline.
+            DeadlineExceededError: Requests were served all the time until the deadline.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: not self._served, deadline.remaining()):
-                raise DeadlineExceededError("labelers went first until time was up", "ask again")
+                raise DeadlineExceededError("timed out waiting for labelers", "try again")
 
 
 def wait_for(future: "Future[Result]", deadline: Deadline) -> Result:
-    """Wait for work that is queued; what it raises is raised here.
+    """Wait for a queued job and return its result; its exception is raised here.
 
-    What is done is given even after the deadline: who was late in asking may have waited for other
-    work, which was not in time.
+    A finished result is returned even after the deadline: the caller may be late because it
+    waited for another job.
 
     Raises:
-        DeadlineExceededError: It is not done by the deadline.
+        DeadlineExceededError: The job did not finish by the deadline.
     """
     if not future.done():
         wait([future], timeout=deadline.remaining())
     if not future.done():
         raise DeadlineExceededError(
-            "the model was too busy to answer in time", "ask again in a moment"
+            "the model was too busy to answer in time", "try again in a moment"
         )
     return future.result()

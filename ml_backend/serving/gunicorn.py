@@ -1,4 +1,4 @@
-"""Runs a backend's app under gunicorn."""
+"""Run a backend's app under gunicorn."""
 
 import atexit
 import ctypes
@@ -22,32 +22,33 @@ from ml_backend.serving.logs import configure_logging
 from ml_backend.serving.settings import BackendSettings, read_settings
 
 _SPARE_THREADS = 8
-"""Threads beyond the queue's, so that health checks are answered while it is full."""
+"""Threads in addition to the queue's, so that health checks are answered when it is full."""
 
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 _GRACEFUL_SECONDS = 30
-"""From SIGTERM to the end, whatever is at work; ``Service.stop`` leaves it some of them."""
+"""Seconds from SIGTERM to a forced end; ``Service.stop`` reserves some of them."""
 
 _IDLE_SECONDS = 75
-"""That a connection is kept open between requests: longer than those who ask keep theirs (nginx 60,
-httpx 5), else a request may be on its way while we close, and is lost."""
+"""Seconds that an idle connection is kept open: longer than clients keep theirs (nginx 60, httpx
+5), else a request sent while we close it is lost."""
 
 _M_ARENA_MAX = -8
-"""Of glibc's malloc.h."""
+"""Constant of glibc's malloc.h."""
 
 
 def serve(app: str, kind: type[BackendSettings]) -> None:
-    """Serve until SIGTERM, which lets requests at work be finished, or SIGINT, which does not.
+    """Serve until SIGTERM, which lets running requests finish, or SIGINT, which does not.
 
     Args:
-        app: As for gunicorn, ``"package.module:create_app()"``. The module is imported before the
-            workers fork, so that they share the libraries' memory (torch alone takes 260 MB);
-            ``create_app`` is called in each worker, which loads a model of its own. The module is
-            imported after the variable for metrics is set: prometheus_client reads it on import.
-        kind: The settings class: address, workers and queue length are read from it here, so that
-            a wrong variable ends the program with one line before anything is loaded.
+        app: App for gunicorn, ``"package.module:create_app()"``. The module is imported before the
+                workers fork, so that they share the libraries' memory (torch alone takes 260 MB);
+                ``create_app`` runs in each worker, which loads its own model. The module is
+                imported
+                after the variable for metrics is set: prometheus_client reads it on import.
+        kind: Settings class. Address, workers and queue length are read from it here, so an invalid
+                variable ends the program with one line before anything is loaded.
     """
     try:
         settings = read_settings(kind)
@@ -59,24 +60,24 @@ def serve(app: str, kind: type[BackendSettings]) -> None:
         atexit.register(_remove_folder, os.environ[_METRICS_FOLDER], os.getpid())
     configure_logging(settings.log_level)
     import_module(app.partition(":")[0])
-    gc.freeze()  # a collection in a worker would write to, and so copy, what it shares
+    gc.freeze()  # a collection in a worker would write to shared memory, and so copy it
     _Server(app, settings).run()
 
 
 def _remove_folder(folder: str, owner: int) -> None:
-    if os.getpid() == owner:  # workers are forks of it, and end too
+    if os.getpid() == owner:  # forked workers run this exit handler too
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep_few_arenas() -> None:
-    """Let threads share glibc's arenas: each of its own keeps what it freed, 250 MB of a worker."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    """Let threads share glibc's arenas: a separate one for each keeps 250 MB of freed memory."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries do not have it
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 2)
 
 
 class _Logger(gunicorn.glogging.Logger):
-    """Leaves gunicorn's lines to the root logger, which writes them as all others."""
+    """Passes gunicorn's log lines to the root logger, for one format."""
 
     def setup(self, cfg: Any) -> None:  # noqa: ARG002
         self.error_log.propagate = True

@@ -1,6 +1,6 @@
-"""``python -m ml_backend.serving.healthcheck``: exit 0 when the backend of this container is ready.
+"""``python -m ml_backend.serving.healthcheck``: exit 0 if the backend of this container is ready.
 
-The standard library alone, for this is started every few seconds.
+Uses only the standard library, because it is started every few seconds.
 """
 
 import base64
@@ -13,7 +13,7 @@ _TIMEOUT = 15
 
 
 def check() -> None:
-    """Ask ``/readyz`` with the login that the backend's variables name; end the program if not."""
+    """Request ``/readyz`` with the configured login; exit with an error if not ready."""
     user, password = map(_read_setting, ("BASIC_AUTH_USER", "BASIC_AUTH_PASS"))
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
     connection = http.client.HTTPConnection("127.0.0.1", int(os.environ["PORT"]), timeout=_TIMEOUT)
@@ -27,7 +27,7 @@ def check() -> None:
 
 
 def _read_setting(name: str) -> str:
-    """From the environment, else from the file in ``SECRETS_DIR``."""
+    """Return a variable of the environment, else the content of its file in ``SECRETS_DIR``."""
     path = Path(os.environ.get("SECRETS_DIR", ""), name.lower())
     return os.environ.get(name) or (path.read_text().strip() if path.is_file() else "")
 

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, every line with the request it belongs to."""
+"""Structured logs: one JSON object a line, each with the request it belongs to."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import structlog
 from structlog.typing import EventDict
 
 LONGEST = 4000
-"""Characters of one value in a line: requests hold text of any length."""
+"""Maximum characters of one value in a line: requests contain text of any length."""
 
 
 def _shorten(_logger: object, _name: str, event: EventDict) -> EventDict:
@@ -27,10 +27,10 @@ _SHARED: list[structlog.typing.Processor] = [
 
 
 def configure_logging(level: str) -> None:
-    """Send structlog's lines and those of the standard library to standard error, alike.
+    """Write structlog's lines and those of the standard library to standard error, as JSON.
 
     Args:
-        level: Least level of the project's own lines; libraries speak from WARNING up.
+        level: Minimum level of the project's own lines; libraries log from WARNING up.
     """
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -11,7 +11,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 90)
 class Metrics:
     """Counters of one app.
 
-    With several workers they add up across processes through the files of
+    With several workers they are summed across processes through the files of
     ``PROMETHEUS_MULTIPROC_DIR``, which ``prometheus_client`` reads when it is first imported.
     """
 
@@ -22,7 +22,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "segstudio_request_seconds",
-            "Time to answer",
+            "Time to respond in seconds",
             ["endpoint"],
             buckets=_SECONDS,
             registry=self._registry,
@@ -34,29 +34,29 @@ class Metrics:
         )
         self._model_failures = self.counter(
             "segstudio_model_failures_total",
-            "Times that the model could not be loaded, by the kind of error",
+            "Failed attempts to load the model, by kind of error",
             "kind",
         )
         self._image_cache_trouble = self.counter(
             "segstudio_image_cache_trouble_total",
-            "Files of the cache of images dropped because damaged, writes that failed (full)",
+            "Image cache errors: damaged files dropped (damaged), failed writes (full)",
             "kind",
         )
 
     def model_failed(self, kind: str) -> None:
-        """The model could not be loaded."""
+        """Count a failed attempt to load the model."""
         self._model_failures.labels(kind).inc()
 
     def image_cache_trouble(self, kind: str) -> None:
-        """The cache of images failed in some way; the images came all the same."""
+        """Count an error of the image cache, in spite of which the image was loaded."""
         self._image_cache_trouble.labels(kind).inc()
 
     def counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        """One more counter, of a backend's own."""
+        """Return a new counter for a backend's own use."""
         return Counter(name, meaning, labels, registry=self._registry)
 
     def render(self) -> bytes:
-        """The exposition text."""
+        """Return all metrics in the Prometheus text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self._registry)
         everyone = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""A predictor on its way: loaded in the background, once, or again where that failed."""
+"""Load a predictor in the background, once, and retry after a failure."""
 
 import math
 import threading
@@ -15,17 +15,17 @@ from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.serving.metrics import Metrics
 
 RETRY_SECONDS = 10.0
-"""From a failure to the next try, so that a file put in its place needs no restart."""
+"""Seconds from a failure to the next attempt, so that adding a missing file needs no restart."""
 
 log = structlog.get_logger(__name__)
 
 
 class ModelLoader:
-    """Loads at once, in a thread of its own; after a failure again, when somebody asks.
+    """Loads a predictor in its own thread; after a failure, retries when it is requested.
 
     Args:
-        load: Makes the predictor, model warmed.
-        metrics: Count failures.
+        load: Function that loads and warms the model and returns its predictor.
+        metrics: Metrics that count failures.
     """
 
     def __init__(self, load: Callable[[], Predictor], metrics: Metrics) -> None:
@@ -36,11 +36,11 @@ class ModelLoader:
         self._start_loading()
 
     def predictor(self) -> Predictor:
-        """The loaded predictor.
+        """Return the loaded predictor.
 
         Raises:
-            BusyError: It is still loading.
-            SegstudioError: It could not be loaded, and why; also while that is tried again.
+            BusyError: The model is still loading.
+            SegstudioError: The model could not be loaded; also raised during a retry.
         """
         with self._lock:
             if time.monotonic() >= self._retry_at:
@@ -52,7 +52,7 @@ class ModelLoader:
             if failure is None:
                 return attempt.result()
         if failure is None:
-            raise BusyError("the model is loading", "ask again in a few seconds")
+            raise BusyError("the model is loading", "try again in a few seconds")
         # Raised once per request: without this its traceback would grow each time.
         raise failure.with_traceback(None)
 
@@ -83,4 +83,4 @@ def _error_of(attempt: "Future[Predictor]") -> SegstudioError | None:
     error = attempt.exception()
     if error is None or isinstance(error, SegstudioError):
         return error
-    return ModelError(f"the model failed to load: {error!r}", "the log has the details")
+    return ModelError(f"the model failed to load: {error!r}", "see the log for the traceback")

@@ -1,4 +1,4 @@
-"""The life of a predictor in a process: loading, ready or failed, and how many may use it."""
+"""Lifecycle of a predictor in a process (loading, ready, failed), and its queue."""
 
 import math
 import threading
@@ -28,11 +28,11 @@ Outcome = Prediction | TaskError | None
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request for predictions gets.
+    """Result of a prediction request.
 
     Attributes:
-        outcomes: One for each task, in order.
-        model_version: Version that made them.
+        outcomes: Outcome of each task, in order.
+        model_version: Version of the model that made them.
     """
 
     outcomes: list[Outcome]
@@ -41,30 +41,30 @@ class Answer:
 
 @dataclass(frozen=True)
 class Accepted:
-    """What a label config that can be served gets.
+    """Result of a setup request whose label config is accepted.
 
     Attributes:
-        model_version: Version that will serve the project.
-        remark: What its author should know; usually empty.
+        model_version: Version of the model that will serve the project.
+        remark: Advice for the author of the label config; usually empty.
     """
 
     model_version: str
     remark: str
 
 
-TOO_MANY = DeadlineExceededError("too many tasks in one call", "ask for fewer, or raise MAX_TASKS")
+TOO_MANY = DeadlineExceededError("too many tasks in one call", "send fewer, or raise MAX_TASKS")
 
 _STOP_SECONDS = 20.0
-"""Time for the predictions at work when the process is told to end."""
+"""Seconds for running predictions after the process is asked to stop."""
 
 
 class Service:
-    """One predictor, loaded once in the background, shared by every request.
+    """One predictor, loaded in the background and shared by all requests.
 
     Args:
-        load: Makes the predictor, model warmed.
+        load: Function that loads and warms the model and returns its predictor.
         settings: Limits on queue, tasks and time.
-        metrics: Count loads that fail.
+        metrics: Metrics that count failed loads.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Service:
 
     @property
     def predictor(self) -> Predictor:
-        """The loaded predictor.
+        """Return the loaded predictor.
 
         Raises:
-            BusyError: It is still loading.
-            SegstudioError: It could not be loaded, and why.
+            BusyError: The model is still loading.
+            SegstudioError: The model could not be loaded.
         """
         return self._loading.predictor()
 
@@ -96,7 +96,7 @@ class Service:
         return Accepted(predictor.model_version, remark)
 
     def predict(self, request: PredictRequest) -> Answer:
-        """Answer each task of a request, all by the same version of the project's model.
+        """Predict each task of a request, all with the same version of the project's model.
 
         Raises:
             BusyError: The model is loading, or too many predictions wait.
@@ -137,32 +137,32 @@ class Service:
         return outcomes + [unanswered] * (len(tasks) - len(outcomes))
 
     def fit(self, event: str, data: dict[str, Any]) -> None:
-        """Pass an event of Label Studio on."""
+        """Pass on an event of Label Studio."""
         self.predictor.fit(event, data)
 
     def stop(self) -> None:
-        """Begin no more tasks 20 s from now: the rest of a batch is asked for again elsewhere."""
+        """Start no more tasks 20 s from now; the caller requests the remaining ones elsewhere."""
         self._end = time.monotonic() + _STOP_SECONDS
 
     def _check_end(self) -> None:
         if time.monotonic() > self._end:
             raise DeadlineExceededError(
-                "this process is about to end", "ask again; another will answer"
+                "this process is stopping", "try again; another will respond"
             )
 
     def admitted(self, tasks: Sequence[Task]) -> Sequence[Task]:
-        """Those that one call may have answered; the others get ``TOO_MANY``."""
+        """Return the tasks that one call may have predicted; the others get ``TOO_MANY``."""
         return tasks[: self._settings.max_tasks]
 
     @contextmanager
     def place(self) -> Iterator[Deadline]:
-        """A place among the predictions; gives the time by which its call is to be answered.
+        """Take a place in the queue; yields the deadline of the call.
 
         Raises:
-            BusyError: All are taken.
+            BusyError: The queue is full.
         """
         if not self._places.acquire(blocking=False):
-            raise BusyError("too many predictions are waiting", "ask again, or raise MAX_QUEUE")
+            raise BusyError("too many predictions are waiting", "try again, or raise MAX_QUEUE")
         try:
             yield Deadline.after(self._settings.predict_seconds)
         finally:

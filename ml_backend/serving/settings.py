@@ -14,7 +14,7 @@ from ml_backend.serving.cpu_quota import available_cpus
 
 
 class HubSettings(BaseModel):
-    """How models of the Hugging Face hub are reached."""
+    """Settings for access to the Hugging Face hub."""
 
     hf_token: SecretStr | None = Field(
         None, description="Token for gated models of the Hugging Face hub"
@@ -71,28 +71,28 @@ class BackendSettings(BaseSettings, ImageSettings, HubSettings):
 
     @property
     def login(self) -> tuple[str, str] | None:
-        """Name and password of basic auth; None without."""
+        """User name and password of basic auth; None without."""
         if not (self.basic_auth_user and self.basic_auth_pass):
             return None
         return self.basic_auth_user, self.basic_auth_pass.get_secret_value()
 
     @property
     def compute_threads(self) -> int:
-        """``threads``, at most what the CPU quota leaves each worker; 0: all of that."""
+        """Compute threads: ``threads``, limited to each worker's share of the CPU quota."""
         most = max(available_cpus() // self.workers, 1)
         return min(self.threads, most) if self.threads else most
 
     @property
     def max_request_bytes(self) -> int:
-        """``max_request_mb`` in bytes."""
+        """Maximum size of a request body in bytes."""
         return self.max_request_mb * MIB
 
 
 def _secrets_dir() -> str | None:
-    """Where secrets lie, which pydantic must be told before it reads any other setting."""
+    """Return the folder of secrets, which pydantic needs before it reads any other setting."""
     folder = os.environ.get("SECRETS_DIR") or dotenv_values(".env").get("SECRETS_DIR") or None
     if folder is not None and not Path(folder).is_dir():
-        raise SettingsError(f"SECRETS_DIR={folder} is not a folder that can be read")
+        raise SettingsError(f"SECRETS_DIR={folder} is not a readable folder")
     return folder
 
 
@@ -103,7 +103,7 @@ def read_settings(kind: type[Settings]) -> Settings:
     """Read settings from the environment, else ``.env``, else the files in ``SECRETS_DIR``.
 
     Raises:
-        SettingsError: Names each wrong variable and what is wrong, never its value.
+        SettingsError: A value is invalid; names each variable and the problem, never the value.
     """
     try:
         return kind(_secrets_dir=_secrets_dir())

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 
 from ml_backend.errors import LabelStudioError, SegstudioError, SettingsError
-from ml_backend.labelstudio.client import LabelStudio, Project
+from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.responses import Project
 from ml_backend.serving.logs import configure_logging
 from ml_backend.serving.settings import read_settings
 from segmentation_backend.learning.learner import EXIT_GONE, Learner, due_at

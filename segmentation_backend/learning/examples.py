@@ -19,8 +19,8 @@ import numpy as np
 from ml_backend.errors import ImageDecodeError, TaskError
 from ml_backend.images import ImageSource, TaskAccess
 from ml_backend.labelstudio.annotations import AnnotatedTask, AnnotationReader, LabeledProject
-from ml_backend.labelstudio.client import Project
 from ml_backend.labelstudio.label_config import LabelConfig, refuse
+from ml_backend.labelstudio.responses import Project
 from ml_backend.labelstudio.results import Shape, mask_shapes
 from ml_backend.labelstudio.task_images import TaskImage, task_images
 from segmentation_backend.learning.example import (

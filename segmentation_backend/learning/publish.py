@@ -10,10 +10,11 @@ from typing import Protocol
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import TaskError
-from ml_backend.labelstudio.client import UNCERTAINTY, LabelStudio, Project
+from ml_backend.labelstudio.client import UNCERTAINTY, LabelStudio
 from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
 from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.labelstudio.queries import TaskFilter
+from ml_backend.labelstudio.responses import Project
 from ml_backend.labelstudio.schemas import Prediction, Task, TaskWithLogin
 from ml_backend.labelstudio.shown_version import VERSION_PREFIXES, show_version
 

@@ -11,8 +11,9 @@ import structlog
 from ml_backend.errors import ModelError
 from ml_backend.images import ImageSource
 from ml_backend.labelstudio.annotations import AnnotationReader
-from ml_backend.labelstudio.client import LabelStudio, Project
+from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.label_config import parse_label_config
+from ml_backend.labelstudio.responses import Project
 from ml_backend.models.device import choose_device
 from segmentation_backend.app import load_predictor
 from segmentation_backend.learning.card import figures_record, write_card

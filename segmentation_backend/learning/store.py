@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ml_backend.errors import LabelStudioError, SegstudioError
-from ml_backend.labelstudio.client import Project
+from ml_backend.labelstudio.responses import Project
 
 MODEL = "model.safetensors"
 CARD = "card.json"

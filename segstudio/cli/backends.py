@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.labelstudio.client import Connection, Project
+from ml_backend.labelstudio.responses import Connection, Project
 from ml_backend.serving.settings import read_settings
 from segstudio.cli.console import Report, finding_record, reporting
 from segstudio.cli.options import (

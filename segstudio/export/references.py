@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from ml_backend.images.signatures import signature_parameters
 from segstudio.data.tables import IMAGE_SUFFIXES
 
 _LONGEST = 200
@@ -19,29 +20,25 @@ _LOCAL_FILE = re.compile(r"^.*/data/local-files/?\?d=")
 _HOST = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#]*/?", re.IGNORECASE)
 _USER_INFO = re.compile(r"^(https?://)[^/?#@]*@", re.IGNORECASE)
 
-_SIGNATURES = ("x-amz-signature", "x-goog-signature", "signature", "sig", "token", "access_token")
-_SIGNED = re.compile(
-    r"x-(amz|goog)-.*|signature|sig|token|access_token|awsaccesskeyid|googleaccessid|expires|policy"
-    r"|key-pair-id|s[eprtv]|spr|sip|sks|skt|ske|skv|skoid|sktid",
-    re.IGNORECASE,
-)
-"""Parameters of signed addresses: Amazon's, Google's, CloudFront's and Azure's, and tokens."""
+_SECRETS = frozenset({"signature", "sig", "token", "access_token"})
+"""Parameters that grant access on their own, in addition to complete signatures."""
 
 
 def unsigned(reference: str) -> str:
-    """Return a reference without its signature, and without a user's name and password.
+    """Return a reference without its signature, tokens, user name and password.
 
-    A signature opens an image to whoever has it, for as long as it lasts; without it the address
-    still tells which image it is. Other parameters stay.
+    A signature grants access to the image while it lasts. Other parameters stay, so the address
+    still identifies the image.
     """
     reference = _USER_INFO.sub(r"\1", reference)
     address, _, rest = reference.partition("?")
     query, mark, fragment = rest.partition("#")
     parts = query.split("&")
     names = [unquote(part.partition("=")[0]).lower() for part in parts]
-    if not any(name in _SIGNATURES for name in names):
+    secret = signature_parameters(set(names)) | _SECRETS.intersection(names)
+    if not secret:
         return reference
-    kept = [part for part, name in zip(parts, names, strict=True) if not _SIGNED.fullmatch(name)]
+    kept = [part for part, name in zip(parts, names, strict=True) if name not in secret]
     return address + "?" * bool(kept) + "&".join(kept) + mark + fragment
 
 

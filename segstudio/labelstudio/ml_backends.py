@@ -8,7 +8,8 @@ import httpx
 
 from ml_backend.errors import LabelStudioError, SegstudioError
 from ml_backend.http_clients import http_client
-from ml_backend.labelstudio.client import Connection, LabelStudio
+from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.responses import Connection
 from ml_backend.labelstudio.shown_version import VERSION_PREFIXES, show_version
 from segmentation_backend.classes import EMBEDDED_CLASSES
 from segstudio.checks import CheckResult

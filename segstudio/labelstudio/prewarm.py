@@ -9,7 +9,8 @@ import httpx
 from tenacity import RetryCallState, retry, retry_if_result, stop_after_attempt
 
 from ml_backend.http_clients import http_client
-from ml_backend.labelstudio.client import LabelStudio, Project
+from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.responses import Project
 from segstudio.labelstudio.ml_backends import BackendError, BasicAuth
 from segstudio.retries import last_result
 

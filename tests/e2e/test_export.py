@@ -399,5 +399,5 @@ def test_a_project_that_is_not_there_and_a_wrong_token_are_one_clear_line(
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0" * 40)
     refused = run("export", "--project", studio.project, *words)
     assert refused.exit_code == 1
-    assert "does not take the token" in refused.output
+    assert "rejected the token" in refused.output
     assert not Path("labels.csv").exists()

@@ -33,7 +33,7 @@ def fetched(scene: Scene, upload: str, times: int = 2) -> int:
 
 
 def warnings(scene: Scene) -> int:
-    return sum("cached on disk for now" in line["event"] for line in lines(scene.backend))
+    return sum("not cached on disk for now" in line["event"] for line in lines(scene.backend))
 
 
 def told(backend: Backend, kind: str) -> float:

@@ -100,8 +100,8 @@ def test_label_studio_down_and_up_again_needs_no_restart(scene: Scene) -> None:
     ("answer", "reason"),
     [
         (LOGIN_PAGE, "web page"),
-        (Reply(body=b"<html>"), "something else than a token"),
-        (Reply(body=b"{}"), "something else than a token"),
+        (Reply(body=b"<html>"), "token refresh returned no token"),
+        (Reply(body=b"{}"), "token refresh returned no token"),
         (Reply(500), "HTTP 500"),
         (Reply(401), "HTTP 401"),
     ],

@@ -93,7 +93,7 @@ def test_who_cannot_wait_any_longer_is_told_and_the_embedding_is_there_the_next_
             wait_until(lambda: bool(model.embedded))
             return 0.01
 
-    with pytest.raises(DeadlineExceededError, match="ask again"):
+    with pytest.raises(DeadlineExceededError, match="try again"):
         embeddings.get_or_compute(key("a"), lambda: SCENE, OnceBegun(0))
     model.may_embed.set()
     assert np.array_equal(

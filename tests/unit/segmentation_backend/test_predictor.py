@@ -399,7 +399,7 @@ def test_a_threshold_that_is_no_score_is_refused(
 ) -> None:
     for brush, label in ((wrong, "0.5"), ("0.5", wrong)):
         config = thresholds(*(f'model_score_threshold="{each}"' for each in (brush, label)))
-        with pytest.raises(LabelConfigError, match="is no number from 0 to 1"):
+        with pytest.raises(LabelConfigError, match="is not a number from 0 to 1"):
             predictor.check(config)
 
 

@@ -170,7 +170,7 @@ def test_a_full_disk_leaves_nothing_half_written(
         cache.put("other", bytes(500))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "Nothing is cached" in caplog.text
+    assert "not cached on disk" in caplog.text
     assert len(files(tmp_path)) == 1
     assert cache.get("key", math.inf) == b"data"
 

@@ -70,8 +70,11 @@ def test_line_breaks_of_the_base64_tool_do_no_harm() -> None:
         (encoded([KEY]), "not a JSON object"),
         (encoded({**KEY, "type": "authorized_user"}), 'not a key of type "service_account"'),
         (encoded(without("type")), 'not a key of type "service_account"'),
-        (encoded(without("client_email", "token_uri")), "lacks the text fields client_email, tok"),
-        (encoded({**KEY, "private_key": 5}), "lacks the text fields private_key"),
+        (
+            encoded(without("client_email", "token_uri")),
+            "is missing the text fields client_email",
+        ),
+        (encoded({**KEY, "private_key": 5}), "is missing the text fields private_key"),
         (encoded({**KEY, "private_key": "s3cret"}), "private_key is not a readable RSA key"),
         (encoded({**KEY, "private_key": KEY["private_key"][:500]}), "not a readable RSA key"),
         (encoded({**KEY, "private_key": PUBLIC}), "private_key is not a readable RSA key"),

@@ -89,7 +89,7 @@ def test_a_count_other_than_label_studios_is_an_error(
 ) -> None:
     id_ = label_studio.add(CONFIG, numbered(60))
     label_studio.projects[id_].counts[name] = counted
-    with pytest.raises(LabelStudioError, match=f"has {counted} .* came"):
+    with pytest.raises(LabelStudioError, match=f"has {counted} .* were read"):
         list(reader.tasks(reader.project(id_)))
 
 

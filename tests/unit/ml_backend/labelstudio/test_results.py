@@ -139,7 +139,7 @@ def test_an_entry_that_nothing_can_be_told_of_is_named_and_the_others_are_read(p
     assert [region.id for region in parse_result(result).regions] == ["a"]
     ids = ["", ""] if part == "id" else ["b", "id of Objects"]
     assert parse_result(result).problems == tuple(
-        (id_, f"a result of it lacks {part}") for id_ in ids
+        (id_, f"a result of it has no {part}") for id_ in ids
     )
 
 

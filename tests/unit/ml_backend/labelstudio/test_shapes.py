@@ -104,17 +104,17 @@ def test_an_open_vector_has_no_pixels() -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ({"points": [[None, 1], [2, 3], [3, 4]]}, "no number"),
+        ({"points": [[None, 1], [2, 3], [3, 4]]}, "not a number"),
         ({"points": [[1e9, 1], [2, 3], [3, 4]]}, "far outside its image"),
         ({"points": [[1, 1], [2, 3]]}, "2 corners"),
-        ({"x": 1, "y": 1, "width": None, "height": 3}, "no number"),
-        ({"x": 1, "y": 1, "width": 2, "height": 3, "rotation": math.inf}, "no number"),
-        ({"rle": "abc"}, "no list"),
+        ({"x": 1, "y": 1, "width": None, "height": 3}, "not a number"),
+        ({"x": 1, "y": 1, "width": 2, "height": 3, "rotation": math.inf}, "not a number"),
+        ({"rle": "abc"}, "not a list"),
         ({"rle": [999]}, "damaged"),
         ({"imageDataURL": "data:image/png;base64,AAAA"}, "damaged"),
         ({"imageDataURL": 7}, "damaged"),
         ({"vertices": [{"x": 1}], "closed": True}, "no outline"),
-        ({"choices": ["a"]}, "no shape"),
+        ({"choices": ["a"]}, "shape is not supported"),
     ],
 )
 def test_a_region_whose_pixels_cannot_be_told_says_why(value: dict[str, Any], reason: str) -> None:

@@ -73,7 +73,7 @@ def test_a_page_that_is_no_image_is_named() -> None:
     [
         ("https://host/$photo", "fixed address before the variable", r'value="\$photo"'),
         ("https://host/a.jpg", "same image", r'value="\$image"'),
-        ("$my-photo", "no path that Label Studio follows", "rename"),
+        ("$my-photo", "not a path that Label Studio follows", "rename"),
     ],
 )
 def test_an_image_that_no_task_can_show_is_refused(value: str, reason: str, fix: str) -> None:

@@ -213,14 +213,14 @@ def test_a_longer_file_is_refused_before_it_fills_the_disk(
 ) -> None:
     server.tells_length = tells_length
     server.files["/model.safetensors"] *= 2
-    with pytest.raises(ModelError, match="has another file than expected"):
+    with pytest.raises(ModelError, match="is not the expected file"):
         quick_pull(weights, tmp_path)
     assert found(tmp_path) == {"config.json": CONTENT["config.json"]}
 
 
 def test_a_shorter_file_is_refused(server: FileServer, weights: Checkpoint, tmp_path: Path) -> None:
     server.files["/model.safetensors"] = b"version https://git-lfs.github.com/spec/v1"
-    with pytest.raises(ModelError, match="has another file than expected"):
+    with pytest.raises(ModelError, match="is not the expected file"):
         quick_pull(weights, tmp_path)
 
 
@@ -248,7 +248,7 @@ def test_a_second_pull_waits_for_the_first_and_fetches_nothing_twice(
         eventually(lambda: bool(second.notes))
         server.may_answer.set()
         assert (len(one.result()), len(two.result())) == (2, 0)
-    assert second.notes == [f"another pull is at work in {tmp_path}; waiting for it"]
+    assert second.notes == [f"waiting for another download into {tmp_path}"]
     assert len(server.asked) == 2
 
 
@@ -288,7 +288,7 @@ def test_a_disk_that_runs_full_is_an_error_and_what_was_fetched_is_kept(
         timeout=120,
         check=True,
     )
-    assert ended.stdout.startswith(f"cannot write {tmp_path}: File too large (make room")
+    assert ended.stdout.startswith(f"cannot write {tmp_path}: File too large (free disk space")
     assert found(tmp_path) == {"config.json": CONTENT["config.json"]}
     server.requests.clear()
     quick_pull(weights, tmp_path)

@@ -152,7 +152,7 @@ def test_what_names_no_repository_is_refused(text: str) -> None:
 def test_a_setting_names_a_known_model_a_repository_or_a_folder() -> None:
     for name in ("auto", "toy", "hf:a/b", "hf:a/b@v1", "./folder", "/models/mine"):
         assert checked_name(name, ("auto",), [HubModel("toy", "SAM_MODEL", "toys/net")]) == name
-    with pytest.raises(ValueError, match="it is none of auto"):
+    with pytest.raises(ValueError, match="it must be one of auto"):
         checked_name("segformr", ("auto",), ())
 
 

@@ -194,7 +194,7 @@ def test_an_annotation_without_a_size_and_a_broken_image_are_one_line_each(bench
     bench.add(drawn(brush("a", "dress", DRESS)))
     assert len(bench.read()[0].examples) == 1
     first, second = bench.progress.lines
-    assert first == "task 3000001: annotation 7: it does not tell the size of its image"
+    assert first == "task 3000001: annotation 7: the size of its image is missing"
     assert second.startswith("task 3000002: s3://bucket/a.png")
 
 

@@ -209,7 +209,7 @@ def test_an_annotation_made_by_hand_that_cannot_be_read_is_named_and_the_others_
     result = run("agreement", "--project", add(label_studio, anna, ben), "--json")
     assert result.exit_code == 3
     problem, outcome = records(result)
-    assert problem["failed"] == "a result of it lacks type"
+    assert problem["failed"] == "a result of it has no type"
     assert outcome["images"] == 1
 
 

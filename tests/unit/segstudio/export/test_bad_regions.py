@@ -27,7 +27,7 @@ def changed(entry: Entry, **value: object) -> Entry:
 BAD: dict[str, tuple[Entry, str]] = {
     "a missing coordinate": (
         changed(TRIANGLE, points=[[None, 1], [2, 3], [3, 4]]),
-        "a coordinate is no number",
+        "a coordinate is not a number",
     ),
     "a far point": (
         changed(TRIANGLE, points=[[1e9, 1], [2, 3], [3, 4]]),
@@ -35,14 +35,14 @@ BAD: dict[str, tuple[Entry, str]] = {
     ),
     "an infinite point": (
         changed(TRIANGLE, points=[[math.inf, 1], [2, 3], [3, 4]]),
-        "a coordinate is no number",
+        "a coordinate is not a number",
     ),
     "an endless outline": (changed(TRIANGLE, points=ZIGZAG), "its outline is 10000000 pixels long"),
-    "no points": (changed(TRIANGLE, points=None), "a coordinate is no number"),
+    "no points": (changed(TRIANGLE, points=None), "a coordinate is not a number"),
     "points of points": (changed(TRIANGLE, points=[[[1]]]), "its polygon has no outline"),
     "a box without a width": (
         changed(box("bad", "dress", 0, 0, 9, 9), width=None),
-        "a coordinate is no number",
+        "a coordinate is not a number",
     ),
     "a box that is turned for ever": (
         changed(box("bad", "dress", 0, 0, 9, 9), rotation=1e18),
@@ -54,7 +54,7 @@ BAD: dict[str, tuple[Entry, str]] = {
     ),
     "an image of endless width": (
         {**TRIANGLE, "original_width": 10**400},
-        "does not tell the size of its image",
+        "size of its image is missing",
     ),
     "a number in place of strokes": (
         changed(brush("bad", "hat", HAT), rle=10**13),
@@ -62,7 +62,7 @@ BAD: dict[str, tuple[Entry, str]] = {
     ),
     "a label that is no text": (
         changed(brush("bad", "hat", HAT), brushlabels=[None]),
-        "its labels are no list of texts",
+        "its labels are not a list of strings",
     ),
     "another size of image": (
         {**TRIANGLE, "original_width": 10},
@@ -97,7 +97,7 @@ def test_each_bad_region_is_named_with_its_task_and_the_others_are_written(
     for name, (_, reason) in BAD.items():
         assert reason in found[f"bad {name}"]
     assert {each["task"] for each in problems} == {3000001}
-    assert problems[-1]["failed"] == "a result is no object"
+    assert problems[-1]["failed"] == "a result is not an object"
     told = run("export", *words)
     assert "(project 3, task 3000001, annotation 1, region bad a far point)" in told.output
 

@@ -332,8 +332,8 @@ def test_an_annotation_made_by_hand_that_cannot_be_read_is_named_and_the_others_
     assert result.exit_code == 3
     *problems, outcome = records(result)
     assert [(each["region"], each["failed"]) for each in problems] == [
-        ("bad", "a result of it lacks type"),
-        ("id of Sentiment", "a result of it lacks from_name"),
+        ("bad", "a result of it has no type"),
+        ("id of Sentiment", "a result of it has no from_name"),
     ]
     assert (outcome["annotations"], outcome["regions"]) == (1, int(kind in ("masks", "coco")))
 
@@ -374,7 +374,7 @@ def test_an_export_that_fails_leaves_what_was_there(
     label_studio.projects[4].counts["total_annotations_number"] = 5
     result = export(run, copies, kind)
     assert result.exit_code == 1
-    assert "project 4 has 5 annotations, but 4 came" in result.output
+    assert "project 4 has 5 annotations, but 4 were read" in result.output
     assert contents(Path(f"out.{kind}")) == before
     assert [path.name for path in Path().iterdir()] == [f"out.{kind}"]
 

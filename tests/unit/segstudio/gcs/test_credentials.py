@@ -49,7 +49,7 @@ def test_offline_asks_google_nothing(gcs: GcsServer, run: Run) -> None:
         (encoded("no json"), "is not JSON"),
         (encoded("[]"), "not a JSON object"),
         (encoded('{"type": "authorized_user"}'), "service_account"),
-        (encoded('{"type": "service_account"}'), "lacks the text fields client_email"),
+        (encoded('{"type": "service_account"}'), "is missing the text fields client_email"),
     ],
 )
 def test_the_step_that_fails_is_named_in_one_line(

@@ -92,7 +92,7 @@ def test_failures_are_named_counted_by_reason_and_end_in_3(
 def test_what_was_too_late_is_asked_for_again_as_long_as_anything_gets_done(
     run: Run, sam: Sam, project: int
 ) -> None:
-    late = {"outcome": "failed", "error": "budget", "reason": "labelers went first"}
+    late = {"outcome": "failed", "error": "budget", "reason": "timed out waiting for labelers"}
     asked: set[str] = set()
 
     def decide(image: str) -> Result | None:
