@@ -1,4 +1,4 @@
-"""Measured figures as a CSV file and as Markdown: one file for each run, one for the documentation."""
+"""Measured figures as CSV and as Markdown: a file for each run, and one for the documentation."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -38,10 +38,15 @@ class Result:
     def read(cls, row: dict[str, str]) -> Self:
         """Return the result in a row of the CSV file."""
         ours, other, ratio = (_spread(row, name) for name in _SPREADS)
-        assert ours is not None
-        met = _MET[row["met"]]
         figure = Figure(
-            row["what"], row["unit"], ours, row["beside"], other, ratio, row["goal"], met
+            name=row["what"],
+            unit=row["unit"],
+            ours=Spread(*map(float, ours)),
+            beside=row["beside"],
+            other=Spread(*map(float, other)) if other[0] else None,
+            ratio=Spread(*map(float, ratio)) if ratio[0] else None,
+            goal=row["goal"],
+            met=_MET[row["met"]],
         )
         return cls(row["part"], figure, row["date"], row["machine"])
 
@@ -110,6 +115,6 @@ def _numbers(spread: Spread | None) -> list[str]:
     return [f"{value:.6g}" for value in (spread.median, spread.low, spread.high)]
 
 
-def _spread(row: dict[str, str], name: str) -> Spread | None:
-    numbers = [row[f"{name}_{part}"] for part in ("median", "low", "high")]
-    return Spread(*map(float, numbers)) if numbers[0] else None
+def _spread(row: dict[str, str], name: str) -> list[str]:
+    """Return the cells of median and quartiles."""
+    return [row[f"{name}_{part}"] for part in ("median", "low", "high")]

@@ -58,9 +58,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(
-    text: str, /, *, page: Page, config: MkDocsConfig, files: Files  # noqa: ARG001
-) -> str:
+def on_page_markdown(text: str, /, *, page: Page, **_others: object) -> str:
     """Put generated text in the place of its mark, and adapt the links."""
     for mark, make in GENERATED.items():
         if mark in text:
