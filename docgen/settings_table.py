@@ -16,15 +16,15 @@ from segstudio.settings import PlaceSettings, UpSettings
 
 SECTIONS: Mapping[str, type[BaseSettings]] = MappingProxyType(
     {
-        "make up, docker compose": PlaceSettings,
-        "make up": UpSettings,
-        "docker compose": ComposeSettings,
-        "both backends": BackendSettings,
-        "segmentation backend": SegmentationSettings,
-        "sam backend": SamSettings,
+        "`make up` and `docker compose`": PlaceSettings,
+        "`make up`": UpSettings,
+        "`docker compose`": ComposeSettings,
+        "Both backends": BackendSettings,
+        "Segmentation backend": SegmentationSettings,
+        "Sam backend": SamSettings,
     }
 )
-"""What reads the settings of each class."""
+"""Heading, which names the programs → the settings that they read."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Setting:
     """A setting as the documentation shows it.
 
     Attributes:
-        section: What reads it, a key of ``SECTIONS``.
+        section: Programs that read it, a key of ``SECTIONS``.
         name: Environment variable.
         default: Default value; empty where there is none.
         text: Line of help.
@@ -61,7 +61,7 @@ def configuration_tables() -> str:
 
 
 def _section(section: str, settings: Iterator[Setting]) -> Iterator[str]:
-    yield f"## {section[0].upper()}{section[1:]}"
+    yield f"## {section}"
     yield ""
     yield "| variable | default | meaning |"
     yield "|---|---|---|"
@@ -82,7 +82,7 @@ def env_example() -> str:
     for setting in all_settings():
         if setting.section != section:
             section = setting.section
-            lines += ["", f"# --- {section} ---"]
+            lines += ["", f"# --- {section.replace('`', '')} ---"]
         line = f"{setting.name}={setting.default}"
         lines += [f"# {setting.text}", f"# {line}" if setting.name in varying else line]
     return "\n".join(lines) + "\n"
