@@ -26,7 +26,7 @@ bulk: $(VENV)/.runtime  ## Install what `segstudio predict` needs beside: Ray
 	@$(INSTALL) --python $(BIN)/python -r requirements/bulk.txt
 
 .PHONY: test
-test: lint $(LABEL_STUDIO_VENV)/.installed emulators chromium redis-server  ## Run all checks and tests but bulk and containers, with a real Label Studio and browser (ARGS=)
+test: lint docs $(LABEL_STUDIO_VENV)/.installed emulators chromium redis-server  ## Run all checks and tests but bulk and containers, with a real Label Studio and browser (ARGS=)
 	$(BIN)/pytest $(PROCESSES) $(ARGS)
 
 .PHONY: test-fast
@@ -48,6 +48,14 @@ lint: $(VENV)/.dev audit  ## Check style, format, types and security
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio synthetic training
+
+.PHONY: docs
+docs: $(VENV)/.dev  ## Build the documentation site in build/site; fail on a broken link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+.PHONY: docs-serve
+docs-serve: $(VENV)/.dev  ## Show the documentation site on http://localhost:8000 and rebuild it on changes
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 .PHONY: bench
 bench: $(VENV)/.dev  ## Measure beside the models alone, the SDK and a plain design (MINUTES=10 of labelers; ARGS=)

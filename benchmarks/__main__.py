@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +11,27 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks import batch, bulk, clicks, exports, formats, learner, memory, report, soak, vit_b
+from benchmarks import (
+    batch,
+    bulk,
+    clicks,
+    exports,
+    formats,
+    learner,
+    memory,
+    plots,
+    report,
+    soak,
+    vit_b,
+)
 from benchmarks.measure import Figure
+from benchmarks.results import Result, update_results, write_results
 from ml_backend.serving.logs import configure_logging
 from ml_backend.serving.settings import BackendSettings
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
+DOCUMENTED = ROOT / "docs" / "benchmarks" / "results.csv"
 PARTS = ("clicks", "learner", "batch", "formats", "exports", "memory", "vit_b", "soak", "bulk")
 
 
@@ -24,8 +39,9 @@ def main(
     minutes: Annotated[float, typer.Option(help="How long the nine labelers work")] = 1,
     turns: Annotated[int, typer.Option(help="Pairs of measurements, where they are quick")] = 40,
     only: Annotated[str, typer.Option(help=f"Some of {', '.join(PARTS)}, with commas")] = "",
-    readme: Annotated[
-        bool, typer.Option(help="Write the table into README.md, too, of the parts that ran")
+    docs: Annotated[
+        bool,
+        typer.Option(help="Replace the rows of the parts that ran in docs/benchmarks/results.csv."),
     ] = False,
 ) -> None:
     """Measure this project beside the models alone and a plain design."""
@@ -37,14 +53,15 @@ def main(
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     RESULTS.mkdir(exist_ok=True)
     console = Console(width=170)
-    console.print(report.machine(), highlight=False)
-    figures: list[Figure] = []
+    machine, date = report.machine(), datetime.now(UTC).date().isoformat()
+    console.print(machine, highlight=False)
+    results: list[Result] = []
     for part in asked:
         for figure in _measured(part, minutes, turns):
             report.say(console, figure)
-            figures.append(figure)
-    _write(figures, "" if not only else "-" + "-".join(asked), readme)
-    if any(figure.met is False for figure in figures):
+            results.append(Result(part, figure, date, machine))
+    _write(results, "" if not only else "-" + "-".join(asked), docs)
+    if any(result.figure.met is False for result in results):
         raise typer.Exit(3)
 
 
@@ -67,11 +84,11 @@ def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
         yield from parts[part]()
 
 
-def _write(figures: list[Figure], suffix: str, readme: bool) -> None:
-    report.write_csv(RESULTS / f"bench{suffix}.csv", figures)
-    report.draw(RESULTS / f"bench{suffix}.png", figures)
-    if readme:
-        report.write_readme(ROOT / "README.md", figures)
+def _write(results: list[Result], suffix: str, docs: bool) -> None:
+    write_results(RESULTS / f"bench{suffix}.csv", results)
+    plots.draw(RESULTS / f"bench{suffix}.png", [result.figure for result in results])
+    if docs:
+        update_results(DOCUMENTED, results)
 
 
 if __name__ == "__main__":

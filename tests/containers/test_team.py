@@ -97,7 +97,7 @@ def test_the_next_step_of_deploy_gcp_works_as_written(
 ) -> None:
     assert root_certificate == tmp_path / "root.crt"
     text = (ROOT / "deploy" / "gcp" / "README.md").read_text()
-    assert "export SSL_CERT_FILE=$PWD/root.crt" in text.partition("## Afterwards")[0]
+    assert "export SSL_CERT_FILE=$PWD/root.crt" in text.partition("## Operation")[0]
     environment = {
         "PATH": os.environ["PATH"],
         "LABEL_STUDIO_URL": stack.url,

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
+from docgen.compose_settings import ComposeSettings
 from ml_backend.serving.settings import BackendSettings
 from sam_backend.settings import SamSettings
 from segmentation_backend.settings import SegmentationSettings
 from segstudio.local import services as programs
 from segstudio.settings import UpSettings
-from tests.support.compose_settings import ComposeSettings
 from tests.support.repository import ROOT
 
 FILES = sorted(ROOT.glob("docker-compose*.yml"))

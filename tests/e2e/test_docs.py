@@ -1,4 +1,4 @@
-"""What the docs tell people to run, run: the notebook's cells, the README's commands."""
+"""Code blocks of the documentation, run: the cells of the notebook, the commands of the page."""
 
 import csv
 import os
@@ -61,10 +61,10 @@ def test_the_notebook_is_kept_without_outputs() -> None:
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
-def test_the_commands_of_the_readme_run_as_they_stand(
+def test_the_commands_of_the_projects_page_run_as_they_stand(
     run: Run, studio: Studio, posts: Path
 ) -> None:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs" / "projects.md").read_text()
     (block,) = re.findall(r"<!-- run -->\n\n```\n(.*)```\n\n<!-- /run -->", text, re.DOTALL)
     project = None
     for line in block.replace("http://localhost:8080", studio.url).splitlines():

@@ -10,7 +10,7 @@ from ml_backend.errors import SettingsError
 from ml_backend.extras import EXTRAS, exit_without_extra, explain_missing_extras, require_extra
 from tests.support.repository import ROOT
 
-FOR_DEVELOPERS = {"dev", "train"}
+FOR_DEVELOPERS = {"dev", "docs", "train"}
 
 
 def packages_of_extras() -> dict[str, set[str]]:

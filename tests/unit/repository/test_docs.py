@@ -1,111 +1,85 @@
-"""Every setting stands in .env.example and in the README's table, as the code has it.
+"""The documentation is true to the code: settings, links, commands and the module map.
 
-``UPDATE_DOCS=1 pytest tests/unit/repository/test_docs.py`` writes both anew.
+``UPDATE_DOCS=1 pytest tests/unit/repository/test_docs.py`` writes ``.env.example`` again.
 """
 
 import os
 import re
-import tempfile
+from pathlib import Path
 
 import pytest
-from pydantic_settings import BaseSettings
 
-from ml_backend.serving.settings import BackendSettings
-from sam_backend.settings import SamSettings
-from segmentation_backend.settings import SegmentationSettings
-from segstudio.settings import PlaceSettings, UpSettings
-from tests.support.compose_settings import ComposeSettings
+from docgen.command_reference import command_reference
+from docgen.repository_links import PAGES, rewrite_links
+from docgen.settings_table import all_settings, configuration_tables, env_example
+from segstudio.cli.main import COMMANDS
 from tests.support.repository import ROOT
 
-SECTIONS: dict[str, type[BaseSettings]] = {
-    "make up, docker compose": PlaceSettings,
-    "make up": UpSettings,
-    "docker compose": ComposeSettings,
-    "both backends": BackendSettings,
-    "segmentation backend": SegmentationSettings,
-    "sam backend": SamSettings,
-}
-
-VARYING = {"PORT", "MODEL_FALLBACK", "SEGSTUDIO_VERSION"}
-"""Whose default depends on what reads it: a copy of the example must not set it."""
+MARKDOWN = [*map(ROOT.joinpath, PAGES), *(ROOT / "docs").rglob("*.md")]
 
 
-def settings() -> list[tuple[str, str, str, str]]:
-    """Section, variable, default and help; what several sections share stands once."""
-    rows: dict[str, tuple[str, str, str, str]] = {}
-    for section, kind in SECTIONS.items():
-        for name, field in kind.model_fields.items():
-            row = (section, name.upper(), _text(field.default), str(field.description))
-            rows.setdefault(name, row)
-    return list(rows.values())
-
-
-def _text(default: object) -> str:
-    if default is None or default == ():
-        return ""
-    return str(default).replace(tempfile.gettempdir(), "/tmp")
-
-
-def table() -> str:
-    rows = [
-        f"| `{name}` | {f'`{default}`' if default else ''} | {text} | {section} |"
-        for section, name, default, text in settings()
-    ]
-    return "\n".join(["| variable | default | what it is | read by |", "|---|---|---|---|", *rows])
-
-
-def env_example() -> str:
-    lines = [
-        "# Every setting with its default; copy this file to .env. Empty variables count as unset.",
-        "# PORT is set for each backend by `make up`; a backend started alone reads it itself:",
-        "# 7070 for the segmentation backend, 9090 for the sam backend.",
-    ]
-    section = ""
-    for row_section, name, default, text in settings():
-        if row_section != section:
-            section = row_section
-            lines += ["", f"# --- {section} ---"]
-        lines += [f"# {text}", f"# {name}={default}" if name in VARYING else f"{name}={default}"]
-    return "\n".join(lines) + "\n"
-
-
-def readme() -> str:
-    text = (ROOT / "README.md").read_text()
-    pattern = r"(?<=<!-- settings -->\n).*(?=<!-- /settings -->)"
-    return re.sub(pattern, lambda _: f"\n{table()}\n\n", text, flags=re.DOTALL)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"), [("README.md", readme), (".env.example", env_example)]
-)
-def test_every_setting_is_documented(name: str, expected: object) -> None:
-    assert callable(expected)
+def test_the_example_has_every_setting_with_its_default() -> None:
+    path = ROOT / ".env.example"
     if os.environ.get("UPDATE_DOCS"):
-        (ROOT / name).write_text(expected())
-    assert (ROOT / name).read_text() == expected(), (
+        path.write_text(env_example())
+    assert path.read_text() == env_example(), (
         "run: UPDATE_DOCS=1 pytest tests/unit/repository/test_docs.py"
     )
 
 
+def test_the_configuration_page_has_every_setting_with_default_and_help() -> None:
+    tables = configuration_tables()
+    for setting in all_settings():
+        default = f"`{setting.default}`" if setting.default else ""
+        assert f"| `{setting.name}` | {default} | {setting.text} |" in tables
+    assert "<!-- generated: settings -->" in (ROOT / "docs" / "configuration.md").read_text()
+
+
 def test_every_setting_has_a_line_of_help() -> None:
-    assert all(text.strip() and text != "None" for *_, text in settings())
+    texts = [setting.text.strip() for setting in all_settings()]
+    assert len(texts) > 60
+    assert all(text and text != "None" for text in texts)
 
 
-def test_links_in_the_docs_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+def test_the_command_reference_has_every_command() -> None:
+    text = command_reference()
+    for command in COMMANDS:
+        assert (f"## `segstudio {command.name}`" in text) is not command.hidden
+    assert "### `segstudio project create`" in text
+    assert "<!-- generated: commands -->" in (ROOT / "docs" / "cli.md").read_text()
 
 
-def test_every_make_target_that_the_readme_names_exists() -> None:
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_in_the_docs_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+def test_links_between_files_become_links_between_pages() -> None:
+    text = "[a](docs/labeling.md#keys) [b](deploy/gcp/README.md) [c](NOTICE) [d](https://x.org)"
+    assert rewrite_links("index.md", text) == (
+        "[a](labeling.md#keys) [b](install/google-cloud.md) [c](repository/NOTICE) [d](https://x.org)"
+    )
+    text = "[a](../../SECURITY.md) [b](#what-to-know) [c](../../docs/missing.md)"
+    assert rewrite_links("install/kubernetes.md", text) == (
+        "[a](../security.md) [b](#what-to-know) [c](../../docs/missing.md)"
+    )
+
+
+def test_every_make_target_that_the_docs_name_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"`?\bmake ([a-z-]+)`", (ROOT / "README.md").read_text()):
+    text = "\n".join(page.read_text() for page in MARKDOWN)
+    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
+    targets = set(re.findall(r"^[` ]*make ([a-z][a-z-]+)", code, re.MULTILINE))
+    assert {"up", "docs", "bench"} <= targets
+    for target in targets:
         assert re.search(rf"^[a-z -]*\b{target}\b[a-z -]*:", makefile, re.MULTILINE), target
 
 
 def module_map() -> dict[str, str]:
-    """Folder to its entry in the module map of docs/design.md."""
-    block = (ROOT / "docs" / "design.md").read_text().split("```")[1]
+    """Return the entry of each folder in the module map of docs/design.md."""
+    section = (ROOT / "docs" / "design.md").read_text().split("## Repository layout")[1]
+    block = section.split("```")[1]
     entries: dict[str, str] = {}
     package = folder = ""
     for line in block.splitlines():
@@ -119,7 +93,7 @@ def module_map() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "package", ["ml_backend", "segmentation_backend", "sam_backend", "segstudio"]
+    "package", ["ml_backend", "segmentation_backend", "sam_backend", "segstudio", "docgen"]
 )
 def test_every_module_is_in_the_module_map(package: str) -> None:
     entries = module_map()

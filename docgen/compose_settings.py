@@ -10,7 +10,7 @@ class ComposeSettings(PlaceSettings):
 
     compose_file: str = Field(
         "docker-compose.yml",
-        description="The files to use, with : between them; the README lists the others",
+        description="Compose files to use, separated by colons; see docs/install/docker-compose.md",
     )
     bind_address: str = Field(
         "127.0.0.1", description="Where ports are published; 0.0.0.0: for other machines too"
