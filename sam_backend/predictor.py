@@ -68,6 +68,11 @@ class SamPredictor:
         """False: it does not learn from annotations."""
         return False
 
+    @property
+    def reads_text(self) -> bool:
+        """False: it finds what boxes and clicks show."""
+        return False
+
     def for_project(self, project: object) -> "SamPredictor":  # noqa: ARG002
         """Return itself: all projects are served by one model."""
         return self

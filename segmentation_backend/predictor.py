@@ -26,7 +26,7 @@ from ml_backend.models.memory import recovering_memory
 from ml_backend.serving.executor import PriorityExecutor, wait_for
 from segmentation_backend.classes import NOT_LEARNED_YET
 from segmentation_backend.learning.serving import LearnedModels
-from segmentation_backend.models.base import Instance, SegmentationModel
+from segmentation_backend.models.base import Instance, SegmentationModel, TextPromptedModel
 from segmentation_backend.phrases import prompted
 from segmentation_backend.prewarm_client import PrewarmClient
 from segmentation_backend.regions import RegionBuilder
@@ -122,6 +122,11 @@ class SegmentationPredictor:
     def learns(self) -> bool:
         """Whether a project's own labels are learned from its annotations."""
         return self._note_event is not None
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the labels of a config are what the model looks for."""
+        return isinstance(self._model, TextPromptedModel)
 
     def for_project(self, project: object) -> "SegmentationPredictor":
         """Return the predictor of a project: with the model learned from it, if there is one."""

@@ -35,6 +35,11 @@ class Predictor(Protocol):
         """Whether a project's own labels are learned from its annotations."""
         ...
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether the model finds what a noun phrase names."""
+        ...
+
     def for_project(self, project: object) -> "Predictor":
         """Return the predictor that serves a project: its model may be one of its own.
 

@@ -140,6 +140,7 @@ def versions() -> Response:
             "versions": [predictor.model_version],
             "classes": predictor.classes,
             "learning": predictor.learns,
+            "text_prompts": predictor.reads_text,
             "segstudio": __version__,
         }
     )

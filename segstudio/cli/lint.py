@@ -12,7 +12,7 @@ from segstudio.cli.options import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, comm
 from segstudio.labelstudio.config_fixes import fix as fix_config
 from segstudio.labelstudio.lint import label_table
 from segstudio.labelstudio.lint import lint as find_problems
-from segstudio.labelstudio.ml_backends import SHIPPED, Classes, ask_classes
+from segstudio.labelstudio.ml_backends import SAM3, SHIPPED, Classes, ask_classes
 from segstudio.local.connection import backend_pair
 from segstudio.projects.templates import read_template
 from segstudio.settings import ProjectSettings
@@ -34,6 +34,12 @@ def lint(
             "http://localhost:7070; default: the classes of the shipped network."
         ),
     ] = "",
+    sam3: Annotated[
+        bool,
+        typer.Option(
+            "--sam3", help="Check for SEGMENTATION_MODEL=sam3, which looks for what labels say."
+        ),
+    ] = False,
     fix: Annotated[
         bool,
         typer.Option(
@@ -49,8 +55,8 @@ def lint(
     with reporting(as_json) as report:
         settings = read_settings(ProjectSettings)
         login = backend_pair(settings, "", "").login
-        shipped = replace(SHIPPED, learning=settings.learn != "off")
-        classes = ask_classes(backend, login) if backend else shipped
+        offline = SAM3 if sam3 else replace(SHIPPED, learning=settings.learn != "off")
+        classes = ask_classes(backend, login) if backend else offline
         config = read_template(template)
         findings = report.checks(find_problems(config, classes))
         labels = (

@@ -1,10 +1,10 @@
 """What is wrong with a label config before labelers find out: each finding with its fix."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.labelstudio.controls import PROMPT_SHAPES
+from ml_backend.labelstudio.controls import PROMPT_SHAPES, Label
 from ml_backend.labelstudio.label_config import (
     Control,
     LabelConfig,
@@ -13,6 +13,7 @@ from ml_backend.labelstudio.label_config import (
     refuse,
 )
 from ml_backend.labelstudio.label_matching import match_labels
+from ml_backend.labelstudio.phrases import has_no_words, phrases_of
 from ml_backend.labelstudio.prompts import BACKGROUND
 from segmentation_backend.classes import NOT_LEARNED_YET, SYNONYMS
 from segstudio.checks import CheckResult, Status
@@ -56,7 +57,7 @@ def lint(label_config: str, classes: Classes) -> list[CheckResult]:
             *_masks(config),
             *_ignored_smart(config),
             *_lost_labels(config),
-            *_classes(config, classes),
+            *(_words(config) if classes.text_prompts else _classes(config, classes)),
             *_doubles(config),
             *_attributes(config),
             *_hints(config),
@@ -78,16 +79,27 @@ def label_table(label_config: str, classes: Classes) -> list[tuple[str, str, str
     refuse(config.problems_for_masks())
     images = config.mask_images()
     labels = [label for image in images for label in config.mask_labels(image)]
-    assigned = match_labels(classes.names, labels, SYNONYMS)
+    reached = _reached(labels, classes)
     tools = [tool for tool in config.smart_tools() if tool.to_name in images]
     return [
         (
             value,
-            ", ".join(classes.names[i] for i, label in assigned.items() if label == value),
+            ", ".join(found),
             ", ".join(dict.fromkeys(tool.name for tool in tools if _has(tool, value))),
         )
-        for value in dict.fromkeys(label.value for label in labels)
+        for value, found in reached.items()
     ]
+
+
+def _reached(labels: Sequence[Label], classes: Classes) -> dict[str, Sequence[str]]:
+    """Label → the classes that become it, or the phrases that a model looks for."""
+    if classes.text_prompts:
+        return {label.value: phrases_of(label) for label in reversed(labels)}
+    assigned = match_labels(classes.names, labels, SYNONYMS)
+    return {
+        value: [classes.names[i] for i, label in assigned.items() if label == value]
+        for value in dict.fromkeys(label.value for label in labels)
+    }
 
 
 def _refused(config: LabelConfig) -> Iterator[CheckResult]:
@@ -170,6 +182,17 @@ def _classes(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
         if reached
         else f"write e.g. {example}",
     )
+
+
+def _words(config: LabelConfig) -> Iterator[CheckResult]:
+    """Labels that say nothing to a model which finds what they name."""
+    for name in config.mask_images():
+        for control in config.mask_controls(name):
+            for label in filter(has_no_words, control.labels):
+                problem = f"{label.value} is no English word, and is what the model looks for"
+                fix = f'write <Label value="{label.value}" prompt="..."/> with a noun phrase'
+                where = control.labels_from or control.name
+                yield CheckResult(where, "warning", problem, fix, label.line)
 
 
 def _doubles(config: LabelConfig) -> Iterator[CheckResult]:

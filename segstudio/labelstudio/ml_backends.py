@@ -39,14 +39,23 @@ class Classes:
         names: The background first.
         source: Who says so, for people.
         learning: Whether labels that no class reaches are learned from annotations.
+        text_prompts: Whether it finds what labels say, so that each label is a class.
     """
 
     names: tuple[str, ...]
     source: str
     learning: bool = False
+    text_prompts: bool = False
+
+    def __str__(self) -> str:
+        if self.text_prompts:
+            return "finds what labels say"
+        named = self.names[1:]
+        return f"{len(named)} classes: {', '.join(named)}" if named else "no classes"
 
 
 SHIPPED = Classes(EMBEDDED_CLASSES, "the shipped network")
+SAM3 = Classes((), "SAM 3", text_prompts=True)
 
 
 @dataclass(frozen=True)
@@ -160,8 +169,9 @@ def ask_classes(url: str, login: BasicAuth) -> Classes:
     answer = _get_json(url, "/versions", login)
     try:
         (version,) = answer["versions"]
-        names, learning = tuple(map(str, answer["classes"])), bool(answer.get("learning"))
-        return Classes(names, str(version), learning)
+        names = tuple(map(str, answer["classes"]))
+        flags = bool(answer.get("learning")), bool(answer.get("text_prompts"))
+        return Classes(names, str(version), *flags)
     except (LookupError, TypeError, ValueError):
         raise BackendError(
             f"{url} tells no classes", "is it the segmentation backend of this version?"

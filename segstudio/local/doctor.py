@@ -18,6 +18,7 @@ from segstudio.gcs.service_account import fetch_token
 from segstudio.labelstudio.ml_backends import (
     BackendError,
     BackendPair,
+    ask_classes,
     ask_version,
     connected,
 )
@@ -99,11 +100,13 @@ class Doctor:
     def _check_backends(self) -> Iterator[CheckResult]:
         for what, url in (("segmentation", self.pair.segmentation), ("sam", self.pair.sam)):
             try:
-                version = ask_version(url, self.pair.login)
+                told = f"{ask_version(url, self.pair.login)} at {url}"
+                if what == "segmentation":
+                    told += f"; {ask_classes(url, self.pair.login)}"
             except BackendError as error:
                 yield _failed(f"{what} backend", error)
             else:
-                yield CheckResult(f"{what} backend", "ok", f"{version} at {url}")
+                yield CheckResult(f"{what} backend", "ok", told)
 
     def _check_google(self, buckets: Sequence[str]) -> Iterator[CheckResult]:
         try:

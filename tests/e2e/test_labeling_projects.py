@@ -321,7 +321,14 @@ def test_the_doctor_finds_all_well_once_the_bucket_is_set_up(
     run("bucket", "setup", "photos", "labels", "--origin", studio.url)
     well = run("doctor", "--project", project["id"])
     assert well.exit_code == 0, well.output
-    for part in ("legacy token", "private addresses", "Garments from", "photos signing", "disk"):
+    for part in (
+        "legacy token",
+        "private addresses",
+        "Garments from",
+        "21 classes: hair",
+        "photos signing",
+        "disk",
+    ):
         assert part in well.stdout
 
 

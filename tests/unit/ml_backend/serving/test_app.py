@@ -40,6 +40,7 @@ class OneBox:
     model_version = "one-box-1"
     classes = ("background", "box")
     learns = False
+    reads_text = False
 
     def __init__(self, fails: Mapping[Any, TaskError] | None = None) -> None:
         self.fails = fails or {}
@@ -162,6 +163,7 @@ def test_versions_lists_the_one_version_and_the_models_classes(client: FlaskClie
         "segstudio": __version__,
         "classes": ["background", "box"],
         "learning": False,
+        "text_prompts": False,
     }
 
 

@@ -31,6 +31,7 @@ class Empty:
 
     classes = ("background", "dress")
     learns = True
+    reads_text = False
 
     def __init__(self) -> None:
         self.model_version = NEW

@@ -5,7 +5,7 @@ import pytest
 
 from segstudio.checks import CheckResult
 from segstudio.labelstudio.lint import label_table, lint
-from segstudio.labelstudio.ml_backends import SHIPPED, Classes
+from segstudio.labelstudio.ml_backends import SAM3, SHIPPED, Classes
 from segstudio.projects.templates import read_template
 from tests.support.command_line import Run, records
 
@@ -176,6 +176,24 @@ def test_classes_that_are_not_known_are_not_checked() -> None:
 def test_the_table_of_labels_shows_their_classes_and_tools() -> None:
     config = f"<View>{IMAGE}{MASK}{BOX}</View>"
     assert label_table(config, SHIPPED) == [("Dress", "dress, jumpsuit", "box")]
+
+
+def test_where_labels_are_the_prompt_a_name_that_is_no_word_is_told_at_its_line() -> None:
+    labels = '\n<Label value="Dress"/>\n<Label value="lbl_3"/><Label value="x1" prompt="shoe"/>'
+    finding, *rest = findings(IMAGE, LIST.replace(DRESS, labels), TOOLS, classes=SAM3)
+    assert rest == []
+    assert (finding.status, finding.subject, finding.line) == ("warning", "label", 3)
+    assert finding.detail == "lbl_3 is no English word, and is what the model looks for"
+    assert '<Label value="lbl_3" prompt="..."/>' in finding.fix
+
+
+def test_where_labels_are_the_prompt_the_table_shows_the_phrases(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bags.xml").write_text(
+        f"<View>{IMAGE}{LIST.replace('Dress', 'bag/belt')}{TOOLS}</View>"
+    )
+    (outcome,) = records(run("lint", tmp_path / "bags.xml", "--sam3", "--json"))
+    assert outcome["labels"][0]["classes"] == "bag, belt"
+    assert outcome["findings"] == []
 
 
 def test_the_command_tells_each_finding_with_its_fix(run: Run) -> None:
