@@ -6,10 +6,10 @@ from typing import Protocol
 
 import structlog
 
+from ml_backend.lru import LruCache
 from sam_backend.embedding_service import EmbeddingKey, EmbeddingStore
 from sam_backend.embedding_store.codec import Codec, DamagedError
 from sam_backend.embedding_store.disk import DiskStore
-from sam_backend.embedding_store.lru import LruCache
 from sam_backend.embedding_store.redis_tier import RedisStore
 from sam_backend.metrics import SamMetrics
 from sam_backend.models.base import Embedding, PromptableModel

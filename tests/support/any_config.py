@@ -16,7 +16,7 @@ from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.prompts import parse_context
 from ml_backend.labelstudio.schemas import Prediction, Task
 from ml_backend.labelstudio.shapes import SHAPES
-from sam_backend.embedding_store.lru import LruCache
+from ml_backend.lru import LruCache
 from sam_backend.predictor import SamPredictor
 from segmentation_backend.models.base import ClassMap, Instance
 from segmentation_backend.models.things import class_instances

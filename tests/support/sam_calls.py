@@ -10,8 +10,8 @@ from flask import Flask
 
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.labelstudio.brush_rle import decode_rle
+from ml_backend.lru import LruCache
 from ml_backend.serving.app import create_app
-from sam_backend.embedding_store.lru import LruCache
 from sam_backend.models.base import PromptableModel
 from sam_backend.predictor import SamPredictor
 from sam_backend.settings import SamSettings
