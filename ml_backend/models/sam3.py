@@ -29,6 +29,9 @@ MOST_TEXTS: Final = 512
 BATCH: Final = {"cuda": 32}
 """Phrases that are looked for at once; elsewhere one, which gives the library's own digits."""
 
+MOST_TOKENS: Final = 32
+"""Of a phrase, as its processor has it."""
+
 LIKE_THE_BOX: Final = "visual"
 """What the library asks for where boxes alone show what to find."""
 
@@ -192,7 +195,7 @@ class ConceptNetwork:
         """Features of a phrase, (1, words, C), and its attention mask."""
         if phrase not in self._texts:
             encoded = self.processor(text=phrase, return_tensors="pt").to(self.network.device)
-            ids, attention = encoded["input_ids"], encoded["attention_mask"]
+            ids, attention = (_short(encoded[name]) for name in ("input_ids", "attention_mask"))
             text = self.network.get_text_features(input_ids=ids, attention_mask=attention)
             if len(self._texts) >= MOST_TEXTS:
                 self._texts.clear()
@@ -209,6 +212,11 @@ class ConceptNetwork:
         inputs = self.processor(original_sizes=[list(size)], input_boxes=boxes, return_tensors="pt")
         names = ("input_boxes", "input_boxes_labels")
         return {name: inputs[name].to(self.network.device) for name in names}
+
+
+def _short(tokens: Tensor) -> Tensor:
+    """Cut the middle of a text that is too long for the network; its last token ends it."""
+    return torch.cat([tokens[:, : MOST_TOKENS - 1], tokens[:, -1:]], 1)[:, -MOST_TOKENS:]
 
 
 def _alike(queries: Sequence[Query]) -> Sequence[Query]:

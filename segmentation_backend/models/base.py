@@ -76,6 +76,15 @@ class TextPromptedModel(Protocol):
         """
         ...
 
+    def presence(self, image: npt.NDArray[np.uint8], phrases: Sequence[str]) -> Mapping[str, float]:
+        """Return for each phrase the confidence, 0..1, that the image shows such a thing.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            phrases: Noun phrases.
+        """
+        ...
+
 
 def pack_instances(instances: Sequence[Instance]) -> bytes:
     """Serialize instances for another process; a mask takes one bit a pixel of its crop."""

@@ -75,7 +75,7 @@ class ConceptModel:
         return {phrase: each.presence for phrase, each in zip(phrases, found, strict=True)}
 
     def _features_of(self, image: npt.NDArray[np.uint8]) -> Features:
-        key = hashlib.sha256(np.ascontiguousarray(image)).hexdigest() + str(image.shape)
+        key = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() + str(image.shape)
         features = self._kept.get(key)
         if features is None:
             features = self.network.features(image)
