@@ -22,8 +22,8 @@ from benchmarks.measure import Figure, in_turns
 from benchmarks.plain import OneImage, plain_app, serving
 from benchmarks.studio import Studio, clicked, jpeg, open_studio
 from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.lru import LruCache
 from ml_backend.models.blocks import fast_dtype
-from sam_backend.embedding_store.lru import LruCache
 from sam_backend.models.base import Point, PromptableModel, Prompts
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.segment_anything import SegmentAnything

@@ -8,8 +8,10 @@ from ml_backend.serving.logs import configure_logging
 from ml_backend.serving.metrics import Metrics
 from ml_backend.serving.settings import read_settings
 from sam_backend import routes
+from sam_backend.concepts import ConceptFinder
 from sam_backend.embedding_store.tiers import open_store
 from sam_backend.metrics import SamMetrics
+from sam_backend.models.base import WithConcepts
 from sam_backend.models.registry import load_model
 from sam_backend.predictor import SamPredictor
 from sam_backend.prewarming import Prewarmer
@@ -50,4 +52,7 @@ def load_predictor(settings: SamSettings, metrics: SamMetrics | None = None) -> 
     model = load_model(settings)
     metrics = metrics or SamMetrics()
     images = ImageSource(settings, tell=metrics.shared.image_cache_trouble)
-    return SamPredictor(model, images, open_store(settings, model, metrics))
+    store = open_store(settings, model, metrics)
+    concepts = model.concepts if isinstance(model, WithConcepts) else None
+    finder = ConceptFinder(concepts, store.of(concepts)) if concepts else None
+    return SamPredictor(model, images, store, finder)

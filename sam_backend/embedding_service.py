@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ml_backend.deadline import Deadline
 from ml_backend.serving.executor import PriorityExecutor, wait_for
 from sam_backend.crops import Crop
-from sam_backend.models.base import Embedding, PromptableModel
+from sam_backend.models.base import Embedder, Embedding
 
 COMPUTE_SECONDS = 90
 """That another process is waited for, which makes an embedding: as long as a click may take."""
@@ -83,7 +83,7 @@ class EmbeddingService:
         store: Keeps them.
     """
 
-    def __init__(self, model: PromptableModel, store: EmbeddingStore) -> None:
+    def __init__(self, model: Embedder, store: EmbeddingStore) -> None:
         self._model = model
         self._store = store
         self._executor = PriorityExecutor("embed")

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml_backend.deadline import Deadline
+from ml_backend.lru import LruCache
 from sam_backend.embedding_service import EmbeddingKey
-from sam_backend.embedding_store.lru import LruCache
 from sam_backend.models.base import Embedding, Mask, PromptableModel, Prompts
 
 STEPS = 8

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,8 +18,9 @@ from ml_backend.labelstudio.label_config import LabelConfig, refuse
 from ml_backend.labelstudio.mask_regions import mask_regions
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
-from ml_backend.labelstudio.task_images import task_image, task_images
+from ml_backend.labelstudio.task_images import TaskImage, task_image, task_images
 from ml_backend.serving.executor import ActivityGauge, PriorityExecutor
+from sam_backend.concepts import Concept, ConceptFinder, concepts_in
 from sam_backend.crops import Crop, combine, crop_for
 from sam_backend.embedding_service import EmbeddingKey, EmbeddingService, EmbeddingStore
 from sam_backend.exclusive import leave_out
@@ -34,6 +35,17 @@ _FETCHES = 2
 """Images of a batch that are on their way at once, one of them with the model."""
 
 
+_NO_LOGITS = np.zeros((0, 0), np.float16)
+
+
+@dataclass(frozen=True)
+class _Suggested:
+    """A mask, and what it becomes."""
+
+    target: Target
+    mask: Mask
+
+
 class SamPredictor:
     """Answers interactive calls; in a batch it has nothing to say.
 
@@ -41,14 +53,22 @@ class SamPredictor:
         model: Finds what a prompt points at; loaded and warmed.
         images: Gives a task's image.
         store: Keeps embeddings between clicks.
+        concepts: Finds what labelers type, and what looks like an example; None: nothing does.
     """
 
-    def __init__(self, model: PromptableModel, images: ImageSource, store: EmbeddingStore) -> None:
+    def __init__(
+        self,
+        model: PromptableModel,
+        images: ImageSource,
+        store: EmbeddingStore,
+        concepts: ConceptFinder | None = None,
+    ) -> None:
         self._version = model.version
         self._input_side = model.input_side
         self._images = images
         self._embeddings = EmbeddingService(model, store)
         self._refiner = MaskRefiner(model)
+        self._concepts = concepts
         self._recent = RecentAnswers()
         self._clicks = PriorityExecutor("click")
         self._labelers = ActivityGauge()
@@ -70,8 +90,8 @@ class SamPredictor:
 
     @property
     def reads_text(self) -> bool:
-        """False: it finds what boxes and clicks show."""
-        return False
+        """Whether labelers can type what to find."""
+        return self._concepts is not None
 
     def for_project(self, project: object) -> "SamPredictor":  # noqa: ARG002
         """Return itself: all projects are served by one model."""
@@ -155,33 +175,75 @@ class SamPredictor:
         config = label_config.for_task(task.data)
         if context.continues:
             context = self._continued(task, context)
+        if concepts := concepts_in(context, config):
+            return self._find_all(concepts, task, context, config, deadline)
         target = find_target(context, config)
         image = task_image(task.data, config, target.control.to_name, context.item)
-        place = _place(task, image.to_name, context.item)
         masks = self._segment(image.reference, task.access, context, deadline)
-        if target.control.options.exclusive:
-            masks = self._exclusive(masks, target, context, task, place)
-        regions = [
-            mask_regions(each.pixels, target.control, target.label, each.score, image.item)
-            for each in masks
+        found = [_Suggested(target, mask) for mask in masks]
+        return self._suggest(found, image, task, context, self._reduced_from(masks, context))
+
+    def _find_all(
+        self,
+        concepts: Sequence[Concept],
+        task: Task,
+        context: Context,
+        label_config: LabelConfig,
+        deadline: Deadline,
+    ) -> Prediction:
+        """All things that a text names, or that look like an example."""
+        if self._concepts is None:
+            raise PromptError(
+                "this model finds nothing by text or example", "draw a box, or set SAM_MODEL=sam3"
+            )
+        to_name = concepts[0].target.control.to_name
+        image = task_image(task.data, label_config, to_name, context.item)
+        encoded = self._images.open(image.reference, deadline.remaining(), task.access)
+        things = self._concepts.find(encoded, [each.wanted for each in concepts], deadline)
+        found = [
+            _Suggested(
+                concepts[each.class_index - 1].target, Mask(each.mask, each.score, _NO_LOGITS)
+            )
+            for each in things
         ]
-        self._remember(place, context, target, masks, regions)
+        return self._suggest(found, image, task, context, encoded.reduced_from())
+
+    def _suggest(
+        self,
+        found: Sequence[_Suggested],
+        image: TaskImage,
+        task: Task,
+        context: Context,
+        full: tuple[int, int] | None,
+    ) -> Prediction:
+        """Turn masks into regions; ``full`` is the size of an image that was decoded reduced."""
+        place = _place(task, image.to_name, context.item)
+        if any(each.target.control.options.exclusive for each in found):
+            found = self._exclusive(found, context, task, place)
+        regions = [
+            mask_regions(
+                each.mask.pixels,
+                each.target.control,
+                each.target.label,
+                each.mask.score,
+                image.item,
+            )
+            for each in found
+        ]
+        self._remember(place, context, found, regions)
+        result = [region for each in regions for region in each]
         return Prediction(
-            result=self._at_full_size([r for each in regions for r in each], masks, context),
-            score=min((each.score for each in masks), default=0.0),
+            result=enlarge(result, full) if full else result,
+            score=min((each.mask.score for each in found), default=0.0),
             model_version=self._version,
         )
 
-    def _at_full_size(
-        self, regions: list[Region], masks: Sequence[Mask], context: Context
-    ) -> list[Region]:
-        """Enlarge the regions of an image that was decoded reduced."""
+    def _reduced_from(self, masks: Sequence[Mask], context: Context) -> tuple[int, int] | None:
+        """Return the size of an image that was decoded reduced."""
         # Nothing else of a warm click knows the size of such an image.
         huge = math.prod(context.size) > self._images.max_pixels
         sizes = {(mask.pixels.shape[0], mask.pixels.shape[1]) for mask in masks}
-        if huge and any(is_reduced(size, context.size) for size in sizes):
-            return enlarge(regions, context.size)
-        return regions
+        return context.size if huge and any(is_reduced(s, context.size) for s in sizes) else None
 
     def _segment(
         self, reference: str, access: TaskAccess, context: Context, deadline: Deadline
@@ -215,7 +277,8 @@ class SamPredictor:
 
     def _continued(self, task: Task, context: Context) -> Context:
         """The prompts before, with clicks on the background that take away from their object."""
-        before = self._recent.on(_place(task, context.to_name, context.item))
+        place = _place(task, context.to_name, context.item)
+        before = [each for each in self._recent.on(place) if not each.context.text]
         if not before:
             raise PromptError(
                 "a click on the background came before any object",
@@ -224,35 +287,33 @@ class SamPredictor:
         return before[-1].context.continued(context)
 
     def _exclusive(
-        self, masks: Sequence[Mask], target: Target, context: Context, task: Task, place: Place
-    ) -> list[Mask]:
+        self, found: Sequence[_Suggested], context: Context, task: Task, place: Place
+    ) -> list[_Suggested]:
         recent = self._recent.on(place)
-        left: list[Mask] = []
-        for mask in masks:
-            pixels = leave_out(mask.pixels, target.label, context, task, place, recent)
+        left: list[_Suggested] = []
+        for each in found:
+            pixels = leave_out(each.mask.pixels, each.target.label, context, task, place, recent)
             for other in left:
-                pixels &= ~other.pixels
-            left.append(replace(mask, pixels=pixels))
+                pixels &= ~other.mask.pixels
+            left.append(replace(each, mask=replace(each.mask, pixels=pixels)))
         return left
 
     def _remember(
         self,
         place: Place,
         context: Context,
-        target: Target,
-        masks: Sequence[Mask],
+        found: Sequence[_Suggested],
         regions: Sequence[Sequence[Region]],
     ) -> None:
         """Keep what was answered; pixels only where a later suggestion leaves them out."""
-        keep = target.control.options.exclusive
         answers = [
             Answer(
                 context,
-                target.label,
+                each.target.label,
                 frozenset(region.id for region in results),
-                CompressedMask.of(mask) if keep else None,
+                CompressedMask.of(each.mask) if each.target.control.options.exclusive else None,
             )
-            for mask, results in zip(masks, regions, strict=True)
+            for each, results in zip(found, regions, strict=True)
         ]
         self._recent.remember(place, answers)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from ml_backend.labelstudio.prompts import Context
-from sam_backend.embedding_store.lru import LruCache
+from ml_backend.lru import LruCache
 from sam_backend.mask_refinement import CompressedMask
 
 KEEP_SECONDS = 180.0

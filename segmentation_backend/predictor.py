@@ -18,12 +18,13 @@ from ml_backend.errors import TaskError
 from ml_backend.images import EncodedImage, ImageSource, TaskAccess
 from ml_backend.labelstudio.control_tasks import is_control
 from ml_backend.labelstudio.enlarge import enlarge
-from ml_backend.labelstudio.label_config import LabelConfig, refuse
+from ml_backend.labelstudio.label_config import Control, LabelConfig, refuse
 from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
 from ml_backend.labelstudio.task_images import TaskImage, task_images
 from ml_backend.models.memory import recovering_memory
 from ml_backend.serving.executor import PriorityExecutor, wait_for
+from segmentation_backend.choices import asked_phrases, chosen, prompted_choices
 from segmentation_backend.classes import NOT_LEARNED_YET
 from segmentation_backend.learning.serving import LearnedModels
 from segmentation_backend.models.base import Instance, SegmentationModel, TextPromptedModel
@@ -64,10 +65,32 @@ class _Photograph:
 
 @dataclass(frozen=True, eq=False)
 class _Segmented:
-    """What the model found on an image; ``reduced_from`` as of ``_Photograph``."""
+    """What the model found on an image.
+
+    Attributes:
+        instances: Things that it found.
+        presence: Phrase of a choice → confidence, 0..1, that there is such a thing.
+        size: Height and width of the pixels that it saw.
+        reduced_from: See ``_Photograph``.
+    """
 
     instances: list[Instance]
+    presence: Mapping[str, float]
+    size: tuple[int, int]
     reduced_from: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked about an image.
+
+    Attributes:
+        model: Finds things.
+        phrases: Phrases of choices, which are looked for in the whole image.
+    """
+
+    model: SegmentationModel
+    phrases: tuple[str, ...]
 
 
 class SegmentationPredictor:
@@ -96,6 +119,8 @@ class SegmentationPredictor:
     ) -> None:
         version = f"segmentation-{model.version}"
         self._model = model
+        # Answers questions on whole images, whichever model a project has for its masks.
+        self._reader = model if isinstance(model, TextPromptedModel) else None
         self._images = images
         self._region_builder = RegionBuilder(version, model.classes, settings)
         self._prewarm_client = prewarm_client
@@ -149,9 +174,12 @@ class SegmentationPredictor:
         Raises:
             LabelConfigError: No label can ever be predicted.
         """
-        refuse(label_config.problems_for_masks())
+        questioned = self._questioned(label_config)
+        if not questioned or label_config.mask_images():
+            refuse(label_config.problems_for_masks())
+        refuse(label_config.problems_of_images(questioned))
         builder = self._builder(label_config)
-        if builder.knows(label_config) or label_config.has_dynamic_labels:
+        if questioned or builder.knows(label_config) or label_config.has_dynamic_labels:
             return ""
         if not self.learns:
             builder.check(label_config)
@@ -172,8 +200,8 @@ class SegmentationPredictor:
         if context is not None:
             yield from (None for _ in tasks)
             return
-        asked = [task for task in tasks if not is_control(task.meta)]
-        predicted = self._predict_batch(asked, label_config, deadline)
+        ours = [task for task in tasks if not is_control(task.meta)]
+        predicted = self._predict_batch(ours, label_config, deadline)
         nothing = Prediction(result=[], score=0, model_version=self.model_version)
         yield from (nothing if is_control(task.meta) else next(predicted) for task in tasks)
 
@@ -183,10 +211,12 @@ class SegmentationPredictor:
         if self._prewarm_client is not None:
             self._prewarm_client.send(tasks, label_config)
         knows = self._builder(label_config).knows(label_config)
-        if not (knows or label_config.has_dynamic_labels):
+        questioned = self._questioned(label_config)
+        if not (knows or questioned or label_config.has_dynamic_labels):
             yield from (None for _ in tasks)
             return
-        plans = [_images(task, label_config) for task in tasks]
+        names = list(dict.fromkeys((*label_config.mask_images(), *questioned)))
+        plans = [_images(task, label_config, names) for task in tasks]
         images = (
             (task.access, image)
             for task, plan in zip(tasks, plans, strict=True)
@@ -197,8 +227,8 @@ class SegmentationPredictor:
             fetch = partial(self._fetch, deadline=deadline)
             fetched = _prefetch((fetchers.submit(fetch, *each) for each in images), _FETCHES)
             decoded = _prefetch((decoder.submit(_decode, image) for image in fetched), _DECODES)
-            models = self._models(tasks, plans, label_config)
-            segmented = _prefetch(self._segmented(decoded, models, deadline), _INFERENCES)
+            asked = self._asked(tasks, plans, label_config)
+            segmented = _prefetch(self._segmented(decoded, asked, deadline), _INFERENCES)
             for task, plan in zip(tasks, plans, strict=True):
                 if isinstance(plan, TaskError):
                     yield plan
@@ -220,9 +250,10 @@ class SegmentationPredictor:
         for image, found in zip(images, segmented, strict=False):
             try:
                 photograph = wait_for(found, deadline)
-                shown = builder.regions(
-                    photograph.instances, label_config, image.to_name, image.item
-                )
+                shown = [
+                    *builder.regions(photograph.instances, label_config, image.to_name, image.item),
+                    *self._answers(photograph, label_config, image),
+                ]
                 full = photograph.reduced_from
                 regions += enlarge(shown, full) if full else shown
             except TaskError as error:
@@ -240,29 +271,44 @@ class SegmentationPredictor:
     def _fetch(self, access: TaskAccess, image: TaskImage, deadline: Deadline) -> EncodedImage:
         return self._images.open(image.reference, deadline.remaining(), access)
 
+    def _questions(self, label_config: LabelConfig, image: str) -> list[Control]:
+        return prompted_choices(label_config, image) if self._reader else []
+
+    def _questioned(self, label_config: LabelConfig) -> list[str]:
+        """Names of the images with choices that the model can answer."""
+        return [name for name in label_config.images if self._questions(label_config, name)]
+
+    def _answers(
+        self, seen: _Segmented, label_config: LabelConfig, image: TaskImage
+    ) -> list[Region]:
+        questions = self._questions(label_config, image.to_name)
+        return chosen(questions, seen.presence, image, seen.size)
+
     def _builder(self, label_config: LabelConfig) -> RegionBuilder:
         return replace(self._region_builder, classes=self.classes_for(label_config))
 
-    def _models(
+    def _asked(
         self,
         tasks: Sequence[Task],
         plans: Sequence[list[TaskImage] | TaskError],
         label_config: LabelConfig,
-    ) -> Iterator[SegmentationModel]:
-        """Give the model for each image: one that reads text is asked for its task's labels."""
+    ) -> Iterator[_Asked]:
+        """Yield what is asked of each image: a model that reads text looks for its labels."""
         for task, plan in zip(tasks, plans, strict=True):
             if not isinstance(plan, TaskError):
                 model = prompted(self._model, label_config.for_task(task.data))
-                yield from (model for _ in plan)
+                for image in plan:
+                    questions = self._questions(label_config, image.to_name)
+                    yield _Asked(model, asked_phrases(questions))
 
     def _segmented(
         self,
         images: Iterable[Future[_Photograph]],
-        models: Iterable[SegmentationModel],
+        asked: Iterable[_Asked],
         deadline: Deadline,
     ) -> Iterator[Future[_Segmented]]:
         """Give images to the model as they get ready."""
-        for image, model in zip(images, models, strict=False):
+        for image, each in zip(images, asked, strict=False):
             try:
                 photograph = wait_for(image, deadline)
             except TaskError as error:
@@ -270,20 +316,24 @@ class SegmentationPredictor:
                 failed.set_exception(error)
                 yield failed
             else:
-                yield self._executor.submit(partial(_segment, model, photograph))
+                yield self._executor.submit(partial(self._segment, each, photograph))
+
+    def _segment(self, asked: _Asked, photograph: _Photograph) -> _Segmented:
+        pixels = photograph.pixels
+        height, width = pixels.shape[:2]
+        presence: Mapping[str, float] = {}
+        with recovering_memory(height, width):
+            (instances,) = asked.model.segment([pixels])
+            if asked.phrases and self._reader:
+                presence = self._reader.presence(pixels, asked.phrases)
+        return _Segmented(instances, presence, (height, width), photograph.reduced_from)
 
 
-def _segment(model: SegmentationModel, photograph: _Photograph) -> _Segmented:
-    height, width = photograph.pixels.shape[:2]
-    with recovering_memory(height, width):
-        (instances,) = model.segment([photograph.pixels])
-    return _Segmented(instances, photograph.reduced_from)
-
-
-def _images(task: Task, label_config: LabelConfig) -> list[TaskImage] | TaskError:
-    """All images of a task that masks can be drawn on, or why there is none."""
+def _images(
+    task: Task, label_config: LabelConfig, names: Sequence[str]
+) -> list[TaskImage] | TaskError:
+    """The images of a task behind some image tags, or why there is none."""
     try:
-        names = label_config.mask_images()
         return [image for name in names for image in task_images(task.data, label_config, name)]
     except TaskError as error:
         return error

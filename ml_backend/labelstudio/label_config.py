@@ -116,6 +116,13 @@ class LabelConfig:
         """Return whether a tool of that name draws unlabeled regions without a separate list."""
         return any(c.name == tool and not c.has_own_list for c in self.controls)
 
+    def is_exemplar(self, tool: str) -> bool:
+        """Whether a box of a tool of that name means all that looks like its content."""
+        return any(
+            c.name == tool and c.attributes.get("exemplar", "").lower() == "true"
+            for c in self.controls
+        )
+
     def lost_labels(self, tool: Control) -> list[str]:
         """Return the labels of a smart tool that no mask on its image can carry, ignoring case."""
         carried = self._carried.get(tool.to_name, frozenset())
@@ -149,7 +156,11 @@ class LabelConfig:
             return [self._no_masks()]
         if problems := threshold_problems(self.controls):
             return problems
-        return [problem for image in self._masks if (problem := image_problem(self.images[image]))]
+        return self.problems_of_images(self._masks)
+
+    def problems_of_images(self, images: Iterable[str]) -> list[Problem]:
+        """Return why no task has a reference for some image tags; nothing where they have."""
+        return [problem for name in images if (problem := image_problem(self.images[name]))]
 
     def problems_for_prompts(self) -> list[Problem]:
         """Return why no prompt can be answered with a mask; empty if one can."""

@@ -25,10 +25,10 @@ _WORD = re.compile(r"(?=[a-z]*[aeiouy])[a-z]{2,}")
 def phrases_of(label: Label) -> tuple[str, ...]:
     """Return the noun phrases that stand for a label.
 
-    Its attribute ``prompt`` ("scarf; glove"), else its ``predicted_values``, else its name: the
-    phrases of a known name, or the parts of the name ("bag/belt": bag, belt).
+    Its attribute ``prompt`` ("scarf; glove"), else its ``predicted_values``, else the name that
+    labelers read: the phrases of a known name, or its parts ("bag/belt": bag, belt).
     """
-    return prompt_of(label) or label.predicted_values or _phrases_of_name(label.value)
+    return prompt_of(label) or label.predicted_values or _phrases_of_name(label)
 
 
 def prompt_of(label: Label) -> tuple[str, ...]:
@@ -46,12 +46,12 @@ def has_no_words(label: Label) -> bool:
     if prompt_of(label) or label.predicted_values:
         return False
     return any(
-        re.search(r"\d", phrase) or not _WORD.search(phrase)
-        for phrase in _phrases_of_name(label.value)
+        re.search(r"\d", phrase) or not _WORD.search(phrase) for phrase in _phrases_of_name(label)
     )
 
 
-def _phrases_of_name(name: str) -> tuple[str, ...]:
+def _phrases_of_name(label: Label) -> tuple[str, ...]:
+    name = label.attributes.get("value") or label.value  # its alias may be a code
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     words = re.sub(r"[_\s]+", " ", spaced).strip().casefold()
     return KNOWN.get(words.replace("-", " ")) or _parts(words, _SEPARATORS) or (name,)

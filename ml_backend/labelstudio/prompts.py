@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
@@ -15,6 +15,9 @@ MOST_REGIONS = 200
 
 BACKGROUND = "background"
 """Label, ignoring case, of clicks on what does not belong to the previous object."""
+
+LONGEST_TEXT = 1000
+"""Characters of a typed prompt that are read."""
 
 _LARGEST = 1e6
 """Maximum side of an image in pixels."""
@@ -36,6 +39,7 @@ class Context:
         ids: IDs of the prompts that have one.
         continues: Whether all prompts are clicks on the background, which remove parts of the
                 previous prompts' object.
+        text: Text that the labeler typed; without boxes, points or size. Empty if none was typed.
     """
 
     label: str | None
@@ -47,6 +51,7 @@ class Context:
     size: tuple[int, int] = (1, 1)
     ids: frozenset[str] = frozenset()
     continues: bool = False
+    text: str = ""
 
     def shares(self, other: "Context") -> bool:
         """Return whether both contexts share a prompt: by ID, else by position."""
@@ -113,6 +118,27 @@ class _Region(BaseModel):
         return names[0] if names else None
 
 
+class _Texts(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    text: list[str]
+
+
+class _TypedText(BaseModel):
+    """A result of ``<TextArea name="prompt" toName="image" …/>``."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["textarea"]
+    from_name: Literal["prompt"]
+    value: _Texts
+    id: str = ""
+    to_name: str = ""
+    item_index: int = Field(0, ge=0)
+
+    _nulls = model_validator(mode="before")(_absent_for_null)
+
+
 @dataclass(frozen=True)
 class _Prompt:
     region: _Region
@@ -135,6 +161,8 @@ def parse_context(context: Any) -> Context:
         PromptError: No usable prompt is left.
     """
     prompts = _read_prompts(_result(context))
+    if not prompts and (typed := _typed(_result(context))):
+        return typed
     if not prompts:
         raise PromptError(
             "the context holds no rectangle or keypoint",
@@ -169,16 +197,35 @@ def is_empty(context: Any) -> bool:
 
 
 def has_prompts(context: Any) -> bool:
-    """Return whether the labeler drew with a smart tool; anything else needs no answer."""
-    return any(
+    """Return whether the labeler drew with a smart tool or typed; anything else needs no answer."""
+    result = _result(context)
+    return _typed(result) is not None or any(
         isinstance(each, dict) and str(each.get("type", "")).startswith(("rectangle", "keypoint"))
-        for each in _result(context)
+        for each in result
     )
 
 
 def _result(context: Any) -> Sequence[Any]:
     result = context.get("result") if isinstance(context, dict) else context
     return result[-MOST_REGIONS:] if isinstance(result, list) else []
+
+
+def _typed(result: Sequence[Any]) -> Context | None:
+    """The last text of the TextArea for prompts, which holds all that were typed so far."""
+    for area in map(_read_text, reversed(result)):
+        texts = [text.strip() for text in area.value.text] if area else []
+        if area and any(texts):
+            last = [text for text in texts if text][-1][:LONGEST_TEXT]
+            ids = frozenset({area.id} if area.id else ())
+            return Context(None, area.to_name, item=area.item_index, ids=ids, text=last)
+    return None
+
+
+def _read_text(raw: Any) -> _TypedText | None:
+    try:
+        return _TypedText.model_validate(raw)
+    except ValidationError:
+        return None
 
 
 def _read_prompts(result: Sequence[Any]) -> list[_Prompt]:

@@ -11,6 +11,12 @@ from ml_backend.errors import BusyError
 log = structlog.get_logger(__name__)
 
 
+def free_memory() -> None:
+    """Give back what PyTorch keeps of a GPU's memory."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 @contextmanager
 def recovering_memory(height: int, width: int) -> Iterator[None]:
     """Free the GPU memory of a model that runs out of it on an image.
@@ -25,8 +31,7 @@ def recovering_memory(height: int, width: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         log.warning("out_of_gpu_memory", height=height, width=width)
         raise BusyError(
             f"the model ran out of GPU memory on an image of {width} x {height} pixels",

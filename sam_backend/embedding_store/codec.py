@@ -5,7 +5,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from sam_backend.models.base import Embedding, PromptableModel
+from sam_backend.models.base import Embedder, Embedding
 
 _SIZE = "image_size"
 _UNREADABLE = (SafetensorError, ValueError, LookupError, RuntimeError, TypeError)
@@ -24,9 +24,13 @@ class Codec:
         max_pixels: Of an image: a mask of more would not fit in memory.
     """
 
-    def __init__(self, model: PromptableModel, max_pixels: int) -> None:
+    def __init__(self, model: Embedder, max_pixels: int) -> None:
         self._model = model
         self._max_pixels = max_pixels
+
+    def of(self, model: Embedder) -> "Codec":
+        """Return a codec of another model's embeddings."""
+        return Codec(model, self._max_pixels)
 
     def pack(self, embedding: Embedding) -> bytes:
         """Tensors by their names, and beside them the image's height and width, (2,) int64."""

@@ -6,13 +6,13 @@ from typing import Protocol
 
 import structlog
 
-from sam_backend.embedding_service import EmbeddingKey, EmbeddingStore
+from ml_backend.lru import LruCache
+from sam_backend.embedding_service import EmbeddingKey
 from sam_backend.embedding_store.codec import Codec, DamagedError
 from sam_backend.embedding_store.disk import DiskStore
-from sam_backend.embedding_store.lru import LruCache
 from sam_backend.embedding_store.redis_tier import RedisStore
 from sam_backend.metrics import SamMetrics
-from sam_backend.models.base import Embedding, PromptableModel
+from sam_backend.models.base import Embedder, Embedding
 from sam_backend.settings import SamSettings
 
 log = structlog.get_logger(__name__)
@@ -64,6 +64,10 @@ class TieredStore:
         self._codec = codec
         self._metrics = metrics
 
+    def of(self, model: Embedder) -> "TieredStore":
+        """Return a store of another model's embeddings in the same tiers."""
+        return TieredStore(self._memory, self._slower, self._codec.of(model), self._metrics)
+
     def get(self, key: EmbeddingKey) -> Embedding | None:
         """See ``EmbeddingStore``."""
         if (found := self._memory.get(key)) is not None:
@@ -112,8 +116,8 @@ class TieredStore:
 
 
 def open_store(
-    settings: SamSettings, model: PromptableModel, metrics: SamMetrics | None = None
-) -> EmbeddingStore:
+    settings: SamSettings, model: Embedder, metrics: SamMetrics | None = None
+) -> TieredStore:
     """The store that the settings ask for; a tier without room is left out.
 
     Args:

@@ -1,8 +1,8 @@
 """What the sam backend asks of a model: an image becomes an embedding once, each prompt a mask."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,20 @@ import torch
 from torch import Tensor
 
 from ml_backend.geometry import Box, Point
+from ml_backend.instances import Instance
 
 __all__ = [
     "Box",
+    "ConceptModel",
+    "Embedder",
     "Embedding",
     "Layout",
     "Mask",
     "Point",
     "PromptableModel",
     "Prompts",
+    "Wanted",
+    "WithConcepts",
 ]
 
 Layout = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
@@ -85,8 +90,8 @@ class Mask:
     logits: npt.NDArray[np.float16 | np.float32]
 
 
-class PromptableModel(Protocol):
-    """A network that finds the object a prompt points at.
+class Embedder(Protocol):
+    """A network that does a part of its work once for each image.
 
     Holds no image: one instance serves every labeler from several threads.
     """
@@ -101,17 +106,21 @@ class PromptableModel(Protocol):
         """Where it computes: ``cpu`` or ``cuda``."""
         ...
 
-    @property
-    def input_side(self) -> int | None:
-        """Longer side at which it sees every picture; None where it looks closer by itself."""
-        ...
-
     def layout(self, height: int, width: int) -> Layout:
         """What ``embed(image).to_float16()`` holds for an image of this size, in pixels."""
         ...
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Do the work that is done once per image, (H, W, 3) uint8 RGB."""
+        ...
+
+
+class PromptableModel(Embedder, Protocol):
+    """A network that finds the object a prompt points at."""
+
+    @property
+    def input_side(self) -> int | None:
+        """Longer side at which it sees every picture; None where it looks closer by itself."""
         ...
 
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
@@ -122,4 +131,40 @@ class PromptableModel(Protocol):
             prompts: At least a box or one point.
             previous: The mask of the same prompts less the last point or points, to be refined.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Things to find.
+
+    Attributes:
+        phrase: Noun phrase that names them; empty where the boxes show what is meant.
+        boxes: Examples, in fractions 0..1 of the image.
+    """
+
+    phrase: str = ""
+    boxes: tuple[Box, ...] = ()
+
+
+class ConceptModel(Embedder, Protocol):
+    """A network that finds all things that a phrase names, or that look like an example."""
+
+    def find(self, embedding: Embedding, wanted: Sequence[Wanted]) -> list[Instance]:
+        """Find instances, no two of which share a pixel.
+
+        Args:
+            embedding: From this model's ``embed``, halved or not.
+            wanted: Things to find; the class of an instance is its number here, from 1.
+        """
+        ...
+
+
+@runtime_checkable
+class WithConcepts(Protocol):
+    """A model whose weights find concepts, too."""
+
+    @property
+    def concepts(self) -> ConceptModel:
+        """The model that does; its weights may be read at its first use."""
         ...

@@ -30,9 +30,13 @@ def load_model(settings: SamSettings) -> PromptableModel:
 
 def load_folder(folder: Path, version: str, device: str) -> PromptableModel:
     """Load a folder in transformers' format; see ``SegmentAnything2.load_folder``."""
+    from ml_backend.models.sam3 import is_sam3
     from sam_backend.models.sam2 import SegmentAnything2
+    from sam_backend.models.sam3 import SegmentAnything3
     from sam_backend.models.sam_hq import SegmentAnythingHq, is_sam_hq
 
+    if is_sam3(folder):
+        return SegmentAnything3.load_folder(folder, version, device)
     if is_sam_hq(folder):
         return SegmentAnythingHq.load_folder(folder, version, device)
     return SegmentAnything2.load_folder(folder, version, device)

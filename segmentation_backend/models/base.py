@@ -9,64 +9,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-Mask = npt.NDArray[np.bool_]
+from ml_backend.instances import Instance, Mask, box_around
 
-
-@dataclass(frozen=True, eq=False)
-class Instance:
-    """One thing in a photograph.
-
-    The mask is a crop, so that many small things in a large photograph take little memory.
-
-    Attributes:
-        class_index: Index into the model's ``classes``.
-        score: Confidence in the region, 0..1.
-        crop: (h, w) bool, the mask inside the smallest box around it.
-        top: First row of the crop in the photograph.
-        left: First column of the crop in the photograph.
-        size: (H, W) of the photograph in pixels.
-        separate: Whether the model told it apart from others of its class. False for a part of
-            a class map, which may continue in a part of another class with the same label.
-    """
-
-    class_index: int
-    score: float
-    crop: Mask
-    top: int
-    left: int
-    size: tuple[int, int]
-    separate: bool = True
-
-    @classmethod
-    def of(cls, mask: Mask, class_index: int, score: float) -> "Instance":
-        """Crop a mask of (H, W) bool with at least one pixel."""
-        box = box_around(mask)
-        crop = mask[box].copy()
-        return cls(class_index, score, crop, box[0].start, box[1].start, mask.shape[:2])
-
-    @property
-    def box(self) -> tuple[slice, slice]:
-        """Rows and columns of the crop in the photograph."""
-        height, width = self.crop.shape
-        return slice(self.top, self.top + height), slice(self.left, self.left + width)
-
-    @property
-    def mask(self) -> Mask:
-        """(H, W) bool at the photograph's size, made at each call."""
-        full = np.zeros(self.size, np.bool_)
-        full[self.box] = self.crop
-        return full
-
-    @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return int(np.count_nonzero(self.crop))
-
-
-def box_around(mask: Mask) -> tuple[slice, slice]:
-    """Return rows and columns of the smallest box around a mask."""
-    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
-    return slice(top, top + height), slice(left, left + width)
+__all__ = [
+    "ClassMap",
+    "Instance",
+    "Mask",
+    "SegmentationModel",
+    "TextPromptedModel",
+    "box_around",
+    "decide",
+    "pack_instances",
+    "unpack_instances",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +73,15 @@ class TextPromptedModel(Protocol):
 
         Args:
             phrases: Name of each thing → noun phrases for it, at least one.
+        """
+        ...
+
+    def presence(self, image: npt.NDArray[np.uint8], phrases: Sequence[str]) -> Mapping[str, float]:
+        """Return for each phrase the confidence, 0..1, that the image shows such a thing.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            phrases: Noun phrases.
         """
         ...
 

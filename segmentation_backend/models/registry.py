@@ -34,7 +34,8 @@ def _segformer(checkpoint: Checkpoint, models_dir: Path, device: str) -> Segment
 
 def load_folder(folder: Path, version: str, device: str) -> SegmentationModel:
     """Load a folder in transformers' format: SAM 3 or any segmentation checkpoint."""
-    from segmentation_backend.models.sam3 import ConceptModel, is_sam3
+    from ml_backend.models.sam3 import is_sam3
+    from segmentation_backend.models.sam3 import ConceptModel
     from segmentation_backend.models.transformers_model import TransformersModel
 
     if is_sam3(folder):

@@ -13,7 +13,7 @@ from ml_backend.labelstudio.label_config import (
     refuse,
 )
 from ml_backend.labelstudio.label_matching import match_labels
-from ml_backend.labelstudio.phrases import has_no_words, phrases_of
+from ml_backend.labelstudio.phrases import has_no_words, phrases_of, prompt_of
 from ml_backend.labelstudio.prompts import BACKGROUND
 from segmentation_backend.classes import NOT_LEARNED_YET, SYNONYMS
 from segstudio.checks import CheckResult, Status
@@ -61,6 +61,7 @@ def lint(label_config: str, classes: Classes) -> list[CheckResult]:
             *_doubles(config),
             *_attributes(config),
             *_hints(config),
+            *_text_prompts(config, classes),
         ]
     return [each if each.line else _at_its_line(each, config) for each in found]
 
@@ -254,6 +255,30 @@ def _hints(config: LabelConfig) -> Iterator[CheckResult]:
             problem = f"its labels are those of each task (${control.dynamic}): not checked here"
             fix = "give them the names of classes, or predicted_values"
             yield CheckResult(control.name, "note", problem, fix)
+
+
+def _text_prompts(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
+    """What only SAM 3 answers."""
+    sam3 = "with SAM_MODEL=sam3 in the sam backend; other models answer nothing"
+    for control in {each.name: each for each in config.controls}.values():
+        drawn_on = control.to_name in config.images
+        if control.type == "textarea" and control.name == "prompt" and control.smart and drawn_on:
+            yield CheckResult(control.name, "note", f"typed prompts are answered {sam3}", _SMART)
+        if config.is_exemplar(control.name):
+            if control.shape == "rectangle":
+                problem = f"boxes as examples are answered {sam3}"
+                yield CheckResult(control.name, "note", problem, "leave out exemplar elsewhere")
+            else:
+                problem = 'exemplar="true" is ignored: only boxes are examples'
+                fix = "write it on a Rectangle or RectangleLabels"
+                yield CheckResult(control.name, "warning", problem, fix)
+        asks = control.type == "choices" and any(map(prompt_of, control.labels))
+        if asks and drawn_on and not classes.text_prompts:
+            problem = "choices with a prompt are predicted with SEGMENTATION_MODEL=sam3 alone"
+            yield CheckResult(control.name, "note", problem, "leave out prompt elsewhere")
+
+
+_SMART = 'write smart="false" where the text is no prompt'
 
 
 def _has(control: Control, value: str) -> bool:

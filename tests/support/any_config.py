@@ -16,9 +16,11 @@ from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.prompts import parse_context
 from ml_backend.labelstudio.schemas import Prediction, Task
 from ml_backend.labelstudio.shapes import SHAPES
-from sam_backend.embedding_store.lru import LruCache
+from ml_backend.lru import LruCache
+from sam_backend.concepts import ConceptFinder
+from sam_backend.models.base import ConceptModel
 from sam_backend.predictor import SamPredictor
-from segmentation_backend.models.base import ClassMap, Instance
+from segmentation_backend.models.base import ClassMap, Instance, SegmentationModel
 from segmentation_backend.models.things import class_instances
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import RegionSettings
@@ -60,10 +62,16 @@ PICTURE = _png()
 class Backends:
     """Both predictors with drawn pictures."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: SegmentationModel | None = None,
+        concepts: ConceptModel | None = None,
+    ) -> None:
         images = ImageSource(ImageSettings(image_cache_dir=folder))
-        self.segmentation = SegmentationPredictor(Disc(), images, RegionSettings())
-        self.sam = SamPredictor(FillModel(), images, LruCache(1 << 24))
+        self.segmentation = SegmentationPredictor(model or Disc(), images, RegionSettings())
+        finder = ConceptFinder(concepts, LruCache(1 << 24)) if concepts else None
+        self.sam = SamPredictor(FillModel(), images, LruCache(1 << 24), finder)
 
     def predict(self, config: LabelConfig, data: Json) -> list[Json]:
         """Return the results of a batch of one task."""

@@ -10,9 +10,10 @@ from flask import Flask
 
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.labelstudio.brush_rle import decode_rle
+from ml_backend.lru import LruCache
 from ml_backend.serving.app import create_app
-from sam_backend.embedding_store.lru import LruCache
-from sam_backend.models.base import PromptableModel
+from sam_backend.concepts import ConceptFinder
+from sam_backend.models.base import ConceptModel, PromptableModel
 from sam_backend.predictor import SamPredictor
 from sam_backend.settings import SamSettings
 from tests.support.scenes import LABEL_CONFIG, wait_until
@@ -21,11 +22,15 @@ Json = dict[str, Any]
 
 
 def make_predictor(
-    model: PromptableModel, folder: Path, cache_bytes: int = 1 << 24
+    model: PromptableModel,
+    folder: Path,
+    cache_bytes: int = 1 << 24,
+    concepts: ConceptModel | None = None,
 ) -> SamPredictor:
     """A predictor with an image cache in ``folder``."""
     images = ImageSource(ImageSettings(image_cache_dir=folder))
-    return SamPredictor(model, images, LruCache(cache_bytes))
+    finder = ConceptFinder(concepts, LruCache(cache_bytes)) if concepts else None
+    return SamPredictor(model, images, LruCache(cache_bytes), finder)
 
 
 def make_app(predictor: SamPredictor) -> Flask:
@@ -45,6 +50,12 @@ def click(x: float, y: float, positive: bool = True, label: str = "Dress") -> Js
     """A smart keypoint, in percent."""
     value = {"x": x, "y": y, "width": 0.3, "keypointlabels": [label]}
     return _region("keypointlabels", "point", value) | {"is_positive": positive}
+
+
+def typed(*texts: str, from_name: str = "prompt", to_name: str = "image", **more: Any) -> Json:
+    """All texts that a labeler has entered in a TextArea."""
+    kind = {"type": "textarea", "from_name": from_name, "to_name": to_name, "id": "t"}
+    return kind | {"value": {"text": list(texts)}} | more
 
 
 def _region(kind: str, from_name: str, value: Json) -> Json:

@@ -1,10 +1,13 @@
-"""SAM 3's image model as published, small, with random weights and a tokenizer of letters."""
+"""SAM 3 as published, small, with random weights and a tokenizer of letters."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
+
+from tests.support import tiny_sams
 
 hf: Any = transformers
 """Untyped: configs take more than their signatures say."""
@@ -16,6 +19,37 @@ def save(folder: Path) -> Path:
     """Write a checkpoint."""
     torch.manual_seed(1)
     network = hf.Sam3Model(_config())
+    _tell_words_apart(network)
+    network.save_pretrained(folder)
+    _processor().save_pretrained(folder)
+    return folder
+
+
+def save_video(folder: Path) -> Path:
+    """Write a checkpoint of the video model, as ``facebook/sam3`` is: detector and tracker."""
+    torch.manual_seed(1)
+    tracker, _ = tiny_sams.FAMILIES["sam3_tracker"]()
+    parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+    memory = {f"memory_attention_{name}": 1 for name in ("downsample_rate", "num_layers")}
+    memory |= {f"memory_encoder_{name}": 16 for name in ("hidden_size", "output_channels")}
+    config = hf.Sam3VideoConfig(
+        detector_config=_config().to_dict(),
+        tracker_config={name: getattr(tracker.config, name).to_dict() for name in parts}
+        | memory
+        | {"image_size": SIDE, "memory_attention_hidden_size": 32},
+    )
+    network = hf.Sam3VideoModel(config)
+    _tell_words_apart(network)
+    network.save_pretrained(folder)
+    # transformers 5.23 writes this prefix twice, which the published file has once.
+    weights = load_file(folder / "model.safetensors")
+    once = {name.replace("tracker_model." * 2, "tracker_model."): w for name, w in weights.items()}
+    save_file(once, folder / "model.safetensors", {"format": "pt"})
+    _processor().save_pretrained(folder)
+    return folder
+
+
+def _tell_words_apart(network: Any) -> None:
     with torch.no_grad():
         for name, weight in network.named_parameters():
             weight.mul_(2)  # so that words matter more than rounding does
@@ -23,10 +57,11 @@ def save(folder: Path) -> Path:
                 weight.add_(1)  # things are there
             if "dot_product_scoring" in name:
                 weight.mul_(4)
-    network.save_pretrained(folder)
+
+
+def _processor() -> Any:
     images = hf.Sam3ImageProcessor(size={"height": SIDE, "width": SIDE})
-    hf.Sam3Processor(images, _tokenizer()).save_pretrained(folder)
-    return folder
+    return hf.Sam3Processor(images, _tokenizer())
 
 
 def _config() -> Any:

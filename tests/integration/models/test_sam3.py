@@ -1,6 +1,8 @@
 """SAM 3 by label names: what transformers' own model and processor answer to each phrase."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,15 @@ import torch
 from PIL import Image, ImageOps
 from transformers import Sam3Model, Sam3Processor
 
+from ml_backend.errors import BusyError
+from ml_backend.geometry import Box
 from ml_backend.images.decode import decode
+from ml_backend.instances import apart
+from ml_backend.models.memory import recovering_memory
+from ml_backend.models.sam3 import ConceptNetwork, Query
 from segmentation_backend.models.base import Instance
 from segmentation_backend.models.registry import load_folder
-from segmentation_backend.models.sam3 import ConceptModel, apart
+from segmentation_backend.models.sam3 import ConceptModel
 from tests.support import tiny_sam3
 from tests.support.sam_upstream import photograph
 
@@ -109,3 +116,84 @@ def test_doubles_go_and_each_pixel_is_the_best_scores() -> None:
     )
     found = apart([inside, beside, double, best])
     assert [(i.class_index, i.left, i.area) for i in found] == [(1, 0, 100), (2, 10, 100)]
+
+
+def test_all_phrases_at_once_give_what_each_gives_alone(ours: ConceptModel) -> None:
+    image = photograph(90, 60)
+    network, queries = ours.network, [Query(name) for name in ("dress", "bag", "a red hat")]
+    features = network.features(image)
+    alone, at_once = (list(network.find(features, queries, (90, 60), n)) for n in (1, 3))
+    assert [each.presence for each in at_once] == pytest.approx([e.presence for e in alone], 1e-4)
+    for one, other in zip(alone, at_once, strict=True):
+        assert_equal(other.instances, [(each.score, each.mask) for each in one.instances])
+
+
+def test_a_batch_that_does_not_fit_is_made_smaller(ours: ConceptModel) -> None:
+    image = photograph(90, 60)
+    network, queries = ours.network, [Query(letter) for letter in "abcde"]
+    features = network.features(image)
+    expected = [each.presence for each in network.find(features, queries, (90, 60), 1)]
+    with refusing_batches_above(2, network) as sizes:
+        found = list(network.find(features, queries, (90, 60), 5))
+    assert sizes == [5, 2, 2, 1]
+    assert [each.presence for each in found] == pytest.approx(expected, abs=1e-4)
+
+
+def test_where_not_even_one_fits_it_says_so_and_recovers(ours: ConceptModel) -> None:
+    model = ours.for_phrases(PHRASES)
+    image = photograph(90, 60)
+    with (
+        refusing_batches_above(0, ours.network),
+        pytest.raises(BusyError, match="ran out of GPU memory"),
+        recovering_memory(90, 60),
+    ):
+        model.segment([image])
+    assert model.segment([image])[0]
+
+
+@contextmanager
+def refusing_batches_above(most: int, network: ConceptNetwork) -> Iterator[list[int]]:
+    """Let the network run out of memory as a GPU does; gives the sizes that it is asked for."""
+    sizes: list[int] = []
+
+    def refuse(_module: Any, _args: Any, inputs: Any) -> None:
+        sizes.append(inputs["attention_mask"].shape[0])
+        if sizes[-1] > most:
+            raise torch.OutOfMemoryError
+
+    handle = network.network.register_forward_pre_hook(refuse, with_kwargs=True)
+    try:
+        yield sizes
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def test_what_is_like_a_box_is_what_the_library_finds(folder: Path, ours: ConceptModel) -> None:
+    image = photograph(90, 60)
+    network: Any = Sam3Model.from_pretrained(folder).eval()
+    processor: Any = Sam3Processor.from_pretrained(folder)
+    inputs = processor(
+        images=Image.fromarray(image), input_boxes=[[[10.0, 5.0, 50.0, 60.0]]], return_tensors="pt"
+    )
+    names = ("pixel_values", "input_ids", "attention_mask", "input_boxes", "input_boxes_labels")
+    outputs = network(**{name: inputs[name] for name in names})
+    (found,) = processor.post_process_instance_segmentation(outputs, target_sizes=[(90, 60)])
+    query = Query(boxes=(Box(10, 5, 50, 60),))
+    (answer,) = ours.network.find(ours.network.features(image), [query], (90, 60))
+    expected = zip(found["scores"].tolist(), found["masks"].numpy().astype(bool), strict=True)
+    assert_equal(answer.instances, [(score, mask) for score, mask in expected if mask.any()])
+
+
+def test_an_image_is_encoded_once(ours: ConceptModel) -> None:
+    model = ours.for_phrases({"it": ("dress",)})
+    image = photograph(64, 48)
+    expected = model.segment([image])[0]
+    encoder = ours.network.network.vision_encoder
+    handle = encoder.register_forward_pre_hook(lambda *_: pytest.fail("encoded again"))
+    try:
+        again = model.segment([image])[0]
+        assert [each.score for each in again] == [each.score for each in expected]
+        assert 0 <= model.presence(image, ["bag"])["bag"] <= 1
+    finally:
+        handle.remove()

@@ -10,9 +10,9 @@ from segment_anything.modeling import Sam  # type: ignore[import-untyped]
 
 from ml_backend.errors import ModelError
 from ml_backend.images import ImageSettings, ImageSource
+from ml_backend.lru import LruCache
 from ml_backend.models.checkpoints import SAM_WEIGHTS, Checkpoint
 from sam_backend.crops import crop_for
-from sam_backend.embedding_store.lru import LruCache
 from sam_backend.models.base import Box, Prompts
 from sam_backend.models.segment_anything import SegmentAnything
 from sam_backend.predictor import SamPredictor

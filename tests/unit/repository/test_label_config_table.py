@@ -11,16 +11,21 @@ from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
 from ml_backend.labelstudio.region_pixels import region_rle
 from ml_backend.labelstudio.results import Region, mask_shapes, parse_result
 from ml_backend.labelstudio.task_images import references
+from segmentation_backend.models.base import Instance
+from segmentation_backend.regions import RegionBuilder
+from segmentation_backend.settings import RegionSettings
 from tests.support.any_config import (
     DISC,
     PICTURE,
     Backends,
+    Disc,
     Json,
     fitting_data,
     prompts_of,
 )
 from tests.support.repository import ROOT
-from tests.support.scenes import disc_mask
+from tests.support.scenes import data_uri, disc_mask
+from tests.support.text_models import ByName, ColourConcepts
 
 TEXT = (ROOT / "docs" / "label-configs.md").read_text()
 LABELS = '<Label value="dress"/><Label value="hat"/>'
@@ -253,6 +258,15 @@ def predicted_label(backends: Backends, label: str) -> str:
     return regions(backends.predict(config, fitting_data(config)))[0].labels[0]
 
 
+def unsure_label_is_hidden(backends: Backends) -> bool:
+    """Show only the label whose threshold the score reaches; the model's scores are 1."""
+    sure = '<Label value="dress"/><Label value="hat" model_score_threshold="1"/>'
+    config = parse_label_config(f"<View>{IMAGE}{BRUSH.replace(LABELS, sure)}</View>")
+    builder = RegionBuilder("v", Disc.classes, RegionSettings())
+    found = [Instance.of(disc_mask(DISC), number, 0.9) for number in (1, 2)]
+    return [r.value["brushlabels"] for r in builder.regions(found, config)] == [["dress"]]
+
+
 EFFECTS: dict[str, Callable[[Backends], bool]] = {
     'exclusive="true"': exclusive,
     'polygon_tolerance="1.5"': tolerance_zero,
@@ -264,9 +278,90 @@ EFFECTS: dict[str, Callable[[Backends], bool]] = {
     'alias="coat"': lambda backends: (
         predicted_label(backends, '<Label value="Long" alias="hat"/>') == "hat"
     ),
+    'model_score_threshold="0.4"': unsure_label_is_hidden,
 }
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_what_each_attribute_does(backends: Backends, attribute: str) -> None:
     assert EFFECTS[attribute.strip("`")](backends)
+
+
+# --- text and examples ---
+
+RED_SHOES = np.full((96, 128, 3), 30, np.uint8)
+RED_SHOES[70:90, 10:30] = RED_SHOES[70:90, 50:70] = (220, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory: pytest.TempPathFactory) -> Backends:
+    return Backends(tmp_path_factory.mktemp("readers"), ByName(), ColourConcepts())
+
+
+def shoes(backends: Backends, body: str, *prompts: Json) -> list[Json]:
+    """What is predicted or suggested on a picture of two red shoes."""
+    config = parse_label_config(f"<View>{IMAGE}{body}</View>")
+    data = {"image": data_uri(RED_SHOES)}
+    return backends.click(config, data, *prompts) if prompts else backends.predict(config, data)
+
+
+def named(label: str) -> str:
+    return BRUSH.replace(LABELS, label)
+
+
+FIRST_SHOE: Json = {
+    **{"id": "p", "from_name": "tool", "to_name": "i", "type": "rectanglelabels"},
+    **{"original_width": 128, "original_height": 96},
+    "value": {"x": 7, "y": 70, "width": 18, "height": 26, "rectanglelabels": ["dress"]},
+}
+TYPED: Json = {
+    **{"id": "t", "from_name": "prompt", "to_name": "i", "type": "textarea"},
+    "value": {"text": ["red shoes"]},
+}
+TEXTS: dict[str, tuple[str, str, list[Json]]] = {
+    '`prompt="scarf; glove"` on a Label': (
+        named('<Label value="dress" prompt="green; red"/>'),
+        "prompt",
+        [],
+    ),
+    '`prompt="runway"` on a Choice': (
+        '<Choices name="c" toName="i"><Choice value="dress" prompt="red"/></Choices>'
+        + named('<Label value="hat"/>'),
+        "prompt",
+        [],
+    ),
+    '`<TextArea name="prompt" …>`': (
+        named('<Label value="dress" predicted_values="shoe"/>')
+        + TOOL
+        + '<TextArea name="prompt" toName="i"/>',
+        "TextArea",
+        [TYPED],
+    ),
+    '`exemplar="true"` on a Rectangle': (
+        BRUSH + TOOL.replace("name=", 'exemplar="true" name='),
+        "exemplar",
+        [FIRST_SHOE],
+    ),
+}
+
+
+@pytest.mark.parametrize("row", table("Text and examples"))
+def test_what_a_model_that_reads_text_does(readers: Backends, row: str) -> None:
+    body, attribute, prompts = TEXTS[row]
+    found = shoes(readers, body, *prompts)
+    if "Choice" in row:
+        assert [each["value"] for each in found] == [{"choices": ["dress"]}]
+        return
+    assert [each["value"]["brushlabels"] for each in found] == [["dress"]] * 2
+    if not prompts:
+        assert shoes(readers, body.replace(attribute, "title")) == []
+
+
+@pytest.mark.parametrize("row", TEXTS)
+def test_other_models_do_not(backends: Backends, row: str) -> None:
+    body, _, prompts = TEXTS[row]
+    if prompts:
+        with pytest.raises(AssertionError, match="finds nothing by text or example"):
+            shoes(backends, body, *prompts)
+    else:
+        assert all(each["type"] != "choices" for each in shoes(backends, body))

@@ -7,8 +7,8 @@ import pytest
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import DeadlineExceededError, ImageDecodeError
+from ml_backend.lru import LruCache
 from sam_backend.embedding_service import EmbeddingKey, EmbeddingService
-from sam_backend.embedding_store.lru import LruCache
 from sam_backend.models.base import Embedding
 from tests.support.scenes import FillModel, Pixels, draw, soon, wait_until
 

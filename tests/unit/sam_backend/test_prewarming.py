@@ -14,12 +14,12 @@ from ml_backend.errors import ModelError, TaskError
 from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.labelstudio.schemas import Task
+from ml_backend.lru import LruCache
 from ml_backend.serving.app import create_app
 from ml_backend.serving.executor import ActivityGauge
 from ml_backend.serving.metrics import Metrics
 from sam_backend import routes
 from sam_backend.embedding_service import EmbeddingKey
-from sam_backend.embedding_store.lru import LruCache
 from sam_backend.metrics import SamMetrics
 from sam_backend.models.base import Embedding
 from sam_backend.predictor import SamPredictor

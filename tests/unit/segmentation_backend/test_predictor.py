@@ -1,7 +1,7 @@
 import base64
 import io
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from segmentation_backend.models.things import class_instances
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import RegionSettings
 from tests.support.http_server import Reply, Request, Server
+from tests.support.text_models import ByName
 
 SETTINGS = RegionSettings(min_region_fraction=0.001)
 
@@ -403,37 +404,12 @@ def test_a_threshold_that_is_no_score_is_refused(
             predictor.check(config)
 
 
-class ByName:
-    """Reads text, as SAM 3 does: finds the colour that a phrase names."""
-
-    version = "by-name"
-
-    def __init__(self, phrases: Mapping[str, tuple[str, ...]] | None = None) -> None:
-        self.phrases = phrases or {}
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return ("background", *self.phrases) if self.phrases else ()
-
-    def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> "ByName":
-        return ByName(phrases)
-
-    def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
-        return [list(self._find(image)) for image in images]
-
-    def _find(self, image: np.ndarray) -> Iterator[Instance]:
-        for number, phrases in enumerate(self.phrases.values(), start=1):
-            for phrase in phrases:
-                if phrase in ("red", "green", "blue"):
-                    mask = image[:, :, ("red", "green", "blue").index(phrase)] > 100
-                    yield Instance.of(mask, number, 0.8)
-
-
 def test_a_model_that_reads_text_is_asked_for_the_labels_whatever_they_are(
     tmp_path: Path,
 ) -> None:
     images = ImageSource(ImageSettings(image_cache_dir=tmp_path))
     predictor = SegmentationPredictor(ByName(), images, SETTINGS)
+    assert predictor.reads_text
     labels = '<Label value="Robe" prompt="red"/><Label value="Green"/><Label value="car"/>'
     named = parse_label_config(
         '<View><Image name="photo" value="$image"/>'
@@ -445,6 +421,81 @@ def test_a_model_that_reads_text_is_asked_for_the_labels_whatever_they_are(
     found = [region.value["brushlabels"] for region in answer.result]
     assert found == [["Robe"], ["Green"]]
     assert answer.model_version == "segmentation-by-name"
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> SegmentationPredictor:
+    return SegmentationPredictor(
+        ByName(), ImageSource(ImageSettings(image_cache_dir=tmp_path)), SETTINGS
+    )
+
+
+def coding(choices: str, attributes: str = "", more: str = "") -> LabelConfig:
+    control = f'<Choices name="c" toName="photo" {attributes}>{choices}</Choices>'
+    return parse_label_config(f'<View><Image name="photo" value="$image"/>{control}{more}</View>')
+
+
+THINGS = (
+    '<Choice value="Dress" prompt="blue dress; red dress"/><Choice value="Hat" prompt="green hat"/>'
+    '<Choice value="Car" prompt="car"/><Choice value="Other"/>'
+)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"), [('choice="multiple"', ["Dress", "Hat"]), ("", ["Dress"])]
+)
+def test_choices_with_a_prompt_are_predicted_where_what_they_name_is_there(
+    reader: SegmentationPredictor, attributes: str, expected: list[str]
+) -> None:
+    config = coding(THINGS, attributes)
+    assert reader.check(config) == ""
+    (answer,) = predict(reader, task(picture()), label_config=config)
+    (region,) = answer.result
+    assert (region.from_name, region.to_name, region.type) == ("c", "photo", "choices")
+    assert region.value == {"choices": expected}
+    assert region.score == pytest.approx(0.9)
+
+
+def test_choices_come_with_the_masks(reader: SegmentationPredictor) -> None:
+    brush = '<BrushLabels name="b" toName="photo"><Label value="red"/></BrushLabels>'
+    (answer,) = predict(reader, task(picture()), label_config=coding(THINGS, more=brush))
+    assert [region.type for region in answer.result] == ["brushlabels", "choices"]
+
+
+def test_choices_that_nothing_speaks_for_stay_open(reader: SegmentationPredictor) -> None:
+    (answer,) = predict(
+        reader, task(picture()), label_config=coding('<Choice value="Car" prompt="car"/>')
+    )
+    assert answer.result == []
+
+
+@pytest.mark.parametrize(
+    ("choices", "attributes"), [('<Choice value="red"/>', ""), (THINGS, 'perRegion="true"')]
+)
+def test_choices_without_a_prompt_or_of_a_region_are_not_asked_for(
+    reader: SegmentationPredictor, choices: str, attributes: str
+) -> None:
+    with pytest.raises(LabelConfigError, match="takes masks"):
+        reader.check(coding(choices, attributes))
+
+
+def test_another_model_answers_no_choices(predictor: SegmentationPredictor) -> None:
+    with pytest.raises(LabelConfigError, match="takes masks"):
+        predictor.check(coding(THINGS))
+
+
+def test_each_page_has_its_own_answer(reader: SegmentationPredictor) -> None:
+    red, green = (np.zeros((40, 40, 3), np.uint8) for _ in "12")
+    red[5:20, 5:20, 0] = 255
+    green[5:20, 5:20, 1] = 255
+    pages = Task(id=1, data={"image": [task(each).data["image"] for each in (red, green)]})
+    config = parse_label_config(
+        '<View><Image name="photo" valueList="$image"/>'
+        f'<Choices name="c" toName="photo" perItem="true">{THINGS}</Choices></View>'
+    )
+    (answer,) = predict(reader, pages, label_config=config)
+    found = [(region.item_index, region.value["choices"]) for region in answer.result]
+    assert found == [(0, ["Dress"]), (1, ["Hat"])]
 
 
 def test_a_model_out_of_gpu_memory_is_busy_and_serves_the_next_request(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ml_backend.labelstudio.phrases import has_no_words, phrases_in, phrases_of
         ('value="red_car"', ("red car",)),
         ('value="UpperBody"', ("upper body",)),
         ('value="T-shirt"', ("t-shirt",)),
+        ('value="Coat" alias="c1"', ("coat",)),
         ('value="Tailleur"', ("women's suit",)),
         ('value="jersey-shirt"', ("t-shirt",)),
         ('value="Gown" predicted_values="dress,evening dress"', ("dress", "evening dress")),

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam_backend.embedding_store.lru import LruCache
+from ml_backend.lru import LruCache
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,35 @@ def test_where_labels_are_the_prompt_a_name_that_is_no_word_is_told_at_its_line(
     assert '<Label value="lbl_3" prompt="..."/>' in finding.fix
 
 
+CHOICES = '<Choices name="c" toName="image"><Choice value="Dress" prompt="dress"/></Choices>'
+
+
+@pytest.mark.parametrize(
+    ("tag", "says"),
+    [
+        ('<TextArea name="prompt" toName="image"/>', "typed prompts are answered with SAM_MODEL"),
+        (BOX.replace("box", "like").replace("smart", "exemplar"), "boxes as examples"),
+        (CHOICES, "choices with a prompt are predicted with SEGMENTATION_MODEL=sam3 alone"),
+    ],
+)
+def test_what_only_sam_3_answers_is_noted(tag: str, says: str) -> None:
+    finding = only(IMAGE, MASK, BOX, tag)
+    assert finding.status == "note"
+    assert says in finding.detail
+    assert finding.line == 1
+
+
+def test_where_sam_3_serves_choices_are_fine() -> None:
+    assert findings(IMAGE, MASK, BOX, CHOICES, classes=SAM3) == []
+
+
+def test_an_example_that_is_no_box_is_told() -> None:
+    finding = only(
+        IMAGE, MASK.replace("<Brush", "<Brush", 1).replace(" smart", ' exemplar="true" smart'), BOX
+    )
+    assert (finding.status, finding.subject) == ("warning", "mask")
+
+
 def test_where_labels_are_the_prompt_the_table_shows_the_phrases(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bags.xml").write_text(
         f"<View>{IMAGE}{LIST.replace('Dress', 'bag/belt')}{TOOLS}</View>"

@@ -1,0 +1,246 @@
+"""SAM 3 (Carion et al., 2025) through transformers: finds what phrases name, or boxes show.
+
+Weights: https://huggingface.co/facebook/sam3 (SAM License; gated).
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+import torch
+from torch import Tensor
+from transformers import AutoConfig, Sam3Model, Sam3Processor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
+
+from ml_backend.geometry import Box
+from ml_backend.instances import Instance
+from ml_backend.models.memory import free_memory
+from ml_backend.models.pretrained import read_pretrained
+
+log = structlog.get_logger(__name__)
+
+MOST_TEXTS: Final = 512
+BATCH: Final = {"cuda": 32}
+"""Phrases that are looked for at once; elsewhere one, which gives the library's own digits."""
+
+MOST_TOKENS: Final = 32
+"""Of a phrase, as its processor has it."""
+
+LIKE_THE_BOX: Final = "visual"
+"""What the library asks for where boxes alone show what to find."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What is worked out once for each picture.
+
+    Attributes:
+        levels: (C, h, w) each, the finest first.
+    """
+
+    levels: Sequence[Tensor]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return sum(level.nbytes for level in self.levels)
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to find.
+
+    Attributes:
+        phrase: Noun phrase.
+        boxes: Examples of it in pixels of the picture.
+    """
+
+    phrase: str = LIKE_THE_BOX
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a query found.
+
+    Attributes:
+        presence: Confidence that there is such a thing at all, 0..1.
+        instances: Those above the library's threshold; they may overlap.
+    """
+
+    presence: float
+    instances: list[Instance]
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptNetwork:
+    """Answers as transformers' own model and processor do, but holds no picture.
+
+    Attributes:
+        network: On its device, in float32: its library's answers to the last digit.
+        processor: Of the same folder.
+    """
+
+    network: Any
+    processor: Any
+    _texts: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path, device: str) -> Self:
+        """Load a folder in transformers' format, the image model's or the video model's.
+
+        Raises:
+            ModelError: It is damaged.
+        """
+        network: Any = read_pretrained(Sam3Model, folder, _config(folder))
+        processor = Sam3Processor.from_pretrained(folder, local_files_only=True)  # nosec B615
+        return cls(network.to(device), processor)
+
+    @torch.inference_mode()
+    def features(self, image: npt.NDArray[np.uint8]) -> Features:
+        """Do the work that is done once for each picture, (H, W, 3) uint8 RGB."""
+        inputs = self.processor(images=np.require(image, requirements="W"), return_tensors="pt")
+        pixels = inputs["pixel_values"].to(self.network.device)
+        vision = self.network.get_vision_features(pixel_values=pixels)
+        # The network leaves the coarsest level out.
+        return Features([level[0] for level in vision.fpn_hidden_states[:-1]])
+
+    @torch.inference_mode()
+    def find(
+        self,
+        features: Features,
+        queries: Sequence[Query],
+        size: tuple[int, int],
+        batch: int | None = None,
+    ) -> Iterator[Found]:
+        """Yield what each query finds; fewer at once where memory runs out.
+
+        Args:
+            features: From ``features``, halved or not.
+            queries: Of one picture; the class of an instance is its query's number, from 1.
+            size: (H, W) of the picture in pixels.
+            batch: Queries to look for at once; None: as many as the device is good for.
+
+        Raises:
+            torch.OutOfMemoryError: Not even one fits.
+        """
+        count = batch or BATCH.get(self.network.device.type, 1)
+        first = 0
+        while first < len(queries):
+            asked = _alike(queries[first : first + count])
+            outputs = self._outputs(features, asked, size, may_fail=len(asked) > 1)
+            if outputs is None:
+                count = len(asked) // 2
+                free_memory()
+                log.warning("smaller_batch", phrases=count)
+                continue
+            for number in range(len(asked)):
+                yield self._found(outputs, number, first + number + 1, size)
+            first += len(asked)
+
+    def _outputs(
+        self, features: Features, queries: Sequence[Query], size: tuple[int, int], may_fail: bool
+    ) -> Any:
+        """Answer queries at once; None where memory runs out, if that may be."""
+        try:
+            texts = [self._text(query.phrase) for query in queries]
+            return self.network(
+                vision_embeds=self._vision(features, len(queries)),
+                # Passed on as an object with this field: ``Sam3Model`` reads it from there.
+                text_embeds=BaseModelOutputWithPooling(
+                    pooler_output=torch.cat([text for text, _ in texts])
+                ),
+                attention_mask=torch.cat([attention for _, attention in texts]),
+                **self._boxes(queries, size),
+            )
+        except torch.OutOfMemoryError:
+            if not may_fail:
+                raise
+            return None
+
+    def _found(self, outputs: Any, number: int, class_index: int, size: tuple[int, int]) -> Found:
+        """The library's instances of one query, the presence gate included."""
+        names = ("pred_logits", "pred_boxes", "pred_masks", "presence_logits")
+        one = type(outputs)(**{name: outputs[name][number : number + 1] for name in names})
+        (found,) = self.processor.post_process_instance_segmentation(one, target_sizes=[size])
+        shown = [mask.cpu().numpy().astype(np.bool_) for mask in found["masks"]]
+        instances = [
+            Instance.of(mask, class_index, float(score))
+            for score, mask in zip(found["scores"], shown, strict=True)
+            if mask.any()
+        ]
+        return Found(float(one.presence_logits.sigmoid().max()), instances)
+
+    def _vision(self, features: Features, count: int) -> Sam3VisionEncoderOutput:
+        """The features as the network takes them, for several queries of one picture."""
+        place = self.network.vision_encoder.neck.position_encoding
+        levels, places = [], []
+        for each in features.levels:
+            level = each[None].to(self.network.device, torch.float32)
+            levels.append(level.expand(count, -1, -1, -1))
+            encoding = place(level.shape, level.device, level.dtype)
+            places.append(encoding.expand(count, -1, -1, -1))
+        # The last level is left out, whatever it is.
+        return Sam3VisionEncoderOutput(
+            fpn_hidden_states=(*levels, levels[-1]), fpn_position_encoding=(*places, places[-1])
+        )
+
+    def _text(self, phrase: str) -> tuple[Tensor, Tensor]:
+        """Features of a phrase, (1, words, C), and its attention mask."""
+        if phrase not in self._texts:
+            encoded = self.processor(text=phrase, return_tensors="pt").to(self.network.device)
+            ids, attention = (_short(encoded[name]) for name in ("input_ids", "attention_mask"))
+            text = self.network.get_text_features(input_ids=ids, attention_mask=attention)
+            if len(self._texts) >= MOST_TEXTS:
+                self._texts.clear()
+            self._texts[phrase] = text.pooler_output, attention
+            return text.pooler_output, attention
+        return self._texts[phrase]
+
+    def _boxes(self, queries: Sequence[Query], size: tuple[int, int]) -> dict[str, Tensor]:
+        """Boxes of a query that shows examples, as the network takes them."""
+        (query, *_) = queries
+        if not query.boxes:
+            return {}
+        boxes = [[[box.left, box.top, box.right, box.bottom] for box in query.boxes]]
+        inputs = self.processor(original_sizes=[list(size)], input_boxes=boxes, return_tensors="pt")
+        names = ("input_boxes", "input_boxes_labels")
+        return {name: inputs[name].to(self.network.device) for name in names}
+
+
+def _short(tokens: Tensor) -> Tensor:
+    """Cut the middle of a text that is too long for the network; its last token ends it."""
+    return torch.cat([tokens[:, : MOST_TOKENS - 1], tokens[:, -1:]], 1)[:, -MOST_TOKENS:]
+
+
+def _alike(queries: Sequence[Query]) -> Sequence[Query]:
+    """The first queries that can be answered at once: one with boxes is alone."""
+    with_boxes = [number for number, query in enumerate(queries) if query.boxes]
+    return queries[: max(1, with_boxes[0])] if with_boxes else queries
+
+
+def feature_shapes(folder: Path) -> list[tuple[int, ...]]:
+    """Return the shapes of a folder's features, known without its weights."""
+    vision = _config(folder).vision_config
+    return [(vision.fpn_hidden_size, *size) for size in vision.backbone_feature_sizes]
+
+
+def _config(folder: Path) -> Any:
+    # A checked folder, no name on a hub.
+    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)  # nosec B615
+    return getattr(config, "detector_config", None) or config
+
+
+def is_sam3(folder: Path) -> bool:
+    """Whether a folder's config.json is SAM 3's, the image model's or the video model's."""
+    try:
+        kind = json.loads((folder / "config.json").read_text()).get("model_type")
+    except (OSError, ValueError):
+        return False
+    return kind in ("sam3", "sam3_video")
