@@ -26,6 +26,16 @@ SECTIONS: Mapping[str, type[BaseSettings]] = MappingProxyType(
 )
 """Heading, which names the programs → the settings that they read."""
 
+OFTEN_SET = (
+    "IMAGES",
+    "LABEL_STUDIO_URL",
+    "LABEL_STUDIO_API_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS_BASE64",
+    "SEGMENTATION_MODEL",
+    "SAM_MODEL",
+)
+"""Settings that ``.env.example`` begins with."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -71,20 +81,21 @@ def _section(section: str, settings: Iterator[Setting]) -> Iterator[str]:
 
 
 def env_example() -> str:
-    """Return the content of ``.env.example``."""
-    lines = [
-        "# Every setting with its default; copy this file to .env. Empty variables count as unset.",
-        "# PORT is set for each backend by `make up`; a backend started alone reads it itself:",
-        "# 7070 for the segmentation backend, 9090 for the sam backend.",
+    """Return the content of ``.env.example``: what people set, then everything else commented."""
+    settings = {setting.name: setting for setting in all_settings()}
+    lines = ["# Copy this file to .env. It begins with what most people set. Empty: unset."]
+    for name in OFTEN_SET:
+        lines += ["", f"# {settings[name].text}", f"{name}={settings[name].default}"]
+    lines += [
+        "",
+        "",
+        "# All other settings, with their defaults. Remove the # to set one.",
     ]
-    varying = {"PORT", "MODEL_FALLBACK", "SEGSTUDIO_VERSION"}
-    section = ""
-    for setting in all_settings():
-        if setting.section != section:
-            section = setting.section
-            lines += ["", f"# --- {section.replace('`', '')} ---"]
-        line = f"{setting.name}={setting.default}"
-        lines += [f"# {setting.text}", f"# {line}" if setting.name in varying else line]
+    others = [setting for setting in settings.values() if setting.name not in OFTEN_SET]
+    for section, group in groupby(others, lambda setting: setting.section):
+        lines += ["", f"# --- {section.replace('`', '')} ---"]
+        for setting in group:
+            lines += [f"# {setting.text}", f"#{setting.name}={setting.default}"]
     return "\n".join(lines) + "\n"
 
 

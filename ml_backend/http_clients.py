@@ -28,13 +28,14 @@ class HttpSettings(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     ssl_cert_file: Annotated[Path | None, BlankIsNone] = Field(
-        None, description="File of authorities (PEM) to trust in addition to the public ones"
+        None,
+        description="PEM file of certificate authorities to trust in addition to the public ones",
     )
     ssl_cert_dir: Annotated[Path | None, BlankIsNone] = Field(
-        None, description="... or a folder of them, as c_rehash makes it"
+        None, description="The same as a folder, as c_rehash prepares it"
     )
     requests_ca_bundle: Annotated[Path | None, BlankIsNone] = Field(
-        None, description="... or either, under the name that other programs read"
+        None, description="The same as a file or a folder, under another common name"
     )
     trust_proxy_env: bool = Field(
         False, description="Use the proxies in HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"

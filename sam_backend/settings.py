@@ -21,23 +21,27 @@ class SamSettings(BackendSettings):
     port: int = Field(9090, ge=1, le=65535, description="Port to listen on")
     sam_model: str = Field(
         "auto",
-        description="auto (the best in MODELS_DIR, else embedded), embedded, a big one, "
-        "hf:OWNER/NAME[@REVISION], or a folder in transformers' format",
+        description="Model for boxes and clicks: auto (the best in MODELS_DIR, else embedded), "
+        "embedded, sam2.1_tiny and others, hf:OWNER/NAME[@REVISION], or a folder; see "
+        "docs/big-models.md",
     )
     embedding_cache_mb: int = Field(
-        256, ge=0, description="Memory of a process for prepared images, in MiB"
+        256, ge=0, description="Memory of a worker for embeddings, in MiB"
     )
     embedding_disk_mb: int = Field(
-        2048, ge=0, description="Disk for prepared images, in MiB; 0: none"
+        2048, ge=0, description="Disk space for embeddings, in MiB; 0: none"
     )
     embedding_disk_dir: Path | None = Field(
-        None, description="Folder for them; unset: embeddings in IMAGE_CACHE_DIR"
+        None, description="Folder for embeddings; unset: embeddings in IMAGE_CACHE_DIR"
     )
     redis_url: SecretStr | None = Field(
-        None, description="Redis that sam backends share prepared images through: redis://host:6379"
+        None, description="Redis through which sam backends share embeddings: redis://host:6379"
     )
     prewarm_ahead: int = Field(
-        5, ge=0, le=50, description="Unlabeled tasks after an opened one to prepare; 0: none"
+        5,
+        ge=0,
+        le=50,
+        description="Number of unlabeled tasks after an opened one to prepare; 0: none",
     )
 
     @field_validator("sam_model")

@@ -17,14 +17,14 @@ class RegionSettings(BaseModel, frozen=True):
         0.0002, ge=0, le=1, description="Parts smaller than this fraction of the image are dropped"
     )
     regions: Literal["instances", "merged"] = Field(
-        "instances", description="instances: a region for each thing; merged: one for each label"
+        "instances", description="instances: a region for each object; merged: one for each label"
     )
     score_threshold: float = Field(
         0.4,
         ge=0,
         le=1,
         description="Regions with a lower score are not shown; model_score_threshold on a control "
-        "or a Label goes before",
+        "or a Label takes precedence",
     )
 
 
@@ -33,20 +33,20 @@ class SegmentationSettings(BackendSettings, RegionSettings):
 
     segmentation_model: str = Field(
         "auto",
-        description="auto (the best in MODELS_DIR, else embedded), embedded, segformer, "
-        "segformer-fashion, fashn, sam3 (finds what labels name), hf:OWNER/NAME[@REVISION], or a "
-        "folder in transformers' format",
+        description="Model for opened tasks: auto (the best in MODELS_DIR, else embedded), "
+        "embedded, segformer, segformer-fashion, fashn, sam3, hf:OWNER/NAME[@REVISION], or a "
+        "folder; see docs/big-models.md",
     )
     learn: Literal["auto", "nightly", "off"] = Field(
         "auto",
-        description="Learn each project's own labels: auto (after annotations), nightly or off",
+        description="When to learn a project's labels: auto (after annotations), nightly or off",
     )
     learned_in_memory: int = Field(
-        8, ge=1, description="Learned models that a process keeps in memory"
+        8, ge=1, description="Learned models that a worker keeps in memory"
     )
     sam_prewarm_url: str | None = Field(
         None,
-        description="Where the sam backend is told of opened tasks: http://sam:9090/prewarm",
+        description="Address where opened tasks are announced: http://sam:9090/prewarm",
     )
 
     @field_validator("segmentation_model")

@@ -25,7 +25,7 @@ class PlaceSettings(BaseSettings):
     )
     sam_port: int = Field(9090, ge=1, le=65535, description="Port of the sam backend")
     images: Path | None = Field(
-        None, description="Folder with the photographs to label; unset: drawn samples"
+        None, description="Folder with the images to label; unset: drawn samples"
     )
 
 
@@ -33,10 +33,12 @@ class UpSettings(PlaceSettings):
     """Where ``segstudio up`` keeps things."""
 
     state_dir: Path = Field(
-        Path(".segstudio"), description="Label Studio's database and files, logs, the login"
+        Path(".segstudio"),
+        description="Folder of Label Studio's database and files, logs and the login",
     )
     label_studio_venv: Path = Field(
-        Path(".venv-label-studio"), description="Environment that label-studio is installed in"
+        Path(".venv-label-studio"),
+        description="Python environment that Label Studio is installed in",
     )
 
 
@@ -46,15 +48,19 @@ class ProjectSettings(UpSettings):
     Where neither address nor token is set, it is the one that ``segstudio up`` runs.
     """
 
-    label_studio_url: str | None = Field(None, description="Label Studio as reached from here")
+    label_studio_url: str | None = Field(
+        None, description="Address of Label Studio as reached from here"
+    )
     label_studio_api_key: SecretStr | None = Field(
         None, description="Legacy token or personal access token of a Label Studio user"
     )
     learn: Literal["auto", "nightly", "off"] = Field(
         "auto", description="Whether the backend learns each project's own labels"
     )
-    basic_auth_user: str | None = Field(None, description="Name that the backends ask for")
-    basic_auth_pass: SecretStr | None = Field(None, description="... and the password")
+    basic_auth_user: str | None = Field(None, description="User name that the backends require")
+    basic_auth_pass: SecretStr | None = Field(
+        None, description="Password that the backends require"
+    )
 
 
 class PullSettings(BaseSettings, HubSettings):

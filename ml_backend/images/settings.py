@@ -44,38 +44,41 @@ class ImageSettings(HttpSettings):
     retry_seconds: ClassVar[float] = 10
 
     label_studio_url: Annotated[str | None, BlankIsNone] = Field(
-        None, description="Label Studio as this backend reaches it; needed for uploaded images"
+        None,
+        description="Address of Label Studio as the backends reach it; needed for uploaded images",
     )
     label_studio_host: Annotated[str | None, BlankIsNone] = Field(
-        None, description="Label Studio's address for browsers, where tasks name it: https://…"
+        None, description="Address of Label Studio for browsers, if tasks contain it: https://…"
     )
     label_studio_api_key: Annotated[SecretStr | None, BlankIsNone] = Field(
         None, description="Legacy token or personal access token of a Label Studio user"
     )
     google_application_credentials_base64: Annotated[SecretStr | None, BlankIsNone] = Field(
         None,
-        description="Service-account JSON in base64 for gs:// images; unset: the default, else"
-        " Label Studio. With _MY_BUCKET after the name: for gs://my-bucket alone",
+        description="Service account for gs:// images, from `segstudio credentials encode`; unset: "
+        "Google's default credentials, else Label Studio. With the suffix _MY_BUCKET: for "
+        "gs://my-bucket only",
     )
     gcs_billing_project: Annotated[str | None, BlankIsNone] = Field(
-        None, description="Google Cloud project that is billed for buckets whose requester pays"
+        None, description="Google Cloud project that is billed for requester-pays buckets"
     )
     allowed_image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Comma-separated hosts whose private addresses images may come from"
+        (),
+        description="Hosts with private addresses that may serve images, separated by commas",
     )
     local_files_document_root: Annotated[Path | None, BlankIsNone] = Field(
-        None, description="Label Studio's local files, where this backend can read them itself"
+        None, description="Folder of Label Studio's local files, if the backends can read it"
     )
     image_cache_dir: Path = Field(
-        Path(tempfile.gettempdir()) / "segstudio-images", description="Folder of fetched images"
+        Path(tempfile.gettempdir()) / "segstudio-images", description="Folder of the image cache"
     )
     image_cache_mb: float = Field(
-        1024, ge=0, allow_inf_nan=False, description="Size of that folder, in MiB; 0: no cache"
+        1024, ge=0, allow_inf_nan=False, description="Size of the image cache, in MiB; 0: no cache"
     )
     image_cache_seconds: float = Field(
-        600, ge=0, description="How long a fetched image is used that its server may change"
+        600, ge=0, description="Seconds until a cached image that may have changed is fetched again"
     )
-    image_seconds: float = Field(60, gt=0, description="Time for fetching one image")
+    image_seconds: float = Field(60, gt=0, description="Seconds for fetching one image")
     max_image_mb: float = Field(
         50, gt=0, allow_inf_nan=False, description="Largest image file, in MiB"
     )

@@ -20,7 +20,7 @@ class HubSettings(BaseModel):
         None, description="Token for gated models of the Hugging Face hub"
     )
     hf_endpoint: str = Field(
-        "https://huggingface.co", description="Address of the Hugging Face hub, or of a mirror"
+        "https://huggingface.co", description="Address of the Hugging Face hub or of a mirror"
     )
 
 
@@ -33,34 +33,47 @@ class BackendSettings(BaseSettings, ImageSettings, HubSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container")
     port: int = Field(
-        7070, ge=1, le=65535, description="Port to listen on; the sam backend's is 9090"
+        7070,
+        ge=1,
+        le=65535,
+        description="Port to listen on; 9090 for the sam backend. `make up` sets it",
     )
-    workers: int = Field(1, ge=1, description="Processes; each loads the model")
+    workers: int = Field(1, ge=1, description="Number of worker processes; each loads the model")
     threads: int = Field(
-        0, ge=0, description="Compute threads of a process; 0: its part of the CPU quota, the most"
+        0, ge=0, description="Compute threads of a worker, at most; 0: its share of the CPU quota"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least level that is logged"
+        "INFO", description="Lowest level that is logged"
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs")
-    models_dir: Path = Field(Path("models"), description="Folder with the big models' weights")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Device that the model runs on"
+    )
+    models_dir: Path = Field(Path("models"), description="Folder of weights and learned models")
     model_fallback: bool = Field(
         False,
-        description="Serve the embedded model where the named one cannot be had; "
-        "docker compose: True unless this says otherwise",
+        description="Serve the embedded model if the named one is not available; "
+        "True in docker compose",
     )
 
     secrets_dir: Path | None = Field(
-        None, description="Folder of secrets, files named as variables in small letters"
+        None, description="Folder of secrets: files with the names of variables in lower case"
     )
-    basic_auth_user: str | None = Field(None, description="Ask for basic auth with this name")
-    basic_auth_pass: SecretStr | None = Field(None, description="... and this password")
+    basic_auth_user: str | None = Field(
+        None, description="User name that the backends require (basic auth)"
+    )
+    basic_auth_pass: SecretStr | None = Field(
+        None, description="Password that the backends require"
+    )
 
     max_request_mb: int = Field(256, gt=0, description="Largest request body, in MiB")
-    max_tasks: int = Field(1000, gt=0, description="Tasks answered in a call; the rest get nothing")
-    max_queue: int = Field(32, gt=0, description="Predictions at work or waiting; above, 503")
+    max_tasks: int = Field(
+        1000, gt=0, description="Tasks answered in a call; the others get nothing"
+    )
+    max_queue: int = Field(32, gt=0, description="Predictions running or waiting; beyond, 503")
     predict_seconds: float = Field(
-        90, gt=0, description="Time for a call; Label Studio waits 100 s. Later tasks get nothing"
+        90,
+        gt=0,
+        description="Seconds for a call; tasks after that get nothing. Label Studio waits 100 s",
     )
 
     @model_validator(mode="after")

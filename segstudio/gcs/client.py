@@ -40,10 +40,11 @@ class GoogleSettings(BaseSettings):
     )
 
     google_application_credentials_base64: SecretStr | None = Field(
-        None, description="Service-account JSON in base64 for gs:// images; unset: the default"
+        None,
+        description="Service account, from `segstudio credentials encode`; unset: Google's default",
     )
     gcs_billing_project: str | None = Field(
-        None, description="Google Cloud project that is billed for buckets whose requester pays"
+        None, description="Google Cloud project that is billed for requester-pays buckets"
     )
 
 

@@ -27,6 +27,16 @@ def test_the_example_has_every_setting_with_its_default() -> None:
     )
 
 
+def test_the_example_sets_six_variables_and_lists_every_other_one_as_a_comment() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    active = [line for line in lines if line and not line.startswith("#")]
+    assert len(active) == 6
+    assert active == lines[3:20:3], "they come first, each below its help"
+    commented = [line[1:] for line in lines if re.match(r"#[A-Z_]+=", line)]
+    expected = [f"{setting.name}={setting.default}" for setting in all_settings()]
+    assert sorted([*active, *commented]) == sorted(expected)
+
+
 def test_the_configuration_page_has_every_setting_with_default_and_help() -> None:
     tables = configuration_tables()
     for setting in all_settings():
