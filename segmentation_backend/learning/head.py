@@ -1,8 +1,8 @@
 """A linear classifier of places: fitted in seconds, evaluated densely in milliseconds."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from segmentation_backend.learning.features import Features, Floats, Halves
 
-DECAY: Final = 1e-3  # weight of the squared weights in the loss
 STEPS: Final = 60  # of the minimisation
 NEVER: Final = -1e4  # bias of a class that is not to be predicted
+UNFORESEEN: Final = 0.02  # probability of each label before the garment network is asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,21 +41,26 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Multinomial logistic regression on features.
+    """Multinomial logistic regression on features; it may correct the garment network's answer.
 
     Attributes:
         weights: (C, D) float32, for features as they come (the standardisation is worked in).
         bias: (C,) float32.
+        shares: (C,) float32: of the classes among the samples that it was fitted to.
+        owners: For each class of the garment network, whose answer is the last level of features,
+            the class of the head that it belongs to; empty: there is no such level.
     """
 
     weights: Floats
     bias: Floats
+    shares: Floats
+    owners: tuple[int, ...] = ()
 
     def without(self, classes: Iterable[int]) -> "Head":
         """Return a head that never predicts some classes."""
         bias = self.bias.copy()
         bias[list(classes)] = NEVER
-        return Head(self.weights, bias)
+        return replace(self, bias=bias)
 
     def logits(self, features: Features) -> Floats:
         """Classify all places of a photograph.
@@ -68,34 +73,68 @@ class Head:
         """
         size = max((level.shape[1:] for level in features.levels), key=math.prod)
         total = torch.from_numpy(self.bias)[:, None, None]
-        blocks = np.split(self.weights, np.cumsum(features.widths)[:-1], axis=1)
-        for weights, level in zip(blocks, features.levels, strict=True):
-            part = torch.from_numpy(np.tensordot(weights, level.astype(np.float32), 1))
+        for part in self._parts(features):
             total = total + functional.interpolate(part[None], size=size, mode="bilinear")[0]
         return total.numpy()
 
+    def _parts(self, features: Features) -> Iterator[Tensor]:
+        """Classify each level by itself: (C, h, w) logits."""
+        levels = [level.astype(np.float32) for level in features.levels]
+        if self.owners:
+            answer = torch.from_numpy(levels.pop()).permute(1, 2, 0)
+            yield _prior(answer, self.owners, len(self.bias)).permute(2, 0, 1)
+        blocks = np.split(self.weights, np.cumsum([len(level) for level in levels])[:-1], axis=1)
+        for weights, level in zip(blocks, levels, strict=True):
+            yield torch.from_numpy(np.tensordot(weights, level, 1))
 
-def fit(samples: Samples, classes: int) -> Head:
+
+def fit(samples: Samples, classes: int, decay: Floats, owners: Sequence[int] = ()) -> Head:
     """Fit a head to samples.
 
     Args:
         samples: Of all classes; those without a sample are never predicted.
         classes: How many, background included.
+        decay: (D,) penalties of the squared weights in the loss, for each feature.
+        owners: As in the head; the last features are the garment network's answer.
     """
-    inputs = torch.ones(len(samples.labels), samples.features.shape[1] + 1)
-    inputs[:, :-1] = torch.from_numpy(samples.features)
-    features = inputs[:, :-1]  # a view, standardised in place: there may be hundreds of megabytes
-    mean, deviation = features.mean(0), features.std(0) + 1e-3
-    features.sub_(mean).div_(deviation)
+    features = samples.features[:, : len(decay)]
+    inputs = torch.ones(len(features), len(decay) + 1)
+    inputs[:, :-1] = torch.from_numpy(features)
+    standardised = inputs[:, :-1]  # a view: there may be hundreds of megabytes
+    mean, deviation = standardised.mean(0), standardised.std(0) + 1e-3
+    standardised.sub_(mean).div_(deviation)
     labels = torch.from_numpy(samples.labels)
-    weights, bias = _minimize(inputs, labels, classes)
+    prior = torch.zeros(1, classes)
+    if owners:
+        answer = torch.from_numpy(samples.features[:, len(decay) :].astype(np.float32))
+        prior = _prior(answer, owners, classes)
+    weights, bias = _minimize(inputs, labels, prior, torch.from_numpy(decay))
     weights = weights / deviation
     bias = bias - weights @ mean
-    bias[torch.bincount(labels, minlength=classes) == 0] = NEVER
-    return Head(weights.numpy(), bias.numpy())
+    shares = torch.bincount(labels, minlength=classes) / len(labels)
+    bias[shares == 0] = NEVER
+    return Head(weights.numpy(), bias.numpy(), shares.numpy(), tuple(owners))
 
 
-def _minimize(inputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+def _prior(answer: Tensor, owners: Sequence[int], classes: int) -> Tensor:
+    """Return the logits of labels before anything is learned.
+
+    Args:
+        answer: (..., K) logarithms of the garment network's probabilities.
+        owners: For each of its classes, the label that it belongs to.
+        classes: How many labels, background included.
+
+    Returns:
+        (..., ``classes``) logarithms.
+    """
+    chances = answer.softmax(-1)
+    labels = chances.new_full((*chances.shape[:-1], classes), UNFORESEEN)
+    return labels.index_add_(-1, torch.tensor(owners), chances).log()
+
+
+def _minimize(
+    inputs: Tensor, labels: Tensor, prior: Tensor, decay: Tensor
+) -> tuple[Tensor, Tensor]:
     """(C, D) weights and (C,) biases of a small penalised cross-entropy.
 
     Each step minimises the quadratic bound of the loss whose curvature is the same everywhere
@@ -104,16 +143,17 @@ def _minimize(inputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Ten
     Args:
         inputs: (N, D + 1), the last column 1.
         labels: (N,) class indices.
-        classes: How many.
+        prior: (N or 1, C) logits that are added.
+        decay: (D,) penalties of the squared weights.
     """
-    penalty = torch.full((inputs.shape[1],), 2 * DECAY)
-    penalty[-1] = 1e-6  # of the bias
+    classes = prior.shape[1]
+    penalty = torch.cat([2 * decay, torch.tensor([1e-6])])  # the last is the bias's
     curvature = 0.5 * (inputs.T @ inputs) / len(inputs) + torch.diag(penalty)
     factor = torch.linalg.cholesky(curvature)
     targets = functional.one_hot(labels, classes).float()
     current = ahead = torch.zeros(inputs.shape[1], classes)
     for step in range(STEPS):
-        residuals = (inputs @ ahead).softmax(1) - targets
+        residuals = (inputs @ ahead + prior).softmax(1) - targets
         gradient = inputs.T @ residuals / len(inputs) + penalty[:, None] * ahead
         following = ahead - torch.cholesky_solve(gradient, factor)
         ahead = following + step / (step + 3) * (following - current)

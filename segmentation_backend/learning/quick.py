@@ -96,8 +96,8 @@ class Run:
         self._data = data
         self._previous = previous
         self._progress = progress
-        self._garments = bool(owners(EMBEDDED_CLASSES, data))
-        self._extractor = shared_extractor(device, garments=self._garments)
+        self._owners = _owners(data)
+        self._extractor = shared_extractor(device, garments=bool(self._owners))
         self._cache = FeatureCache(cache, self._extractor.version)
         self.base = previous.base if isinstance(previous, ProjectModel) else previous
         self.countable = self._countable()
@@ -156,11 +156,11 @@ class Run:
         recipe = Recipe(
             self._data.labels,
             self._extractor.version,
-            self._garments,
+            bool(self._owners),
             countable=self.countable,
             learned_from=tuple(identities) if len(self.folds) > 1 else (),
         )
-        head = fit(samples, len(self._data.labels))
+        head = fit(samples, len(self._data.labels), self._extractor.decay, self._owners)
         return LearnedModel(head, recipe, self._extractor, self.base)
 
     def _countable(self) -> tuple[str, ...]:
@@ -227,6 +227,13 @@ class Run:
         )
         verdict = gate.judge(figures)
         return Learned(model, verdict.promoted, verdict.reason, figures)
+
+
+def _owners(data: LearningSet) -> tuple[int, ...]:
+    """Return the label index of each class of the garment network; empty if it reaches no label."""
+    found = owners(EMBEDDED_CLASSES, data)
+    numbers = range(len(EMBEDDED_CLASSES))
+    return tuple(data.labels.index(found[n]) if n in found else 0 for n in numbers) if found else ()
 
 
 def _known(iou: float) -> float | None:
