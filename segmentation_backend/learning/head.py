@@ -15,6 +15,7 @@ from segmentation_backend.learning.features import Features, Floats, Halves
 
 STEPS: Final = 60  # of the minimisation
 NEVER: Final = -1e4  # bias of a class that is not to be predicted
+IMPORTANCE: Final = 0.4  # exponent of a thing's area in the weight of its places
 UNFORESEEN: Final = 0.02  # probability of each label before the garment network is asked
 
 
@@ -25,10 +26,12 @@ class Samples:
     Attributes:
         features: (N, D) float16.
         labels: (N,) int64: a class index each.
+        areas: (N,) float32: the fraction of its photograph that each place stands for.
     """
 
     features: Halves
     labels: npt.NDArray[np.int64]
+    areas: Floats
 
     @classmethod
     def join(cls, parts: Sequence["Samples"]) -> "Samples":
@@ -36,6 +39,7 @@ class Samples:
         return cls(
             np.concatenate([part.features for part in parts]),
             np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.areas for part in parts]),
         )
 
 
@@ -108,12 +112,21 @@ def fit(samples: Samples, classes: int, decay: Floats, owners: Sequence[int] = (
     if owners:
         answer = torch.from_numpy(samples.features[:, len(decay) :].astype(np.float32))
         prior = _prior(answer, owners, classes)
-    weights, bias = _minimize(inputs, labels, prior, torch.from_numpy(decay))
+    importance = torch.from_numpy(_importance(samples))
+    weights, bias = _minimize(inputs, labels, prior, torch.from_numpy(decay), importance)
     weights = weights / deviation
     bias = bias - weights @ mean
-    shares = torch.bincount(labels, minlength=classes) / len(labels)
+    shares = torch.bincount(labels, importance, minlength=classes) / len(labels)
     bias[shares == 0] = NEVER
     return Head(weights.numpy(), bias.numpy(), shares.numpy(), tuple(owners))
+
+
+def _importance(samples: Samples) -> Floats:
+    """(N,) weights of mean 1: a large thing counts more than a small one, but not by its area."""
+    things = samples.labels > 0
+    usual = samples.areas[things].mean() if things.any() else 1.0
+    weights = np.where(things, (samples.areas / usual) ** IMPORTANCE, 1)
+    return np.asarray(weights / weights.mean(), np.float32)
 
 
 def _prior(answer: Tensor, owners: Sequence[int], classes: int) -> Tensor:
@@ -133,7 +146,7 @@ def _prior(answer: Tensor, owners: Sequence[int], classes: int) -> Tensor:
 
 
 def _minimize(
-    inputs: Tensor, labels: Tensor, prior: Tensor, decay: Tensor
+    inputs: Tensor, labels: Tensor, prior: Tensor, decay: Tensor, importance: Tensor
 ) -> tuple[Tensor, Tensor]:
     """(C, D) weights and (C,) biases of a small penalised cross-entropy.
 
@@ -141,20 +154,23 @@ def _minimize(
     (Böhning, 1992), so one factorisation serves all steps, with Nesterov's momentum.
 
     Args:
-        inputs: (N, D + 1), the last column 1.
+        inputs: (N, D + 1), the last column 1; changed in place.
         labels: (N,) class indices.
         prior: (N or 1, C) logits that are added.
         decay: (D,) penalties of the squared weights.
+        importance: (N,) weights of the samples, of mean 1.
     """
     classes = prior.shape[1]
     penalty = torch.cat([2 * decay, torch.tensor([1e-6])])  # the last is the bias's
-    curvature = 0.5 * (inputs.T @ inputs) / len(inputs) + torch.diag(penalty)
+    root = (importance / len(inputs)).sqrt()[:, None]
+    inputs.mul_(root)  # in place, as there may be hundreds of megabytes
+    curvature = 0.5 * (inputs.T @ inputs) + torch.diag(penalty)
     factor = torch.linalg.cholesky(curvature)
     targets = functional.one_hot(labels, classes).float()
     current = ahead = torch.zeros(inputs.shape[1], classes)
     for step in range(STEPS):
-        residuals = (inputs @ ahead + prior).softmax(1) - targets
-        gradient = inputs.T @ residuals / len(inputs) + penalty[:, None] * ahead
+        residuals = (inputs @ ahead / root + prior).softmax(1) - targets
+        gradient = inputs.T @ (residuals * root) + penalty[:, None] * ahead
         following = ahead - torch.cholesky_solve(gradient, factor)
         ahead = following + step / (step + 3) * (following - current)
         current = following

@@ -1,22 +1,26 @@
-"""Which labels a picture shows: what is likely in it at all gets likelier at each place.
+"""Which labels a picture shows: what is likely in a large part of it gets likelier at each place.
 
 A classifier's probabilities are adjusted to how often the classes appear in new data, which these
-probabilities tell themselves (Saerens, Latinne and Decaestecker, 2002); here for each picture.
+probabilities tell themselves (Saerens, Latinne and Decaestecker, 2002); here around each place.
 """
 
 from typing import Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 ROUNDS: Final = 3  # of the estimation
+REACH: Final = 0.5  # of the picture's longer side: width of the window that is looked at
 LEAST: Final = 0.05  # is added to each label's share, so that small things stay
+
+NOTHING: Final = np.float32(1e-9)
 
 Floats = npt.NDArray[np.float32]
 
 
 def adjusted(chances: Floats, shares: Floats) -> Floats:
-    """Adjust the probabilities of labels to those that a picture shows.
+    """Adjust the probabilities of labels to those that a picture shows around each place.
 
     The background keeps its probability, so nothing appears and nothing vanishes.
 
@@ -29,10 +33,16 @@ def adjusted(chances: Floats, shares: Floats) -> Floats:
     """
     before, usual = chances[1:], shares[1:] / shares[1:].sum()
     total = before.sum(0)
+    around = np.maximum(_around(total), NOTHING)
     after = before
     for _ in range(ROUNDS):
-        present = after.mean((1, 2)) / total.mean()
-        factors = (present + LEAST) / (usual + LEAST)
-        after = before * factors[:, None, None].astype(np.float32)
-        after *= total / np.maximum(after.sum(0), np.float32(1e-12))
+        shown = np.stack([_around(plane) for plane in after]) / around
+        after = before * (shown + LEAST) / (usual[:, None, None] + LEAST)
+        after *= total / np.maximum(after.sum(0), NOTHING)
     return np.concatenate([chances[:1], after])
+
+
+def _around(plane: Floats) -> Floats:
+    """Average an (h, w) plane in a window around each place; outside of the picture is nothing."""
+    side = 2 * max(1, round(REACH * max(plane.shape) / 2)) + 1
+    return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_CONSTANT), np.float32)

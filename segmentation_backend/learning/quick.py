@@ -1,7 +1,7 @@
 """Learn a head in seconds: features, places, a fit, figures on held-out images, a verdict."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -112,13 +112,18 @@ class Run:
         bases = [] if self._previous is self.base else [[self.base]]
         old, new, *others = self.measured(rivals, models, *bases)
         shipped = others[0] if others else old
-        left = self._left_to_shipped(new, shipped)
-        if left:
+        options: list[tuple[Mapping[str, tuple[str, ...]], Measured]] = [({}, new)]
+        if left := self._left_to_shipped(new, shipped):
             (combined,) = self.measured([model.with_recipe(shipped=left) for model in models])
-            left, new = (left, combined) if combined.mean > new.mean else ({}, new)
+            options.append((left, combined))
         model = models[0] if len(models) == 1 else self._fitted(self._data.examples)
-        model = model.with_recipe(shipped=left, calibration=calibrate(new.pairs))
-        return self.judged(model, old, new, len(self._samples))
+        outcomes = []
+        for left_to_shipped, found in options:
+            recipe = {"shipped": left_to_shipped, "calibration": calibrate(found.pairs)}
+            outcomes.append(
+                self.judged(model.with_recipe(**recipe), old, found, len(self._samples))
+            )
+        return max(outcomes, key=lambda each: (each.promoted, each.figures.new or 0))
 
     def _read(self) -> None:
         """Draw places from the images to learn from."""

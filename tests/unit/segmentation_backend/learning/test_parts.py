@@ -34,6 +34,10 @@ def decay(features: int) -> npt.NDArray[np.float32]:
     return np.full(features, 1e-3, np.float32)
 
 
+def samples(features: npt.NDArray[np.float16], labels: npt.NDArray[np.int64]) -> Samples:
+    return Samples(features, labels, np.full(len(labels), 1e-3, np.float32))
+
+
 def example(number: int, *labels: str) -> Example:
     return Example(f"{number:064x}", (), labels, lambda: draw_things(number))
 
@@ -47,7 +51,7 @@ def test_places_between_cells_mix_their_features() -> None:
 def test_the_head_classifies_a_photograph_as_it_classifies_places() -> None:
     features = Features((halves(3, 8, 12), halves(5, 4, 6), halves(2, 1, 1)))
     labels = RNG.integers(0, 3, 200)
-    head = fit(Samples(halves(200, 10), labels), 3, decay(10))
+    head = fit(samples(halves(200, 10), labels), 3, decay(10))
     centres = np.array([((x + 0.5) / 12, (y + 0.5) / 8) for y in range(8) for x in range(12)])
     places = features.at(centres.astype(np.float32)).astype(np.float32)
     expected = (places @ head.weights.T + head.bias).T.reshape(3, 8, 12)
@@ -60,12 +64,12 @@ def test_a_head_starts_with_the_answer_of_the_garment_network() -> None:
     told = np.repeat([0, 1], 100)
     noise, owners = halves(200, 2), (0, 1, 1)
     columns = np.hstack([noise, answer[told].astype(np.float16)])
-    head = fit(Samples(columns, told), 2, decay(2) + 10, owners)
+    head = fit(samples(columns, told), 2, decay(2) + 10, owners)
     seen = Features((halves(2, 4, 2), answer.T[:, None].astype(np.float16)))
     np.testing.assert_array_equal(head.logits(seen).argmax(0), [[0, 1]] * 4)
 
     wrong = np.column_stack([1.0 - told, noise[:, 0], answer[1 - told]]).astype(np.float16)
-    head = fit(Samples(wrong, told), 2, decay(2), owners)
+    head = fit(samples(wrong, told), 2, decay(2), owners)
     seen = Features(
         (
             np.array([[[1, 0]], [[0, 0]]], np.float16),
@@ -97,7 +101,7 @@ def test_a_head_separates_what_can_be_separated() -> None:
     labels = np.repeat([0, 1, 3], 100)
     features = halves(300, 6) * 0.5
     features[np.arange(300), labels] += 3
-    head = fit(Samples(features, labels), 5, decay(6))
+    head = fit(samples(features, labels), 5, decay(6))
     logits = features.astype(np.float32) @ head.weights.T + head.bias
     assert (logits.argmax(1) == labels).mean() > 0.99
     assert set(logits[:, [2, 4]].argmax(1)) <= {0, 1}
@@ -111,6 +115,8 @@ def test_samples_are_places_of_their_label() -> None:
     drawn = sample(features, mask, 50, seed=3)
     assert np.bincount(drawn.labels).tolist() == [50, 50, 50]
     assert (drawn.features[:, 0] == drawn.labels).all()
+    sizes = [drawn.areas[drawn.labels == label].sum() for label in range(3)]
+    np.testing.assert_allclose(sizes, [(mask == label).mean() for label in range(3)], rtol=1e-5)
 
 
 def test_a_large_project_is_learned_from_within_bounds() -> None:
