@@ -127,8 +127,12 @@ class LearnedModel:
             recipe = Recipe.parse(weights.metadata["recipe"])
             extractor = shared_extractor(device, garments=recipe.garments)
             tensors = weights.tensors
-            arrays = [tensors[name].numpy() for name in ("weights", "bias", "shares")]
-            head = Head(*arrays, owners=tuple(tensors["owners"].tolist()))
+            head = Head(
+                tensors["weights"].numpy(),
+                tensors["bias"].numpy(),
+                tensors["shares"].numpy(),
+                tuple(tensors["owners"].tolist()),
+            )
             fits = recipe.extractor == extractor.version and len(recipe.classes) == len(head.bias)
         except (KeyError, TypeError, ValueError) as error:
             raise _unusable(path, repr(error)) from error
