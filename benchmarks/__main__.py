@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import (
     batch,
     bulk,
+    checkpoints,
     clicks,
     exports,
     formats,
@@ -32,7 +33,10 @@ from ml_backend.serving.settings import BackendSettings
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 DOCUMENTED = ROOT / "docs" / "benchmarks" / "results.csv"
-PARTS = ("clicks", "learner", "batch", "formats", "exports", "memory", "vit_b", "soak", "bulk")
+PARTS = (
+    *("clicks", "learner", "batch", "formats", "exports", "memory", "checkpoints", "vit_b"),
+    *("soak", "bulk"),
+)
 
 
 def main(
@@ -77,6 +81,7 @@ def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
             "formats": formats.measure,
             "exports": lambda: exports.measure(folder),
             "memory": lambda: memory.measure(folder),
+            "checkpoints": lambda: checkpoints.measure(folder, few),
             "vit_b": lambda: vit_b.measure(folder, few),
             "soak": lambda: soak.measure(folder, minutes, RESULTS),
             "bulk": lambda: bulk.measure(folder, 3),

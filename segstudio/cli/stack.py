@@ -15,6 +15,7 @@ from segstudio.compose.weights import link_baked, pull_named
 from segstudio.data.tables import describe_left_out
 from segstudio.local.connection import backend_pair, open_label_studio
 from segstudio.local.images import find_photographs
+from segstudio.local.upgrade import upgrade_line
 from segstudio.settings import ProjectSettings, PullSettings
 
 app = command_app()
@@ -86,14 +87,17 @@ def bootstrap(
         photographs = find_photographs(images, left_out) if images else []
         if left_out:
             report.print(f"IMAGES: {describe_left_out(left_out)}")
+        pair = backend_pair(settings, segmentation, sam)
         with open_label_studio(settings) as label_studio:
             project = create_project(
                 label_studio,
                 secrets,
-                backend_pair(settings, segmentation, sam),
+                pair,
                 photographs,
                 lambda done, total: report.print(f"{done} of {total} photographs are there"),
             )
         report.print(f"Ready: {address.rstrip('/')}/projects/{project}/data", "bold green")
+        if larger := upgrade_line(pair):
+            report.print(larger)
         report.print(f"Login: {login}")
         report.print(f"Password: docker compose exec label-studio cat {secrets / PASSWORD}")

@@ -24,6 +24,7 @@ from segstudio.local.log_view import LogView
 from segstudio.local.ports import check_ports
 from segstudio.local.processes import Process, Program, guarded, running
 from segstudio.local.state import State, private_folder, read_state, state_folder, write_state
+from segstudio.local.upgrade import upgrade_line
 from segstudio.settings import UpSettings
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -92,12 +93,18 @@ class _Start:
             services.learner(self.settings, variables),
         )
 
+    @property
+    def _pair(self) -> BackendPair:
+        return BackendPair(*(part.url for part in self.parts[1:3]))
+
     async def work(self, processes: Sequence[Process]) -> None:
         await self.screen.wait(processes)
         project = await asyncio.to_thread(self._prepare)
         port, state = self.settings.label_studio_port, self.state
         self.screen.print(f"Ready: http://localhost:{port}/projects/{project}/data", "bold green")
         self.screen.print(f"Login: {state.email}  password: {state.password}")
+        if larger := await asyncio.to_thread(upgrade_line, self._pair):
+            self.screen.print(larger, "dim")
         self.screen.print("Ctrl-C ends everything; `make up` goes on from there.", "dim")
         await self.screen.follow(processes)
 
@@ -115,8 +122,7 @@ class _Start:
     def _update_project(self) -> int:
         url, token = services.label_studio_url(self.settings), self.state.token
         with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
-            pair = BackendPair(*(part.url for part in self.parts[1:3]))
-            spec = DemoProjectSpec(pair, self.photographs, self.folder / "samples")
+            spec = DemoProjectSpec(self._pair, self.photographs, self.folder / "samples")
             return update_demo_project(
                 label_studio, self.state.project, spec, self._remember_project, advance
             )
