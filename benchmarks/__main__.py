@@ -10,6 +10,14 @@ from typing import Annotated
 import torch
 import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from benchmarks import (
     batch,
@@ -60,13 +68,26 @@ def main(
     machine, date = report.machine(), datetime.now(UTC).date().isoformat()
     console.print(machine, highlight=False)
     results: list[Result] = []
-    for part in asked:
-        for figure in _measured(part, minutes, turns):
-            report.say(console, figure)
-            results.append(Result(part, figure, date, machine))
+    with _progress(console) as progress:
+        for part in progress.track(asked, description="parts"):
+            for figure in _measured(part, minutes, turns):
+                report.say(console, figure)
+                results.append(Result(part, figure, date, machine))
     _write(results, "" if not only else "-" + "-".join(asked), docs)
     if any(result.figure.met is False for result in results):
         raise typer.Exit(3)
+
+
+def _progress(console: Console) -> Progress:
+    """Return a progress bar that is shown below the figures if stdout is a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:

@@ -318,7 +318,8 @@ def _pretrained() -> PromptNetwork:
 def _train_chapter(
     run: Run[PromptNetwork], crops: Crops, end: float, workers: int, unseen: list[Annotated]
 ) -> None:
-    bar = tqdm(initial=run.seen, unit="img", desc=f"side {crops.side}", mininterval=20)
+    total = round(end * run.options.samples) if run.options.minutes is None else None
+    bar = tqdm(total=total, initial=run.seen, unit="img", desc=f"side {crops.side}", mininterval=20)
     for number, (photos, truth, maps) in enumerate(run.batches(crops, run.until, workers)):
         rng = np.random.default_rng((run.options.seed, run.seen, 1))
         prompt = maps.float() / 255

@@ -126,7 +126,7 @@ def verify(
         ]
         if not chosen:
             report.print(f"there are no weights in {models_dir}")
-        for model in chosen:
+        for model in report.track(chosen, "models", len(chosen)):
             record = {"name": model.name, "right": True}
             try:
                 _check(model, models_dir)

@@ -63,7 +63,8 @@ def report(
             facts_reader = FactsReader(reader, found, rows, sample, pictures)
             unreadable = _read(output, facts_reader)
         facts = facts_reader.facts
-        thumbnails = draw_thumbnails(facts.changed, Palette(found), image_source)
+        changed = output.track(facts.changed, "pictures", len(facts.changed))
+        thumbnails = draw_thumbnails(changed, Palette(found), image_source)
         made_at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         with atomic_write(out) as part:
             part.write_text(render(facts, thumbnails, made_at), encoding="utf-8")

@@ -89,7 +89,7 @@ def sync(
                     f"project {project} has no target storage",
                     f"segstudio storage target --project {project} gs://target",
                 )
-            for each in targets:
+            for each in report.track(targets, "targets", len(targets)):
                 done = each if dry_run else synchronise(label_studio, project, each)
                 objects = GoogleObjects(connection, each.bucket) if connection else None
                 outcomes.append(read_back(label_studio, project, done, objects))

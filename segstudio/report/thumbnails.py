@@ -46,10 +46,12 @@ class Thumbnails:
 def draw_thumbnails(
     changed: Iterable[ChangedImage], palette: Palette, open_source: Callable[[], ImageSource]
 ) -> list[Thumbnails]:
-    """Draw images; one that cannot be fetched is gray below its regions."""
-    images = list(changed)
-    source = open_source() if images else None
-    return [_draw(each, palette, source) for each in images if source]
+    """Draw images; the regions of an image that cannot be fetched are drawn on gray."""
+    drawn, source = [], None
+    for each in changed:
+        source = source or open_source()
+        drawn.append(_draw(each, palette, source))
+    return drawn
 
 
 def _draw(changed: ChangedImage, palette: Palette, source: ImageSource) -> Thumbnails:
