@@ -1,4 +1,4 @@
-"""Pictures of what was suggested, what was submitted, and the difference."""
+"""Pictures of suggestion, submission and their difference."""
 
 import base64
 import io
@@ -23,18 +23,18 @@ _LONGEST = 360
 
 _GRAY = 200
 _ADDED, _REMOVED = (0, 114, 178), (213, 94, 0)
-"""Blue and orange, which all eyes tell apart: Okabe and Ito, Color Universal Design, 2008."""
+"""Blue and orange for all kinds of color vision: Okabe and Ito, Color Universal Design, 2008."""
 
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """An image three times, as ``data:`` URIs of JPEG.
+    """Three pictures of an image, as ``data:`` URIs of JPEG.
 
     Attributes:
-        changed: What they show.
+        changed: Image with its suggestion and submission.
         suggestion: Image with the suggested regions.
         submission: Image with the submitted regions.
-        difference: Image with the pixels that were added and removed.
+        difference: Image with the added and removed pixels.
     """
 
     changed: ChangedImage

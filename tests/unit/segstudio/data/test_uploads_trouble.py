@@ -89,7 +89,7 @@ def test_an_upload_that_stops_says_how_far_it_came(photos: GcsServer, run: Run) 
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert "; 10 of 20 images are in the bucket" in result.stderr
-    assert "then run the same command again: it goes on" in result.stderr
+    assert "then run the same command again to continue" in result.stderr
     photos.fault = always(0, "")
     result = run(*UPLOAD, *RULE)
     assert "10 uploaded, 10 there already, 0 failed" in result.stdout
