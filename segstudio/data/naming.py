@@ -74,7 +74,7 @@ class NamingRule:
 
 def _check_name(name: str) -> None:
     if unfit := _UNFIT.search(name):
-        raise NamingError(f"{name!r} contains {unfit[0]!r}, which is not allowed in addresses")
+        raise NamingError(f"{name!r} has the character {unfit[0]!r}, not allowed in addresses")
     if len(name.encode()) > MAX_NAME_BYTES:
         raise NamingError(f"{name[:40]!r}… is longer than {MAX_NAME_BYTES} bytes")
     if any(part in {"", ".", ".."} for part in name.split("/")):

@@ -123,7 +123,7 @@ class _Start:
                 raise
             raise ProcessError(
                 f"the login in {self.folder}/state.json does not match the database in that folder",
-                "restore the file, or move the folder away to start with an empty database",
+                "restore the file, or move the folder away to start over",
             ) from None
 
     def _update_project(self) -> int:

@@ -145,8 +145,8 @@ def test_a_large_image_arrives_in_parts(photos: GcsServer, run: Run) -> None:
     [
         ((1, 2, 3), "{Username}.jpg", "2 rows have no unique name: row 2: 'afd.bund.jpg' is"),
         ((1, " "), "{ID}.jpg", "row 2: ID is empty"),
-        (("../../x",), "{ID}.jpg", "is no path inside the bucket"),
-        ((1,), "{Id}.jpg", "'Id' that is not there (the columns are: Username, ID, Caption,"),
+        (("../../x",), "{ID}.jpg", "is not a path inside the bucket"),
+        ((1,), "{Id}.jpg", "'Id' that does not exist (the columns are: Username, ID, Caption,"),
     ],
 )
 def test_a_rule_that_does_not_fit_is_told_before_anything_is_sent(

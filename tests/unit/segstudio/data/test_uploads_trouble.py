@@ -55,7 +55,7 @@ def test_an_object_of_somebody_else_is_not_overwritten(photos: GcsServer, run: R
     photos.fault = meanwhile
     result = run(*UPLOAD, *RULE)
     assert result.exit_code == 3
-    assert "gs://photos/afd.bund/1.jpg has changed meanwhile" in result.stderr
+    assert "gs://photos/afd.bund/1.jpg was changed by another program" in result.stderr
     assert photos.content("photos") == {"afd.bund/1.jpg": b"theirs"}
 
 
@@ -63,8 +63,8 @@ def test_an_object_of_somebody_else_is_not_overwritten(photos: GcsServer, run: R
     ("status", "problem", "hint"),
     [
         (401, "Google does not accept the token (HTTP 401)", "segstudio credentials check"),
-        (404, "there is no such bucket (HTTP 404)", "check its name"),
-        (429, "it is asked too often (HTTP 429)", "--workers"),
+        (404, "the bucket does not exist (HTTP 404)", "check its name"),
+        (429, "too many requests (HTTP 429)", "--workers"),
         (503, "HTTP 503: fault 503", "run the command again later"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_bucket_that_is_not_there_is_named(gcs: GcsServer, run: Run) -> None:
     write_posts(1)
     result = run(*UPLOAD, *RULE)
     assert result.exit_code == 1
-    assert "gs://photos: there is no such bucket (HTTP 404)" in result.stderr
+    assert "gs://photos: the bucket does not exist (HTTP 404)" in result.stderr
 
 
 def test_a_lacking_permission_comes_with_the_command_that_grants_it(
