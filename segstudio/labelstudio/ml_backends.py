@@ -36,11 +36,11 @@ NO_LOGIN = BasicAuth()
 class Classes:
     """Classes of a garment model.
 
-        Attributes:
-                names: Class names, the background first.
-            source: Human-readable name of the model.
-            learning: Whether labels without a class are learned from annotations.
-            text_prompts: Whether the model finds what labels name, so that each label is a class.
+    Attributes:
+        names: Class names, the background first.
+        source: Human-readable name of the model.
+        learning: Whether labels without a class are learned from annotations.
+        text_prompts: Whether the model finds what labels name, so that each label is a class.
     """
 
     names: tuple[str, ...]

@@ -99,9 +99,7 @@ def test_threads_follow_the_cpu_quota(stack: Stack) -> None:
 
 
 def test_the_embedded_network_serves_where_the_weights_cannot_be_had(stack: Stack) -> None:
-    assert "sam2.1_tiny is not available, the embedded network serves" in stack.logs(
-        "models"
-    )
+    assert "sam2.1_tiny is not available, the embedded network serves" in stack.logs("models")
     answer = httpx.get(f"http://127.0.0.1:{stack.variables['SAM_PORT']}/readyz")
     assert answer.json()["model_version"].startswith("embedded-")
 
