@@ -1,4 +1,4 @@
-"""What a suggestion leaves out where a control is exclusive: pixels that are labeled already."""
+"""Exclusive controls: remove already labeled pixels from suggestions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from sam_backend.recent_answers import Answer, Place
 Pixels = npt.NDArray[np.bool_]
 
 SAME_THING = 0.5
-"""IoU from which two masks of one label are the same thing, drawn again."""
+"""Minimum IoU of two masks of one label that count as the same object, redrawn."""
 
 _PIXEL_SHAPES = ("brush", "bitmask", "polygon", "vector", "ellipse")
 
@@ -27,18 +27,18 @@ def leave_out(
     place: Place,
     recent: Iterable[Answer],
 ) -> Pixels:
-    """Take away from a suggestion what the labeler has already; never the region being refined.
+    """Remove labeled pixels from a suggestion, except those of the region being refined.
 
     Args:
-        pixels: (H, W) bool.
+        pixels: Mask (H, W) bool of the suggestion.
         label: Label of the suggestion.
-        context: Prompts that it answers.
-        task: With what is labeled of it.
+        context: Prompts of the suggestion.
+        task: Task with its drafts and annotations.
         place: Image of the task.
-        recent: What was answered on that image in the last minutes.
+        recent: Recent answers on that image.
 
     Returns:
-        (H, W) bool.
+        Mask (H, W) bool.
     """
     answers = list(recent)
     refined = {id_ for a in answers if a.context.shares(context) for id_ in a.region_ids}
@@ -55,16 +55,16 @@ def leave_out(
 
 
 def _is_same(answer: Answer, label: str | None, other: Pixels, pixels: Pixels) -> bool:
-    """Whether a labeler draws the same thing once more, having refused the first suggestion."""
+    """Return whether the labeler redraws the same object, having rejected a suggestion."""
     common, either = (other & pixels).sum(), (other | pixels).sum()
     return answer.label == label and bool(common > SAME_THING * either)
 
 
 def _drawn(task: Task, place: Place, shape: tuple[int, ...]) -> Iterator[tuple[str, Pixels]]:
-    """ID and pixels of the regions in the labeler's drafts, else in the annotations.
+    """Yield ID and pixels of the regions in the labeler's drafts, else in the annotations.
 
-    A draft takes the place of the annotation that it edits; one of a new annotation says that the
-    others are other people's. A region of several results is read once.
+    A draft replaces the annotation that it edits; a draft of a new annotation means that the
+    annotations belong to others. A region of several results is read once.
     """
     if not isinstance(task, LabeledTask):
         return
@@ -89,7 +89,7 @@ def _is_on(entry: Mapping[str, Any], place: Place) -> bool:
 
 
 def _pixels(entry: Mapping[str, Any], shape: tuple[int, ...]) -> Pixels | None:
-    """The pixels of a region; None where it is damaged, or of another size than the image."""
+    """Return the pixels of a region; None if it is damaged, or of another image size."""
     height, width = shape
     if (entry.get("original_height"), entry.get("original_width")) != (height, width):
         return None
