@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, print as it goes, write ``benchmarks/results``."""
+"""``python -m benchmarks``: measure, print the figures, write ``benchmarks/results``."""
 
 import logging
 import tempfile
@@ -10,14 +10,6 @@ from typing import Annotated
 import torch
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from benchmarks import (
     batch,
@@ -48,15 +40,15 @@ PARTS = (
 
 
 def main(
-    minutes: Annotated[float, typer.Option(help="How long the nine labelers work")] = 1,
-    turns: Annotated[int, typer.Option(help="Pairs of measurements, where they are quick")] = 40,
-    only: Annotated[str, typer.Option(help=f"Some of {', '.join(PARTS)}, with commas")] = "",
+    minutes: Annotated[float, typer.Option(help="Minutes that nine labelers work")] = 1,
+    turns: Annotated[int, typer.Option(help="Pairs of each fast measurement")] = 40,
+    only: Annotated[str, typer.Option(help=f"Comma-separated parts: {', '.join(PARTS)}")] = "",
     docs: Annotated[
         bool,
         typer.Option(help="Replace the rows of the parts that ran in docs/benchmarks/results.csv."),
     ] = False,
 ) -> None:
-    """Measure this project beside the models alone and a plain design."""
+    """Compare this project with the models alone and with a plain design."""
     asked = only.split(",") if only else PARTS
     if unknown := set(asked) - set(PARTS):
         raise typer.BadParameter(f"{', '.join(unknown)}; there are {', '.join(PARTS)}")
@@ -68,7 +60,7 @@ def main(
     machine, date = report.machine(), datetime.now(UTC).date().isoformat()
     console.print(machine, highlight=False)
     results: list[Result] = []
-    with _progress(console) as progress:
+    with report.progress_bar(console) as progress:
         for part in progress.track(asked, description="parts"):
             for figure in _measured(part, minutes, turns):
                 report.say(console, figure)
@@ -78,20 +70,8 @@ def main(
         raise typer.Exit(3)
 
 
-def _progress(console: Console) -> Progress:
-    """Return a progress bar that is shown below the figures if stdout is a terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, disable=not console.is_terminal)
-
-
 def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
-    """Each part has a folder of its own, gone afterwards."""
+    """Yield the figures of a part, measured in a temporary folder."""
     few = max(turns // 5, 3)
     with tempfile.TemporaryDirectory(prefix="segstudio-bench-") as name:
         folder = Path(name)

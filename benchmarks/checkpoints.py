@@ -1,4 +1,4 @@
-"""Checkpoints of transformers with random weights: ours beside the library's own classes.
+"""Checkpoints of transformers with random weights, compared with the library's own classes.
 
 ``python -m benchmarks.checkpoints ours|library FOLDER`` prints the memory of a process that has
 answered one image with a checkpoint.
@@ -28,7 +28,7 @@ hf: Any = transformers
 """Untyped: configs take more than their signatures say."""
 
 THROUGHPUT = 0.9
-"""Of the library's own, at least."""
+"""Minimum throughput relative to the library."""
 
 PHRASES = ("dress", "shoe", "bag", "hat", "scarf")
 _NAMES = {number: f"class {number}" for number in range(18)}
@@ -38,11 +38,11 @@ Answer = Callable[[Image], object]
 
 
 def measure(folder: Path, turns: int) -> Iterator[Figure]:
-    """Time and memory for each kind of checkpoint, in turns on the same photograph.
+    """Measure time and memory of each kind of checkpoint, in turns on the same photograph.
 
     Args:
         folder: Folder for the checkpoints.
-        turns: Pairs of answers.
+        turns: Number of paired answers.
     """
     image = _image()
     for name, save in CHECKPOINTS.items():
@@ -94,7 +94,7 @@ def _ours(folder: Path) -> Answer:
     turn = iter(range(1 << 30))
 
     def answer(image: Image) -> object:
-        # Another picture each time: features of the last ones are kept.
+        # Another picture each time, because features of recent ones are cached.
         seen = image.copy()
         seen[0, 0] = next(turn) % 251
         return model.for_phrases({each: (each,) for each in PHRASES}).segment([seen])
