@@ -178,7 +178,7 @@ class Region(BaseModel):
 class ChosenAnswer(BaseModel):
     """Predicted answer to a question on a whole image.
 
-    It has no image size: Label Studio takes what has one for a region.
+    As Label Studio has it: without the size of the image.
     """
 
     id: str

@@ -63,7 +63,9 @@ class LabelingPage:
     def labels(self) -> list[str]:
         """The label of each region, first made first."""
         labels: list[str] = self._page.evaluate(
-            "Htx.annotationStore.selected.regions.map(region => region.labels.join())"
+            """Htx.annotationStore.selected.regions
+                .filter(region => !region.classification)
+                .map(region => region.labels.join())"""
         )
         return labels
 
