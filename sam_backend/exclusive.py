@@ -10,6 +10,7 @@ from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import LabeledTask, Task
 from ml_backend.labelstudio.shapes import RegionError, decode_region, shape_of
 from sam_backend.recent_answers import Answer, Place
+from sam_backend.strokes import has_strokes, paint
 
 Pixels = npt.NDArray[np.bool_]
 
@@ -71,12 +72,14 @@ def _drawn(task: Task, place: Place, shape: tuple[int, ...]) -> Iterator[tuple[s
     edited = {draft.annotation for draft in task.drafts}
     annotations = [] if None in edited else [a for a in task.annotations if a.id not in edited]
     works = (work for work in (*task.drafts, *annotations) if not work.was_cancelled)
-    entries = {
-        str(entry.get("id", number)): entry
-        for work in works
-        for number, entry in enumerate(work.result or ())
-        if isinstance(entry, dict) and _is_on(entry, place)
-    }
+    entries: dict[str, Mapping[str, Any]] = {}
+    for work in works:
+        for number, entry in enumerate(work.result or ()):
+            if isinstance(entry, dict) and _is_on(entry, place):
+                id_ = str(entry.get("id", number))
+                # Of a region's results, the one with strokes knows most.
+                if id_ not in entries or has_strokes(entry["value"]):
+                    entries[id_] = entry
     for id_, entry in entries.items():
         if (pixels := _pixels(entry, shape)) is not None:
             yield id_, pixels
@@ -85,7 +88,9 @@ def _drawn(task: Task, place: Place, shape: tuple[int, ...]) -> Iterator[tuple[s
 def _is_on(entry: Mapping[str, Any], place: Place) -> bool:
     value = entry.get("value")
     here = (entry.get("to_name"), entry.get("item_index") or 0) == (place.to_name, place.item)
-    return here and isinstance(value, dict) and shape_of(value) in _PIXEL_SHAPES
+    if not (here and isinstance(value, dict)):
+        return False
+    return shape_of(value) in _PIXEL_SHAPES or has_strokes(value)
 
 
 def _pixels(entry: Mapping[str, Any], shape: tuple[int, ...]) -> Pixels | None:
@@ -93,7 +98,13 @@ def _pixels(entry: Mapping[str, Any], shape: tuple[int, ...]) -> Pixels | None:
     height, width = shape
     if (entry.get("original_height"), entry.get("original_width")) != (height, width):
         return None
+    value = entry["value"]
     try:
-        return decode_region(entry["value"], width, height)
+        pixels = (
+            decode_region(value, width, height)
+            if shape_of(value)
+            else np.zeros((height, width), np.bool_)
+        )
     except RegionError:
         return None
+    return paint(value, pixels) if has_strokes(value) else pixels

@@ -20,7 +20,7 @@ from ml_backend.labelstudio.control_tasks import is_control
 from ml_backend.labelstudio.enlarge import enlarge
 from ml_backend.labelstudio.label_config import Control, LabelConfig, refuse
 from ml_backend.labelstudio.prompts import Context
-from ml_backend.labelstudio.schemas import Prediction, Region, Task
+from ml_backend.labelstudio.schemas import ChosenAnswer, Prediction, Region, Task
 from ml_backend.labelstudio.task_images import TaskImage, task_images
 from ml_backend.models.memory import recovering_memory
 from ml_backend.serving.executor import PriorityExecutor, wait_for
@@ -70,13 +70,11 @@ class _Segmented:
     Attributes:
         instances: Things that it found.
         presence: Phrase of a choice → confidence, 0..1, that there is such a thing.
-        size: Height and width of the pixels that it saw.
         reduced_from: See ``_Photograph``.
     """
 
     instances: list[Instance]
     presence: Mapping[str, float]
-    size: tuple[int, int]
     reduced_from: tuple[int, int] | None
 
 
@@ -245,22 +243,22 @@ class SegmentationPredictor:
     ) -> Prediction | TaskError:
         """The regions of all images of a task, or why one of them has none."""
         builder = self._builder(label_config)
-        regions: list[Region] = []
+        results: list[Region | ChosenAnswer] = []
         failed: TaskError | None = None
         for image, found in zip(images, segmented, strict=False):
             try:
                 photograph = wait_for(found, deadline)
-                shown = [
-                    *builder.regions(photograph.instances, label_config, image.to_name, image.item),
-                    *self._answers(photograph, label_config, image),
-                ]
+                shown = builder.regions(
+                    photograph.instances, label_config, image.to_name, image.item
+                )
                 full = photograph.reduced_from
-                regions += enlarge(shown, full) if full else shown
+                results += enlarge(shown, full) if full else shown
+                results += self._answers(photograph, label_config, image)
             except TaskError as error:
                 failed = failed or error
             finally:
                 found.cancel()
-        return failed or builder.prediction(regions)
+        return failed or builder.prediction(results)
 
     def fit(self, event: str, data: Mapping[str, Any]) -> None:
         """Take note of an event that asks for learning, where the setting says so."""
@@ -280,9 +278,9 @@ class SegmentationPredictor:
 
     def _answers(
         self, seen: _Segmented, label_config: LabelConfig, image: TaskImage
-    ) -> list[Region]:
+    ) -> list[ChosenAnswer]:
         questions = self._questions(label_config, image.to_name)
-        return chosen(questions, seen.presence, image, seen.size)
+        return chosen(questions, seen.presence, image)
 
     def _builder(self, label_config: LabelConfig) -> RegionBuilder:
         return replace(self._region_builder, classes=self.classes_for(label_config))
@@ -326,7 +324,7 @@ class SegmentationPredictor:
             (instances,) = asked.model.segment([pixels])
             if asked.phrases and self._reader:
                 presence = self._reader.presence(pixels, asked.phrases)
-        return _Segmented(instances, presence, (height, width), photograph.reduced_from)
+        return _Segmented(instances, presence, photograph.reduced_from)
 
 
 def _images(

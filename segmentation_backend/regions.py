@@ -10,7 +10,7 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.labelstudio.label_config import Control, Label, LabelConfig, refuse
 from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
-from ml_backend.labelstudio.schemas import Prediction, Region
+from ml_backend.labelstudio.schemas import ChosenAnswer, Prediction, Region
 from ml_backend.labelstudio.thresholds import score_threshold
 from segmentation_backend.classes import SYNONYMS
 from segmentation_backend.models.base import Instance, Mask
@@ -92,10 +92,10 @@ class RegionBuilder:
             for region in self._regions(things, target, item)
         ]
 
-    def prediction(self, regions: list[Region]) -> Prediction:
-        """Return the prediction of a task with these regions; its score is their mean."""
-        score = sum(region.score for region in regions) / len(regions) if regions else 0.0
-        return Prediction(result=regions, score=score, model_version=self.model_version)
+    def prediction(self, results: Sequence[Region | ChosenAnswer]) -> Prediction:
+        """Return the prediction of a task with these results; its score is their mean."""
+        score = sum(each.score for each in results) / len(results) if results else 0.0
+        return Prediction(result=[*results], score=score, model_version=self.model_version)
 
     def _things(self, instances: Sequence[Instance], target: Target) -> list[list[Instance]]:
         """Group a label's instances: one list for each region."""

@@ -24,7 +24,12 @@ from segstudio.predict.shard_table import open_task_table
 from segstudio.projects.create import ProjectBuilder, ProjectCopy, ProjectSpec
 from segstudio.projects.sampling import SampleSize, parse_part
 from segstudio.projects.tasks import TaskMapping, summarize
-from segstudio.projects.templates import media_key, read_template_with_codes, shows_images
+from segstudio.projects.templates import (
+    media_key,
+    read_template_with_codes,
+    shows_images,
+    shows_pages,
+)
 from segstudio.settings import ProjectSettings
 
 app = command_app()
@@ -136,7 +141,8 @@ def create(
     with reporting(as_json) as report:
         config = read_template_with_codes(template, choices or (), multiple or ())
         names = tuple(dict.fromkeys(name.strip() for name in meta.split(",") if name.strip()))
-        mapping = TaskMapping(identifier_column, image_column, media_key(config), names)
+        shown, pages = media_key(config), shows_pages(config)
+        mapping = TaskMapping(identifier_column, image_column, shown, names, pages)
         settings = read_settings(ProjectSettings)
         served = backends and shows_images(config)
         pair = backend_pair(settings, segmentation, sam) if served else None

@@ -13,6 +13,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.control_tasks import is_control
 from ml_backend.labelstudio.queries import TaskFilter
+from ml_backend.labelstudio.task_paths import look_up
 from segstudio.predict.items import Item, Outcome
 from segstudio.retries import poll
 
@@ -85,7 +86,7 @@ class ProjectSink:
         while page := self._find_tasks(TaskFilter("id", "greater", last), "id,data,meta"):
             for task in page:
                 if not (is_control(task["meta"]) or self._has_prediction(task)):
-                    reference = str(task["data"].get(self._image_key, ""))
+                    reference = str(look_up(task["data"], self._image_key) or "")
                     yield Item(self._key(task["id"], reference), reference, task=task["id"])
             last = int(page[-1]["id"])
 

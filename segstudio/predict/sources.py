@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ml_backend.images.gcs import GcsAddress
+from ml_backend.labelstudio.task_paths import put
 from ml_backend.serving.settings import read_settings
 from segstudio.data.manifest import IDENTIFIER, IMAGE
 from segstudio.data.tables import IMAGE_SUFFIXES, CsvTable, FolderTable, Row, Table
@@ -112,7 +113,8 @@ def bucket_items(
 
 
 def _item(key: str, name: str, reference: str, image_key: str) -> Item:
-    return Item(key, reference, {IDENTIFIER: name, image_key: reference}, {IDENTIFIER: name})
+    data = {IDENTIFIER: name, **put(image_key, reference)}
+    return Item(key, reference, data, {IDENTIFIER: name})
 
 
 def _item_key(*parts: str | int) -> str:

@@ -221,9 +221,9 @@ def make_predictions(
     for item, instances, reason, full in zip(*columns, strict=True):
         prediction = ""
         if not reason:
-            found = builder.predict(unpack_instances(instances), config)
+            regions = builder.regions(unpack_instances(instances), config)
             height, width = map(int, full)
             if height:
-                found = builder.prediction(enlarge(found.result, (height, width)))
-            prediction = json.dumps(found.model_dump())
+                regions = enlarge(regions, (height, width))
+            prediction = json.dumps(builder.prediction(regions).model_dump())
         yield {"item": [item], "reason": [reason], "prediction": [prediction]}

@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from urllib.parse import urlsplit
 
 from ml_backend.labelstudio.client import LabelStudio, NewTask
 from ml_backend.labelstudio.control_tasks import CONTROL
+from ml_backend.labelstudio.task_images import split_pages
+from ml_backend.labelstudio.task_paths import put
 from segstudio.data.manifest import IDENTIFIER
 from segstudio.data.scratch_db import NameIndex
 from segstudio.data.tables import Row, Table, TableError
@@ -25,12 +27,16 @@ class TaskMapping:
         image_column: With the image's reference.
         image_key: That the label config shows the image of.
         meta: Columns that the labeling page may show.
+        pages: Whether the image's column holds several references, with line breaks, ``|``, ``;``
+            or commas between them.
     """
 
     identifier_column: str
     image_column: str
     image_key: str
     meta: tuple[str, ...]
+    # Not shown: projects made before are found by the text of their rule.
+    pages: bool = field(default=False, repr=False)
 
     def check(self, columns: tuple[str, ...]) -> None:
         """See that the table has all columns, and that none hides another.
@@ -45,7 +51,8 @@ class TaskMapping:
                 f"the table has no column {', '.join(missing)}", f"it has {', '.join(columns)}"
             )
         others = {self.identifier_column, *self.meta} - {self.image_column}
-        if self.image_key in others:
+        (root,) = put(self.image_key, "")
+        if root in others:
             raise TableError(
                 f"the template shows ${self.image_key} as the image, and a column of that name "
                 "would take its place",
@@ -56,8 +63,14 @@ class TaskMapping:
         """The task of a row; programs find it again by ``meta.identifier``."""
         identifier = row.values[self.identifier_column]
         data = {name: row.values[name] for name in (self.identifier_column, *self.meta)}
-        data[self.image_key] = row.values[self.image_column]
-        return NewTask(data, {IDENTIFIER: identifier}, row.predictions)
+        references = self.references(row)
+        shown = put(self.image_key, references if self.pages else references[0])
+        return NewTask({**data, **shown}, {IDENTIFIER: identifier}, row.predictions)
+
+    def references(self, row: Row) -> list[str]:
+        """Return the references of a row's image, or of its pages."""
+        image = row.values[self.image_column]
+        return split_pages(image) if self.pages else [image]
 
 
 def control_task(task: NewTask) -> NewTask:
@@ -97,8 +110,9 @@ def summarize(table: Table, rule: TaskMapping) -> TableSummary:
             identifier, image = row.values[rule.identifier_column], row.values[rule.image_column]
             _check_row(row, rule, index)
             digest.update(f"{len(identifier)}:{identifier}{len(image)}:{image}".encode())
-            if image.startswith("gs://"):
-                buckets[urlsplit(image).netloc] = None
+            for each in rule.references(row):
+                if each.startswith("gs://"):
+                    buckets[urlsplit(each).netloc] = None
             rows += 1
     if not rows:
         raise TableError("the table has no rows")

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from ml_backend.errors import SettingsError
 from ml_backend.labelstudio.label_config import parse_label_config, parse_xml
 from ml_backend.labelstudio.media_tags import media_tags
+from ml_backend.labelstudio.task_paths import put
 from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
 
 CODES = "codes"
@@ -80,12 +81,16 @@ def read_template_with_codes(
     return add_codes(read_template(name), codes)
 
 
-def image_key(label_config: str) -> str:
-    """The key of ``task.data`` that the image is under.
+def image_key(label_config: str, *, pages: bool = False) -> str:
+    """Return the path into ``task.data`` that the image is under.
+
+    Args:
+        label_config: XML.
+        pages: Whether a list of images may be there.
 
     Raises:
         LabelConfigError: The label config shows no image.
-        SettingsError: It shows several, or pages, or looks into a field.
+        SettingsError: It shows several, pages without ``pages``, or a later entry of a list.
     """
     images = parse_label_config(label_config).images.values()
     keys = {image.key: None for image in images}
@@ -95,12 +100,25 @@ def image_key(label_config: str) -> str:
             "segstudio makes tasks of one image each",
         )
     (key,) = keys
-    if any(image.pages for image in images) or set(key) & set(".[]"):
+    if shows_pages(label_config) and not pages:
         raise SettingsError(
-            f"the template shows the image of a path or of pages: {key}",
-            "segstudio makes tasks of one image in one field; import such tasks in Label Studio",
+            f"the template shows pages: {key}",
+            "open the tasks in Label Studio, or use Retrieve Predictions there",
         )
-    return next(iter(keys))
+    try:
+        put(key, "")
+    except ValueError as error:
+        raise SettingsError(
+            f"the template shows a later entry of a list: {error}",
+            "segstudio makes tasks of one image; import such tasks in Label Studio",
+        ) from None
+    return key
+
+
+def shows_pages(label_config: str) -> bool:
+    """Return whether an image of a label config has pages (``valueList``)."""
+    config = parse_label_config(label_config, require_image=False)
+    return any(image.pages for image in config.images.values())
 
 
 def media_key(label_config: str) -> str:
@@ -112,7 +130,7 @@ def media_key(label_config: str) -> str:
     """
     keys = {tag.key: None for tag in media_tags(label_config)}
     if shows_images(label_config) or len(keys) != 1:
-        return image_key(label_config)
+        return image_key(label_config, pages=True)
     return next(iter(keys))
 
 

@@ -63,7 +63,9 @@ class LabelingPage:
     def labels(self) -> list[str]:
         """The label of each region, first made first."""
         labels: list[str] = self._page.evaluate(
-            "Htx.annotationStore.selected.regions.map(region => region.labels.join())"
+            """Htx.annotationStore.selected.regions
+                .filter(region => !region.classification)
+                .map(region => region.labels.join())"""
         )
         return labels
 
@@ -146,6 +148,65 @@ class LabelingPage:
         self.choose_label(label)
         with self._answer():
             self._drag([first, last])
+
+    def smart_box_by_key(self, key: str, first: Spot, last: Spot) -> None:
+        """Choose a label of the smart box by its key, drag, and wait for the mask."""
+        self.choose_smart_tool("r")
+        self.press(key)
+        with self._answer():
+            self._drag([first, last])
+
+    def smart_turned_box(self, label: str, first: Spot, second: Spot, third: Spot) -> None:
+        """Click three corners of a turned box and wait for the mask that is suggested."""
+        self.press("Escape")
+        self.press("Shift+R")
+        self._page.wait_for_function(
+            """() => {
+                const tools = Htx.annotationStore.selected.names.get("image").getToolsManager()
+                const tool = tools.findSelectedTool()
+                return tool?.dynamic && tool.toolName === "Rectangle3PointTool"
+            }"""
+        )
+        self.choose_label(label)
+        with self._answer():
+            for spot in (first, second, third):
+                self._page.mouse.move(*self._pixel(spot), steps=4)
+                self._page.mouse.click(*self._pixel(spot))
+
+    def turn_page(self, item: int) -> None:
+        """Show another page of the image, counted from 0, and wait until it is drawn."""
+        self._page.evaluate(
+            "item => Htx.annotationStore.selected.names.get('image').setCurrentImage(item)", item
+        )
+        self._page.wait_for_function(
+            """item => {
+                const image = Htx.annotationStore.selected.names.get("image")
+                return image.currentImage === item && image.imageIsLoaded
+            }""",
+            arg=item,
+        )
+
+    def type_prompt(self, text: str) -> None:
+        """Enter a text in the TextArea for prompts and wait for what is suggested."""
+        field = self._page.locator(".prompt textarea, .prompt input").first
+        field.fill(text)
+        with self._answer():
+            field.press("Enter")
+
+    @property
+    def choices(self) -> list[str]:
+        """What is chosen in all questions on the whole image."""
+        chosen: list[str] = self._page.evaluate(
+            """[...Htx.annotationStore.selected.names.values()]
+                .filter(tag => tag.type === "choices")
+                .flatMap(tag => tag.selectedValues())"""
+        )
+        return chosen
+
+    def delete_all(self) -> None:
+        """Delete each region."""
+        for label in self.labels:
+            self.delete(label)
 
     def smart_points(self, label: str, spots: Sequence[tuple[Spot, bool]]) -> None:
         """Click spots that belong to the object (True) or not, waiting for each new mask."""

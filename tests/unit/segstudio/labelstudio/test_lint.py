@@ -8,6 +8,7 @@ from segstudio.labelstudio.lint import label_table, lint
 from segstudio.labelstudio.ml_backends import SAM3, SHIPPED, Classes
 from segstudio.projects.templates import read_template
 from tests.support.command_line import Run, records
+from tests.support.http_server import Server, json_reply
 
 IMAGE = '<Image name="image" value="$image"/>'
 DRESS = '<Label value="Dress"/>'
@@ -166,6 +167,27 @@ def test_the_command_expects_a_backend_that_learns_unless_it_is_told_otherwise(
     assert "none of these labels is known yet" in run("lint", tmp_path / "car.xml").stdout
     monkeypatch.setenv("LEARN", "off")
     assert "no class of the shipped network" in run("lint", tmp_path / "car.xml").stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "says"),
+    [
+        ({"learning": True}, 3, "none of these labels is known yet"),
+        ({"learning": False}, 3, "no class of by-colour-1 becomes Car; it knows dress"),
+        ({"text_prompts": True, "classes": []}, 0, "fine for both backends (by-colour-1)"),
+    ],
+)
+def test_a_running_backend_says_what_becomes_of_labels_that_nobody_knows(
+    run: Run, tmp_path: Path, answer: dict[str, object], exit_code: int, says: str
+) -> None:
+    car = "".join(tag.replace("Dress", "Car") for tag in (MASK, BOX))
+    (tmp_path / "car.xml").write_text(f"<View>{IMAGE}{car}</View>")
+    versions = {"versions": ["by-colour-1"], "classes": ["background", "dress"], **answer}
+    with Server() as backend:
+        backend.replies["/versions"] = json_reply(versions)
+        result = run("lint", tmp_path / "car.xml", "--backend", backend.url)
+    assert result.exit_code == exit_code
+    assert says in " ".join(result.stdout.split())
 
 
 def test_classes_that_are_not_known_are_not_checked() -> None:
