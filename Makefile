@@ -75,8 +75,8 @@ format: $(VENV)/.dev  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff format
 
 .PHONY: screenshot
-screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the README's pictures again
-	README_SCREENSHOT=docs/images/labeling.png $(BIN)/pytest tests/e2e/test_labeling.py -k readme
+screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the pictures of the documentation again
+	PICTURES=docs/images $(BIN)/pytest tests/e2e/test_pictures.py
 	REPORT_SCREENSHOT=docs/images/report.png $(BIN)/pytest tests/integration/test_report_page.py
 
 .PHONY: train-segmentation train-interactive evaluate evaluate-clicks

@@ -1,6 +1,6 @@
 """Drives the labeling page as a labeler does, by labels, tools and the mouse."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +15,19 @@ _CONTROLS = {"r": "box", "k": "point"}
 """Key of a smart tool → its name in the label config."""
 
 
+_STEPS = 8
+"""Moves of the mouse in a drag from one spot to the next."""
+
+
 class Spot(NamedTuple):
     """A place in the image as the browser shows it: fractions of its width and height."""
 
     x: float
     y: float
+
+    def towards(self, other: "Spot", fraction: float) -> "Spot":
+        """Return the place at a fraction of the way to another one."""
+        return Spot(*(a + fraction * (b - a) for a, b in zip(self, other, strict=True)))
 
 
 def log_in(page: Page, url: str, email: str, password: str) -> None:
@@ -146,8 +154,18 @@ class LabelingPage:
         """Drag a box and wait for the mask that is suggested."""
         self.choose_smart_tool("r")
         self.choose_label(label)
+        self.drag_box(first, last)
+
+    def drag_box(self, first: Spot, last: Spot, watch: Callable[[], None] | None = None) -> None:
+        """Drag a box with the chosen tool and label, and wait for the mask that is suggested.
+
+        Args:
+            first: Where the drag begins.
+            last: Where it ends.
+            watch: Called at each step of the drag.
+        """
         with self._answer():
-            self._drag([first, last])
+            self._drag([first, last], watch)
 
     def smart_box_by_key(self, key: str, first: Spot, last: Spot) -> None:
         """Choose a label of the smart box by its key, drag, and wait for the mask."""
@@ -273,11 +291,14 @@ class LabelingPage:
             with self._held("Alt"):
                 self._page.mouse.click(*self._pixel(spot))
 
-    def _drag(self, stroke: Sequence[Spot]) -> None:
+    def _drag(self, stroke: Sequence[Spot], watch: Callable[[], None] | None = None) -> None:
         self._page.mouse.move(*self._pixel(stroke[0]))
         self._page.mouse.down()
-        for _, spot in pairwise(stroke):
-            self._page.mouse.move(*self._pixel(spot), steps=8)
+        for start, end in pairwise(stroke):
+            for step in range(1, _STEPS + 1):
+                self._page.mouse.move(*self._pixel(start.towards(end, step / _STEPS)))
+                if watch:
+                    watch()
         self._page.mouse.up()
 
     def _pixel(self, spot: Spot) -> tuple[float, float]:
@@ -299,3 +320,19 @@ class LabelingPage:
         self._page.keyboard.down(key)
         yield
         self._page.keyboard.up(key)
+
+
+class LabelingStream(LabelingPage):
+    """The label stream of a project, which opens the next task after each submission."""
+
+    def _open(self) -> None:
+        self._page.goto(self._address.partition("?")[0])
+        self._page.get_by_text("Label All Tasks").click()
+        self._page.wait_for_function(
+            "() => document.querySelector('.lsf-image > canvas')?.width > 0"
+        )
+
+    def wait_for_task(self, task: int) -> None:
+        """Wait until a task is shown with the regions of its prediction."""
+        self._page.wait_for_function("task => Number(window.Htx?.task?.id) === task", arg=task)
+        self.wait_for_regions()
