@@ -175,7 +175,9 @@ class SamPredictor:
         config = label_config.for_task(task.data)
         if context.continues:
             context = self._continued(task, context)
-        if concepts := concepts_in(context, config):
+        concepts = concepts_in(context, config)
+        # Other models take an example for an ordinary box.
+        if concepts and (self._concepts or context.text):
             return self._find_all(concepts, task, context, config, deadline)
         target = find_target(context, config)
         image = task_image(task.data, config, target.control.to_name, context.item)
@@ -194,8 +196,7 @@ class SamPredictor:
         """Return all things that a text names, or that resemble an example."""
         if self._concepts is None:
             raise PromptError(
-                "this model finds nothing by text or example",
-                "draw a box, or set SAM_MODEL=sam3",
+                "this model finds nothing by text", "draw a box, or set SAM_MODEL=sam3"
             )
         to_name = concepts[0].target.control.to_name
         image = task_image(task.data, label_config, to_name, context.item)

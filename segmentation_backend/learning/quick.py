@@ -21,7 +21,7 @@ from segmentation_backend.learning.head import Samples, fit
 from segmentation_backend.learning.learned_model import LearnedModel, Recipe, shared_extractor
 from segmentation_backend.learning.outcome import Figures, LabelFigure, LearningError
 from segmentation_backend.learning.project_model import ProjectModel
-from segmentation_backend.models.base import SegmentationModel
+from segmentation_backend.models.base import SegmentationModel, TextPromptedModel
 
 FEWEST: Final = 8  # annotated images that something can be learned from
 MOST_MEASURED: Final = 200  # held-out images that models are measured on
@@ -197,7 +197,13 @@ class Run:
         return figures
 
     def _left_to_shipped(self, new: Measured, shipped: Measured) -> dict[str, tuple[str, ...]]:
-        """Return the labels that the shipped model finds better, and by which of its classes."""
+        """Return the labels that the shipped model finds better, and by which of its classes.
+
+        A model that reads text serves a project alone or not at all: its classes are the labels of
+        the config that it is asked for, which a learned model does not know.
+        """
+        if isinstance(self.base, TextPromptedModel):
+            return {}
         better = np.nan_to_num(shipped.ious) > np.nan_to_num(new.ious)
         left: dict[str, tuple[str, ...]] = {}
         for number, label in matching(self.base, self._data).items():

@@ -39,6 +39,7 @@ from segmentation_backend.learning.store import (
 )
 from segmentation_backend.learning.thorough import learn_thorough
 from segmentation_backend.models.base import SegmentationModel
+from segmentation_backend.phrases import prompted
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import SegmentationSettings
 
@@ -104,7 +105,9 @@ class Runner:
         if not options.at_once and before.digest == digest and not (request and request.at_once):
             outcome = {"promoted": False, "reason": "nothing has changed since the last run"}
         else:
-            outcome = self._learn(ProjectStore(self._root, key), data, options)
+            config = parse_label_config(project.label_config)
+            base = prompted(self._predictor.model, config)
+            outcome = self._learn(ProjectStore(self._root, key), base, data, options)
         seconds = time.monotonic() - begun
         write_state(self._root, key, RunState(digest, project.annotations, seconds, time.time()))
         if request is not None:
@@ -130,8 +133,10 @@ class Runner:
         config = parse_label_config(project.label_config)
         return examples.read(project, config, self._progress)
 
-    def _learn(self, store: ProjectStore, data: LearningSet, options: RunOptions) -> dict[str, Any]:
-        name, previous = self._previous(store)
+    def _learn(
+        self, store: ProjectStore, base: SegmentationModel, data: LearningSet, options: RunOptions
+    ) -> dict[str, Any]:
+        name, previous = self._previous(store, base)
         cache = self._root / "features"
         try:
             device = choose_device(self._settings)
@@ -157,9 +162,10 @@ class Runner:
             "figures": figures_record(learned.figures),
         }
 
-    def _previous(self, store: ProjectStore) -> tuple[str, SegmentationModel]:
+    def _previous(
+        self, store: ProjectStore, base: SegmentationModel
+    ) -> tuple[str, SegmentationModel]:
         """Return the model that serves the project, and its name."""
-        base = self._predictor.model
         version = store.current()
         if version is not None:
             try:

@@ -106,9 +106,7 @@ class TransformersModel:
         outputs = self._network(**given)
         for task in ("panoptic", "instance"):
             if process := getattr(self._processor, f"post_process_{task}_segmentation", None):
-                # Its own default, which it warns of at each call.
-                fused = {"label_ids_to_fuse": set[int]()} if task == "panoptic" else {}
-                (found,) = process(outputs, target_sizes=[size], **fused)
+                (found,) = process(outputs, target_sizes=[size])
                 return self._segments(found)
         return class_instances(self._class_map(outputs.logits[0].float().cpu(), size), self.classes)
 

@@ -259,14 +259,16 @@ def _hints(config: LabelConfig) -> Iterator[CheckResult]:
 
 def _text_prompts(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
     """What only SAM 3 answers."""
-    sam3 = "with SAM_MODEL=sam3 in the sam backend; other models answer nothing"
+    sam3 = "with SAM_MODEL=sam3 in the sam backend; other models"
     for control in {each.name: each for each in config.controls}.values():
         drawn_on = control.to_name in config.images
         if control.type == "textarea" and control.name == "prompt" and control.smart and drawn_on:
-            yield CheckResult(control.name, "note", f"typed prompts are answered {sam3}", _SMART)
+            yield CheckResult(
+                control.name, "note", f"typed prompts are answered {sam3} find nothing", _SMART
+            )
         if config.is_exemplar(control.name):
             if control.shape == "rectangle":
-                problem = f"boxes as examples are answered {sam3}"
+                problem = f"boxes are examples {sam3} take them for ordinary boxes"
                 yield CheckResult(control.name, "note", problem, "leave out exemplar elsewhere")
             else:
                 problem = 'exemplar="true" is ignored: only boxes are examples'

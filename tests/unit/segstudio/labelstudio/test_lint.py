@@ -216,7 +216,10 @@ CHOICES = '<Choices name="c" toName="image"><Choice value="Dress" prompt="dress"
     ("tag", "says"),
     [
         ('<TextArea name="prompt" toName="image"/>', "typed prompts are answered with SAM_MODEL"),
-        (BOX.replace("box", "like").replace("smart", "exemplar"), "boxes as examples"),
+        (
+            BOX.replace("box", "like").replace("smart", "exemplar"),
+            "boxes are examples with SAM_MODEL=sam3",
+        ),
         (CHOICES, "choices with a prompt are predicted with SEGMENTATION_MODEL=sam3 alone"),
     ],
 )
