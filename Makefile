@@ -22,7 +22,7 @@ backends: $(VENV)/.runtime  ## Start both backends alone, for a Label Studio tha
 	@exec $(BIN)/segstudio serve
 
 .PHONY: bulk
-bulk: $(VENV)/.runtime  ## Install what `segstudio predict` needs beside: Ray
+bulk: $(VENV)/.runtime  ## Install Ray, which `segstudio predict` needs
 	@$(INSTALL) --python $(BIN)/python -r requirements/bulk.txt
 
 .PHONY: test
@@ -47,6 +47,7 @@ lint: $(VENV)/.dev audit  ## Check style, format, types and security
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell --dictionary - --dictionary .codespell-words.txt $$(git ls-files)
 	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio synthetic training
 
 .PHONY: docs
@@ -58,7 +59,7 @@ docs-serve: $(VENV)/.dev  ## Show the documentation site on http://localhost:800
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 .PHONY: bench
-bench: $(VENV)/.dev  ## Measure beside the models alone, the SDK and a plain design (MINUTES=10 of labelers; ARGS=)
+bench: $(VENV)/.dev  ## Compare with the models alone, the SDK and a plain design (MINUTES=10 of labelers; ARGS=)
 	$(BIN)/python -m benchmarks $(MINUTES:%=--minutes %) $(ARGS)
 
 .PHONY: bench-learn
@@ -70,7 +71,7 @@ audit: $(VENV)/.dev  ## Look for known vulnerabilities in the locked requirement
 	$(BIN)/python .ci/audit.py requirements/runtime.txt requirements/dev.txt requirements/uv.txt
 
 .PHONY: format
-format: $(VENV)/.dev  ## Format the code and mend what can be mended by itself
+format: $(VENV)/.dev  ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

@@ -1,4 +1,4 @@
-"""Photographs with masks that learning is measured on: labels that the shipped model lacks."""
+"""Photographs with masks for measuring learning: labels that the shipped model does not have."""
 
 import hashlib
 import json

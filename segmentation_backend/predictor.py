@@ -40,11 +40,12 @@ _FETCHES = 4
 """Images of a batch that are fetched while another is with the model."""
 
 _DECODES = 1
-"""Likewise, decoded: a photograph takes a hundred times the memory that its file takes. They are
-decoded in their order: one that waits for room must not wait for one after it."""
+"""Images of a batch that are decoded at the same time: decoded, a photograph takes a hundred times
+the memory of its file. They are decoded in order: one that waits for room must not wait for a later
+one."""
 
 _INFERENCES = 1
-"""Likewise, with the model while regions are made."""
+"""Images of a batch in the model at the same time, while regions are made."""
 
 Pixels = npt.NDArray[np.uint8]
 Result = TypeVar("Result")

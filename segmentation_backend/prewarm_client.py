@@ -85,7 +85,7 @@ class PrewarmClient:
             if not self._failing:
                 log.warning("relay_fails", url=self._url, reason=repr(error))
             self._failing = True
-            with self._changed:  # what comes meanwhile waits, as far as there is room
+            with self._changed:  # new tasks wait, as long as there is room
                 self._changed.wait_for(lambda: False, _REST_SECONDS)
             return False
         if self._failing:

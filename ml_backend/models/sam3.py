@@ -165,7 +165,7 @@ class ConceptNetwork:
             return None
 
     def _found(self, outputs: Any, number: int, class_index: int, size: tuple[int, int]) -> Found:
-        """The library's instances of one query, the presence gate included."""
+        """Return the library's instances of one query, the presence gate included."""
         names = ("pred_logits", "pred_boxes", "pred_masks", "presence_logits")
         one = type(outputs)(**{name: outputs[name][number : number + 1] for name in names})
         (found,) = self.processor.post_process_instance_segmentation(one, target_sizes=[size])
@@ -178,7 +178,7 @@ class ConceptNetwork:
         return Found(float(one.presence_logits.sigmoid().max()), instances)
 
     def _vision(self, features: Features, count: int) -> Sam3VisionEncoderOutput:
-        """The features as the network takes them, for several queries of one picture."""
+        """Return the features as the network takes them, for several queries of one picture."""
         place = self.network.vision_encoder.neck.position_encoding
         levels, places = [], []
         for each in features.levels:
@@ -220,7 +220,7 @@ def _short(tokens: Tensor) -> Tensor:
 
 
 def _alike(queries: Sequence[Query]) -> Sequence[Query]:
-    """The first queries that can be answered at once: one with boxes is alone."""
+    """Return the first queries that can be answered at once: one with boxes is alone."""
     with_boxes = [number for number, query in enumerate(queries) if query.boxes]
     return queries[: max(1, with_boxes[0])] if with_boxes else queries
 

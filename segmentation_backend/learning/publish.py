@@ -124,7 +124,7 @@ class Publisher:
         self.label_studio.import_predictions(project.id, [body])
 
     def _delete_older(self, task: int) -> None:
-        """Delete this program's other predictions of a task, unless it was annotated meanwhile."""
+        """Delete this program's other predictions of a task, unless it has been annotated."""
         if self.label_studio.call("GET", f"/api/tasks/{task}/annotations/"):
             return
         for each in self.label_studio.call("GET", "/api/predictions", params={"task": task}):

@@ -56,7 +56,7 @@ class SegformerGarmentModel:
         """Load weights, once they are known to be what they claim.
 
         Args:
-            weights: Which; architecture, classes and image size are in the files beside them.
+            weights: Checkpoint; architecture, classes and image size are in the files next to it.
             models_dir: Where they are.
             device: ``cpu`` or ``cuda``.
             dtype: To compute in; None: bfloat16 where the device computes in it.

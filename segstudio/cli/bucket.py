@@ -22,6 +22,8 @@ from segstudio.gcs.setup import BucketSetup, BucketSpec
 
 app = command_app()
 
+_MISSING = "lacking"  # codespell:ignore - a value of the JSON output
+
 
 @app.callback()
 def group() -> None:
@@ -83,7 +85,7 @@ def _step_record(result: CheckResult) -> dict[str, object]:
     return {
         "bucket": bucket,
         "what": what,
-        "state": "lacking" if result.status == "error" else result.status,
+        "state": _MISSING if result.status == "error" else result.status,
         "detail": result.detail,
         "fixes": result.fix.splitlines(),
     }

@@ -87,7 +87,7 @@ def lint(
 
 
 def _labels(config: str, classes: Classes) -> list[tuple[str, str, str]]:
-    """What reaches each label; a dash where nothing does."""
+    """Return each label with its classes and smart tools, a dash for none."""
     return [
         (label, found or "-", tools or "-") for label, found, tools in label_table(config, classes)
     ]

@@ -111,4 +111,5 @@ def _print_outcome(report: Report, outcome: Outcome, dry_run: bool) -> None:
     )
     if outcome.missing and not dry_run:
         first = ", ".join(map(str, outcome.missing))
-        report.error(f"{outcome.url} lacks annotations {first}", {"missing": outcome.missing})
+        problem = f"{outcome.url} has no objects for annotations {first}; run this command again"
+        report.error(problem, {"missing": outcome.missing})

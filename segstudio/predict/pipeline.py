@@ -22,7 +22,7 @@ _BLOCK = 16
 """Images that travel together: enough to be worth a task, few enough to be begun again."""
 
 _PORTION = 5000
-"""Images that Ray is given at a time, for it keeps what it is given. Models are loaded anew for
+"""Number of images passed to Ray at a time, because it keeps its input. Models are loaded again for
 each portion, 1 % of its time on two cores. The driver's list of what is left and of what is in
 shards grows with the archive, by less than 1 KB an image, so that the time left can be told."""
 
