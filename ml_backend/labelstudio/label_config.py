@@ -293,7 +293,7 @@ def parse_label_config(xml: str, *, require_image: bool = True) -> LabelConfig:
 
     Raises:
         LabelConfigError: The text is not XML, declares entities, is too long or too deep, or shows
-                no image.
+            no image.
     """
     config = LabelConfig(*read_tags(parse_xml(xml)), xml)
     if require_image and not config.images:

@@ -11,8 +11,8 @@ class Item:
     """Image to predict.
 
     Attributes:
-        key: Identity of the image and its content (a generation, or size and time of a file), or
-                of a task with its image and the model; what is done under a key stays done.
+        key: Identity of the image and its content (a generation, or size and time of a file), or of
+            a task with its image and the model; what is done under a key stays done.
         reference: Image reference for ``task.data``.
         data: Data of the task, including the image.
         meta: Metadata of the task.
@@ -41,8 +41,8 @@ class Outcome:
 
     Attributes:
         item: Item that was predicted.
-        prediction: Prediction in Label Studio's format: ``result``, ``score``,
-                ``model_version``; None on failure.
+        prediction: Prediction in Label Studio's format: ``result``, ``score``, ``model_version``;
+            None on failure.
         reason: Human-readable reason of a failure; else empty.
     """
 
