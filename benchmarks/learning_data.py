@@ -51,7 +51,7 @@ class DataSet:
     """Annotated photographs.
 
     Attributes:
-        name: As in tables.
+        name: Name in tables.
         labels: "background" and the labels.
         learnable: Photographs to draw from.
         apart: Photographs to measure on; empty: those that were not drawn.

@@ -47,7 +47,7 @@ class LruCache(Generic[Key, Value]):
             return value
 
     def has(self, key: Key) -> bool:
-        """Whether the value is here; it does not count as used."""
+        """Return whether the value is cached; does not count as a use."""
         with self._lock:
             return key in self._values
 

@@ -39,7 +39,7 @@ def chosen(
     """Return the answers to the questions on an image; none where no choice is seen.
 
     Args:
-        controls: From ``prompted_choices``.
+        controls: Controls from ``prompted_choices``.
         presence: Phrase → confidence, 0..1, that the image shows such a thing.
         image: Image of the task; of one of several pages, only ``perItem`` is answered.
     """

@@ -117,7 +117,7 @@ class LabelConfig:
         return any(c.name == tool and not c.has_own_list for c in self.controls)
 
     def is_exemplar(self, tool: str) -> bool:
-        """Whether a box of a tool of that name means all that looks like its content."""
+        """Return whether a tool's boxes mean all that resembles their content."""
         return any(
             c.name == tool and c.attributes.get("exemplar", "").lower() == "true"
             for c in self.controls

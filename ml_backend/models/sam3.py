@@ -71,7 +71,7 @@ class Found:
 
     Attributes:
         presence: Confidence that there is such a thing at all, 0..1.
-        instances: Those above the library's threshold; they may overlap.
+        instances: Instances above the library's threshold; they may overlap.
     """
 
     presence: float
@@ -83,8 +83,8 @@ class ConceptNetwork:
     """Answers as transformers' own model and processor do, but holds no picture.
 
     Attributes:
-        network: On its device, in float32: its library's answers to the last digit.
-        processor: Of the same folder.
+        network: Network on its device, in float32, for answers identical to the library's.
+        processor: Processor from the same folder.
     """
 
     network: Any
@@ -122,8 +122,8 @@ class ConceptNetwork:
         """Yield what each query finds; fewer at once where memory runs out.
 
         Args:
-            features: From ``features``, halved or not.
-            queries: Of one picture; the class of an instance is its query's number, from 1.
+            features: Features from ``features``, possibly as float16.
+            queries: Queries of one picture; an instance's class is its query's number, from 1.
             size: (H, W) of the picture in pixels.
             batch: Queries to look for at once; None: as many as the device is good for.
 
@@ -238,7 +238,7 @@ def _config(folder: Path) -> Any:
 
 
 def is_sam3(folder: Path) -> bool:
-    """Whether a folder's config.json is SAM 3's, the image model's or the video model's."""
+    """Return whether a folder's config.json is that of SAM 3's image or video model."""
     try:
         kind = json.loads((folder / "config.json").read_text()).get("model_type")
     except (OSError, ValueError):

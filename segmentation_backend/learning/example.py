@@ -14,7 +14,7 @@ IGNORE = 255
 """Index of pixels whose label is unknown."""
 
 MOST_LABELS = 254
-"""Maximum number of labels with 8-bit indices, besides the background and ``IGNORE``."""
+"""Maximum number of labels with 8-bit indices, without the background and ``IGNORE``."""
 
 
 @dataclass(frozen=True, eq=False)

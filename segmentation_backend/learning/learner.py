@@ -65,7 +65,7 @@ def next_job(root: Path, mode: Mode, now: float, resting: dict[ProjectKey, float
     """Return the next job: the request that is due longest, else a project to publish.
 
     Args:
-        root: ``MODELS_DIR/learned``.
+        root: Folder ``MODELS_DIR/learned``.
         mode: Value of ``LEARN``.
         now: Unix time.
         resting: Unix time before which failed projects are not retried, by project.

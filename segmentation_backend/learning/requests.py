@@ -109,7 +109,7 @@ def note_event(root: Path, event: str, data: Mapping[str, Any]) -> None:
     """Record an event of Label Studio that requests a run; never raises.
 
     Args:
-        root: ``MODELS_DIR/learned``.
+        root: Folder ``MODELS_DIR/learned``.
         event: Name of the event.
         data: Objects of the event, with the project.
     """

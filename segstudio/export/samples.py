@@ -20,7 +20,7 @@ class Sample:
     """An annotation's masks on an image.
 
     Attributes:
-        entry: Annotation.
+        entry: Annotation with its row.
         picture: Image; its size may be unknown if there are neither regions nor a prediction and
             the image is unreadable, and for skipped annotations.
         addition: Suffix of the image's name if a task has several images.

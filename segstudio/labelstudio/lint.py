@@ -210,7 +210,7 @@ def _doubles(config: LabelConfig) -> Iterator[CheckResult]:
             elif key:
                 keys[key] = label.value
             if value in values:
-                problem = f"{label.value} and {values[value]} are equal but for their case"
+                problem = f"{label.value} and {values[value]} differ only in case"
                 fix = "keep one: the backends take both for the same label"
                 yield CheckResult(control.name, "warning", problem, fix, label.line)
             values[value] = label.value

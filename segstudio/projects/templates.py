@@ -85,7 +85,7 @@ def image_key(label_config: str, *, pages: bool = False) -> str:
     """Return the path into ``task.data`` that the image is under.
 
     Args:
-        label_config: XML.
+        label_config: Label config as XML.
         pages: Whether a list of images may be there.
 
     Raises:
