@@ -258,7 +258,7 @@ def _hints(config: LabelConfig) -> Iterator[CheckResult]:
 
 
 def _text_prompts(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
-    """What only SAM 3 answers."""
+    """Yield findings that concern SAM 3 only."""
     sam3 = "with SAM_MODEL=sam3 in the sam backend; other models"
     for control in {each.name: each for each in config.controls}.values():
         drawn_on = control.to_name in config.images
