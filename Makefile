@@ -47,6 +47,7 @@ lint: $(VENV)/.dev audit  ## Check style, format, types and security
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell --dictionary - --dictionary .codespell-words.txt $$(git ls-files)
 	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio synthetic training
 
 .PHONY: docs

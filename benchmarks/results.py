@@ -24,7 +24,7 @@ class Result:
 
     Attributes:
         part: Part of the benchmark, as in ``--only``.
-        figure: What was measured.
+        figure: Measured figure.
         date: Day of the measurement, in ISO format.
         machine: Processor, cores and versions.
     """

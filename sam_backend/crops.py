@@ -68,7 +68,7 @@ def crop_for(prompts: Prompts, height: int, width: int, input_side: int | None) 
         height: Picture height in pixels.
         width: Picture width in pixels.
         input_side: Longer side to which the model reduces every picture; None if it zooms in by
-                itself.
+            itself.
 
     Returns:
         None if the whole picture is as good: for large boxes, clicks without a box or far from

@@ -110,7 +110,7 @@ class EmbeddingService:
         Args:
             key: Image, and the version of this model.
             decode: Returns the image; called only if the embedding is not cached, and once for all
-                    requests that wait for it.
+                requests that wait for it.
             deadline: Deadline of the caller.
 
         Raises:

@@ -10,7 +10,7 @@ from ml_backend.models.hub import SAM_HUB_MODELS, checked_name
 from ml_backend.serving.settings import BackendSettings
 
 _NO_REDIS = (
-    "it must be like redis://:password@host:6379/0, rediss:// or unix:// likewise; "
+    "it must be like redis://:password@host:6379/0, or begin with rediss:// or unix://; "
     "/ ? # @ : and % in a password are written %2F %3F %23 %40 %3A %25"
 )
 

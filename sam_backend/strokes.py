@@ -12,7 +12,7 @@ MOST_POINTS = 20_000
 
 
 def has_strokes(value: Mapping[str, Any]) -> bool:
-    """Whether a region's value holds strokes, alone or on top of pixels."""
+    """Return whether a region's value contains strokes, alone or on top of pixels."""
     return isinstance(value.get("touches"), list) and bool(value["touches"])
 
 
@@ -42,7 +42,7 @@ def paint(value: Mapping[str, Any], pixels: npt.NDArray[np.bool_]) -> npt.NDArra
 
 
 def _read(stroke: Any, height: int, width: int) -> tuple[npt.NDArray[np.int32], int] | None:
-    """(N, 2) x and y, and the thickness, in pixels; None for a damaged stroke."""
+    """Return (N, 2) x and y, and the thickness, in pixels; None for a damaged stroke."""
     try:
         flat = np.array(stroke["relativePoints"][: 2 * MOST_POINTS], np.float64)
         points = flat.reshape(-1, 2) * [width / 100, height / 100]

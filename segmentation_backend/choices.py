@@ -1,4 +1,4 @@
-"""Questions on a whole image: which of their choices a model that reads text sees in it."""
+"""Questions about a whole image: which choices a text-prompted model sees in it."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from ml_backend.labelstudio.schemas import ChosenAnswer
 from ml_backend.labelstudio.task_images import TaskImage
 
 PRESENT: Final = 0.5
-"""Confidence from which a choice is predicted."""
+"""Minimum confidence of a predicted choice."""
 
 
 def prompted_choices(label_config: LabelConfig, image: str) -> list[Control]:
-    """Return the ``Choices`` on an image of which at least one choice has a ``prompt``."""
+    """Return the ``Choices`` on an image with a ``prompt`` on at least one choice."""
     return [
         control
         for control in label_config.controls
@@ -39,7 +39,7 @@ def chosen(
     """Return the answers to the questions on an image; none where no choice is seen.
 
     Args:
-        controls: From ``prompted_choices``.
+        controls: Controls from ``prompted_choices``.
         presence: Phrase → confidence, 0..1, that the image shows such a thing.
         image: Image of the task; of one of several pages, only ``perItem`` is answered.
     """
@@ -62,7 +62,7 @@ def chosen(
 
 
 def _seen(control: Control, presence: Mapping[str, float]) -> dict[str, float]:
-    """Choices that are present, in their order; of a control that takes one, the best."""
+    """Return the present choices, in order; only the best of a single-choice control."""
     scores = {
         choice.value: max((presence[phrase] for phrase in prompt_of(choice)), default=0.0)
         for choice in control.labels

@@ -13,7 +13,7 @@ class CheckResult:
     Attributes:
         subject: Name of what was checked.
         status: Outcome. ``changed``: it was wrong and has been fixed; ``planned``: it would be
-                fixed without a dry run; ``unknown``: it could not be checked, or does not matter.
+            fixed without a dry run; ``unknown``: it could not be checked, or does not matter.
         detail: Human-readable finding.
         fix: Suggested fix, with commands separated by line breaks; empty if none is needed.
         line: Line in the checked file; 0 without one.

@@ -33,7 +33,7 @@ class OpenPictures:
 
     Attributes:
         cutouts: Encoded RGBA pictures whose opaque part is a thing, by folder; folders are drawn
-                equally often.
+            equally often.
         scenery: (H, W, 3) uint8 RGB pictures without transparency.
     """
 

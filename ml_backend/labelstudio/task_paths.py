@@ -11,7 +11,7 @@ def put(path: str, value: Any) -> dict[str, Any]:
     """Return task data in which ``look_up`` finds a value: the inverse of it.
 
     Args:
-        path: Such as ``photo.url`` or ``images[0]``; lists get one entry.
+        path: Path such as ``photo.url`` or ``images[0]``; lists get one entry.
         value: Value at the path.
 
     Raises:

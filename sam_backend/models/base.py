@@ -82,7 +82,7 @@ class Mask:
         pixels: Mask (H, W) bool at the original image's size.
         score: IoU of the mask as estimated by the model, 0..1.
         logits: Logits, float16 or float32, in a frame chosen by the model; passed back as
-                ``previous`` when the object gets another click.
+            ``previous`` when the object gets another click.
     """
 
     pixels: npt.NDArray[np.bool_]

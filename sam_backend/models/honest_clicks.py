@@ -68,7 +68,7 @@ def obey(mask: Bools, points: Sequence[Point]) -> None:
     Args:
         mask: Mask (H, W) bool.
         points: Points in pixels of ``mask``, in the order they were made; those outside count at
-                the nearest pixel.
+            the nearest pixel.
     """
     places = _pixels(points, mask.shape)
     largest = max(1.0, REACH * max(mask.shape))

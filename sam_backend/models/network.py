@@ -44,7 +44,7 @@ class PromptNetwork(nn.Module):
         Args:
             seen: Features from ``look``.
             prompt: Prompt (B, 5, S, S): inside the box, positive and negative discs, and the
-                    probability of the last mask (0 without one), each 0..1; color evidence, -1..1.
+                probability of the last mask (0 without one), each 0..1; color evidence, -1..1.
         """
         fine, x = seen
         sketch = self.sketch(prompt)

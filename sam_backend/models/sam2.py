@@ -43,7 +43,7 @@ class SegmentAnything2:
         processor: Processor from the same folder.
         version: Version of the weights.
         dtype: Type for encoding images; clicks are always answered in float32, because bfloat16
-                cannot distinguish neighboring pixels.
+            cannot distinguish neighboring pixels.
     """
 
     def __init__(

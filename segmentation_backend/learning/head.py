@@ -1,4 +1,4 @@
-"""A linear classifier of places: fitted in seconds, evaluated densely in milliseconds."""
+"""Linear pixel classifier: fitted in seconds, evaluated densely in milliseconds."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ NEVER: Final = -1e4  # bias of a class that is not to be predicted
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Labelled places of photographs.
+    """Labeled places of photographs.
 
     Attributes:
-        features: (N, D) float16.
-        labels: (N,) int64: a class index each.
+        features: Features (N, D) float16.
+        labels: Class indices (N,) int64.
     """
 
     features: Halves
@@ -32,7 +32,7 @@ class Samples:
 
     @classmethod
     def join(cls, parts: Sequence["Samples"]) -> "Samples":
-        """Put samples of several photographs together."""
+        """Concatenate samples of several photographs."""
         return cls(
             np.concatenate([part.features for part in parts]),
             np.concatenate([part.labels for part in parts]),
@@ -44,8 +44,8 @@ class Head:
     """Multinomial logistic regression on features.
 
     Attributes:
-        weights: (C, D) float32, for features as they come (the standardisation is worked in).
-        bias: (C,) float32.
+        weights: Weights (C, D) float32 for raw features (standardization is folded in).
+        bias: Biases (C,) float32.
     """
 
     weights: Floats
@@ -60,8 +60,8 @@ class Head:
     def logits(self, features: Features) -> Floats:
         """Classify all places of a photograph.
 
-        A linear function of enlarged levels is the enlarged function of each level, so each level
-        is classified at its own size.
+        A linear function of enlarged levels equals the enlarged function of each level, so each
+        level is classified at its own size.
 
         Returns:
             (C, h, w) float32 at the size of the finest level.
@@ -79,8 +79,8 @@ def fit(samples: Samples, classes: int) -> Head:
     """Fit a head to samples.
 
     Args:
-        samples: Of all classes; those without a sample are never predicted.
-        classes: How many, background included.
+        samples: Samples of all classes; classes without a sample are never predicted.
+        classes: Number of classes, including the background.
     """
     inputs = torch.ones(len(samples.labels), samples.features.shape[1] + 1)
     inputs[:, :-1] = torch.from_numpy(samples.features)
@@ -96,15 +96,15 @@ def fit(samples: Samples, classes: int) -> Head:
 
 
 def _minimize(inputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """(C, D) weights and (C,) biases of a small penalised cross-entropy.
+    """Return (C, D) weights and (C,) biases that minimize a penalized cross-entropy.
 
-    Each step minimises the quadratic bound of the loss whose curvature is the same everywhere
-    (Böhning, 1992), so one factorisation serves all steps, with Nesterov's momentum.
+    Each step minimizes the quadratic bound of the loss with constant curvature (Böhning, 1992),
+    so one factorization serves all steps, with Nesterov's momentum.
 
     Args:
-        inputs: (N, D + 1), the last column 1.
-        labels: (N,) class indices.
-        classes: How many.
+        inputs: Inputs (N, D + 1), the last column 1.
+        labels: Class indices (N,).
+        classes: Number of classes.
     """
     penalty = torch.full((inputs.shape[1],), 2 * DECAY)
     penalty[-1] = 1e-6  # of the bias

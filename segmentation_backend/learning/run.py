@@ -1,4 +1,4 @@
-"""One learning run: read the annotations, learn, promote or keep, write the predictions."""
+"""Learning run: read the annotations, learn, promote or keep, write the predictions."""
 
 import time
 from collections.abc import Callable
@@ -48,12 +48,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run learns.
+    """Options of a run.
 
     Attributes:
         thorough: Whether to fine-tune the network instead of fitting a head.
-        unlabelled: What pixels in no region of a submitted task are.
-        at_once: Whether to learn even where nothing has changed since the last run.
+        unlabelled: Meaning of pixels outside all regions of a submitted task.
+        at_once: Whether to learn even if nothing has changed since the last run.
     """
 
     thorough: bool = False
@@ -62,12 +62,12 @@ class RunOptions:
 
 
 class Runner:
-    """Learns from projects of one Label Studio.
+    """Learns projects of one Label Studio.
 
     Args:
         settings: Settings of the segmentation backend.
-        label_studio: Label Studio that the projects are in.
-        progress: Receives what a run does.
+        label_studio: Client for the Label Studio instance.
+        progress: Receiver of the progress.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class Runner:
         """Learn from a project's annotations; a better model becomes the current version.
 
         Returns:
-            The verdict with its figures.
+            Record of the verdict with its figures.
 
         Raises:
-            LabelStudioError: Label Studio does not answer.
+            LabelStudioError: Label Studio does not respond.
             LearnedStoreError: The folder of learned models cannot be written.
         """
         key = project_key(project)
@@ -115,7 +115,7 @@ class Runner:
         return {"project": project.id, "seconds": round(seconds, 1), **outcome}
 
     def publish(self, project: Project, keep_on: Callable[[], bool]) -> bool:
-        """Write the predictions of the version that serves a project; see ``Publisher``."""
+        """Write the predictions of the project's current version; see ``Publisher``."""
         key = project_key(project)
         served = ProjectStore(self._root, key).current()
         predictor = self._predictor.for_project(str(key))

@@ -71,8 +71,7 @@ class Disagreement:
 
     Attributes:
         identifier: Identifier of the image.
-        score: Disagreement 0..1, mean over all pairs, labels (1 - IoU) and controls (1 -
-                Jaccard).
+        score: Disagreement 0..1, mean over all pairs, labels (1 - IoU) and controls (1 - Jaccard).
         worst: Label or control with the highest disagreement.
     """
 

@@ -1,4 +1,4 @@
-"""``segstudio stack``: what docker-compose.yml runs once on each start."""
+"""``segstudio stack``: one-shot steps of docker-compose.yml."""
 
 from collections import Counter
 from pathlib import Path
@@ -39,7 +39,7 @@ def make(secrets: SecretsOption) -> None:
     """Create the secrets of the stack that do not exist yet."""
     with reporting(as_json=False) as report:
         made = make_secrets(secrets)
-        report.print(f"made: {', '.join(made)}" if made else "all secrets are there")
+        report.print(f"created: {', '.join(made)}" if made else "all secrets exist")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -94,7 +94,7 @@ def bootstrap(
                 secrets,
                 pair,
                 photographs,
-                lambda done, total: report.print(f"{done} of {total} photographs are there"),
+                lambda done, total: report.print(f"{done} of {total} photographs uploaded"),
             )
         report.print(f"Ready: {address.rstrip('/')}/projects/{project}/data", "bold green")
         if larger := upgrade_line(pair):

@@ -26,12 +26,12 @@ def link_baked(baked: Path, models_dir: Path, say: Say) -> None:
         ModelError: ``models_dir`` cannot be written.
     """
     for weights in CHECKPOINTS:
-        lacking = [
+        missing = [
             file.path for file in weights.missing(models_dir) if (baked / file.path).exists()
         ]
-        for path in lacking:
+        for path in missing:
             _link(baked / path, models_dir / path)
-        if lacking:
+        if missing:
             say(f"{weights.name} is in the image; licence: {weights.licence}")
 
 

@@ -98,8 +98,8 @@ def merge_choices(answers: Sequence[Sequence[str]], *, multiple: bool) -> list[s
 
     Args:
         answers: Answers of each annotator.
-        multiple: Whether several may be chosen. If so, each needs more than half of the
-                annotators; otherwise the one with the most votes wins, and none in a tie.
+        multiple: Whether several may be chosen. If so, each needs more than half of the annotators;
+            otherwise the one with the most votes wins, and none in a tie.
     """
     votes = Counter(choice for answer in answers for choice in dict.fromkeys(answer))
     if multiple:

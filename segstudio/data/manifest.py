@@ -52,7 +52,7 @@ class ManifestWriter:
 
     Args:
         file: CSV file to write to.
-        columns: From ``manifest_columns``.
+        columns: Columns from ``manifest_columns``.
         bucket: Bucket of the objects.
     """
 

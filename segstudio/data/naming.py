@@ -62,7 +62,7 @@ class NamingRule:
 
         Raises:
             NamingError: A value is empty, or the name is ambiguous, leaves its folder, or cannot be
-                    part of an address.
+                part of an address.
         """
         for field in self.fields:
             if not values[field].strip():

@@ -114,8 +114,8 @@ def open_export(
     Raises:
         LabelStudioError: A project does not exist or cannot be read.
         SettingsError: The format is for images, and no project has any.
-        TableError: The manifest cannot be read, or the output cannot be written (raised from
-                the body).
+        TableError: The manifest cannot be read, or the output cannot be written (raised from the
+            body).
     """
     projects = [reader.project(id_) for id_ in spec.projects]
     if spec.kind in _WITH_MASKS and not any(project.images for project in projects):
@@ -151,7 +151,7 @@ class Export:
         splits: Part of the data set that each image is in.
         images: Image files; None if they are not included.
         tally: Counters ``tasks``, ``annotations``, ``skipped``, ``regions``, ``left_out``,
-                ``problems``, ``without_row``, ``images`` and ``images_failed``.
+            ``problems``, ``without_row``, ``images`` and ``images_failed``.
     """
 
     spec: ExportSpec

@@ -20,9 +20,9 @@ class Sample:
     """An annotation's masks on an image.
 
     Attributes:
-        entry: Annotation.
+        entry: Annotation with its row.
         picture: Image; its size may be unknown if there are neither regions nor a prediction and
-                the image is unreadable, and for skipped annotations.
+            the image is unreadable, and for skipped annotations.
         addition: Suffix of the image's name if a task has several images.
         masks: Masks in drawing order; they may overlap.
         left_out: Number of regions that are not masks.

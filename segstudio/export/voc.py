@@ -60,7 +60,7 @@ def _write_sample(folder: SampleFolder, sample: Sample) -> None:
 
 
 def _paint_objects(sample: Sample) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Number the regions in the order of the XML's objects, from 1; the smaller ones on top."""
+    """Assign numbers to regions in the order of the XML's objects, from 1; smaller ones on top."""
     if len(sample.masks) >= MOST_INDICES:
         raise PaletteError(
             f"{sample.picture.identifier} has {len(sample.masks)} regions, and a PNG has no index "

@@ -66,7 +66,7 @@ class Objects(Protocol):
             name: Object name.
             path: Path of the file.
             replaces: Generation that may be replaced; 0: the name must be unused. So a retried
-                    write never happens twice.
+                write never happens twice.
 
         Raises:
             PreconditionFailedError: The object has another generation.

@@ -144,8 +144,8 @@ class BucketSetup:
         """Yield a step for each permission; missing ones share the fix that grants all of them."""
         fixes = grant(self.spec.name, self.cloud.member, missing)
         for what, permissions in _NEEDS:
-            if lacking := permissions & missing:
-                detail = f"the account has no {', '.join(sorted(lacking))}"
+            if absent := permissions & missing:
+                detail = f"the account has no {', '.join(sorted(absent))}"
                 yield self._result(what, "error", detail, fixes)
             else:
                 yield self._result(what, "ok", "permitted")

@@ -210,7 +210,7 @@ def _doubles(config: LabelConfig) -> Iterator[CheckResult]:
             elif key:
                 keys[key] = label.value
             if value in values:
-                problem = f"{label.value} and {values[value]} are equal but for their case"
+                problem = f"{label.value} and {values[value]} differ only in case"
                 fix = "keep one: the backends take both for the same label"
                 yield CheckResult(control.name, "warning", problem, fix, label.line)
             values[value] = label.value
@@ -258,7 +258,7 @@ def _hints(config: LabelConfig) -> Iterator[CheckResult]:
 
 
 def _text_prompts(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
-    """What only SAM 3 answers."""
+    """Yield findings that concern SAM 3 only."""
     sam3 = "with SAM_MODEL=sam3 in the sam backend; other models"
     for control in {each.name: each for each in config.controls}.values():
         drawn_on = control.to_name in config.images

@@ -42,8 +42,8 @@ def resolve_connection(settings: ProjectSettings) -> LabelStudioAccess:
     if settings.label_studio_url and key:
         return LabelStudioAccess(settings.label_studio_url, key.get_secret_value())
     if settings.label_studio_url or key:
-        lacks = "LABEL_STUDIO_API_KEY" if settings.label_studio_url else "LABEL_STUDIO_URL"
-        raise SettingsError(f"{lacks} is not set", _HINT)
+        missing = "LABEL_STUDIO_API_KEY" if settings.label_studio_url else "LABEL_STUDIO_URL"
+        raise SettingsError(f"{missing} is not set", _HINT)
     if not has_state(settings.state_dir):
         raise SettingsError("no Label Studio is known", _HINT)
     state = read_state(settings.state_dir)

@@ -33,7 +33,7 @@ class Program:
         environment: Complete environment variables.
         url: Address of the server, without a path.
         ready_path: Path that responds 200 once the program is ready; empty: it serves nothing, and
-                is ready at once.
+            is ready at once.
         chatter: Log lines that contain this text are only in the log file.
         login: User name and password of its basic auth.
     """
@@ -60,7 +60,7 @@ class Process:
 
         Raises:
             ProcessError: It took longer than ``patience`` seconds, or the program reports that it
-                    never will be.
+                never will be.
         """
         if not self.program.ready_path:
             return

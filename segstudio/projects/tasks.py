@@ -1,4 +1,4 @@
-"""Tasks from a table's rows: looked through before anything is made, then added in portions."""
+"""Create tasks from a table's rows, checked before anything is created, in batches."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -20,12 +20,12 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class TaskMapping:
-    """How a row becomes a task.
+    """Mapping of rows to tasks.
 
     Attributes:
-        identifier_column: Different in each row; joins labels to rows later on.
-        image_column: With the image's reference.
-        image_key: That the label config shows the image of.
+        identifier_column: Unique column, which joins labels to rows later.
+        image_column: Column with the image reference.
+        image_key: Key of ``task.data`` whose image the label config shows.
         meta: Columns that the labeling page may show.
         pages: Whether the image's column holds several references, with line breaks, ``|``, ``;``
             or commas between them.
@@ -39,10 +39,10 @@ class TaskMapping:
     pages: bool = field(default=False, repr=False)
 
     def check(self, columns: tuple[str, ...]) -> None:
-        """See that the table has all columns, and that none hides another.
+        """Check that the table has all columns, and that none hides another.
 
         Raises:
-            TableError: It is not so.
+            TableError: A column is missing, or would be hidden.
         """
         used = (self.identifier_column, self.image_column, *self.meta)
         missing = [repr(name) for name in used if name not in columns]
@@ -60,7 +60,7 @@ class TaskMapping:
             )
 
     def task(self, row: Row) -> NewTask:
-        """The task of a row; programs find it again by ``meta.identifier``."""
+        """Return the task of a row; programs find it again by ``meta.identifier``."""
         identifier = row.values[self.identifier_column]
         data = {name: row.values[name] for name in (self.identifier_column, *self.meta)}
         references = self.references(row)
@@ -74,10 +74,10 @@ class TaskMapping:
 
 
 def control_task(task: NewTask) -> NewTask:
-    """Return a task without suggestions: it is marked, and an empty prediction stands in for them.
+    """Return a task without suggestions, marked, with an empty prediction in their place.
 
-    Label Studio asks no backend about a task that has a prediction when it is opened; where it does
-    ask, the segmentation backend goes by the mark.
+    Label Studio asks no backend about an opened task that has a prediction; if it does ask, the
+    segmentation backend goes by the mark.
     """
     empty = {"model_version": CONTROL, "result": []}
     return NewTask(task.data, {**task.meta, CONTROL: "true"}, [empty])
@@ -85,12 +85,12 @@ def control_task(task: NewTask) -> NewTask:
 
 @dataclass(frozen=True)
 class TableSummary:
-    """What a table holds.
+    """Summary of a table.
 
     Attributes:
-        rows: How many.
-        digest: Of identifiers and images: the same table has the same.
-        buckets: Those of ``gs://`` references.
+        rows: Number of rows.
+        digest: Digest of identifiers and images; equal tables have equal digests.
+        buckets: Buckets of ``gs://`` references.
     """
 
     rows: int
@@ -99,10 +99,10 @@ class TableSummary:
 
 
 def summarize(table: Table, rule: TaskMapping) -> TableSummary:
-    """Look through a table.
+    """Read a table and validate it.
 
     Raises:
-        TableError: An identifier or image is empty, an identifier comes twice, or there is no row.
+        TableError: An identifier or image is empty, an identifier is repeated, or there is no row.
     """
     rows, digest, buckets = 0, hashlib.sha256(), dict[str, None]()
     with NameIndex() as index:
@@ -122,7 +122,7 @@ def summarize(table: Table, rule: TaskMapping) -> TableSummary:
 def _check_row(row: Row, rule: TaskMapping, index: NameIndex) -> None:
     for column in (rule.identifier_column, rule.image_column):
         if not row.values[column].strip():
-            raise TableError(f"row {row.number} has nothing in {column!r}")
+            raise TableError(f"row {row.number} has no value in {column!r}")
     identifier = row.values[rule.identifier_column]
     first = index.claim(identifier, row.number)
     if first != row.number:
@@ -136,18 +136,18 @@ def _check_row(row: Row, rule: TaskMapping, index: NameIndex) -> None:
 def add_tasks(
     label_studio: LabelStudio, project: int, tasks: Iterable[NewTask]
 ) -> Iterator[tuple[int, int]]:
-    """Add those tasks that a project has not got yet, by identifier.
+    """Add the tasks that a project does not have, by identifier.
 
     Args:
-        label_studio: That the project is in.
-        project: Its id.
-        tasks: Streamed once.
+        label_studio: Client for the Label Studio instance.
+        project: Project ID.
+        tasks: Tasks, streamed once.
 
     Yields:
-        For each portion, how many were added and how many were there already.
+        Number of added and of existing tasks, for each batch.
 
     Raises:
-        LabelStudioError: It refuses a portion; those before it stay, and a second run goes on.
+        LabelStudioError: A batch is refused; earlier ones stay, and a second run continues.
     """
     stream = iter(tasks)
     with _index_existing(label_studio, project) as index:
@@ -159,14 +159,14 @@ def add_tasks(
 
 
 def count_new(label_studio: LabelStudio, project: int, tasks: Iterable[NewTask]) -> int:
-    """How many tasks ``add_tasks`` would add."""
+    """Return the number of tasks that ``add_tasks`` would add."""
     with _index_existing(label_studio, project) as index:
         return sum(bool(index.claim(task.meta[IDENTIFIER], 1)) for task in tasks)
 
 
 @contextmanager
 def _index_existing(label_studio: LabelStudio, project: int) -> Iterator[NameIndex]:
-    """Those of the tasks that a project has, claimed for row 0."""
+    """Yield an index of the project's tasks, claimed for row 0."""
     with NameIndex() as index:
         for meta in label_studio.task_metas(project):
             index.claim(str(meta.get(IDENTIFIER, "")), 0)

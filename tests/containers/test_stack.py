@@ -195,7 +195,7 @@ def test_stopped_and_started_again_nothing_is_lost_and_nothing_comes_twice(stack
         before = work(api, stack)
     stack.down()
     stack.up()
-    assert "all secrets are there" in stack.logs("secrets")
+    assert "all secrets exist" in stack.logs("secrets")
     assert stack.login == login
     with stack.client() as api:
         assert work(api, stack) == before

@@ -42,7 +42,7 @@ def test_a_write_whose_answer_got_lost_is_not_done_twice(photos: GcsServer, run:
 def test_an_object_of_somebody_else_is_not_overwritten(photos: GcsServer, run: Run) -> None:
     write_posts(1)
 
-    def meanwhile(_method: str, path: str) -> None:
+    def change_it(_method: str, path: str) -> None:
         if "/upload/" in path and not photos.content("photos"):
             stored = {
                 "name": "afd.bund/1.jpg",
@@ -52,7 +52,7 @@ def test_an_object_of_somebody_else_is_not_overwritten(photos: GcsServer, run: R
             }
             photos.storage.create_file("photos", "afd.bund/1.jpg", b"theirs", stored)
 
-    photos.fault = meanwhile
+    photos.fault = change_it
     result = run(*UPLOAD, *RULE)
     assert result.exit_code == 3
     assert "gs://photos/afd.bund/1.jpg was changed by another program" in result.stderr

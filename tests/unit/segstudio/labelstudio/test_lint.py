@@ -174,7 +174,7 @@ def test_the_command_expects_a_backend_that_learns_unless_it_is_told_otherwise(
     [
         ({"learning": True}, 3, "none of these labels is known yet"),
         ({"learning": False}, 3, "no class of by-colour-1 becomes Car; it knows dress"),
-        ({"text_prompts": True, "classes": []}, 0, "fine for both backends (by-colour-1)"),
+        ({"text_prompts": True, "classes": []}, 0, "no problems with both backends (by-colour-1)"),
     ],
 )
 def test_a_running_backend_says_what_becomes_of_labels_that_nobody_knows(
@@ -253,7 +253,7 @@ def test_where_labels_are_the_prompt_the_table_shows_the_phrases(run: Run, tmp_p
 def test_the_command_tells_each_finding_with_its_fix(run: Run) -> None:
     fine, coding = run("lint", "runway_fashion.xml"), run("lint", "visual_coding.xml", "--json")
     assert fine.exit_code == 0
-    assert "fine for both backends" in fine.stdout
+    assert "no problems with both backends" in fine.stdout
     assert coding.exit_code == 3
     (outcome,) = records(coding)
     assert outcome["findings"][0]["fix"].startswith("add <BrushLabels")
@@ -300,7 +300,7 @@ def test_a_key_that_chooses_two_labels_is_told_at_the_second() -> None:
 def test_labels_that_differ_in_case_alone_are_told() -> None:
     twice = LIST.replace(DRESS, f'{DRESS}<Label value="dress"/>')
     (finding,) = findings(IMAGE, twice, TOOLS, classes=Classes((), "no answer"))
-    assert finding.detail == "dress and Dress are equal but for their case"
+    assert finding.detail == "dress and Dress differ only in case"
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def test_another_table_has_another_digest(tmp_path: Path) -> None:
     ("rows", "problem"),
     [
         ([], "no rows"),
-        (["1,a,x", " ,b,y"], "row 2 has nothing in 'ID'"),
-        (["1,a,"], "row 1 has nothing in 'Image'"),
+        (["1,a,x", " ,b,y"], "row 2 has no value in 'ID'"),
+        (["1,a,"], "row 1 has no value in 'Image'"),
         (["1,a,x", "2,b,y", "1,c,z"], "rows 1 and 3 have the same 'ID', '1'"),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_name_of_something_else_is_not_taken() -> None:
 
 @pytest.mark.parametrize("text", ["", "Sentiment", "=a,b", "A=", "A=one", "A=b,b", "A=,"])
 def test_what_is_no_code_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="no code"):
+    with pytest.raises(SettingsError, match="not a code"):
         code(text)
 
 
