@@ -26,6 +26,7 @@ from sam_backend.models.honest_clicks import heed, keep_direction, obey, tidy
 from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
+LONE_CLICK_SIDE: Final = 288  # input side for one click alone: the object may be small
 LARGEST: Final = 1024  # longer side of the reduced picture
 MARGIN: Final = 1.3  # frame to box
 WIDE_MARGIN: Final = 3.4  # frame to last mask: clicks say little of how far the object goes on
@@ -66,7 +67,7 @@ class EmbeddedPromptableModel:
         weights = read_weights(path or WEIGHTS)
         network = PromptNetwork()
         prepare(network, weights, device)
-        return cls(network, f"embedded-3-{weights.digest}", _side(weights), device)
+        return cls(network, f"embedded-4-{weights.digest}", _side(weights), device)
 
     @property
     def input_side(self) -> None:
@@ -134,7 +135,7 @@ class EmbeddedPromptableModel:
         logits, quality = self._ask(picture, frames, box, points, guesses)
         best = int(quality[:, 0].argmax())
         frame = frames[best]
-        answer = with_contrast(frame.cut(picture, self._side), logits[best, 0])
+        answer = with_contrast(frame.cut(picture, logits.shape[-1]), logits[best, 0])
         score = float(1 / (1 + np.exp(-quality[best, 0])))
         return guesses[best], frame, _honest(answer, frame, box, points), score
 
@@ -152,12 +153,14 @@ class EmbeddedPromptableModel:
         Returns:
             (B, 4, S, S) logits of the hypotheses, and (B, 4) logits of their expected IoUs.
         """
-        cuts = [frame.cut(picture, self._side) for frame in frames]
-        maps = np.zeros((len(frames), PROMPT_CHANNELS, self._side, self._side), np.float32)
+        lone_click = box is None and len(points) == 1
+        side = LONE_CLICK_SIDE if lone_click else self._side
+        cuts = [frame.cut(picture, side) for frame in frames]
+        maps = np.zeros((len(frames), PROMPT_CHANNELS, side, side), np.float32)
         for number, (frame, cut, prompt) in enumerate(zip(frames, cuts, maps, strict=True)):
-            prompt[:3] = frame.draw_prompt(box, points, self._side)
+            prompt[:3] = frame.draw_prompt(box, points, side)
             if priors is not None:
-                prompt[3] = 1 / (1 + np.exp(-frame.cut(priors[number], self._side)))
+                prompt[3] = 1 / (1 + np.exp(-frame.cut(priors[number], side)))
             prompt[4] = color_evidence(color_bins(cut), known_chances(prompt))
         views = as_input(torch.from_numpy(np.stack(cuts)).to(self.device), self._dtype)
         batch = torch.from_numpy(maps).to(self.device, self._dtype)
