@@ -1,32 +1,32 @@
-# Everything that people run here; `make` alone lists it.
+# All commands for users and developers; `make` alone lists them.
 
 PYTHON ?= python3
 VENV := .venv
-# Of the environment, else of .env, where segstudio looks too.
+# From the environment, else from .env, where segstudio looks too.
 LABEL_STUDIO_VENV ?= $(or $(shell sed -n 's/^LABEL_STUDIO_VENV=//p' .env 2> /dev/null),.venv-label-studio)
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --require-hashes
-# Two processes of tests; what shares a server stays in one of them (tests/conftest.py).
+# Two test processes; tests that share a server stay in one of them (tests/conftest.py).
 PROCESSES := -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 .PHONY: up
-up: $(VENV)/.runtime $(LABEL_STUDIO_VENV)/.installed  ## Start Label Studio and both backends, joined in a project (IMAGES=folder: your photographs)
+up: $(VENV)/.runtime $(LABEL_STUDIO_VENV)/.installed  ## Start Label Studio and both backends, connected in a project (IMAGES=folder: your images)
 	@LABEL_STUDIO_VENV=$(LABEL_STUDIO_VENV) exec $(BIN)/segstudio up
 
 .PHONY: backends
-backends: $(VENV)/.runtime  ## Start both backends alone, for a Label Studio that you have already
+backends: $(VENV)/.runtime  ## Start both backends alone, for an existing Label Studio
 	@exec $(BIN)/segstudio serve
 
 .PHONY: bulk
-bulk: $(VENV)/.runtime  ## Install what `segstudio predict` needs beside: Ray
+bulk: $(VENV)/.runtime  ## Install Ray, which `segstudio predict` needs
 	@$(INSTALL) --python $(BIN)/python -r requirements/bulk.txt
 
 .PHONY: test
-test: lint docs $(LABEL_STUDIO_VENV)/.installed emulators chromium redis-server  ## Run all checks and tests but bulk and containers, with a real Label Studio and browser (ARGS=)
+test: lint docs $(LABEL_STUDIO_VENV)/.installed emulators chromium redis-server  ## Run all checks and tests except bulk and containers, with a real Label Studio and browser (ARGS=)
 	$(BIN)/pytest $(PROCESSES) $(ARGS)
 
 .PHONY: test-fast
@@ -34,11 +34,11 @@ test-fast: lint redis-server  ## Run the checks and the unit tests (ARGS=)
 	$(BIN)/pytest $(PROCESSES) tests/unit $(ARGS)
 
 .PHONY: test-bulk
-test-bulk: $(VENV)/.dev  ## Kill workers and the driver of `segstudio predict` on a real Ray, and the like (ARGS=)
+test-bulk: $(VENV)/.dev  ## Test `segstudio predict` on a real Ray: killed workers, a killed driver (ARGS=)
 	$(BIN)/pytest -m ray tests/integration/predict $(ARGS)
 
 .PHONY: test-containers
-test-containers: docker $(VENV)/.dev chromium  ## Build the images, try docker compose in all its ways, take everything down (ARGS=)
+test-containers: docker $(VENV)/.dev chromium  ## Build the images and test docker compose in all variants (ARGS=)
 	$(BIN)/pytest -v -o log_cli=true -o log_cli_level=INFO $(if $(filter tests/%,$(ARGS)),,tests/containers) $(ARGS)
 
 .PHONY: lint
@@ -47,6 +47,7 @@ lint: $(VENV)/.dev audit  ## Check style, format, types and security
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell --dictionary - --dictionary .codespell-words.txt $$(git ls-files)
 	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio synthetic training
 
 .PHONY: docs
@@ -58,25 +59,25 @@ docs-serve: $(VENV)/.dev  ## Show the documentation site on http://localhost:800
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 .PHONY: bench
-bench: $(VENV)/.dev  ## Measure beside the models alone, the SDK and a plain design (MINUTES=10 of labelers; ARGS=)
+bench: $(VENV)/.dev  ## Measure speed and memory, compared with the models alone and the SDK (MINUTES=10; ARGS=)
 	$(BIN)/python -m benchmarks $(MINUTES:%=--minutes %) $(ARGS)
 
 .PHONY: bench-learn
-bench-learn: $(VENV)/.dev  ## Measure learning of new labels (DATA_MSRC=, DATA_CCP=: folders; ARGS=)
+bench-learn: $(VENV)/.dev  ## Measure learning of new labels (DATA_MSRC=folder DATA_CCP=folder; ARGS=)
 	$(BIN)/python -m benchmarks.learning $(DATA_MSRC:%=--msrc %) $(DATA_CCP:%=--ccp %) $(ARGS)
 
 .PHONY: audit
-audit: $(VENV)/.dev  ## Look for known vulnerabilities in the locked requirements
+audit: $(VENV)/.dev  ## Look up known vulnerabilities of the locked requirements
 	$(BIN)/python .ci/audit.py requirements/runtime.txt requirements/dev.txt requirements/uv.txt
 
 .PHONY: format
-format: $(VENV)/.dev  ## Format the code and mend what can be mended by itself
+format: $(VENV)/.dev  ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 .PHONY: screenshot
-screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the README's pictures again
-	README_SCREENSHOT=docs/images/labeling.png $(BIN)/pytest tests/e2e/test_labeling.py -k readme
+screenshot: $(VENV)/.dev $(LABEL_STUDIO_VENV)/.installed chromium  ## Take the pictures of the documentation again
+	PICTURES=docs/images $(BIN)/pytest tests/e2e/test_pictures.py
 	REPORT_SCREENSHOT=docs/images/report.png $(BIN)/pytest tests/integration/test_report_page.py
 
 .PHONY: train-segmentation train-interactive evaluate evaluate-clicks
@@ -86,10 +87,10 @@ train-segmentation: data $(VENV)/.dev  ## Train the embedded garment network (DA
 train-interactive: data $(VENV)/.dev  ## Train the embedded promptable network (DATA=folder; ARGS=)
 	$(BIN)/python -m training.interactive --data '$(DATA)' $(ARGS)
 
-evaluate: data $(VENV)/.dev  ## Measure the shipped networks (DATA=folder; ARGS=--whole: a folder that no network was trained on)
+evaluate: data $(VENV)/.dev  ## Measure the embedded networks (DATA=folder; ARGS=--whole for a folder that none was trained on)
 	$(BIN)/python -m training.evaluate --data '$(DATA)' $(ARGS)
 
-evaluate-clicks: data $(VENV)/.dev  ## Count the clicks that the promptable network needs (DATA=folder of photos/ and masks/; ARGS=)
+evaluate-clicks: data $(VENV)/.dev  ## Count the clicks that the promptable network needs (DATA=folder with photos/ and masks/; ARGS=)
 	$(BIN)/python -m training.evaluate_clicks --data '$(DATA)' $(ARGS)
 
 COMPILE := $(UV) pip compile -q --python-version 3.11 --generate-hashes
@@ -97,7 +98,7 @@ WITHOUT_CUDA := --excludes requirements/cuda.in --no-emit-package torch --no-emi
 SERVING := pyproject.toml --extra server --extra big-models
 
 .PHONY: lock
-lock: $(VENV)/.dev  ## Resolve the requirements again, keeping versions that still fit
+lock: $(VENV)/.dev  ## Resolve the requirements again, keeping versions where possible
 	$(COMPILE) requirements/label-studio.in -o requirements/label-studio.txt
 	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
 	$(COMPILE) requirements/uv.in -c requirements/dev.txt -o requirements/uv.txt

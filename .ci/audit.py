@@ -17,14 +17,14 @@ KNOWN = {"package": {"name": "jinja2", "ecosystem": "PyPI"}, "version": "2.4.1"}
 
 
 def what_is_in_the_way() -> str:
-    """Why the database cannot be asked; empty where it can."""
+    """Return why the database cannot be queried; empty if it can."""
     try:
         answer = httpx.post(OSV, json=KNOWN, timeout=10)
         answer.raise_for_status()
         known = bool(answer.json().get("vulns"))
     except (httpx.HTTPError, ValueError) as error:
         return f"{type(error).__name__}: {error}".partition("\n")[0]
-    return "" if known else "it knows nothing of a vulnerable release"
+    return "" if known else "it does not list a release known to be vulnerable"
 
 
 def main(requirements: list[str]) -> int:

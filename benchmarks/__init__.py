@@ -1,1 +1,1 @@
-"""How fast, how frugal and how steady it is: ``make bench``."""
+"""Benchmarks of speed, memory and stability: ``make bench``."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, print as it goes, write ``benchmarks/results``."""
+"""``python -m benchmarks``: measure, print the figures, write ``benchmarks/results``."""
 
 import logging
 import tempfile
@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import (
     batch,
     bulk,
+    checkpoints,
     clicks,
     exports,
     formats,
@@ -32,19 +33,22 @@ from ml_backend.serving.settings import BackendSettings
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 DOCUMENTED = ROOT / "docs" / "benchmarks" / "results.csv"
-PARTS = ("clicks", "learner", "batch", "formats", "exports", "memory", "vit_b", "soak", "bulk")
+PARTS = (
+    *("clicks", "learner", "batch", "formats", "exports", "memory", "checkpoints", "vit_b"),
+    *("soak", "bulk"),
+)
 
 
 def main(
-    minutes: Annotated[float, typer.Option(help="How long the nine labelers work")] = 1,
-    turns: Annotated[int, typer.Option(help="Pairs of measurements, where they are quick")] = 40,
-    only: Annotated[str, typer.Option(help=f"Some of {', '.join(PARTS)}, with commas")] = "",
+    minutes: Annotated[float, typer.Option(help="Minutes that nine labelers work")] = 1,
+    turns: Annotated[int, typer.Option(help="Pairs of each fast measurement")] = 40,
+    only: Annotated[str, typer.Option(help=f"Comma-separated parts: {', '.join(PARTS)}")] = "",
     docs: Annotated[
         bool,
         typer.Option(help="Replace the rows of the parts that ran in docs/benchmarks/results.csv."),
     ] = False,
 ) -> None:
-    """Measure this project beside the models alone and a plain design."""
+    """Compare this project with the models alone and with a plain design."""
     asked = only.split(",") if only else PARTS
     if unknown := set(asked) - set(PARTS):
         raise typer.BadParameter(f"{', '.join(unknown)}; there are {', '.join(PARTS)}")
@@ -56,17 +60,18 @@ def main(
     machine, date = report.machine(), datetime.now(UTC).date().isoformat()
     console.print(machine, highlight=False)
     results: list[Result] = []
-    for part in asked:
-        for figure in _measured(part, minutes, turns):
-            report.say(console, figure)
-            results.append(Result(part, figure, date, machine))
+    with report.progress_bar(console) as progress:
+        for part in progress.track(asked, description="parts"):
+            for figure in _measured(part, minutes, turns):
+                report.say(console, figure)
+                results.append(Result(part, figure, date, machine))
     _write(results, "" if not only else "-" + "-".join(asked), docs)
     if any(result.figure.met is False for result in results):
         raise typer.Exit(3)
 
 
 def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
-    """Each part has a folder of its own, gone afterwards."""
+    """Yield the figures of a part, measured in a temporary folder."""
     few = max(turns // 5, 3)
     with tempfile.TemporaryDirectory(prefix="segstudio-bench-") as name:
         folder = Path(name)
@@ -77,6 +82,7 @@ def _measured(part: str, minutes: float, turns: int) -> Iterator[Figure]:
             "formats": formats.measure,
             "exports": lambda: exports.measure(folder),
             "memory": lambda: memory.measure(folder),
+            "checkpoints": lambda: checkpoints.measure(folder, few),
             "vit_b": lambda: vit_b.measure(folder, few),
             "soak": lambda: soak.measure(folder, minutes, RESULTS),
             "bulk": lambda: bulk.measure(folder, 3),

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.bare sam_backend``: the memory of a process that is the model alone."""
+"""``python -m benchmarks.bare sam_backend``: print the memory of a process with the model alone."""
 
 import os
 import sys

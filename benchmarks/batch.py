@@ -1,4 +1,4 @@
-"""Photographs in a batch call to the segmentation backend, beside the model with nothing around."""
+"""Batch calls to the segmentation backend, compared with the model alone."""
 
 import io
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ GOAL = 0.9
 
 
 def measure(folder: Path, turns: int) -> Iterator[Figure]:
-    """New photographs of 1000 x 1500 in each call; the model gets them decoded."""
+    """Measure calls with new photographs of 1000 x 1500; the model gets them decoded."""
     files = [jpeg(seed, HEIGHT, WIDTH) for seed in range(4)]
     images = [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]
     model = EmbeddedGarmentModel.load()
@@ -45,7 +45,7 @@ def measure(folder: Path, turns: int) -> Iterator[Figure]:
 
 
 def _throughput(pairs: Pairs) -> Figure:
-    """Images a second."""
+    """Return the figure in images per second."""
     ours, other = (Spread.of([TASKS / s for s in each]) for each in (pairs.ours, pairs.other))
     ratio = Spread.of(np.divide(pairs.other, pairs.ours).tolist())
     return Figure(

@@ -1,8 +1,8 @@
-"""Bulk predictions on Ray Data, beside the plain loop; and whether memory stays flat.
+"""Bulk predictions on Ray Data, compared with a plain loop; and whether memory stays constant.
 
-Ray starts once; a rate is that from a model's first call, in whichever process, to the last
-prediction: the model is loaded on both sides. Images that were fetched and decoded while it was
-loaded are in no time; that is a part of ours only, a small one beside the models' own.
+Ray starts once; a rate is measured from a model's first call, in whichever process, to the last
+prediction, so the model is loaded on both sides. Images fetched and decoded during loading are not
+counted; they are few, and only our side has them.
 """
 
 import os
@@ -42,14 +42,14 @@ SLOWER, FASTER, GROWTH_MB = 0.9, 1.7, 300
 
 
 def measure(folder: Path, turns: int) -> Iterator[Figure]:
-    """Three questions, one Ray."""
+    """Measure rates with one and two workers, then memory, with one Ray."""
     photographs, small = folder / "photographs", folder / "small"
     photographs.mkdir()
     for seed in range(IMAGES):
         (photographs / f"{seed}.jpg").write_bytes(jpeg(seed % 8, HEIGHT, WIDTH))
     pictures.fill(small, FEW)
     with cluster.joined(""):
-        yield _beside_the_plain_loop(photographs, turns)
+        yield _against_the_plain_loop(photographs, turns)
         yield _two_workers(small, turns)
         yield from _memory(small)
 
@@ -61,7 +61,7 @@ def _pipeline(folder: Path, config: str, load: stages.Load, workers: int) -> Pip
 
 
 def _run(pipeline: Pipeline, items: list[Item]) -> float:
-    """Seconds an image, from the first that a model gets to the last prediction."""
+    """Return seconds per image, from the first call of a model to the last prediction."""
     with tempfile.TemporaryDirectory(prefix="segstudio-bench-") as name:
         noting = replace(pipeline, load=partial(_noting, pipeline.load, Path(name)))
         _exhaust(noting, items)
@@ -76,7 +76,7 @@ def _noting(load: stages.Load, notes: Path, settings: SegmentationSettings) -> S
 
 @dataclass
 class _Noting:
-    """A model that writes down when it was first called, by the clock that all processes share."""
+    """Model that records the time of its first call, by the clock shared by all processes."""
 
     model: SegmentationModel
     note: Path
@@ -92,7 +92,7 @@ class _Noting:
         return self.model.segment(images)
 
 
-def _beside_the_plain_loop(folder: Path, turns: int) -> Figure:
+def _against_the_plain_loop(folder: Path, turns: int) -> Figure:
     config = read_template("runway_fashion")
     pipeline = _pipeline(folder, config, stages.load_model, 1)
     items = list(folder_items(folder, "image"))
@@ -118,14 +118,14 @@ def _two_workers(folder: Path, turns: int) -> Figure:
     return _rates("bulk, two workers that mostly wait", "one worker", pairs, FASTER)
 
 
-def _rates(name: str, beside: str, pairs: list[tuple[float, float]], least: float) -> Figure:
+def _rates(name: str, baseline: str, pairs: list[tuple[float, float]], least: float) -> Figure:
     ours, other = (np.array(each) for each in zip(*pairs, strict=True))
     ratio = Spread.of((other / ours).tolist())
     return Figure(
         name,
         "images/s",
         Spread.of((1 / ours).tolist()),
-        beside,
+        baseline,
         Spread.of((1 / other).tolist()),
         ratio,
         f"≥ {least} of it: {ratio.median:.2f}",
@@ -153,7 +153,7 @@ def _memory(folder: Path) -> Iterator[Figure]:
 
 
 def _repeated(folder: Path, count: int) -> list[Item]:
-    """So many images, of the few that there are."""
+    """Return ``count`` images by repeating the few that exist."""
     once = list(folder_items(folder, "image"))
     return [Item(f"{n}", once[n % len(once)].reference) for n in range(count)]
 
@@ -164,7 +164,7 @@ def _exhaust(pipeline: Pipeline, items: list[Item]) -> None:
 
 
 def _peak(work: Callable[[], None]) -> float:
-    """The most bytes that this process and all below it hold of their own while work is done."""
+    """Return the peak of private bytes of this process and its children during ``work``."""
     done, seen = threading.Event(), [0.0]
 
     def watch() -> None:
@@ -183,7 +183,7 @@ def _peak(work: Callable[[], None]) -> float:
 
 
 def _own_bytes(pid: int) -> int:
-    """Resident less shared; 0 for a process that has just ended."""
+    """Return resident minus shared bytes; 0 for a process that has just exited."""
     try:
         _, resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[:3]
     except OSError:

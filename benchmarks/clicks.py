@@ -1,4 +1,4 @@
-"""What a labeler waits for a click, beside what the model alone would take."""
+"""Response time of clicks, compared with the model alone."""
 
 import io
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ MODEL = "the model alone"
 
 
 def measure(folder: Path, turns: int) -> Iterator[Figure]:
-    """Warm, cold and prewarmed clicks on photographs of 1000 x 1500, through a real backend.
+    """Measure warm, cold and prewarmed clicks on photographs of 1000 x 1500 through a backend.
 
     Args:
-        folder: For the backend's files.
-        turns: Pairs of each.
+        folder: Folder for the backend's files.
+        turns: Number of pairs of each kind.
     """
     with (
         open_studio() as studio,
@@ -39,11 +39,11 @@ def measure(folder: Path, turns: int) -> Iterator[Figure]:
 
 
 class Clicks:
-    """Clicks on one picture under one name or many, so that the model has the same to do each time.
+    """Clicks on one picture under one or many names, so that the model's work is always the same.
 
     Args:
-        studio: Serves the picture.
-        client: Of the backend.
+        studio: Server of the picture.
+        client: HTTP client for the backend.
     """
 
     def __init__(self, studio: Studio, client: httpx.Client) -> None:
@@ -54,7 +54,7 @@ class Clicks:
         self._known = studio.upload(self._file)
 
     def warm(self, turns: int) -> Figure:
-        """On an image that was clicked on before, each time elsewhere; the model has it, too."""
+        """Measure clicks on an image that was clicked before, each at another place."""
         embedding = self._model.embed(self._decoded()).to_float16()
         pairs = in_turns(
             self.click_warm,
@@ -64,12 +64,12 @@ class Clicks:
         return pairs.at_most_15_ms_more("warm click", MODEL)
 
     def cold(self, turns: int) -> Figure:
-        """On an image that nobody has seen; the model begins with a file in memory."""
+        """Measure clicks on new images; the model alone starts with a file in memory."""
         pairs = in_turns(self.click_cold, self._from_the_file, turns)
         return pairs.times("cold click", f"{MODEL}, with decoding the file")
 
     def prewarmed(self, turns: int) -> Figure:
-        """On an image that was only prewarmed, beside a warm click at the same place."""
+        """Measure clicks on prewarmed images, compared with a warm click at the same place."""
         fresh = [self._studio.upload(self._file) for _ in range(turns + 1)]
         self._click(self._known, turns + 1)
         self._prewarm(fresh)
@@ -84,11 +84,11 @@ class Clicks:
         )
 
     def click_warm(self, turn: int) -> None:
-        """Click on the image that was clicked on before, elsewhere in each turn."""
+        """Click on an image that was clicked before, at another place in each turn."""
         self._click(self._known, turn)
 
     def click_cold(self, turn: int) -> None:
-        """Click on an image that nobody has seen."""
+        """Click on a new image."""
         self._click(self._studio.upload(self._file), turn)
 
     def _click(self, reference: str, turn: int) -> None:
@@ -111,7 +111,7 @@ class Clicks:
 
 
 def _place(turn: int) -> tuple[float, float]:
-    """In percent; another for each turn, so that no mask is one that is remembered."""
+    """Return a place in percent; different in each turn, so that no mask is cached."""
     return 40 + (turn * 7) % 41 / 2, 20 + (turn * 11) % 101 / 2
 
 

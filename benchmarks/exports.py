@@ -1,4 +1,4 @@
-"""``segstudio export`` beside label-studio-sdk's converter, and ``segstudio report``."""
+"""``segstudio export`` compared with label-studio-sdk's converter, and ``segstudio report``."""
 
 import json
 import subprocess
@@ -17,18 +17,18 @@ from tests.support.label_studio_server import TOKEN, LabelStudioServer, Task, an
 
 HEIGHT, WIDTH = 1500, 1000
 COUNT, FEW = 10_000, 1000
-"""Annotations of the run that counts, and of the one whose memory it may not much exceed."""
+"""Number of annotations of the main run, and of the one that its memory is compared with."""
 
 SDK_COUNT = 300
-"""Annotations that the SDK converts: it takes as long for each, however many there are."""
+"""Number of annotations that the SDK converts; its time for each does not depend on it."""
 
 TASKS, FEW_TASKS = 100_000, 10_000
-"""Tasks of the report that counts, and of the one whose memory it may not much exceed."""
+"""Number of tasks of the main report, and of the one that its memory is compared with."""
 
 REPORT_SECONDS = 60
 GOAL = 3
 MOST_MB = 32
-"""By how much the memory may grow with ten times as many annotations."""
+"""Maximum growth of memory in MB with ten times as many annotations."""
 
 CONFIG = """<View><Image name="image" value="$image"/><BrushLabels name="mask" toName="image">
 <Label value="garment"/></BrushLabels></View>"""
@@ -44,7 +44,7 @@ converter.convert(sys.argv[2], sys.argv[3], Format.BRUSH_TO_COCO, is_dir=False)
 
 
 def measure(folder: Path) -> Iterator[Figure]:
-    """Measure exports, then reports, each program in a process of its own."""
+    """Measure exports, then reports, each in its own process."""
     yield from _measure_export(folder)
     yield from _measure_report(folder)
 
@@ -84,15 +84,15 @@ def _measure_report(folder: Path) -> Iterator[Figure]:
     yield _memory(f"{name}, memory", ours[1], f"of {FEW_TASKS:,}", few[1])
 
 
-def _memory(name: str, ours: float, beside: str, few: float) -> Figure:
+def _memory(name: str, ours: float, baseline: str, few: float) -> Figure:
     more = ours - few
     goal = f"≤ +{MOST_MB} MB: {more:+.0f}"
     spread = Spread.of([ours])
-    return Figure(name, "MB", spread, beside, Spread.of([few]), None, goal, more <= MOST_MB)
+    return Figure(name, "MB", spread, baseline, Spread.of([few]), None, goal, more <= MOST_MB)
 
 
 def _regions() -> list[dict[str, Any]]:
-    """Garments of drawn people, as brush regions."""
+    """Return garments of drawn people as brush regions."""
     masks = [mask for seed in range(4) for mask in draw_figure(seed, HEIGHT, WIDTH).masks.values()]
     return [
         {
@@ -123,7 +123,7 @@ def _tasks(regions: list[dict[str, Any]], count: int) -> list[Task]:
 def _run(
     server: LabelStudioServer, tasks: list[Task], words: tuple[str, ...]
 ) -> tuple[float, float]:
-    """Run a command; returns its seconds and the megabytes of its largest resident set."""
+    """Run a command; return its seconds and peak resident megabytes."""
     project = ("--project", str(server.add(CONFIG, tasks)))
     variables = {**environ, "LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": TOKEN}
     measured = [sys.executable, "-c", _MEASURED, sys.executable, "-m", "segstudio", *words]

@@ -1,4 +1,4 @@
-"""Brush RLE beside Label Studio's SDK, image decoding beside Pillow."""
+"""Brush RLE compared with Label Studio's SDK, image decoding compared with Pillow."""
 
 import io
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from ml_backend.labelstudio.brush_rle import decode_rle, encode_rle
 from synthetic.people import draw_figure
 
 SIZES = ((1500, 1000, 7), (4000, 3000, 3))
-"""Height, width, turns."""
+"""Height, width and turns of each measurement."""
 
 RLE_GOAL = 4
 MOST_PIXELS = 100_000_000
 
 
 def measure() -> Iterator[Figure]:
-    """All of it, on drawn figures."""
+    """Measure encoding and decoding on drawn figures."""
     for height, width, turns in SIZES:
         yield from _rle(height, width, turns)
     for height, width, turns in SIZES:

@@ -1,8 +1,8 @@
-"""Simulated labelers at work on both backends, and the proof that each got the masks of its image.
+"""Simulated labelers on both backends, who verify that each got the masks of their image.
 
-All pictures are of one size and all labelers click in one of a few ways, so that an answer is
-decided by nothing but the way and the picture it is for. What the models say of each picture alone
-is found out beforehand; no two pictures, and no two ways, have the same answer.
+All pictures have one size and all labelers click in one of a few ways, so that an answer depends
+only on picture and way. The models' answers to each picture are computed in advance; no two
+pictures, and no two ways, have the same answer.
 """
 
 import random
@@ -50,12 +50,12 @@ WAYS: tuple[Clicks, ...] = (
     ((50, 55, True), (50, 35, True), (4, 96, False)),
     ((46, 48, True), (54, 62, True), (96, 96, False)),
 )
-"""Each picture is labeled in all of them before it is in the same again: a backend that remembers
-what it answered would else have nothing to do."""
+"""Each picture is labeled in all ways before one is repeated: otherwise, a backend that caches
+answers would have nothing to do."""
 
 _STEPS: tuple[Clicks, ...] = ((), *(way[: n + 1] for way in WAYS for n in range(len(way))))
 SAME = 0.98
-"""IoU of an answer with the one beforehand, should another number of threads have rounded it."""
+"""Minimum IoU with the expected answer: another number of threads rounds differently."""
 
 Answer = tuple[tuple[str, bytes], ...]
 """Label and RLE of each region."""
@@ -63,7 +63,7 @@ Answer = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True)
 class Picture:
-    """An image, and what the models alone say of it: by the clicks until then; none: on opening."""
+    """Image and the models' answers to it by the clicks so far; without clicks: on opening."""
 
     reference: str
     answers: Mapping[Clicks, Answer]
@@ -71,24 +71,24 @@ class Picture:
 
 @dataclass
 class Notes:
-    """What labelers saw, in seconds by what they did; and what was wrong."""
+    """What labelers experienced: seconds by action, and errors."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
     @property
     def tasks(self) -> int:
-        """Submitted."""
+        """Number of submitted tasks."""
         return len(self.seconds.get("submit", []))
 
 
 def make_pictures(studio: Studio, folder: Path, number: int) -> list[Picture]:
-    """Drawn figures whose answers nobody else has, uploaded.
+    """Return uploaded drawn figures with distinct answers.
 
     Args:
-        studio: Gets them.
-        folder: For what the models keep meanwhile.
-        number: How many.
+        studio: Server for the pictures.
+        folder: Folder for the models' caches.
+        number: Number of pictures.
     """
     common: dict[str, Any] = {"label_studio_url": studio.url, "image_cache_dir": folder}
     segmentation = load_segmentation(SegmentationSettings(**common))
@@ -126,13 +126,13 @@ def _answer(prediction: Json) -> Answer:
 
 
 class Labelers:
-    """People who open a task, click three times and submit, again and again.
+    """Simulated labelers who open a task, click three times and submit, repeatedly.
 
     Args:
-        pictures: They take them as they come, in each of the ways once, then all again.
-        segmentation_url: Of the segmentation backend.
-        sam_url: Of the sam backend.
-        pause: Seconds between two deeds, at least and at most.
+        pictures: Pictures, taken in order: each way once, then again.
+        segmentation_url: Address of the segmentation backend.
+        sam_url: Address of the sam backend.
+        pause: Minimum and maximum seconds between two actions.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Labelers:
         self._end = threading.Event()
 
     def work(self, people: int, seconds: float) -> Notes:
-        """Let them work at once; whatever is wrong is in the notes."""
+        """Run labelers in parallel; errors are in the notes."""
         notes = Notes()
         timer = threading.Timer(seconds, self._end.set)
         timer.start()
@@ -185,7 +185,7 @@ class Labelers:
             _timed(client, "submit", url, submitted(picture.reference, regions), notes)
 
     def _step(self, client: httpx.Client, reference: str, clicks: Clicks, notes: Notes) -> Json:
-        """The prediction on opening, or on the last of the clicks."""
+        """Return the prediction on opening, or on the last click."""
         if clicks:
             deed = "later click" if clicks[1:] else "first click"
             answer = _timed(client, deed, self._sam, clicked(reference, clicks), notes)
@@ -214,7 +214,7 @@ def _timed(client: httpx.Client, deed: str, url: str, body: Json, notes: Notes) 
 
 
 def _likeness(one: Answer, other: Answer) -> float:
-    """The least IoU of the labels' masks; 0 where one has a label that the other has not."""
+    """Return the lowest IoU of the labels' masks; 0 if one has a label that the other has not."""
     first, second = dict(one), dict(other)
     if first.keys() != second.keys():
         return 0.0

@@ -1,4 +1,4 @@
-"""What labelers wait for while a project is learned from, and while it is not."""
+"""Response time of clicks while a project is being learned, and while it is not."""
 
 import os
 import signal
@@ -21,17 +21,17 @@ from tests.support.processes import running_backend
 
 IMAGES = 120
 MOST = 1.3
-"""Times as long as a click may take while it learns."""
+"""Maximum time of a click during learning, as a multiple."""
 
 _WITHOUT_END = 'while true; do "$0" -m segmentation_backend.learning run --project 3; done'
 
 
 def measure(folder: Path, turns: int) -> Iterator[Figure]:
-    """Clicks while the learner is at work, in turns with clicks while it is halted.
+    """Measure clicks while the learner runs, in turns with clicks while it is paused.
 
     Args:
         folder: Folder for the backend's files and the models.
-        turns: Pairs of each.
+        turns: Number of pairs of each kind.
     """
     with (
         open_studio() as studio,
@@ -55,7 +55,7 @@ def _row(name: str, learner: int, click: Callable[[int], None], turns: int) -> F
 def _in_turns(learner: int, click: Callable[[int], None], turns: int) -> Pairs:
     """Time clicks with the learner's processes at work and halted."""
 
-    def beside(turn: int) -> None:
+    def running(turn: int) -> None:
         click(2 * turn)
         os.killpg(learner, signal.SIGSTOP)
 
@@ -63,12 +63,12 @@ def _in_turns(learner: int, click: Callable[[int], None], turns: int) -> Pairs:
         click(2 * turn + 1)
         os.killpg(learner, signal.SIGCONT)
 
-    return in_turns(beside, alone, turns)
+    return in_turns(running, alone, turns)
 
 
 @contextmanager
 def _learning(folder: Path) -> Iterator[int]:
-    """Learn again and again from drawn pictures; gives the process group that does."""
+    """Learn repeatedly from drawn pictures; yields the process group of the learner."""
     with LabelStudioServer() as label_studio, (folder / "learner.log").open("wb") as log:
         label_studio.add(CONFIG, [_annotated(seed) for seed in range(IMAGES)])
         variables = {

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Final
@@ -22,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.learning_data import DataSet, clothing, everyday
+from benchmarks.report import progress_bar
 from segmentation_backend.classes import EMBEDDED_CLASSES
 from segmentation_backend.learning.evaluation import Contender, Measured, View, owners
 from segmentation_backend.learning.example import Example, LearningSet
@@ -66,13 +68,13 @@ class Row:
 
 
 class Silent:
-    """A progress that nobody watches."""
+    """Progress receiver that ignores all steps."""
 
     def step(self, text: str, done: int, total: int) -> None:
-        """Ignore it."""
+        """Ignore the step."""
 
     def drop(self, identity: str, reason: str) -> None:
-        """Fail: the data sets are in order."""
+        """Raise an error: the data sets are complete."""
         raise ValueError(f"{identity}: {reason}")
 
 
@@ -91,8 +93,11 @@ def main(
     sets = [make(path) for make, path in ((everyday, msrc), (clothing, ccp)) if path]
     console = Console(width=120)
     rows = [row for row in read(TABLE) if row.data not in {data.name for data in sets}]
-    for data in sets:
-        for row in measure(data, _numbers(counts), _numbers(seeds)):
+    draws = _numbers(counts), _numbers(seeds)
+    measured = chain.from_iterable(measure(data, *draws) for data in sets)
+    total = len(sets) * (1 + len(draws[0]) * len(draws[1]))
+    with progress_bar(console) as progress:
+        for row in progress.track(measured, total, description="models"):
             rows.append(row)
             write(TABLE, rows)
             console.print(f"{row.data}: {row.images} images, seed {row.seed}, IoU {row.iou:.3f}")

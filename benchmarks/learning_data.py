@@ -1,4 +1,4 @@
-"""Photographs with masks that learning is measured on: labels that the shipped model lacks."""
+"""Photographs with masks for measuring learning: labels that the shipped model does not have."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ class DataSet:
     """Annotated photographs.
 
     Attributes:
-        name: As in tables.
+        name: Name in tables.
         labels: "background" and the labels.
         learnable: Photographs to draw from.
         apart: Photographs to measure on; empty: those that were not drawn.

@@ -1,4 +1,4 @@
-"""Memory of a backend by its number of workers, beside processes that are the model alone."""
+"""Memory of a backend by number of workers, compared with processes with the model alone."""
 
 import subprocess
 import sys
@@ -17,12 +17,12 @@ from tests.support.processes import Backend, running_backend
 from tests.support.waiting import eventually
 
 WORKERS = (1, 2, 4)
-BESIDE_MB = 150
+EXTRA_MB = 150
 CALLS = 4
 
 
 def measure(folder: Path) -> Iterator[Figure]:
-    """Both backends, after each worker has answered some calls; one compute thread each."""
+    """Measure both backends after each worker has answered some calls, with one thread each."""
     for package in ("segmentation_backend", "sam_backend"):
         model = _bare(package)
         for workers in WORKERS:
@@ -52,7 +52,7 @@ def _loaded(backend: Backend) -> int:
 
 
 def _let_answer(backend: Backend, studio: Studio, workers: int) -> None:
-    """All at once and each on a connection of its own, so that every worker gets some."""
+    """Send requests in parallel on separate connections, so that every worker gets some."""
     file = jpeg(0, HEIGHT, WIDTH)
     references = [studio.upload(file) for _ in range(CALLS * workers)]
     bodies = [
@@ -68,7 +68,7 @@ def _let_answer(backend: Backend, studio: Studio, workers: int) -> None:
 
 
 def _figure(package: str, workers: int, model: int, together: int) -> Figure:
-    most = workers * (model / MB + BESIDE_MB)
+    most = workers * (model / MB + EXTRA_MB)
     return Figure(
         f"{package.split('_')[0]}: {workers} worker{'s' * (workers > 1)}",
         "MB",
@@ -76,6 +76,6 @@ def _figure(package: str, workers: int, model: int, together: int) -> Figure:
         f"{workers} x the model alone",
         Spread.of([workers * model / MB]),
         Spread.of([together / model / workers]),
-        f"≤ {workers} x (model + {BESIDE_MB}): {most:.0f}",
+        f"≤ {workers} x (model + {EXTRA_MB}): {most:.0f}",
         together / MB <= most,
     )

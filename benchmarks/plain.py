@@ -1,4 +1,4 @@
-"""The plain design: one predictor for all, which holds the image it was asked about last."""
+"""Plain design: a single predictor that holds the last image."""
 
 import io
 import threading
@@ -17,11 +17,11 @@ from sam_backend.models.base import Embedding, Mask, Point, PromptableModel, Pro
 
 
 class OneImage:
-    """Answers clicks on the image at hand; another image takes its place.
+    """Answers clicks on the current image; another image replaces it.
 
     Args:
-        model: The same that ours has.
-        studio_url: Where images are.
+        model: Model, the same as that of the backend.
+        studio_url: Address of the images' server.
     """
 
     def __init__(self, model: PromptableModel, studio_url: str) -> None:
@@ -32,7 +32,7 @@ class OneImage:
         self._embedding: Embedding | None = None
 
     def predict(self, reference: str, keypoints: list[Json]) -> Mask:
-        """The mask of all points."""
+        """Return the mask of all points."""
         with self._lock:
             if self._embedding is None or reference != self._reference:
                 self._embedding = self._model.embed(self._fetch(reference))
@@ -51,7 +51,7 @@ def _prompts(embedding: Embedding, keypoints: list[Json]) -> Prompts:
 
 
 def plain_app(predictor: OneImage) -> Flask:
-    """``POST /predict`` for clicks, with the RLE of Label Studio's SDK."""
+    """Return an app with ``POST /predict`` for clicks, which uses the SDK's RLE."""
     app = Flask("plain")
 
     @app.post("/predict")
@@ -68,7 +68,7 @@ def plain_app(predictor: OneImage) -> Flask:
 
 @contextmanager
 def serving(app: Flask) -> Iterator[httpx.Client]:
-    """The app on a port of loopback, and a client of it."""
+    """Serve the app on a loopback port; yields a client for it."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""Measured figures as a plot."""
+"""Plot of measured figures."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +21,7 @@ def draw(path: Path, figures: Iterable[Figure]) -> None:
         axes.errorbar([ratio.median], [row], xerr=around, fmt="o", capsize=3, color=colour)
     axes.axvline(1, color="0.7", zorder=0)
     axes.set_xscale("log")
-    names = [f"{figure.name}  /  {figure.beside}" for figure, _ in shown]
+    names = [f"{figure.name}  /  {figure.baseline}" for figure, _ in shown]
     axes.set_yticks(range(len(shown)), names, fontsize=8)
     axes.set_xlabel("this project / compared with (median and quartiles)", fontsize=8)
     plot.savefig(path, dpi=110, bbox_inches="tight")

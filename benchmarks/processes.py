@@ -1,4 +1,4 @@
-"""How much memory processes take of the machine."""
+"""Memory use of processes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,11 +10,11 @@ MB = 1 << 20
 
 
 def taken(pids: Iterable[int]) -> int:
-    """Bytes that processes of one program take together, each page counted once.
+    """Return the bytes that processes of one program use together, counting each page once.
 
-    What a fork still shares with its parent is split among them by the kernel (``Pss_Anon``).
-    Files that are mapped, the libraries' code, are the same in all: the process that has the most
-    of them stands for all.
+    The kernel divides pages shared with the parent among the processes (``Pss_Anon``). Mapped
+    files, such as the libraries' code, are the same in all: the process with the most of them
+    counts for all.
     """
     forks = list(pids)
     own = sum(_field(pid, "smaps_rollup", "Pss_Anon") for pid in forks)
@@ -22,12 +22,12 @@ def taken(pids: Iterable[int]) -> int:
 
 
 def _field(pid: int, file: str, name: str) -> int:
-    """A line of a file below /proc, of kilobytes, in bytes."""
+    """Return a line of a file below /proc, given in kilobytes, in bytes."""
     lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{name}:"))
 
 
 def taken_by(backend: Backend) -> int:
-    """By a backend's workers and the process that watches them, in bytes."""
+    """Return the bytes of a backend's workers and their supervisor."""
     pid = backend.process.pid
     return taken((pid, *descendants(pid)))

@@ -1,10 +1,18 @@
-"""What is printed while it is measured."""
+"""Output during the measurements."""
 
 import platform
 from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from benchmarks.measure import Figure
 from benchmarks.results import cells
@@ -23,10 +31,24 @@ def machine() -> str:
     )
 
 
+def progress_bar(console: Console) -> Progress:
+    """Return a progress bar that is shown below the figures if the console is a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
 def say(console: Console, figure: Figure) -> None:
-    """Print one line."""
-    what, ours, beside, other, ratio, goal, met = cells(figure)
+    """Print a figure as one line."""
+    what, ours, baseline, other, ratio, goal, met = cells(figure)
     colour = {"met": "green", "not met": "bold red"}.get(met, "")
-    console.print(f"{what:36} {ours:>26}   {beside:34} {other:>26}   {ratio:>20}", highlight=False)
+    console.print(
+        f"{what:36} {ours:>26}   {baseline:34} {other:>26}   {ratio:>20}", highlight=False
+    )
     if goal:
         console.print(f"{'':36}   {goal}  [{colour}]{met}[/]" if met else f"{'':39}{goal}")

@@ -13,7 +13,7 @@ _SPREADS = ("ours", "other", "ratio")
 _COLUMNS = (
     *("part", "what", "unit"),
     *(f"{name}_{part}" for name in _SPREADS for part in ("median", "low", "high")),
-    *("beside", "goal", "met", "date", "machine"),
+    *("baseline", "goal", "met", "date", "machine"),
 )
 _MET = {"": None, "True": True, "False": False}
 
@@ -24,7 +24,7 @@ class Result:
 
     Attributes:
         part: Part of the benchmark, as in ``--only``.
-        figure: What was measured.
+        figure: Measured figure.
         date: Day of the measurement, in ISO format.
         machine: Processor, cores and versions.
     """
@@ -42,7 +42,7 @@ class Result:
             name=row["what"],
             unit=row["unit"],
             ours=Spread(*map(float, ours)),
-            beside=row["beside"],
+            baseline=row["baseline"],
             other=Spread(*map(float, other)) if other[0] else None,
             ratio=Spread(*map(float, ratio)) if ratio[0] else None,
             goal=row["goal"],
@@ -56,7 +56,7 @@ class Result:
         spreads = (figure.ours, figure.other, figure.ratio)
         numbers = [number for spread in spreads for number in _numbers(spread)]
         met = "" if figure.met is None else str(figure.met)
-        around = (figure.beside, figure.goal, met, self.date, self.machine)
+        around = (figure.baseline, figure.goal, met, self.date, self.machine)
         return [self.part, figure.name, figure.unit, *numbers, *around]
 
 
@@ -92,11 +92,11 @@ def cells(figure: Figure) -> tuple[str, ...]:
     met = {None: "", True: "met", False: "not met"}[figure.met]
     ours = _text(figure.ours, figure.unit)
     other, ratio = _text(figure.other, figure.unit), _text(figure.ratio, "")
-    return (figure.name, ours, figure.beside, other, ratio, figure.goal, met)
+    return (figure.name, ours, figure.baseline, other, ratio, figure.goal, met)
 
 
 def _text(spread: Spread | None, unit: str) -> str:
-    """Three significant digits; quartiles only where there were several measurements."""
+    """Return three significant digits, with quartiles if there were several measurements."""
     if spread is None:
         return ""
     if spread.low == spread.high:

@@ -22,20 +22,20 @@ PEOPLE = 9
 PICTURES = 200
 BURST = 200
 PAUSE = (1.0, 3.0)
-"""Seconds that a person looks before the next deed."""
+"""Minimum and maximum seconds that a person waits before the next action."""
 
 CACHE_MB = 8
-"""For embeddings: a fifth of them, so that they come and go."""
+"""Memory for embeddings: a fifth of what they need, so that they are evicted."""
 
 FLAT = 1.1
-"""Memory at the end to that after a third of the time."""
+"""Maximum ratio of the memory at the end to that after a third of the time."""
 
 _BETWEEN_SAMPLES = 2.0
 
 
 @dataclass(frozen=True)
 class Stand:
-    """Both backends as they serve a team: the first tells the second of opened tasks."""
+    """Both backends, connected as for a team: the first forwards opened tasks to the second."""
 
     studio: Studio
     segmentation: Backend
@@ -44,7 +44,7 @@ class Stand:
 
 @dataclass(frozen=True)
 class Sample:
-    """Memory of both backends, in MB, some seconds after the beginning."""
+    """Memory of both backends in MB, and its time in seconds since the start."""
 
     seconds: float
     segmentation: float
@@ -52,19 +52,19 @@ class Sample:
 
     @property
     def together(self) -> float:
-        """Of both."""
+        """Memory of both backends in MB."""
         return self.segmentation + self.sam
 
 
 @dataclass(frozen=True)
 class Burst:
-    """What became of requests that came all at once.
+    """Outcome of simultaneous requests.
 
     Attributes:
-        served: Answered with a mask.
-        refused: Told to come again, and when.
-        other: Anything else, in words.
-        seconds: Until the last answer.
+        served: Number of requests answered with a mask.
+        refused: Number of requests refused with ``Retry-After``.
+        other: Descriptions of all other responses.
+        seconds: Time of the last response in seconds.
     """
 
     served: int
@@ -74,12 +74,12 @@ class Burst:
 
 
 def measure(folder: Path, minutes: float, results: Path) -> Iterator[Figure]:
-    """Work, then a burst; writes the memory by time to ``results / "soak.csv"``.
+    """Measure labelers at work, then a burst; writes the memory to ``results / "soak.csv"``.
 
     Args:
-        folder: For the backends' files.
-        minutes: That the labelers work.
-        results: Folder.
+        folder: Folder for the backends' files.
+        minutes: Minutes that the labelers work.
+        results: Folder for the CSV file.
     """
     with stand(folder, CACHE_MB) as both:
         pictures = make_pictures(both.studio, folder / "alone", PICTURES)
@@ -95,11 +95,11 @@ def measure(folder: Path, minutes: float, results: Path) -> Iterator[Figure]:
 
 @contextmanager
 def stand(folder: Path, cache_mb: int) -> Iterator[Stand]:
-    """Start both backends, wait until they are ready, end them afterwards.
+    """Start both backends and wait until they are ready; stops them afterwards.
 
     Args:
-        folder: For their files.
-        cache_mb: The sam backend's memory for embeddings.
+        folder: Folder for the backends' files.
+        cache_mb: Memory of the sam backend for embeddings, in MiB.
     """
     places = [folder / "sam", folder / "segmentation"]
     for place in places:
@@ -127,7 +127,7 @@ def stand(folder: Path, cache_mb: int) -> Iterator[Stand]:
 
 @contextmanager
 def watched(both: Stand) -> Iterator[list[Sample]]:
-    """Note the memory of both backends every few seconds; the list is whole afterwards."""
+    """Record the memory of both backends every few seconds while the body runs."""
     samples: list[Sample] = []
     end = threading.Event()
     started = time.monotonic()
@@ -147,7 +147,7 @@ def watched(both: Stand) -> Iterator[list[Sample]]:
 
 
 def burst(backend: Backend, pictures: Sequence[Picture]) -> Burst:
-    """Click 200 times at the same moment."""
+    """Click 200 times simultaneously."""
     bodies = [clicked(pictures[n % len(pictures)].reference, WAYS[0][:1]) for n in range(BURST)]
     gate = threading.Barrier(BURST)
     limits = httpx.Limits(max_connections=BURST)
@@ -173,7 +173,7 @@ def burst(backend: Backend, pictures: Sequence[Picture]) -> Burst:
 
 
 def growth(samples: Sequence[Sample]) -> float:
-    """Memory in the last tenth of the time to that after a third of it, when caches are full."""
+    """Return the ratio of memory in the last tenth to that after a third, with full caches."""
     third, tenth = len(samples) // 3, max(len(samples) // 10, 1)
     before = np.median([sample.together for sample in samples[third : third + tenth]])
     return float(np.median([sample.together for sample in samples[-tenth:]]) / before)

@@ -1,4 +1,4 @@
-"""A stand-in for Label Studio: uploaded pictures, and what a browser makes it send."""
+"""Stand-in for Label Studio: uploaded pictures, and the requests that a browser causes."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,14 @@ from tests.support.file_server import FileServer
 
 Json = dict[str, Any]
 Point = tuple[float, float, bool]
-"""x and y in percent, and whether it is "this too"."""
+"""x and y in percent, and whether the click is positive."""
 
 LABEL_CONFIG: LabelConfig = parse_label_config(CONFIG)
 PATIENCE = httpx.Timeout(150)
 
 
 def jpeg(seed: int, height: int, width: int) -> bytes:
-    """A drawn figure as a camera would keep it."""
+    """Return a drawn figure as a JPEG like a camera's."""
     file = io.BytesIO()
     Image.fromarray(draw_figure(seed, height, width).image).save(file, "JPEG", quality=90)
     return file.getvalue()
@@ -32,10 +32,10 @@ def jpeg(seed: int, height: int, width: int) -> bytes:
 
 @dataclass
 class Studio:
-    """Serves uploads.
+    """Server of uploads.
 
     Attributes:
-        server: That backends fetch them from.
+        server: HTTP server for the backends.
     """
 
     server: FileServer
@@ -43,11 +43,11 @@ class Studio:
 
     @property
     def url(self) -> str:
-        """For ``LABEL_STUDIO_URL``."""
+        """Address for ``LABEL_STUDIO_URL``."""
         return self.server.url
 
     def upload(self, content: bytes) -> str:
-        """Take an image; its reference, which no earlier upload had."""
+        """Store an image; return its unique reference."""
         self._count += 1
         path = f"/data/upload/1/{self._count:08}-picture.jpg"
         self.server.files[path] = content
@@ -56,34 +56,34 @@ class Studio:
 
 @contextmanager
 def open_studio() -> Iterator[Studio]:
-    """Run one on a free port of this machine."""
+    """Run a server on a free port of this machine."""
     with FileServer() as server:
         yield Studio(server)
 
 
 def task(reference: str) -> Task:
-    """A task that shows an upload."""
+    """Return a task that shows an upload."""
     return Task(id=1, project=1, data={"image": reference})
 
 
 def opened(*references: str) -> Json:
-    """The body of the call that opening tasks makes."""
+    """Return the request body for opening tasks."""
     tasks = [{"id": n, "project": 1, "data": {"image": r}} for n, r in enumerate(references, 1)]
     return {"tasks": tasks, "label_config": CONFIG, "params": {"context": None}}
 
 
 def clicked(reference: str, points: Sequence[Point]) -> Json:
-    """The body of the call that a click makes; earlier clicks go along."""
+    """Return the request body for a click, which includes earlier clicks."""
     return opened(reference) | {"params": {"context": context(points)}}
 
 
 def context(points: Sequence[Point]) -> Json:
-    """Clicks as Label Studio tells them."""
+    """Return clicks in Label Studio's format."""
     return {"result": [_keypoint(*point) for point in points]}
 
 
 def submitted(reference: str, regions: Sequence[Any]) -> Json:
-    """The event of a submitted annotation."""
+    """Return the event of a submitted annotation."""
     return {
         "action": "ANNOTATION_CREATED",
         "annotation": {"id": 1, "task": 1, "project": 1, "result": list(regions)},

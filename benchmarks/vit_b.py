@@ -1,7 +1,7 @@
-"""Segment Anything's ViT-B with random weights: ours beside its own predictor and a plain design.
+"""Segment Anything's ViT-B with random weights, compared with its own predictor and a plain design.
 
-Random weights take as long as trained ones. Ours and the plain design are apps in this process
-around one model.
+Random weights are as fast as trained ones. Our backend and the plain design are apps in this
+process around one model.
 """
 
 from collections.abc import Iterator
@@ -37,11 +37,11 @@ CLICKS_EACH = 3
 
 
 def measure(folder: Path, turns: int) -> Iterator[Figure]:
-    """The network as such, then two labelers who click in turns, each on an image of their own.
+    """Measure the network, then two labelers who click in turns, each on their own image.
 
     Args:
-        folder: For the image cache.
-        turns: Pairs of clicks; the dear encoding is timed in few.
+        folder: Folder for the image cache.
+        turns: Number of paired clicks; the slow encoding is timed in few.
     """
     torch.manual_seed(0)
     sam = build_sam_vit_b()

@@ -33,7 +33,7 @@ class SegstudioError(Exception):
 
     Attributes:
         kind: Name in JSON responses, logs and metrics: the class name in snake case without
-                "Error", unless the class is defined with another ``kind=``.
+            "Error", unless the class is defined with another ``kind=``.
         message: Human-readable description of the failure.
         hint: Suggested fix; may be empty.
     """

@@ -11,7 +11,7 @@ import numpy.typing as npt
 Mask = npt.NDArray[np.bool_]
 
 SAME_THING: Final = 0.7
-"""IoU from which two masks, of whatever labels, are of one thing."""
+"""Minimum IoU of two masks that show one thing, whatever their labels."""
 
 LEAST_LEFT: Final = 0.5
 """Share of its mask without which an instance is dropped."""

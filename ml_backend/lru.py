@@ -39,7 +39,7 @@ class LruCache(Generic[Key, Value]):
         return self._nbytes
 
     def get(self, key: Key) -> Value | None:
-        """The value, now the one used last; None when it is not, or no longer, here."""
+        """Return the value, now the one used last; None when it is not, or no longer, here."""
         with self._lock:
             value = self._values.get(key)
             if value is not None:
@@ -47,7 +47,7 @@ class LruCache(Generic[Key, Value]):
             return value
 
     def has(self, key: Key) -> bool:
-        """Whether the value is here; it does not count as used."""
+        """Return whether the value is cached; does not count as a use."""
         with self._lock:
             return key in self._values
 
@@ -63,7 +63,7 @@ class LruCache(Generic[Key, Value]):
                 self._remove(next(iter(self._values)))
 
     def compute_lock(self, key: Key) -> AbstractContextManager[None]:  # noqa: ARG002
-        """As of stores that processes share: nobody beside this one can make a value."""
+        """Acquire nothing: no other process can compute a value of this cache."""
         return nullcontext()
 
     def _remove(self, key: Key) -> None:

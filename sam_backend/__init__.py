@@ -1,1 +1,1 @@
-"""The interactive segmenter: clicks and boxes in, one mask out."""
+"""Interactive segmenter: clicks and boxes in, masks out."""

@@ -1,10 +1,10 @@
-"""``python -m sam_backend``: serve until told to stop."""
+"""``python -m sam_backend``: serve until SIGTERM."""
 
 from ml_backend.extras import exit_without_extra
 
 exit_without_extra("server")
 
-from ml_backend.serving.gunicorn import serve  # noqa: E402 - imports what was just looked for
+from ml_backend.serving.gunicorn import serve  # noqa: E402 - imports checked packages
 from sam_backend.settings import SamSettings  # noqa: E402
 
 serve("sam_backend.app:create_app()", SamSettings)

@@ -1,4 +1,4 @@
-"""The interactive backend's WSGI app."""
+"""WSGI app of the interactive backend."""
 
 from flask import Flask
 
@@ -20,7 +20,7 @@ from sam_backend.upcoming_tasks import upcoming_tasks
 
 
 def create_app() -> Flask:
-    """Make the app from the environment's settings; the model loads in the background."""
+    """Create the app from the environment's settings; the model loads in the background."""
     settings = read_settings(SamSettings)
     configure_logging(settings.log_level)
     metrics = Metrics()
@@ -39,15 +39,15 @@ def create_app() -> Flask:
 
 
 def load_predictor(settings: SamSettings, metrics: SamMetrics | None = None) -> SamPredictor:
-    """Load and warm the model that the settings ask for, and open the store beside it.
+    """Load and warm the model that the settings name, and open the embedding store.
 
     Args:
-        settings: Of the backend.
-        metrics: Count; None: nobody looks.
+        settings: Settings of the backend.
+        metrics: Counters; None: nothing is counted.
 
     Raises:
-        ModelError: Its weights cannot be used.
-        SettingsError: Images cannot be had with these settings.
+        ModelError: The weights are unusable.
+        SettingsError: The image settings are invalid.
     """
     model = load_model(settings)
     metrics = metrics or SamMetrics()

@@ -1,4 +1,4 @@
-"""Typed prompts and examples: what they ask for, and all things that answer them."""
+"""Typed prompts and exemplars: what they ask for, and all matching things."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from sam_backend.models.base import ConceptModel, Wanted
 from sam_backend.region_target import Target, find_target
 
 MOST_PHRASES = 20
-"""Phrases of one typed prompt that are looked for."""
+"""Maximum phrases of one typed prompt."""
 
 
 @dataclass(frozen=True)
 class Concept:
-    """Things to find, and what they become."""
+    """Things to find, and the label and control of their masks."""
 
     wanted: Wanted
     target: Target
 
 
 def concepts_in(context: Context, label_config: LabelConfig) -> list[Concept]:
-    """Return what a typed prompt or boxes of an exemplar control ask for; nothing for all else.
+    """Return what a typed prompt or boxes of an exemplar control ask for; empty for all else.
 
-    A phrase gets the label that it names, in the plural or with words before it; of a control with
-    one label, that one; else none: the region gets the label that is chosen when it is accepted.
+    A phrase gets the label that it names, in the plural or with words before it; if its control
+    has one label, that one; else none: the region gets the label chosen when it is accepted.
 
     Raises:
         PromptError: No control takes the masks, or the text names nothing.
@@ -65,23 +65,23 @@ def _target(phrase: str, controls: Sequence[Control]) -> Target:
 
 
 def _is_same(asked: str, name: str) -> bool:
-    """Whether two phrases are equal but for the plural."""
+    """Return whether two phrases are equal except for the plural."""
     shorter, longer = sorted((asked, name), key=len)
     return longer in (shorter, f"{shorter}s", f"{shorter}es")
 
 
 def _ends_with(asked: str, name: str) -> bool:
-    """Whether a phrase is a name with words before it: "red shoes" are shoes."""
+    """Return whether a phrase is a name with words before it: "red shoes" are shoes."""
     words, count = asked.split(), len(name.split())
     return len(words) > count and _is_same(" ".join(words[-count:]), name)
 
 
 class ConceptFinder:
-    """Finds things, with the image's features from the store; used from any thread.
+    """Finds things, using image features from the store. Thread-safe.
 
     Args:
-        model: Finds what phrases name.
-        store: Keeps the model's features of images.
+        model: Model that finds what phrases name.
+        store: Store for the model's image features.
     """
 
     def __init__(self, model: ConceptModel, store: EmbeddingStore) -> None:
@@ -92,11 +92,11 @@ class ConceptFinder:
     def find(
         self, image: EncodedImage, wanted: Sequence[Wanted], deadline: Deadline
     ) -> list[Instance]:
-        """Find instances, no two of which share a pixel; the best first.
+        """Return non-overlapping instances, the best first.
 
         Raises:
             ImageError: The image cannot be decoded.
-            DeadlineExceededError: They are not found by then.
+            DeadlineExceededError: The model did not finish in time.
         """
         key = EmbeddingKey(image.identity, self._model.version)
         embedding = self._embeddings.get_or_compute(key, image.decode, deadline)

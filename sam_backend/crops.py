@@ -1,8 +1,8 @@
-"""Small things in large pictures: the part of the picture that a model looks at instead.
+"""Small objects in large pictures: choose the part of the picture that the model sees.
 
-A model that sees every picture at one size, such as Segment Anything at 1024 pixels a side, sees
-little of a thing that covers a thousandth of it. It sees as much as in a small picture where it is
-given the part around the thing, which is embedded of its own.
+A model that reduces every picture to one size, such as Segment Anything to 1024 pixels, sees little
+of an object that covers a thousandth of it. Given only the part around the object, which has its
+own embedding, it sees as much as in a small picture.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from ml_backend.geometry import Box
 from sam_backend.models.base import Mask, Prompts
 
 SMALL = 0.02
-"""Share of the picture below which a box is answered from a part of it."""
+"""Fraction of the picture below which a box is answered from a part of it."""
 
 ROOM = 4
-"""Sides of the part, at least, in longer sides of the box."""
+"""Minimum sides of the part, in longer sides of the box."""
 
 _NO_LOGITS = np.zeros((0, 0), np.float16)
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a picture, in whole pixels within it."""
+    """Part of a picture, in whole pixels within it."""
 
     left: int
     top: int
@@ -33,11 +33,11 @@ class Crop:
     bottom: int
 
     def cut(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Return this part of an (H, W, 3) image, as an image of its own."""
+        """Return this part of an (H, W, 3) image."""
         return np.ascontiguousarray(image[self.top : self.bottom, self.left : self.right])
 
     def place(self, prompts: Prompts) -> Prompts:
-        """Return prompts of the picture in pixels of this part."""
+        """Return prompts on the picture in pixels of this part."""
         box = prompts.box
         points = (
             replace(point, x=point.x - self.left, y=point.y - self.top) for point in prompts.points
@@ -49,7 +49,7 @@ class Crop:
         return Prompts(box, tuple(points))
 
     def paste(self, mask: Mask, height: int, width: int) -> Mask:
-        """Return the mask of this part as one of the whole picture."""
+        """Return a mask of this part as a mask of the whole picture."""
         pixels = np.zeros((height, width), np.bool_)
         pixels[self.top : self.bottom, self.left : self.right] = mask.pixels
         return Mask(pixels, mask.score, _NO_LOGITS)
@@ -59,20 +59,20 @@ class Crop:
 
 
 def crop_for(prompts: Prompts, height: int, width: int, input_side: int | None) -> Crop | None:
-    """Choose the part of a picture to answer an object from.
+    """Return the part of a picture to answer a prompt from.
 
-    Parts have few sizes and places, so that boxes close to each other share one embedding.
+    Parts have few sizes and positions, so that nearby boxes share one embedding.
 
     Args:
-        prompts: In pixels of the picture.
-        height: Of the picture.
-        width: Of the picture.
-        input_side: Longer side at which the model sees every picture; None where it looks closer
-            by itself.
+        prompts: Prompts in pixels of the picture.
+        height: Picture height in pixels.
+        width: Picture width in pixels.
+        input_side: Longer side to which the model reduces every picture; None if it zooms in by
+            itself.
 
     Returns:
-        None where the whole picture is as good: for large boxes, clicks without a box or far from
-        it, and pictures that the model sees at their full size.
+        None if the whole picture is as good: for large boxes, clicks without a box or far from
+        it, and pictures that the model sees at full size.
     """
     box = prompts.box
     if box is None or input_side is None or max(height, width) <= input_side:
@@ -92,7 +92,7 @@ def crop_for(prompts: Prompts, height: int, width: int, input_side: int | None) 
 
 
 def combine(masks: Sequence[Mask]) -> Mask:
-    """Return one mask of several, at least one, with the least of their scores."""
+    """Return the union of one or more masks, with the lowest of their scores."""
     if len(masks) == 1:
         return masks[0]
     pixels = np.logical_or.reduce([mask.pixels for mask in masks])
@@ -100,7 +100,7 @@ def combine(masks: Sequence[Mask]) -> Mask:
 
 
 def _start(middle: float, side: int, length: int) -> int:
-    """Return where a part around the middle begins: on a grid, and within the picture."""
+    """Return the start of a part around the middle, on a grid and within the picture."""
     step = side // 4
     start = round((middle - side / 2) / step) * step
     return min(max(start, 0), max(length - side, 0))

@@ -1,4 +1,4 @@
-"""Embeddings on demand: each is made once, however many clicks wait for it, and kept."""
+"""Embeddings on demand: each is computed once, however many clicks wait for it, and cached."""
 
 import threading
 from collections.abc import Callable
@@ -16,17 +16,18 @@ from sam_backend.crops import Crop
 from sam_backend.models.base import Embedder, Embedding
 
 COMPUTE_SECONDS = 90
-"""That another process is waited for, which makes an embedding: as long as a click may take."""
+"""Seconds to wait for another process that computes an embedding: the time limit of a click."""
 
 
 @dataclass(frozen=True)
 class EmbeddingKey:
-    """What an embedding is of.
+    """Identity of an embedding.
 
     Attributes:
-        image: Stands for the image's content, whatever its address (``EncodedImage.identity``).
-        model_version: Of the model that made it.
-        crop: Part of the image that it is of; None: all of it.
+        image: Content identifier of the image, independent of its address
+            (``EncodedImage.identity``).
+        model_version: Version of the model that computes it.
+        crop: Part of the image; None: the whole image.
     """
 
     image: str
@@ -35,52 +36,52 @@ class EmbeddingKey:
 
     @property
     def name(self) -> str:
-        """The key where keys are text."""
+        """Key as text."""
         whole = f"{self.model_version}/{self.image}"
         return whole if self.crop is None else f"{whole}/{self.crop}"
 
 
 class EmbeddingStore(Protocol):
-    """Where embeddings are kept: memory, or slower places behind it. Used from any thread."""
+    """Cache of embeddings: memory, with slower tiers behind it. Thread-safe."""
 
     def get(self, key: EmbeddingKey) -> Embedding | None:
-        """The embedding; None when it is not, or no longer, here."""
+        """Return an embedding; None if it is not cached."""
         ...
 
     def put(self, key: EmbeddingKey, embedding: Embedding) -> None:
-        """Keep an embedding as long as there is room."""
+        """Store an embedding as long as there is room."""
         ...
 
     def has(self, key: EmbeddingKey) -> bool:
-        """Whether ``get`` would most likely give something; reads little."""
+        """Return whether ``get`` would most likely succeed; reads little."""
         ...
 
     def compute_lock(self, key: EmbeddingKey) -> AbstractContextManager[None]:
-        """Entered to make what ``get`` may still give: waits while another process makes it."""
+        """Return a lock for computing an embedding; waits while another process computes it."""
         ...
 
 
 Decode = Callable[[], npt.NDArray[np.uint8]]
-"""Gives an image, (H, W, 3) uint8 RGB; raises ImageError."""
+"""Returns an image, (H, W, 3) uint8 RGB; raises ImageError."""
 
 
 @dataclass
 class _Flight:
-    """An embedding on its way, and how many requests wait for it."""
+    """An embedding being computed, and the number of requests that wait for it."""
 
     future: "Future[Embedding]"
     waiting: int = 0
 
 
 class EmbeddingService:
-    """Gives embeddings from the store, or makes them, one at a time so that clicks stay quick.
+    """Returns embeddings from the store, or computes them one at a time so that clicks stay fast.
 
-    An image is worked on once, however many ask for it: in this process, and in all that share the
-    store.
+    An image is encoded once, however many requests ask for it, in this process and in all that
+    share the store.
 
     Args:
-        model: Makes them.
-        store: Keeps them.
+        model: Model that computes embeddings.
+        store: Cache of embeddings.
     """
 
     def __init__(self, model: Embedder, store: EmbeddingStore) -> None:
@@ -91,11 +92,11 @@ class EmbeddingService:
         self._lock = threading.RLock()
 
     def lookup(self, key: EmbeddingKey, deadline: Deadline) -> Embedding | None:
-        """The embedding if it is in the store, or on its way there for somebody else.
+        """Return the embedding if it is cached, or being computed for another request; else None.
 
         Raises:
-            DeadlineExceededError: It is on its way, but not there by then.
-            ImageError: It was on its way, and will not come.
+            DeadlineExceededError: It is being computed, but not done in time.
+            ImageError: The computation failed.
         """
         found = self._store.get(key)
         if found is not None:
@@ -104,17 +105,18 @@ class EmbeddingService:
         return None if flight is None else self._wait(key, flight, deadline)
 
     def get_or_compute(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> Embedding:
-        """The embedding of one image.
+        """Return the embedding of an image.
 
         Args:
-            key: Image, and this model's version.
-            decode: Gives the image; called only where the embedding is not in the store, and once
-                for all who wait for it.
-            deadline: By when it is needed.
+            key: Image, and the version of this model.
+            decode: Returns the image; called only if the embedding is not cached, and once for all
+                requests that wait for it.
+            deadline: Deadline of the caller.
 
         Raises:
-            DeadlineExceededError: It is not ready by then. It is still made, and kept, once begun.
-            ImageError: From ``decode``; everyone who waited gets it, nothing is kept.
+            DeadlineExceededError: It is not ready in time; if begun, it is still completed and
+                cached.
+            ImageError: ``decode`` failed; raised in all waiting requests, and not cached.
         """
         found = self._store.get(key)
         if found is not None:
@@ -122,11 +124,11 @@ class EmbeddingService:
         return self._wait(key, self._join_or_start(key, decode, urgent=True), deadline)
 
     def has(self, key: EmbeddingKey, into_memory: bool) -> bool:
-        """Whether the embedding need not be made; if asked to, bring it to the fastest tier."""
+        """Return whether the embedding is cached; optionally move it to the fastest tier."""
         return self._store.get(key) is not None if into_memory else self._store.has(key)
 
     def precompute(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> None:
-        """Compute an embedding once nobody waits for another.
+        """Compute an embedding when no other request is waiting.
 
         Arguments and errors are those of ``get_or_compute``.
         """
@@ -155,14 +157,14 @@ class EmbeddingService:
         finally:
             with self._lock:
                 flight.waiting -= 1
-                # Nobody waits any more: what has not begun need not begin.
+                # No request waits any more: a job that has not begun is cancelled.
                 if not flight.waiting and flight.future.cancel():
                     del self._flights[key]
 
     def _make(self, key: EmbeddingKey, decode: Decode) -> Embedding:
         try:
             with self._store.compute_lock(key):
-                # It may have come between the look-up of the one who asked and now.
+                # Another process may have stored it since the caller's look-up.
                 embedding = self._store.get(key)
                 if embedding is None:
                     embedding = self._model.embed(decode()).to_float16()

@@ -1,4 +1,4 @@
-"""Clicks build on each other: a mask is refined from the mask of the clicks before."""
+"""Refine masks click by click: each mask is based on that of the previous clicks."""
 
 import math
 import zlib
@@ -15,10 +15,10 @@ from sam_backend.embedding_service import EmbeddingKey
 from sam_backend.models.base import Embedding, Mask, PromptableModel, Prompts
 
 STEPS = 8
-"""Clicks that build on each other one by one; all later ones together build on the last of these.
+"""Number of clicks that refine one by one; all later ones together refine the last of these.
 
-So the work is bounded, however many clicks. With the first embedded model, on drawn figures, 20
-clicks ended 0.007 of IoU below those of which each built on the one before.
+This bounds the work for any number of clicks. With the first embedded model, on drawn figures, 20
+clicks ended 0.007 of IoU below refining each one separately.
 """
 
 _KEPT_BYTES = 128 << 20
@@ -27,13 +27,13 @@ _NO_LOGITS = np.zeros((0, 0), np.float16)
 
 @dataclass(frozen=True, eq=False)
 class CompressedMask:
-    """Compressed mask: those of many labelers fit, however large their photographs.
+    """Compressed mask for the refinement cache.
 
     Attributes:
-        bits: The pixels, a bit each and deflated: some 100 kB of 12 megapixels.
-        shape: Of the pixels.
-        score: As of ``Mask``.
-        logits: As of ``Mask``.
+        bits: Pixels, packed to bits and deflated: some 100 kB for 12 megapixels.
+        shape: Height and width of the mask.
+        score: Score of the mask, 0..1.
+        logits: Logits of the mask; None without.
     """
 
     bits: bytes
@@ -45,7 +45,7 @@ class CompressedMask:
     def of(cls, mask: Mask) -> Self:
         """Compress a mask."""
         bits = zlib.compress(np.packbits(mask.pixels).tobytes(), level=1)
-        # Copied, for what a model gives may be a view of something larger.
+        # Copied, because the model's output may be a view of a larger array.
         return cls(bits, mask.pixels.shape, mask.score, mask.logits.copy())
 
     @property
@@ -61,10 +61,10 @@ class CompressedMask:
 
 
 class MaskRefiner:
-    """Answers prompts with masks, as if every click had been answered one after the other.
+    """Answers prompts with masks, as if the clicks had been answered one after the other.
 
-    The answer depends on image and prompts alone, not on what this process happens to remember:
-    a mask that the next one builds on is looked up, or made again.
+    The answer depends on image and prompts only, not on the state of this process: the mask to
+    refine is looked up, or computed again.
     """
 
     def __init__(self, model: PromptableModel) -> None:
@@ -80,16 +80,16 @@ class MaskRefiner:
         objects: Sequence[Prompts],
         deadline: Deadline,
     ) -> Mask:
-        """One mask of all objects, with the least of their scores; arguments as of ``segment``.
+        """Return one mask of all objects, with their lowest score; arguments as ``segment``.
 
-        Boxes come one by one, all earlier ones with each: what these show together is kept, so that
-        the hundredth takes no longer than the first.
+        Boxes arrive one by one, each with all earlier ones: their union is cached, so that the
+        hundredth takes no longer than the first.
 
         Returns:
-            Of several objects it has no logits: a click refines one object.
+            Mask; for several objects without logits, because a click refines a single object.
 
         Raises:
-            DeadlineExceededError: It cannot be given by then.
+            DeadlineExceededError: The mask was not ready in time.
             ValueError: There is no object.
         """
         wanted = tuple(objects)
@@ -109,16 +109,16 @@ class MaskRefiner:
     def segment(
         self, key: EmbeddingKey, embedding: Embedding, prompts: Prompts, deadline: Deadline
     ) -> Mask:
-        """Find one object; as a rule one call of the model, at most ``STEPS`` + 2.
+        """Return the mask of one object; usually one call of the model, at most ``STEPS`` + 2.
 
         Args:
-            key: Of the embedding.
-            embedding: Of the image.
-            prompts: A box, or at least one positive point, or both.
-            deadline: By when the answer is due.
+            key: Key of the embedding.
+            embedding: Embedding of the image.
+            prompts: Box, or at least one positive point, or both.
+            deadline: Deadline of the answer.
 
         Raises:
-            DeadlineExceededError: It cannot be given by then.
+            DeadlineExceededError: The mask was not ready in time.
         """
         kept = self._kept.get((key, (prompts,)))
         if kept is not None:
@@ -129,7 +129,7 @@ class MaskRefiner:
         return self._cache_mask(key, (prompts,), self._model.segment(embedding, prompts, previous))
 
     def _longest(self, key: EmbeddingKey, wanted: tuple[Prompts, ...]) -> tuple[int, Mask | None]:
-        """How many of the objects, in their order, are in one mask that is kept, and that mask."""
+        """Return the number of leading objects that share a cached mask, and that mask."""
         for count in range(len(wanted), 0, -1):
             kept = self._kept.get((key, wanted[:count]))
             if kept is not None:
@@ -146,11 +146,11 @@ def _union(one: Mask, other: Mask) -> Mask:
 
 
 def earlier(prompts: Prompts) -> Prompts | None:
-    """The prompts whose mask these build on.
+    """Return the prompts whose mask these refine.
 
     Returns:
-        The same less the last point, or less all after the first ``STEPS``; None where that would
-        leave neither a box nor a positive point.
+        Prompts without the last point, or without all after the first ``STEPS``; None if neither
+        a box nor a positive point would be left.
     """
     count = len(prompts.points)
     positives = (i + 1 for i, point in enumerate(prompts.points) if point.positive)

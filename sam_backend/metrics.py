@@ -1,4 +1,4 @@
-"""What the sam backend counts beside requests and tasks."""
+"""Counters of the sam backend, in addition to requests and tasks."""
 
 from ml_backend.serving.metrics import Metrics
 
@@ -7,10 +7,10 @@ class SamMetrics:
     """Counters of one app.
 
     Args:
-        metrics: Where they are shown; None: nowhere.
+        metrics: Metrics of the app; None: nothing is published.
 
     Attributes:
-        shared: What both backends count.
+        shared: Metrics that both backends have.
     """
 
     def __init__(self, metrics: Metrics | None = None) -> None:
@@ -22,7 +22,7 @@ class SamMetrics:
         )
         self._trouble = metrics.counter(
             "segstudio_embedding_store_trouble_total",
-            "Entries dropped because damaged, writes that failed, Redis gone",
+            "Embedding store errors: damaged entries dropped, failed writes, Redis unreachable",
             "tier",
             "kind",
         )
@@ -33,13 +33,13 @@ class SamMetrics:
         )
 
     def came_from(self, source: str) -> None:
-        """One embedding was had."""
+        """Count the source of an embedding."""
         self._embeddings.labels(source).inc()
 
     def trouble(self, tier: str, kind: str) -> None:
-        """A tier of the store failed in some way, and the others went on."""
+        """Count a failure of a tier of the store."""
         self._trouble.labels(tier, kind).inc()
 
     def prewarmed(self, outcome: str, count: int = 1) -> None:
-        """Tasks came to an end of their way through prewarming."""
+        """Count outcomes of prewarmed tasks."""
         self._prewarmed.labels(outcome).inc(count)

@@ -1,4 +1,4 @@
-"""Boxes and clicks in, one mask out: what the interactive backend answers Label Studio."""
+"""Predictor of the interactive backend: boxes and clicks in, masks out."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from sam_backend.region_target import Target, find_target, prompts_from_context,
 Prewarmed = Literal["made", "kept"]
 
 _FETCHES = 2
-"""Images of a batch that are on their way at once, one of them with the model."""
+"""Number of images of a batch in progress at the same time, one of them in the model."""
 
 
 _NO_LOGITS = np.zeros((0, 0), np.float16)
@@ -40,20 +40,20 @@ _NO_LOGITS = np.zeros((0, 0), np.float16)
 
 @dataclass(frozen=True)
 class _Suggested:
-    """A mask, and what it becomes."""
+    """A mask, and its label and control."""
 
     target: Target
     mask: Mask
 
 
 class SamPredictor:
-    """Answers interactive calls; in a batch it has nothing to say.
+    """Answers interactive calls; returns no predictions in a batch.
 
     Args:
-        model: Finds what a prompt points at; loaded and warmed.
-        images: Gives a task's image.
-        store: Keeps embeddings between clicks.
-        concepts: Finds what labelers type, and what looks like an example; None: nothing does.
+        model: Model that finds what a prompt points at, loaded and warmed.
+        images: Loader of task images.
+        store: Cache of embeddings.
+        concepts: Model that finds typed phrases and exemplars; None: unavailable.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class SamPredictor:
 
     @property
     def model_version(self) -> str:
-        """The model's version."""
+        """Version of the model."""
         return self._version
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """None: the labeler names what is segmented."""
+        """Empty: the labeler names what is segmented."""
         return ()
 
     @property
@@ -94,11 +94,11 @@ class SamPredictor:
         return self._concepts is not None
 
     def for_project(self, project: object) -> "SamPredictor":  # noqa: ARG002
-        """Return itself: all projects are served by one model."""
+        """Return this predictor: all projects share one model."""
         return self
 
     def check(self, label_config: LabelConfig) -> str:
-        """Ask for a control that takes masks, and a smart tool with its labels on the same image.
+        """Require a control that takes masks, and a smart tool with its labels on the same image.
 
         Raises:
             LabelConfigError: One of them is missing.
@@ -114,7 +114,7 @@ class SamPredictor:
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Iterator[Prediction | TaskError | None]:
-        """Answer the labeler's prompts, one mask a thing; in a batch, None for each task."""
+        """Answer the labeler's prompts, a mask for each object; in a batch, None for each task."""
         for task in tasks:
             if context is None:
                 yield None
@@ -134,18 +134,18 @@ class SamPredictor:
         deadline: Deadline,
         into_memory: bool = False,
     ) -> Iterator[Prewarmed | TaskError]:
-        """Have the embeddings of the tasks' images in the store, after all that labelers ask for.
+        """Compute the embeddings of the tasks' images, with lower priority than labelers' requests.
 
-        Images are fetched while others are embedded; nothing is fetched of what is there already.
+        Images are fetched while others are encoded; cached ones are not fetched.
 
         Args:
-            tasks: Any number.
-            label_config: The project's; an image that no smart tool is on is left alone.
-            deadline: By when the last must be there.
-            into_memory: Whether to bring what is there already to the fastest tier.
+            tasks: Tasks to prepare.
+            label_config: Label config of the project; images without a smart tool are ignored.
+            deadline: Deadline of the last embedding.
+            into_memory: Whether to move cached embeddings to the fastest tier.
 
         Yields:
-            For each task, in order: whether it was made or kept, or why it is not there.
+            Outcome of each task, in order: computed, cached, or the error.
         """
         pool = ThreadPoolExecutor(_FETCHES, thread_name_prefix="prewarm-fetch")
         names = label_config.prompted_images()
@@ -172,7 +172,9 @@ class SamPredictor:
         config = label_config.for_task(task.data)
         if context.continues:
             context = self._continued(task, context)
-        if concepts := concepts_in(context, config):
+        concepts = concepts_in(context, config)
+        # Other models take an example for an ordinary box.
+        if concepts and (self._concepts or context.text):
             return self._find_all(concepts, task, context, config, deadline)
         target = find_target(context, config)
         image = task_image(task.data, config, target.control.to_name, context.item)
@@ -188,10 +190,10 @@ class SamPredictor:
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Prediction:
-        """All things that a text names, or that look like an example."""
+        """Return all things that a text names, or that resemble an example."""
         if self._concepts is None:
             raise PromptError(
-                "this model finds nothing by text or example", "draw a box, or set SAM_MODEL=sam3"
+                "this model finds nothing by text", "draw a box, or set SAM_MODEL=sam3"
             )
         to_name = concepts[0].target.control.to_name
         image = task_image(task.data, label_config, to_name, context.item)
@@ -213,7 +215,7 @@ class SamPredictor:
         context: Context,
         full: tuple[int, int] | None,
     ) -> Prediction:
-        """Turn masks into regions; ``full`` is the size of an image that was decoded reduced."""
+        """Convert masks to regions; ``full`` is the size of an image that was decoded reduced."""
         place = _place(task, image.to_name, context.item)
         if any(each.target.control.options.exclusive for each in found):
             found = self._exclusive(found, context, task, place)
@@ -236,8 +238,8 @@ class SamPredictor:
         )
 
     def _reduced_from(self, masks: Sequence[Mask], context: Context) -> tuple[int, int] | None:
-        """Return the size of an image that was decoded reduced."""
-        # Nothing else of a warm click knows the size of such an image.
+        """Return the full size of an image that was decoded reduced, else None."""
+        # Nothing else in a warm click knows the size of such an image.
         huge = math.prod(context.size) > self._images.max_pixels
         sizes = {(mask.pixels.shape[0], mask.pixels.shape[1]) for mask in masks}
         return context.size if huge and any(is_reduced(s, context.size) for s in sizes) else None
@@ -245,7 +247,7 @@ class SamPredictor:
     def _segment(
         self, reference: str, access: TaskAccess, context: Context, deadline: Deadline
     ) -> list[Mask]:
-        """A mask for each thing that the labeler showed."""
+        """Return a mask for each object that the labeler showed."""
         key, embedding = self._embedding(reference, access, deadline)
         height, width = embedding.height, embedding.width
         masks = []
@@ -273,7 +275,7 @@ class SamPredictor:
         )
 
     def _continued(self, task: Task, context: Context) -> Context:
-        """The prompts before, with clicks on the background that take away from their object."""
+        """Return the previous prompts plus the clicks on the background that refine them."""
         place = _place(task, context.to_name, context.item)
         before = [each for each in self._recent.on(place) if not each.context.text]
         if not before:
@@ -302,7 +304,7 @@ class SamPredictor:
         found: Sequence[_Suggested],
         regions: Sequence[Sequence[Region]],
     ) -> None:
-        """Keep what was answered; pixels only where a later suggestion leaves them out."""
+        """Store the answers; pixels only if a later suggestion excludes them."""
         answers = [
             Answer(
                 context,
@@ -336,7 +338,7 @@ class SamPredictor:
     def _embedding(
         self, reference: str, access: TaskAccess, deadline: Deadline
     ) -> tuple[EmbeddingKey, Embedding]:
-        """From the store, without fetching the image where the reference tells what it is."""
+        """Return the embedding, without fetching the image if its reference identifies it."""
         identity = self._images.identify(reference, access)
         if identity is not None:
             key = EmbeddingKey(identity, self._version)
@@ -350,7 +352,7 @@ class SamPredictor:
     def _prepare(
         self, reference: str, access: TaskAccess, deadline: Deadline, into_memory: bool
     ) -> bool:
-        """Whether the embedding had to be made."""
+        """Compute the embedding if necessary; return whether it was."""
         identity = self._images.identify(reference, access)
         if identity is not None and self._has(identity, into_memory):
             return False

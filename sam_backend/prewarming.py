@@ -1,4 +1,4 @@
-"""Tasks in, embeddings in the store, when it is quiet: before a labeler clicks."""
+"""Precompute embeddings of opened tasks while no labeler waits, before the first click."""
 
 import threading
 from collections import deque
@@ -19,12 +19,12 @@ from sam_backend.predictor import SamPredictor
 log = structlog.get_logger(__name__)
 
 WAITING = 200
-"""Tasks that wait at most; more would be of a batch that nobody looks at now."""
+"""Maximum number of waiting tasks; more would be from a batch that nobody is looking at."""
 
 _TASK_SECONDS = 120.0
 
 Ahead = Callable[[Task], Sequence[Task]]
-"""Gives the tasks that most likely come after one; none where that is not known."""
+"""Returns the tasks that most likely follow one; none if unknown."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,18 @@ class _Order:
     task: Task
     label_config: LabelConfig
     opened: bool
-    """Whether a labeler may be looking at it now, and not: will perhaps, soon."""
+    """Whether a labeler may be looking at it now, or only soon."""
 
 
 class Prewarmer:
-    """Works off tasks one by one in the background, as quietly as ``SamPredictor.prewarm`` does.
+    """Prepares tasks one by one in the background, with ``SamPredictor.prewarm``.
 
-    The task that was opened last is the first to be prepared; where there are too many, those that
-    wait longest are dropped. So it is with the tasks ahead of them, but only when no other waits.
+    The task opened last is prepared first; if there are too many, those waiting longest are
+    dropped. The same holds for upcoming tasks, but only when no opened one waits.
 
     Args:
-        metrics: Count outcomes.
-        ahead: Tells the tasks to come.
+        metrics: Counters of outcomes.
+        ahead: Returns the upcoming tasks.
     """
 
     def __init__(self, metrics: SamMetrics, ahead: Ahead) -> None:
@@ -53,12 +53,12 @@ class Prewarmer:
         self._changed = threading.Condition()
 
     def start(self, predictor: SamPredictor) -> None:
-        """Begin; tasks may have been offered before."""
-        # It ends with the process: what is not prepared yet is prepared on the first click.
+        """Start the thread; tasks may have been offered before."""
+        # A daemon thread: what is not prepared yet is computed on the first click.
         threading.Thread(target=self._run, args=(predictor,), name="prewarm", daemon=True).start()
 
     def offer(self, tasks: Sequence[Task], label_config: LabelConfig) -> None:
-        """Take tasks that were opened; returns at once."""
+        """Add opened tasks; returns at once."""
         self._enqueue(tasks[::-1], label_config, opened=True)
 
     def _enqueue(self, tasks: Sequence[Task], label_config: LabelConfig, opened: bool) -> None:

@@ -1,4 +1,4 @@
-"""What was answered on a task in the last minutes: a labeler's draft comes some seconds late."""
+"""Recent answers on a task: a labeler's draft is stored some seconds late."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from ml_backend.lru import LruCache
 from sam_backend.mask_refinement import CompressedMask
 
 KEEP_SECONDS = 180.0
-"""How long an answer counts: long after the draft that holds it is stored."""
+"""Seconds that an answer counts: until long after the draft with it is stored."""
 
 _KEPT_BYTES = 32 << 20
 _ANSWER_BYTES = 2000
@@ -18,13 +18,13 @@ _ANSWER_BYTES = 2000
 
 @dataclass(frozen=True)
 class Place:
-    """Image of a task that answers are about.
+    """Image of a task.
 
     Attributes:
-        project: As Label Studio sends it.
+        project: Project as Label Studio sends it, ``<id>.<created unix time>``.
         task: Task ID.
         to_name: Name of the image tag.
-        item: Its page.
+        item: Page of the tag.
     """
 
     project: Hashable
@@ -39,9 +39,9 @@ class Answer:
 
     Attributes:
         context: Prompts that it answers.
-        label: Its label.
+        label: Label of the suggestion.
         region_ids: IDs of its regions.
-        mask: Its pixels; None where no later suggestion leaves them out.
+        mask: Mask of the suggestion; None if no later suggestion excludes its pixels.
     """
 
     context: Context
@@ -60,10 +60,10 @@ class _Kept:
 
 
 class RecentAnswers:
-    """The last answers on the images that labelers work on; used from any thread.
+    """Recent answers on the images that labelers work on. Thread-safe.
 
     Args:
-        clock: Monotonic time in seconds.
+        clock: Function that returns a monotonic time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,7 +72,7 @@ class RecentAnswers:
         self._lock = threading.Lock()
 
     def remember(self, place: Place, answers: Sequence[Answer]) -> None:
-        """Keep the suggestions of a call, in place of those that answer some of its prompts."""
+        """Store the suggestions of a call, replacing those that share a prompt."""
         now = self._clock()
         with self._lock:
             old = [

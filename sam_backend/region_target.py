@@ -1,4 +1,4 @@
-"""What a labeler's prompts ask for: objects in pixels, and the control and label of their mask."""
+"""Interpret prompts: objects in pixels, and the control and label of their masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,21 +12,21 @@ from sam_backend.models.base import Prompts
 
 @dataclass(frozen=True)
 class Target:
-    """What a region is made for: a control that takes masks, and one of its labels, if any."""
+    """Target of a region: a control that takes masks, and one of its labels, if any."""
 
     control: Control
     label: str | None
 
 
 def find_target(context: Context, label_config: LabelConfig) -> Target:
-    """Find the control and label for the mask that the labeler asks for.
+    """Return the control and label for the mask that the labeler asks for.
 
-    Labels are equal whatever their case. Prompts without a label get the only one there is. A tool
-    without a list of its own may prompt without a label: the region gets the one that is chosen
-    when it is accepted.
+    Labels are compared ignoring case. Prompts without a label get the only one there is. A tool
+    without its own list may prompt without a label: the region gets the one chosen when it is
+    accepted.
 
     Raises:
-        PromptError: There is none; a region with any other would lose its label.
+        PromptError: There is none; with any other, the region would lose its label.
     """
     controls = label_config.suggestion_controls(context.to_name or None)
     if not controls:
@@ -56,20 +56,20 @@ def _by_label(targets: list[Target], label: str) -> Target:
 
 
 def prompts_from_context(context: Context, height: int, width: int) -> list[Prompts]:
-    """Return what the prompts ask for: an object for each box, or one for all points without a box.
+    """Return the objects that prompts show: one for each box, or one for all points without a box.
 
-    With boxes, a positive point belongs to those around it, else to the nearest; a negative point
-    takes away from everything.
+    With boxes, a positive point belongs to those around it, else to the nearest; a negative
+    point removes from all of them.
 
     Args:
-        context: At least one box or one positive point.
+        context: Prompts with at least one box or positive point.
         height: Image height in pixels.
         width: Image width in pixels.
     """
 
     def pixels(point: Point) -> Point:
         placed = point.scaled(width, height)
-        # A click on the far edge is one on the last pixel.
+        # A click on the far edge belongs to the last pixel.
         return replace(placed, x=min(placed.x, width - 0.5), y=min(placed.y, height - 0.5))
 
     if not context.boxes:
@@ -89,7 +89,7 @@ def prompts_from_context(context: Context, height: int, width: int) -> list[Prom
 
 
 def things(objects: Sequence[Prompts]) -> list[list[Prompts]]:
-    """Group objects: boxes that overlap show one thing, boxes apart show several."""
+    """Group objects: overlapping boxes show one thing, separate boxes several."""
     groups: list[list[Prompts]] = []
     for each in objects:
         touching = [group for group in groups if any(_overlap(each, other) for other in group)]

@@ -1,4 +1,4 @@
-"""``POST /prewarm``: an addition of ours to the ML API."""
+"""``POST /prewarm``, an extension of the ML API."""
 
 import json
 from typing import Annotated, Any, cast
@@ -20,7 +20,7 @@ blueprint = Blueprint("sam", __name__)
 
 
 class PrewarmRequest(msgspec.Struct, frozen=True):
-    """Tasks whose images are wanted soon; with ``wait``, the answer tells what became of each."""
+    """Tasks to prepare; with ``wait``, the response has the outcome of each."""
 
     tasks: Annotated[list[TaskWithLogin], msgspec.Meta(max_length=MOST_TASKS)]
     label_config: str
@@ -29,7 +29,7 @@ class PrewarmRequest(msgspec.Struct, frozen=True):
 
 @blueprint.post("/prewarm")
 def prewarm() -> Response:
-    """Take tasks, 202; or with ``wait`` do them, 200 with an outcome for each."""
+    """Queue tasks and respond 202; with ``wait``, prepare them and respond 200 with outcomes."""
     body = read_body(PrewarmRequest)
     label_config = parse_label_config(body.label_config)
     if not body.wait:

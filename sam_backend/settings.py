@@ -10,13 +10,13 @@ from ml_backend.models.hub import SAM_HUB_MODELS, checked_name
 from ml_backend.serving.settings import BackendSettings
 
 _NO_REDIS = (
-    "it must be like redis://:password@host:6379/0, rediss:// or unix:// likewise; "
+    "it must be like redis://:password@host:6379/0, or begin with rediss:// or unix://; "
     "/ ? # @ : and % in a password are written %2F %3F %23 %40 %3A %25"
 )
 
 
 class SamSettings(BackendSettings):
-    """What the interactive backend can be told, beside what both can."""
+    """Settings of the interactive backend, in addition to those of both."""
 
     port: int = Field(9090, ge=1, le=65535, description="Port to listen on")
     sam_model: str = Field(
@@ -56,16 +56,16 @@ class SamSettings(BackendSettings):
         if url is not None:
             try:
                 ConnectionPool.from_url(url.get_secret_value()).make_connection()  # connects later
-            except (ValueError, TypeError, RedisError):  # whose texts quote parts of the password
+            except (ValueError, TypeError, RedisError):  # their texts quote parts of the password
                 raise ValueError(_NO_REDIS) from None
         return url
 
     @property
     def embedding_folder(self) -> Path:
-        """Where embeddings are kept on disk."""
+        """Folder of embeddings on disk."""
         return self.embedding_disk_dir or self.image_cache_dir / "embeddings"
 
     @property
     def embedding_cache_bytes(self) -> int:
-        """``embedding_cache_mb`` in bytes."""
+        """Memory for embeddings in bytes."""
         return self.embedding_cache_mb << 20

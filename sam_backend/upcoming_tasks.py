@@ -1,7 +1,7 @@
-"""Which tasks a labeler will open next, as far as Label Studio's list of them tells.
+"""Predict which tasks a labeler will open next, from Label Studio's list of tasks.
 
-A labeler's stream takes a project's tasks by their number; one that is shuffled
-(``Uniform sampling``) cannot be foreseen, and then this prepares images that are due some day.
+The label stream takes a project's tasks by ID. A shuffled stream (``Uniform sampling``) cannot be
+predicted; then this prepares images that are due at some time.
 """
 
 import time
@@ -21,17 +21,17 @@ from sam_backend.settings import SamSettings
 log = structlog.get_logger(__name__)
 
 REST_SECONDS = 5.0
-"""Between two questions to Label Studio about one project, whoever opens tasks of it."""
+"""Minimum seconds between two requests to Label Studio about one project."""
 
 TROUBLE_SECONDS = 60.0
-"""Likewise after it did not answer as it should."""
+"""Minimum seconds between requests after a failed one."""
 
 _TIMEOUT = httpx.Timeout(10, connect=2)
 _MOST_PROJECTS = 1000
 
 
 def upcoming_tasks(settings: SamSettings) -> Ahead:
-    """Ask Label Studio, where its address and a token are known and tasks are wanted."""
+    """Return a function that asks Label Studio, if it is configured and tasks are wanted."""
     url, key = settings.label_studio_url, settings.label_studio_api_key
     if url is None or key is None or not settings.prewarm_ahead:
         return _unknown
@@ -44,11 +44,11 @@ def _unknown(_task: Task) -> Sequence[Task]:
 
 
 class UpcomingTasks:
-    """The next tasks of a project that nobody has annotated, by their number; for one thread.
+    """Next unannotated tasks of a project, ordered by ID; for use by one thread.
 
     Args:
-        client: Of Label Studio.
-        count: How many.
+        client: HTTP client for the Label Studio instance.
+        count: Number of tasks.
     """
 
     def __init__(self, client: httpx.Client, count: int) -> None:
@@ -57,7 +57,7 @@ class UpcomingTasks:
         self._ask_again: dict[int, float] = {}
 
     def __call__(self, task: Task) -> Sequence[Task]:
-        """The tasks after this one; none where it does not tell its project, or that was asked."""
+        """Return the tasks after this one; none if its project is unknown or was just requested."""
         if not isinstance(task.project, int) or not isinstance(task.id, int):
             return ()
         if not self._may_ask(task.project):

@@ -1,1 +1,1 @@
-"""The fashion predictor: a task image in, one region per garment out."""
+"""Fashion predictor: a task image in, one region per garment out."""

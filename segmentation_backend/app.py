@@ -1,4 +1,4 @@
-"""The segmentation backend's WSGI app."""
+"""WSGI app of the segmentation backend."""
 
 from functools import partial
 
@@ -21,7 +21,7 @@ from segmentation_backend.settings import SegmentationSettings
 
 
 def create_app() -> Flask:
-    """Make the app from the environment's settings; the model loads in the background."""
+    """Create the app from the environment's settings; the model loads in the background."""
     settings = read_settings(SegmentationSettings)
     configure_logging(settings.log_level)
     metrics = Metrics()
@@ -40,15 +40,15 @@ def load_predictor(
     prewarm_client: PrewarmClient | None = None,
     metrics: Metrics | None = None,
 ) -> SegmentationPredictor:
-    """Load and warm the model that the settings ask for.
+    """Load and warm the model that the settings name.
 
     Args:
-        settings: The backend's.
-        prewarm_client: Is told of each batch's tasks.
-        metrics: Count; None: nobody looks.
+        settings: Settings of the backend.
+        prewarm_client: Client that announces the tasks of each batch; None: nothing is announced.
+        metrics: Counters; None: nothing is counted.
 
     Raises:
-        ModelError: Its weights cannot be used.
+        ModelError: The weights are unusable.
     """
     model = load_model(settings)
     trouble = (metrics or Metrics()).image_cache_trouble

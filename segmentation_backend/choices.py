@@ -1,4 +1,4 @@
-"""Questions on a whole image: which of their choices a model that reads text sees in it."""
+"""Questions about a whole image: which choices a text-prompted model sees in it."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -7,15 +7,15 @@ from typing import Final
 from ml_backend.labelstudio.controls import Control
 from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.phrases import prompt_of
-from ml_backend.labelstudio.schemas import Region
+from ml_backend.labelstudio.schemas import ChosenAnswer
 from ml_backend.labelstudio.task_images import TaskImage
 
 PRESENT: Final = 0.5
-"""Confidence from which a choice is predicted."""
+"""Minimum confidence of a predicted choice."""
 
 
 def prompted_choices(label_config: LabelConfig, image: str) -> list[Control]:
-    """Return the ``Choices`` on an image of which at least one choice has a ``prompt``."""
+    """Return the ``Choices`` on an image with a ``prompt`` on at least one choice."""
     return [
         control
         for control in label_config.controls
@@ -35,15 +35,13 @@ def chosen(
     controls: Sequence[Control],
     presence: Mapping[str, float],
     image: TaskImage,
-    size: tuple[int, int],
-) -> list[Region]:
+) -> list[ChosenAnswer]:
     """Return the answers to the questions on an image; none where no choice is seen.
 
     Args:
-        controls: From ``prompted_choices``.
+        controls: Controls from ``prompted_choices``.
         presence: Phrase → confidence, 0..1, that the image shows such a thing.
         image: Image of the task; of one of several pages, only ``perItem`` is answered.
-        size: (H, W) of the image in pixels.
     """
     answers = []
     for control in controls:
@@ -51,14 +49,11 @@ def chosen(
             continue
         if seen := _seen(control, presence):
             answers.append(
-                Region(
+                ChosenAnswer(
                     id=uuid.uuid4().hex[:10],
                     from_name=control.name,
                     to_name=control.to_name,
-                    type="choices",
                     value={"choices": list(seen)},
-                    original_width=size[1],
-                    original_height=size[0],
                     item_index=image.item,
                     score=max(seen.values()),
                 )
@@ -67,7 +62,7 @@ def chosen(
 
 
 def _seen(control: Control, presence: Mapping[str, float]) -> dict[str, float]:
-    """Choices that are present, in their order; of a control that takes one, the best."""
+    """Return the present choices, in order; only the best of a single-choice control."""
     scores = {
         choice.value: max((presence[phrase] for phrase in prompt_of(choice)), default=0.0)
         for choice in control.labels

@@ -1,4 +1,4 @@
-"""The garment classes of the shipped network, and synonyms for those of any model.
+"""Garment classes of the shipped network, and synonyms for the classes of any model.
 
 Imports nothing, so that ``segstudio`` can check a label config without torch.
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 NOT_LEARNED_YET = (
     "none of these labels is known yet; suggestions start after about 20 annotated images"
 )
-"""What is said of a label config whose labels have to be learned first."""
+"""Remark on a label config whose labels are all to be learned."""
 
 EMBEDDED_CLASSES = (
     "background",
@@ -40,10 +40,10 @@ BODY_CLASSES = ("hair", "skin")
 """Classes of the shipped network that only people have."""
 
 COUNTABLE_CLASSES = frozenset({"scarf-gloves", "other accessories", "jewelry", "bag-belt"})
-"""Classes of the shipped network of which one person can have several, apart from each other."""
+"""Classes of the shipped network that one person can have several of, apart from each other."""
 
 PAIRED_CLASSES = frozenset({"footwear"})
-"""Classes of the shipped network of which one person has two at most."""
+"""Classes of the shipped network that one person has at most two of."""
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "jacket": ("blazer", "outerwear", "coat"),
@@ -73,4 +73,4 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "bag": ("bag belt", "bags", "handbag", "purse"),
     "belt": ("bag belt", "other accessories", "accessories"),
 }
-"""Class of a model → labels that mean the same or contain it, nearest first."""
+"""Labels with the same or a wider meaning, nearest first, by class of a model."""

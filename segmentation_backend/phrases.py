@@ -1,4 +1,4 @@
-"""The label config as a prompt: what a model that reads text is asked to find."""
+"""Label config as a prompt: the phrases that a text-prompted model is asked to find."""
 
 from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.phrases import phrases_of
@@ -6,7 +6,7 @@ from segmentation_backend.models.base import SegmentationModel, TextPromptedMode
 
 
 def prompted(model: SegmentationModel, label_config: LabelConfig) -> SegmentationModel:
-    """Return the model for a label config: one that reads text is asked for its labels."""
+    """Return the model for a label config: a text-prompted one is asked for its labels."""
     if not isinstance(model, TextPromptedModel):
         return model
     images = label_config.mask_images()

@@ -20,7 +20,7 @@ from ml_backend.labelstudio.control_tasks import is_control
 from ml_backend.labelstudio.enlarge import enlarge
 from ml_backend.labelstudio.label_config import Control, LabelConfig, refuse
 from ml_backend.labelstudio.prompts import Context
-from ml_backend.labelstudio.schemas import Prediction, Region, Task
+from ml_backend.labelstudio.schemas import ChosenAnswer, Prediction, Region, Task
 from ml_backend.labelstudio.task_images import TaskImage, task_images
 from ml_backend.models.memory import recovering_memory
 from ml_backend.serving.executor import PriorityExecutor, wait_for
@@ -37,14 +37,15 @@ log = structlog.get_logger(__name__)
 
 
 _FETCHES = 4
-"""Images of a batch that are fetched while another is with the model."""
+"""Number of images of a batch that are fetched while another is in the model."""
 
 _DECODES = 1
-"""Likewise, decoded: a photograph takes a hundred times the memory that its file takes. They are
-decoded in their order: one that waits for room must not wait for one after it."""
+"""Number of images of a batch that are decoded at a time: decoded, a photograph takes a hundred
+times the memory of its file. They are decoded in order: one that waits for room must not wait for a
+later one."""
 
 _INFERENCES = 1
-"""Likewise, with the model while regions are made."""
+"""Number of images of a batch in the model at a time, while regions are made."""
 
 Pixels = npt.NDArray[np.uint8]
 Result = TypeVar("Result")
@@ -52,11 +53,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class _Photograph:
-    """A decoded image.
+    """Decoded image.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB.
-        reduced_from: Height and width of a huge one, which is decoded smaller than it is.
+        pixels: Pixels (H, W, 3) uint8 RGB.
+        reduced_from: Height and width of a huge image that was decoded reduced; else None.
     """
 
     pixels: Pixels
@@ -70,13 +71,11 @@ class _Segmented:
     Attributes:
         instances: Things that it found.
         presence: Phrase of a choice → confidence, 0..1, that there is such a thing.
-        size: Height and width of the pixels that it saw.
         reduced_from: See ``_Photograph``.
     """
 
     instances: list[Instance]
     presence: Mapping[str, float]
-    size: tuple[int, int]
     reduced_from: tuple[int, int] | None
 
 
@@ -85,8 +84,8 @@ class _Asked:
     """What is asked about an image.
 
     Attributes:
-        model: Finds things.
-        phrases: Phrases of choices, which are looked for in the whole image.
+        model: Model that finds things.
+        phrases: Phrases of choices to look for in the whole image.
     """
 
     model: SegmentationModel
@@ -94,16 +93,16 @@ class _Asked:
 
 
 class SegmentationPredictor:
-    """One region for each instance (see ``ml_backend.labelstudio.predictor.Predictor``).
+    """Predicts one region for each instance (see ``ml_backend.labelstudio.predictor.Predictor``).
 
-    A batch is three stages that overlap: fetch and decode, the model, regions. The model takes one
-    image at a time: several at once, as in bulk, save 9 % of its time on a CPU and hold up answers.
+    A batch runs through three overlapping stages: fetch and decode, the model, regions. The model
+    takes one image at a time: several at once save 9 % of its time on a CPU and delay answers.
 
     Args:
-        model: Loaded and warmed.
-        images: Where task images come from.
-        settings: Which instances become regions, and how many.
-        prewarm_client: Is told of each batch's tasks before they are answered.
+        model: Model, loaded and warmed.
+        images: Loader of task images.
+        settings: Settings of the regions to predict.
+        prewarm_client: Client that announces each batch's tasks; None: nothing is announced.
         learned: Models of projects that have their own; None: there are none.
         learns: Whether a project's own labels are learned from its annotations.
     """
@@ -120,7 +119,7 @@ class SegmentationPredictor:
     ) -> None:
         version = f"segmentation-{model.version}"
         self._model = model
-        # Answers questions on whole images, whichever model a project has for its masks.
+        # Answers questions about whole images, whichever model a project has for its masks.
         self._reader = model if isinstance(model, TextPromptedModel) else None
         self._images = images
         self._region_builder = RegionBuilder(version, model.classes, settings)
@@ -131,26 +130,26 @@ class SegmentationPredictor:
 
     @property
     def model_version(self) -> str:
-        """Names the network and its weights."""
+        """Version of the network and its weights."""
         return self._region_builder.model_version
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The network's."""
+        """Class names of the network."""
         return self._region_builder.classes
 
     @property
     def model(self) -> SegmentationModel:
-        """The model behind the predictions."""
+        """Model that makes the predictions."""
         return self._model
 
     @property
     def reads_text(self) -> bool:
-        """Whether the labels of a config are what the model looks for."""
+        """Whether the model looks for the labels of a config."""
         return isinstance(self._model, TextPromptedModel)
 
     def for_project(self, project: object) -> "SegmentationPredictor":
-        """Return the predictor of a project: with the model learned from it, if there is one."""
+        """Return the predictor of a project: with its learned model, if there is one."""
         model = self._learned.find(project) if self._learned else None
         if model is None:
             return self
@@ -161,11 +160,11 @@ class SegmentationPredictor:
         return served
 
     def classes_for(self, label_config: LabelConfig) -> tuple[str, ...]:
-        """Return what the model tells apart, asked for the labels of a config."""
+        """Return the model's classes, given the labels of a config."""
         return prompted(self._model, label_config).classes
 
     def check(self, label_config: LabelConfig) -> str:
-        """Return a remark where no label is known yet, but will be learned.
+        """Return a remark if no label is known yet, but will be learned.
 
         Raises:
             LabelConfigError: No label can ever be predicted.
@@ -189,7 +188,7 @@ class SegmentationPredictor:
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Iterator[Prediction | TaskError | None]:
-        """Yield the garments of each task; nothing for a click, which is the sam backend's.
+        """Yield the garments of each task; nothing for a click, which the sam backend answers.
 
         Control tasks get empty predictions: they show how long labeling takes without suggestions.
         """
@@ -239,24 +238,24 @@ class SegmentationPredictor:
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Prediction | TaskError:
-        """The regions of all images of a task, or why one of them has none."""
+        """Return the regions of all images of a task, or the error of one of them."""
         builder = self._builder(label_config)
-        regions: list[Region] = []
+        results: list[Region | ChosenAnswer] = []
         failed: TaskError | None = None
         for image, found in zip(images, segmented, strict=False):
             try:
                 photograph = wait_for(found, deadline)
-                shown = [
-                    *builder.regions(photograph.instances, label_config, image.to_name, image.item),
-                    *self._answers(photograph, label_config, image),
-                ]
+                shown = builder.regions(
+                    photograph.instances, label_config, image.to_name, image.item
+                )
                 full = photograph.reduced_from
-                regions += enlarge(shown, full) if full else shown
+                results += enlarge(shown, full) if full else shown
+                results += self._answers(photograph, label_config, image)
             except TaskError as error:
                 failed = failed or error
             finally:
                 found.cancel()
-        return failed or builder.prediction(regions)
+        return failed or builder.prediction(results)
 
     def _fetch(self, access: TaskAccess, image: TaskImage, deadline: Deadline) -> EncodedImage:
         return self._images.open(image.reference, deadline.remaining(), access)
@@ -265,14 +264,14 @@ class SegmentationPredictor:
         return prompted_choices(label_config, image) if self._reader else []
 
     def _questioned(self, label_config: LabelConfig) -> list[str]:
-        """Names of the images with choices that the model can answer."""
+        """Return the names of the images with choices that the model can answer."""
         return [name for name in label_config.images if self._questions(label_config, name)]
 
     def _answers(
         self, seen: _Segmented, label_config: LabelConfig, image: TaskImage
-    ) -> list[Region]:
+    ) -> list[ChosenAnswer]:
         questions = self._questions(label_config, image.to_name)
-        return chosen(questions, seen.presence, image, seen.size)
+        return chosen(questions, seen.presence, image)
 
     def _builder(self, label_config: LabelConfig) -> RegionBuilder:
         return replace(self._region_builder, classes=self.classes_for(label_config))
@@ -283,7 +282,7 @@ class SegmentationPredictor:
         plans: Sequence[list[TaskImage] | TaskError],
         label_config: LabelConfig,
     ) -> Iterator[_Asked]:
-        """Yield what is asked of each image: a model that reads text looks for its labels."""
+        """Yield what is asked of each image: a text-prompted model looks for its labels."""
         for task, plan in zip(tasks, plans, strict=True):
             if not isinstance(plan, TaskError):
                 model = prompted(self._model, label_config.for_task(task.data))
@@ -297,7 +296,7 @@ class SegmentationPredictor:
         asked: Iterable[_Asked],
         deadline: Deadline,
     ) -> Iterator[Future[_Segmented]]:
-        """Give images to the model as they get ready."""
+        """Pass images to the model as soon as they are ready."""
         for image, each in zip(images, asked, strict=False):
             try:
                 photograph = wait_for(image, deadline)
@@ -316,13 +315,13 @@ class SegmentationPredictor:
             (instances,) = asked.model.segment([pixels])
             if asked.phrases and self._reader:
                 presence = self._reader.presence(pixels, asked.phrases)
-        return _Segmented(instances, presence, (height, width), photograph.reduced_from)
+        return _Segmented(instances, presence, photograph.reduced_from)
 
 
 def _images(
     task: Task, label_config: LabelConfig, names: Sequence[str]
 ) -> list[TaskImage] | TaskError:
-    """The images of a task behind some image tags, or why there is none."""
+    """Return the images of a task for some image tags, or the error."""
     try:
         return [image for name in names for image in task_images(task.data, label_config, name)]
     except TaskError as error:
@@ -331,7 +330,7 @@ def _images(
 
 @contextmanager
 def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads for one batch; whoever stops asking for answers leaves nothing waiting."""
+    """Yield threads for one batch; pending work is cancelled on leaving."""
     pool = ThreadPoolExecutor(count, thread_name_prefix="load-image")
     try:
         yield pool
@@ -340,7 +339,7 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def _prefetch(begun: Iterable[Future[Result]], count: int) -> Iterator[Future[Result]]:
-    """Give work in its order, with ``count`` more begun than were asked for."""
+    """Yield futures in order, with ``count`` more started than requested."""
     waiting: deque[Future[Result]] = deque()
     try:
         for work in begun:

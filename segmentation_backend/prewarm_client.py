@@ -1,4 +1,4 @@
-"""Tells the sam backend of opened tasks: Label Studio asks only the first backend about them."""
+"""Announces opened tasks to the sam backend: Label Studio asks only the first backend."""
 
 import threading
 from collections import deque
@@ -17,22 +17,22 @@ from ml_backend.serving.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 MOST_BYTES = 16 << 20
-"""Of what waits to be sent; beyond, the oldest is dropped."""
+"""Maximum bytes that wait to be sent; beyond, the oldest are dropped."""
 
 _TASKS_EACH = 50
-"""In a body: of their longest references, it is not more than ``MOST_BYTES``."""
+"""Maximum tasks in a body: with the longest references, no more than ``MOST_BYTES``."""
 
 _TIMEOUT = httpx.Timeout(5, connect=1)
 _REST_SECONDS = 5.0
 
 
 class PrewarmClient:
-    """Posts tasks in the background: whoever hands them over neither waits nor hears of trouble.
+    """Posts tasks in the background; callers neither wait nor see errors.
 
     Args:
-        url: That takes them, ``http://sam:9090/prewarm``.
-        login: Name and password for basic auth, where it asks for them.
-        metrics: Count.
+        url: Address for the tasks, ``http://sam:9090/prewarm``.
+        login: User name and password for basic auth; None without.
+        metrics: Metrics that count the announced tasks.
     """
 
     def __init__(self, url: str, login: tuple[str, str] | None, metrics: Metrics) -> None:
@@ -40,7 +40,7 @@ class PrewarmClient:
         self._client = http_client(auth=login, timeout=_TIMEOUT)
         self._tasks = metrics.counter(
             "segstudio_relayed_tasks_total",
-            "Opened tasks that the sam backend was told of: sent, failed, or dropped",
+            "Opened tasks announced to the sam backend: sent, failed, or dropped",
             "outcome",
         )
         self._waiting: deque[tuple[int, bytes]] = deque()
@@ -50,7 +50,7 @@ class PrewarmClient:
         threading.Thread(target=self._run, name="relay", daemon=True).start()
 
     def send(self, tasks: Sequence[Task], label_config: LabelConfig) -> None:
-        """Take tasks to be passed on; returns at once."""
+        """Queue tasks to be announced; returns at once."""
         parts = [part for task in tasks if (part := references_alone(task, label_config)).data]
         for start in range(0, len(parts), _TASKS_EACH):
             some = parts[start : start + _TASKS_EACH]
@@ -85,7 +85,7 @@ class PrewarmClient:
             if not self._failing:
                 log.warning("relay_fails", url=self._url, reason=repr(error))
             self._failing = True
-            with self._changed:  # what comes meanwhile waits, as far as there is room
+            with self._changed:  # new tasks wait, as long as there is room
                 self._changed.wait_for(lambda: False, _REST_SECONDS)
             return False
         if self._failing:

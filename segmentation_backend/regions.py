@@ -1,4 +1,4 @@
-"""Instances as regions of a label config: the same in the backend and in bulk."""
+"""Convert instances to regions of a label config, in the backend and in bulk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.labelstudio.label_config import Control, Label, LabelConfig, refuse
 from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
-from ml_backend.labelstudio.schemas import Prediction, Region
+from ml_backend.labelstudio.schemas import ChosenAnswer, Prediction, Region
 from ml_backend.labelstudio.thresholds import score_threshold
 from segmentation_backend.classes import SYNONYMS
 from segmentation_backend.models.base import Instance, Mask
@@ -19,13 +19,13 @@ from segmentation_backend.settings import RegionSettings
 
 @dataclass(frozen=True)
 class Target:
-    """One label that some of the model's classes reach.
+    """Label with the model's classes that are mapped to it.
 
     Attributes:
         control: Control that takes the regions.
-        label: Value of one of its labels.
+        label: Label value.
         classes: Indices of the classes, ascending.
-        threshold: Score, 0..1, below which a region is not shown.
+        threshold: Minimum score of a shown region, 0..1.
     """
 
     control: Control
@@ -36,12 +36,12 @@ class Target:
 
 @dataclass(frozen=True)
 class RegionBuilder:
-    """Turns a model's instances into regions with the labels of a label config.
+    """Converts a model's instances to regions with the labels of a label config.
 
     Attributes:
         model_version: Version of the predictions.
         classes: Class names of the model, the background first.
-        settings: Which instances become regions, and how many.
+        settings: Settings of the regions to predict.
         own_labels: Whether the classes are the project's own labels, and reach no others.
     """
 
@@ -51,11 +51,11 @@ class RegionBuilder:
     own_labels: bool = False
 
     def knows(self, label_config: LabelConfig) -> bool:
-        """Whether some label can be predicted."""
+        """Return whether some label can be predicted."""
         return bool(self._targets(_controls(label_config)))
 
     def check(self, label_config: LabelConfig) -> None:
-        """Raise LabelConfigError where no label can ever be predicted."""
+        """Raise LabelConfigError if no label can ever be predicted."""
         refuse(label_config.problems_for_masks())
         controls = _controls(label_config)
         if label_config.has_dynamic_labels or self.knows(label_config):
@@ -80,10 +80,10 @@ class RegionBuilder:
         """Return the regions of one image of a task, ordered by label.
 
         Args:
-            instances: What the model found on it.
+            instances: Instances that the model found on it.
             label_config: Label config, with the labels of the task.
-            image: Name of the image tag; None: the first that masks can be drawn on.
-            item: Page of the image, where the tag shows several.
+            image: Name of the image tag; None: the first one that masks can be drawn on.
+            item: Page of the image, if the tag shows several.
         """
         return [
             region
@@ -92,10 +92,10 @@ class RegionBuilder:
             for region in self._regions(things, target, item)
         ]
 
-    def prediction(self, regions: list[Region]) -> Prediction:
-        """Return the prediction of a task with these regions; its score is their mean."""
-        score = sum(region.score for region in regions) / len(regions) if regions else 0.0
-        return Prediction(result=regions, score=score, model_version=self.model_version)
+    def prediction(self, results: Sequence[Region | ChosenAnswer]) -> Prediction:
+        """Return the prediction of a task with these results; its score is their mean."""
+        score = sum(each.score for each in results) / len(results) if results else 0.0
+        return Prediction(result=[*results], score=score, model_version=self.model_version)
 
     def _things(self, instances: Sequence[Instance], target: Target) -> list[list[Instance]]:
         """Group a label's instances: one list for each region."""
@@ -120,7 +120,7 @@ class RegionBuilder:
         taken: dict[str, list[int]] = {}
         for index, value in self._assign(labels).items():
             taken.setdefault(value, []).append(index)
-        # A label of two controls is the first one's.
+        # A label of two controls belongs to the first.
         return [
             Target(
                 control,
@@ -148,8 +148,8 @@ def _controls(label_config: LabelConfig) -> list[Control]:
 def joined_parts(instances: Sequence[Instance]) -> list[list[Instance]]:
     """Group the instances of one label into things.
 
-    A class map can change its mind within a garment: parts of several classes that touch are one
-    thing. An instance that the model told apart is a thing of its own.
+    A class map can switch class within a garment: touching parts of several classes are one
+    thing. An instance that the model separated is a thing of its own.
     """
     things = [[each] for each in instances if each.separate]
     parts = [[each] for each in instances if not each.separate]
@@ -165,7 +165,7 @@ def joined_parts(instances: Sequence[Instance]) -> list[list[Instance]]:
 
 
 def union(instances: Sequence[Instance]) -> Mask:
-    """(H, W) bool: where one of the instances is, at least one of them given."""
+    """Return (H, W) bool: the union of one or more instances."""
     first, *others = instances
     mask = first.mask
     for other in others:
@@ -180,7 +180,7 @@ def _touch(one: Mask, other: Mask) -> bool:
 
 
 def _without_specks(mask: Mask, smallest: int) -> Mask:
-    """Drop small connected parts, sought only in the box around the mask."""
+    """Remove small connected parts, searched only in the box around the mask."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     around = np.s_[y : y + height, x : x + width]
     mask[around] = drop_specks(np.ascontiguousarray(mask[around]), smallest)

@@ -11,7 +11,7 @@ from ml_backend.serving.settings import BackendSettings
 
 
 class RegionSettings(BaseModel, frozen=True):
-    """Which of a model's instances become regions, and how many."""
+    """Settings of the regions to predict."""
 
     min_region_fraction: float = Field(
         0.0002, ge=0, le=1, description="Parts smaller than this fraction of the image are dropped"
@@ -57,7 +57,7 @@ class SegmentationSettings(BackendSettings, RegionSettings):
 
     @property
     def learns(self) -> bool:
-        """Whether projects are learned from, for which their annotations must be readable."""
+        """Whether projects are learned, for which their annotations must be readable."""
         key = self.label_studio_api_key
         return self.learn != "off" and bool(self.label_studio_url and key)
 

@@ -1,1 +1,1 @@
-"""The command line of people who run labeling projects, and the figures it draws for them."""
+"""Command line for labeling projects: setup, data, bulk predictions, exports, reports."""

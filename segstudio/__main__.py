@@ -1,4 +1,4 @@
-"""``python -m segstudio``: the command line where no script is installed."""
+"""``python -m segstudio``: the command line without an installed script."""
 
 from segstudio.cli.main import run
 

@@ -1,4 +1,4 @@
-"""Results of checks, in the one form that all commands print."""
+"""Results of checks, in the form that all commands print."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,12 +11,12 @@ class CheckResult:
     """Result of a check.
 
     Attributes:
-        subject: What was checked.
-        status: ``changed``: it was not as wanted, and is now; ``planned``: it would be changed
-            without a dry run; ``unknown``: it could not be checked, or does not matter here.
-        detail: What was found.
-        fix: What to do; commands are separated by line breaks; empty where nothing has to be done.
-        line: Line of the file that it is about; 0 where there is none.
+        subject: Name of what was checked.
+        status: Outcome. ``changed``: it was wrong and has been fixed; ``planned``: it would be
+            fixed without a dry run; ``unknown``: it could not be checked, or does not matter.
+        detail: Human-readable finding.
+        fix: Suggested fix, with commands separated by line breaks; empty if none is needed.
+        line: Line in the checked file; 0 without one.
     """
 
     subject: str

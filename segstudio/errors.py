@@ -1,13 +1,13 @@
-"""What can go wrong in the command line, below the project's one tree of errors."""
+"""Errors of the command line, part of the tree in ``ml_backend.errors``."""
 
 from ml_backend.errors import SegstudioError
 
 
 class ProcessError(SegstudioError, kind="start"):
-    """A program cannot be started, does not get ready, or ends when it should not.
+    """A program cannot be started, is not ready in time, or exits unexpectedly.
 
     Attributes:
-        log_tail: The last lines that the program wrote; may be empty.
+        log_tail: Last lines of the program's output; may be empty.
     """
 
     def __init__(self, message: str, hint: str = "", log_tail: str = "") -> None:
@@ -16,4 +16,4 @@ class ProcessError(SegstudioError, kind="start"):
 
 
 class PhotographsError(SegstudioError):
-    """The folder of photographs cannot be used."""
+    """The folder of photographs is unusable."""

@@ -1,4 +1,4 @@
-"""What the retries with tenacity have in common."""
+"""Shared parts of retries with tenacity."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,18 +9,18 @@ T = TypeVar("T")
 
 
 def last_result(state: RetryCallState) -> Any:
-    """Return or raise what the last try ended with; tenacity's ``retry_error_callback``."""
+    """Return or raise the result of the last try; tenacity's ``retry_error_callback``."""
     return state.outcome.result() if state.outcome else None
 
 
 def poll(ask: Callable[[], T], until: Callable[[T], bool], every: float, limit: float) -> T:
-    """Ask until the answer is as wanted, or time is up.
+    """Call a function until its result is as wanted, or time is up.
 
     Args:
-        ask: Returns the state of something.
-        until: Whether that is the wanted state.
-        every: Seconds between two questions.
-        limit: Seconds after which the last answer is returned as it is.
+        ask: Function that returns a state.
+        until: Function that decides whether the state is the wanted one.
+        every: Seconds between two calls.
+        limit: Seconds after which the last state is returned.
     """
     polling = Retrying(
         retry=retry_if_not_result(until),

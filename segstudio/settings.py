@@ -10,7 +10,7 @@ from ml_backend.serving.settings import HubSettings
 
 
 class PlaceSettings(BaseSettings):
-    """Where the parts listen and what is to be labeled, with Docker and without.
+    """Ports of the parts and folder of the images, with Docker and without.
 
     Empty variables count as unset.
     """
@@ -30,7 +30,7 @@ class PlaceSettings(BaseSettings):
 
 
 class UpSettings(PlaceSettings):
-    """Where ``segstudio up`` keeps things."""
+    """Folders of ``segstudio up``."""
 
     state_dir: Path = Field(
         Path(".segstudio"),
@@ -43,9 +43,9 @@ class UpSettings(PlaceSettings):
 
 
 class ProjectSettings(UpSettings):
-    """Which Label Studio the commands work on, and as whom; variables that the backends read too.
+    """Label Studio and user of the commands, by variables that the backends read too.
 
-    Where neither address nor token is set, it is the one that ``segstudio up`` runs.
+    If neither address nor token is set, the one that ``segstudio up`` runs is used.
     """
 
     label_studio_url: str | None = Field(
@@ -64,7 +64,7 @@ class ProjectSettings(UpSettings):
 
 
 class PullSettings(BaseSettings, HubSettings):
-    """How the commands reach the Hugging Face hub."""
+    """Access of the commands to the Hugging Face hub."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"

@@ -1,8 +1,8 @@
 """Synthetic photographs of a dressed person, with the true mask of every garment.
 
-No photograph may be shipped with the project, so these drawings stand in: as sample images of
-``make up``, as pictures with a known answer in the tests, and as a small share of what the
-embedded networks train on. The same seed and size always give the same picture.
+No photograph may be shipped with the project, so drawings replace them: as sample images of
+``make up``, as pictures with known masks in the tests, and as a small fraction of the training data
+of the embedded networks. The same seed and size always give the same picture.
 
 Coordinates are in figure heights: y runs from 0 (top of the head) to 1 (soles), x from the body's
 axis to the right of the picture.
@@ -48,12 +48,12 @@ _OUTFITS: tuple[tuple[str, ...], ...] = (
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A drawn person.
+    """Drawn person.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB.
-        masks: Garment label to its visible pixels, (H, W) bool; the masks never overlap.
-        body: The same for "hair" and "skin".
+        image: Picture (H, W, 3) uint8 RGB.
+        masks: Visible pixels (H, W) bool by garment label; masks never overlap.
+        body: Visible pixels of "hair" and "skin", like ``masks``.
     """
 
     image: npt.NDArray[np.uint8]
@@ -63,7 +63,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class _Pose:
-    """Where the limbs are; arms and legs run from the trunk outwards, left one first."""
+    """Positions of the limbs; arms and legs run from the trunk outwards, the left one first."""
 
     arms: tuple[Outline, Outline]
     legs: tuple[Outline, Outline]
@@ -71,7 +71,7 @@ class _Pose:
 
 @dataclass
 class _Canvas:
-    """A picture being painted, and who owns which pixel."""
+    """Picture being painted, and the owner of each pixel."""
 
     pixels: Floats
     origin: tuple[float, float]
@@ -84,7 +84,7 @@ class _Canvas:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def lay(self, owner: str, shape: Shape, colours: Floats) -> None:
-        """Paint ``shape`` over everything before it; ``colours`` is one colour or a picture."""
+        """Paint ``shape`` over everything before it; ``colours`` is one color or a picture."""
         cover = np.zeros(self.pixels.shape[:2], np.uint8)
         for outline in shape:
             corners = np.round((outline * self.scale + self.origin) * 16).astype(np.int32)
@@ -100,16 +100,16 @@ class _Canvas:
 
 
 def draw_figure(seed: int, height: int = 825, width: int = 550) -> Figure:
-    """Draw one person in random clothes before a random background.
+    """Draw one person in random clothes in front of a random background.
 
     Args:
-        seed: Decides everything but the size.
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
+        seed: Random seed that decides everything except the size.
+        height: Picture height in pixels.
+        width: Picture width in pixels.
 
     Returns:
-        The picture and the mask of every garment in it. A garment always has pixels unless the
-        picture is only a few pixels large.
+        Picture and mask of every garment in it. A garment always has pixels unless the picture is
+        only a few pixels large.
     """
     rng = np.random.default_rng(seed)
     canvas = _place(rng, height, width)
@@ -318,7 +318,7 @@ def _coat(rng: np.random.Generator, pose: _Pose) -> Shape:
 
 
 def _trunk(top: float, bottom: float, loose: float, neckline: float) -> Outline:
-    """The trunk from ``top`` to ``bottom``, ``loose`` wider than the body."""
+    """Return the trunk from ``top`` to ``bottom``, ``loose`` wider than the body."""
     ys = np.unique(np.concatenate([[top, bottom], _BODY[:, 0]]))
     ys = ys[(ys >= max(top, 0.185)) & (ys <= bottom)]
     right = np.column_stack([np.interp(ys, _BODY[:, 0], _BODY[:, 1]) + loose, ys])
@@ -343,7 +343,7 @@ def _sleeves(pose: _Pose, share: float, radius: float) -> list[Outline]:
 
 
 def _along(path: Outline, share: float) -> Outline:
-    """The point after ``share`` of a three-point path (each leg of it counts one half)."""
+    """Return the point after ``share`` of a three-point path (each leg counts one half)."""
     return np.array([np.interp(share, (0, 0.5, 1), path[:, axis]) for axis in (0, 1)])
 
 
@@ -353,7 +353,7 @@ def _cut(path: Outline, share: float) -> Outline:
 
 
 def _limb(path: Outline, radii: Sequence[float]) -> list[Outline]:
-    """A tapering tube along ``path`` with one radius a point."""
+    """Return a tapering tube along ``path`` with one radius for each point."""
     tube = [_ellipse(point, radius, radius) for point, radius in zip(path, radii, strict=True)][:-1]
     for (start, end), (thick, thin) in zip(pairwise(path), pairwise(radii), strict=True):
         along = (end - start) / np.hypot(*(end - start))
@@ -378,7 +378,7 @@ def _ellipse(centre: Sequence[float] | Outline, across: float, down: float) -> O
 
 
 def _rounded(corners: Sequence[tuple[float, float]] | Outline) -> Outline:
-    """Chaikin's corner cutting, twice."""
+    """Smooth corners by two rounds of Chaikin's corner cutting."""
     outline = np.array(corners, dtype=np.float64)
     for _ in range(2):
         following = np.roll(outline, -1, axis=0)

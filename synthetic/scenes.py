@@ -1,4 +1,4 @@
-"""Scenes of overlapping things of no class, so that the interactive network is no fashion toy."""
+"""Scenes of overlapping things without a class, so that training is not limited to fashion."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ _LETTERS = "ABCDEFGHJKLMNPRSTUXYZ0123456789&?"
 
 
 def draw_scene(seed: int, size: int = 288) -> Scene:
-    """A square picture of a few things, or (one in three) of a dressed person."""
+    """Draw a square picture of a few things, or (one in three) of a dressed person."""
     rng = np.random.default_rng(seed)
     if rng.random() < 0.33:
         figure = draw_figure(seed, size * 3 // 2, size)

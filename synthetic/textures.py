@@ -1,4 +1,4 @@
-"""Colours, fabrics and backgrounds of the drawn figures: (H, W, 3) float32 pictures, 0..255."""
+"""Colors, fabrics and backgrounds of drawn figures: (H, W, 3) float32 pictures, 0..255."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ Pattern = Literal["plain", "stripes", "checks", "dots", "knit", "print"]
 
 
 def random_colour(rng: np.random.Generator) -> Floats:
-    """An (3,) RGB colour: often grey, black or muted, as clothes are."""
+    """Return an (3,) RGB color: often gray, black or muted, as clothes are."""
     value = rng.uniform(20, 245)
     chroma = rng.uniform(0, 0.7) if rng.random() < 0.7 else 0.0
     hue = rng.uniform(0, 2 * np.pi)
@@ -21,7 +21,7 @@ def random_colour(rng: np.random.Generator) -> Floats:
 
 
 def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Floats:
-    """An (H, W) field in about -1..1 with ``cells`` hills along the longer side."""
+    """Return an (H, W) field in about -1..1 with ``cells`` hills along the longer side."""
     longer = max(height, width)
     grid = rng.normal(0, 0.5, (max(2, cells * height // longer), max(2, cells * width // longer)))
     hills = cv2.resize(grid.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
@@ -34,13 +34,13 @@ def draw_fabric(
     colour: npt.NDArray[np.floating],
     pattern: Pattern | None = None,
 ) -> Floats:
-    """A picture full of one fabric, with folds and light.
+    """Draw a picture full of one fabric, with folds and light.
 
     Args:
-        rng: Decides pattern (unless given), second colour, folds and light.
+        rng: Random generator of pattern (unless given), second color, folds and light.
         size: Height and width in pixels.
-        colour: (3,) RGB, 0..255, of the ground.
-        pattern: None for any of them.
+        colour: Ground color (3,) RGB, 0..255.
+        pattern: Pattern of the fabric; None: a random one.
     """
     if pattern is None:
         pattern = get_args(Pattern)[rng.integers(len(get_args(Pattern)))]
@@ -50,7 +50,7 @@ def draw_fabric(
 
 
 def _pattern(rng: np.random.Generator, height: int, width: int, pattern: Pattern) -> Floats:
-    """How much of the second colour shows at each pixel, (H, W) in 0..1."""
+    """Return the share of the second color at each pixel, (H, W) in 0..1."""
     ys, xs = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
     turn, waves = rng.uniform(0, np.pi), rng.uniform(130, 420)
     along = np.sin((xs * np.cos(turn) + ys * np.sin(turn)) * waves)
@@ -68,7 +68,7 @@ def _pattern(rng: np.random.Generator, height: int, width: int, pattern: Pattern
 
 
 def _shade(rng: np.random.Generator, height: int, width: int) -> Floats:
-    """Folds (fine across, long down) and uneven light: a factor about 1 for each pixel."""
+    """Return folds (fine across, long down) and uneven light as a factor for each pixel."""
     folds = smooth_noise(rng, max(2, height // 5), width, 45)
     folds = np.asarray(cv2.resize(folds, (width, height)), np.float32)
     light = smooth_noise(rng, height, width, 6)
@@ -77,7 +77,7 @@ def _shade(rng: np.random.Generator, height: int, width: int) -> Floats:
 
 
 def draw_background(rng: np.random.Generator, height: int, width: int) -> Floats:
-    """A street wall, a studio sweep, a blurred crowd or a dark runway."""
+    """Draw a street wall, a studio sweep, a blurred crowd or a dark runway."""
     top, bottom = random_colour(rng), random_colour(rng)
     if rng.random() < 0.3:
         top, bottom = top * 0.15, bottom * 0.5
@@ -93,7 +93,7 @@ def draw_background(rng: np.random.Generator, height: int, width: int) -> Floats
 
 
 def _clutter(rng: np.random.Generator, picture: Floats) -> Floats:
-    """Boxes and blobs, more or less out of focus."""
+    """Draw boxes and blobs, more or less out of focus."""
     height, width = picture.shape[:2]
     for _ in range(rng.integers(2, 14)):
         colour = tuple(float(c) for c in random_colour(rng))

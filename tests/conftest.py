@@ -1,5 +1,6 @@
 """For all tests: a busy machine is no failure, and which of them share a process."""
 
+import os
 from typing import Any
 
 import pytest
@@ -8,6 +9,10 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 SHARED = ("e2e", "integration/predict")
 """Folders whose tests share one costly server each: a Label Studio, a Ray."""
+
+# Each of xdist's processes computes with one thread: two pools of threads wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # By default an example that takes more than 200 ms fails, and so does any stall of the machine.
 settings.register_profile("unhurried", deadline=None)

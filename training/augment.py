@@ -17,13 +17,13 @@ def random_view(
     target: tuple[int, int],
     zoom: tuple[float, float] = ZOOM,
 ) -> Matrix:
-    """A (2, 3) matrix from ``source`` to ``target`` pixels: fitted, then zoomed, turned, moved.
+    """Return a (2, 3) matrix from ``source`` to ``target``: fitted, zoomed, rotated, shifted.
 
     Args:
-        rng: Decides the view.
+        rng: Random generator of the view.
         source: Height and width of the picture.
         target: Height and width of the view.
-        zoom: Least and largest zoom beyond the fit, as natural logarithms.
+        zoom: Minimum and maximum zoom beyond the fit, as natural logarithms.
     """
     (height, width), (rows, columns) = source, target
     fit = max(rows / height, columns / width) * np.exp(rng.uniform(*zoom))
@@ -40,14 +40,14 @@ def random_view(
 
 
 def warp(picture: Picture, view: Matrix, size: tuple[int, int]) -> Picture:
-    """The picture in a view; what lies outside repeats its edge."""
+    """Return the picture in a view; beyond its edge, pixels are repeated."""
     flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
     warped = cv2.warpAffine(picture, view, size[::-1], flags=flags, borderMode=border)
     return np.asarray(warped, np.uint8)
 
 
 def warp_labels(labels: Picture, view: Matrix, size: tuple[int, int], outside: int = 0) -> Picture:
-    """The label of each pixel of a view of ``size`` (which may be the view's own or smaller)."""
+    """Return the label of each pixel of a view of ``size`` (the view's own or smaller)."""
     flags, border = cv2.INTER_NEAREST, cv2.BORDER_CONSTANT
     warped = cv2.warpAffine(
         labels, view, size[::-1], flags=flags, borderMode=border, borderValue=(outside,)
@@ -56,7 +56,7 @@ def warp_labels(labels: Picture, view: Matrix, size: tuple[int, int], outside: i
 
 
 def recolour(rng: np.random.Generator, picture: Picture) -> Picture:
-    """Another light, another film, another camera."""
+    """Vary light, film and camera."""
     mixed = _saturate(picture, rng.choice((0.0, rng.uniform(0.5, 1.5)), p=(0.06, 0.94)))
     exposed = _expose(rng, mixed)
     if rng.random() < 0.2:
@@ -74,7 +74,7 @@ def _saturate(picture: Picture, amount: float) -> Picture:
 
 
 def _expose(rng: np.random.Generator, picture: Picture) -> Picture:
-    """Gamma, contrast, brightness and white balance, as one table a channel."""
+    """Vary gamma, contrast, brightness and white balance by one table for each channel."""
     ramp = np.linspace(0, 1, 256)[:, None]
     dark = rng.random() < 0.12
     gain = rng.uniform(0.3, 0.7) if dark else np.exp(rng.normal(0, 0.2))

@@ -1,4 +1,4 @@
-"""Make a score mean what it says: the IoU to be expected of a region."""
+"""Calibrate scores: a score is the expected IoU of a region."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ LEAST_AREA = 100  # pixels; smaller regions teach nothing
 
 
 def score_pairs(labels: Picture, answer: ClassMap) -> list[tuple[float, float]]:
-    """The (score, true IoU) of each region of some size in an answer.
+    """Return (score, true IoU) of each region of some size in an answer.
 
     Args:
-        labels: (H, W) uint8, the true class of each pixel.
-        answer: Of the same size.
+        labels: True class (H, W) uint8 of each pixel.
+        answer: Class map of the same size.
     """
     found = np.flatnonzero(np.bincount(answer.indices.ravel()) >= LEAST_AREA)
     return [
@@ -27,7 +27,7 @@ def score_pairs(labels: Picture, answer: ClassMap) -> list[tuple[float, float]]:
 
 
 def fit(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Slope and offset on the logit scale that bring scores nearest to IoUs (Platt, 1999)."""
+    """Return slope and offset on the logit scale that fit scores to IoUs (Platt, 1999)."""
     scores, ious = torch.tensor(pairs, dtype=torch.float64).T
     logits = torch.logit(scores, 1e-4)
     line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)

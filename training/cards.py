@@ -1,6 +1,6 @@
 """Draw the pictures of the model cards: ``python -m training.cards``.
 
-Drawn people only: no photograph of the data set may be published with the project.
+Drawn people only: no photograph of the data set may be published.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SEEDS = (9001, 9004, 9006, 9011)
 
 
 def garments_picture(model: EmbeddedGarmentModel) -> Picture:
-    """Rows of drawing, truth and answer."""
+    """Draw rows of drawing, truth and answer."""
     columns = []
     for figure in (draw_figure(seed, *SIZE) for seed in SEEDS):
         truth = np.zeros(SIZE, np.uint8)
@@ -36,7 +36,7 @@ def garments_picture(model: EmbeddedGarmentModel) -> Picture:
 
 
 def prompts_picture(model: EmbeddedPromptableModel) -> Picture:
-    """Above the answer to a box, below the answer to a click."""
+    """Draw the answer to a box above, the answer to a click below."""
     columns = []
     for figure in (draw_figure(seed, *SIZE) for seed in SEEDS):
         truth, embedding = _largest(figure), model.embed(figure.image)

@@ -1,4 +1,4 @@
-"""What the garment network is shown, chapter by chapter, and how its answers are used."""
+"""Samples of the garment network, chapter by chapter, and how its answers are used."""
 
 from dataclasses import dataclass, replace
 
@@ -12,11 +12,11 @@ class Chapter:
     """Samples of one kind.
 
     Attributes:
-        until: Share of all samples at which the chapter ends.
-        size: Height and width of a view.
-        zoom: Least and largest zoom of a view, as natural logarithms.
-        drawn: Share of drawn people.
-        tagged: Share of photographs without masks.
+        until: Fraction of all samples at which the chapter ends.
+        size: Height and width of a view in pixels.
+        zoom: Minimum and maximum zoom of a view, as natural logarithms.
+        drawn: Fraction of drawn people.
+        tagged: Fraction of photographs without masks.
     """
 
     until: float
@@ -32,8 +32,8 @@ CHAPTERS = (
     Chapter(0.84, (288, 192), drawn=0.05, tagged=0.5),
     Chapter(1.0, (384, 256), zoom=(-0.35, 0.45), drawn=0.05, tagged=0.5),
 )
-# Of each group of labels. A labeler rather takes a little away than finds nothing, and the network
-# rather says what is frequent; chosen on the validation part.
+# For each group of labels. Labelers prefer removing a little to finding nothing, and the network
+# prefers frequent classes; chosen on the validation part.
 PRIORS = {
     **{"background": 0.3, "hair": 0.5, "skin": 0.35, "upper body": 1.2, "dress or jumpsuit": 2.0},
     **{"skirt": 1.0, "pants": 0.9, "footwear": 0.9, "hat": 0.8, "bag-belt": 1.0},

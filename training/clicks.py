@@ -1,4 +1,4 @@
-"""Simulated labelers: where they would click next."""
+"""Simulate where labelers click next."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def centre_of(mask: Bools) -> tuple[int, int]:
-    """The x, y farthest from the edge of ``mask`` (and of the picture)."""
+    """Return x, y of the point farthest from the edge of ``mask`` (and of the picture)."""
     padded = np.pad(mask.astype(np.uint8), 1)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
     y, x = np.unravel_index(int(np.argmax(depth)), mask.shape)
@@ -18,7 +18,7 @@ def centre_of(mask: Bools) -> tuple[int, int]:
 
 
 def random_inside(rng: np.random.Generator, mask: Bools) -> tuple[int, int]:
-    """An x, y in ``mask``, rather inside than at the edge."""
+    """Return x, y of a random point in ``mask``, more likely inside than at the edge."""
     depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     ys, xs = np.nonzero(depth >= 0.4 * depth.max())
     pick = rng.integers(len(ys))
@@ -28,15 +28,15 @@ def random_inside(rng: np.random.Generator, mask: Bools) -> tuple[int, int]:
 def next_click(
     truth: Bools, answer: Bools, hand: np.random.Generator | None = None
 ) -> Point | None:
-    """Click into the largest wrong part: positive where missed, negative where too much.
+    """Return a click into the largest wrong part: positive where missed, else negative.
 
     Args:
-        truth: (H, W).
-        answer: (H, W).
-        hand: Where in the part; its middle if None.
+        truth: True mask (H, W) bool.
+        answer: Answered mask (H, W) bool.
+        hand: Random generator of the point in the part; None: its middle.
 
     Returns:
-        None when nothing is wrong.
+        Click, or None if nothing is wrong.
     """
     missed, excess = _largest(truth & ~answer), _largest(answer & ~truth)
     positive = missed.sum() >= excess.sum()
@@ -55,6 +55,6 @@ def _largest(mask: Bools) -> Bools:
 
 
 def iou(truth: Bools, answer: Bools) -> float:
-    """Intersection over union; 1 when both are empty."""
+    """Return the intersection over union; 1 when both are empty."""
     union = int((truth | answer).sum())
     return int((truth & answer).sum()) / union if union else 1.0

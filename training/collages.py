@@ -1,7 +1,7 @@
 """Collages: things cut from one picture and pasted into another.
 
-Beside what is annotated or drawn, the things may be openly licensed pictures of which the
-background is transparent, as packages of clip art ship them.
+In addition to annotated or drawn things, they may be openly licensed pictures with a transparent
+background, as clip art packages contain them.
 """
 
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ PICTURES = (".png", ".webp", ".jpg")
 
 @dataclass(frozen=True)
 class OpenPictures:
-    """Pictures that nobody annotated, from packages.
+    """Pictures without annotations, from packages.
 
     Attributes:
-        cutouts: Files of RGBA pictures whose opaque part is a thing, encoded as they were, by the
-            folder that they came in: one is drawn as often as another.
+        cutouts: Encoded RGBA pictures whose opaque part is a thing, by folder; folders are drawn
+            equally often.
         scenery: (H, W, 3) uint8 RGB pictures without transparency.
     """
 
@@ -42,7 +42,7 @@ class OpenPictures:
 
     @classmethod
     def read(cls, folder: Path) -> "OpenPictures":
-        """Sort the PNG, WebP and JPEG files below ``folder``; what cannot be read is left out."""
+        """Sort the PNG, WebP and JPEG files below ``folder``; skips unreadable ones."""
         cutouts: dict[str, list[bytes]] = {}
         scenery = []
         paths = sorted(path for path in folder.rglob("*") if path.suffix in PICTURES)
@@ -80,13 +80,13 @@ def _reduced(picture: Picture) -> Picture:
 
 
 class Collages:
-    """One to three things in a picture they do not belong to, some with a third one's texture.
+    """One to three things in an unrelated picture, some with another picture's texture.
 
     Args:
         photos: Pictures to paste into, and to take textures from.
         garments: Things to paste.
-        scenes: Others.
-        pictures: More of both.
+        scenes: Drawn things to paste.
+        pictures: More things and pictures.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Collages:
         self._shares = shares / shares.sum()
 
     def draw(self, rng: np.random.Generator) -> Shown:
-        """Return a collage of ``SIZE`` and the mask of what is still seen of a thing in it."""
+        """Return a collage of ``SIZE`` and the mask of the visible part of a thing in it."""
         while True:
             picture = self._view(rng)
             masks: list[Bools] = []
@@ -122,7 +122,7 @@ class Collages:
         return augment.warp(photo, augment.random_view(rng, photo.shape[:2], SIZE), SIZE)
 
     def _cut_out(self, rng: np.random.Generator) -> Shown:
-        """Return a picture of ``SIZE`` and where a thing of some size is in it."""
+        """Return a picture of ``SIZE`` and the mask of a thing of some size in it."""
         kind = rng.choice(len(self._things), p=self._shares)
         source, mask = self._things[kind].draw(rng)
         view = _placed(rng, mask)
@@ -136,7 +136,7 @@ class Collages:
 
 
 def _placed(rng: np.random.Generator, mask: Bools) -> augment.Matrix:
-    """Return where a thing goes: a (2, 3) matrix from its picture to the collage."""
+    """Return a (2, 3) matrix from the picture of a thing to its place in the collage."""
     box = bounds(mask)
     assert box is not None  # noqa: S101 - things are never empty
     side = max(box.right - box.left, box.bottom - box.top)

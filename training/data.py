@@ -22,16 +22,16 @@ LAYOUT = "a data set is photos/NNNN.jpg, masks/NNNN.png and labels.json: docs/mo
 
 
 class DataError(SegstudioError):
-    """A data set, or a run to go on with, is not there or not what it should be."""
+    """A data set, or a run to resume, is missing or invalid."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """One data set on disk.
+    """Data set on disk.
 
     Attributes:
-        path: Where ``photos/`` and ``masks/`` are.
-        names: What the values of the masks mean.
+        path: Folder with ``photos/`` and ``masks/``.
+        names: Names by mask value.
     """
 
     path: Path
@@ -39,10 +39,10 @@ class Folder:
 
     @classmethod
     def open(cls, path: Path) -> "Folder":
-        """Find ``labels.json`` in ``path`` or one above it.
+        """Open a data set whose ``labels.json`` is in ``path`` or above it.
 
         Raises:
-            DataError: There is none, or no photographs.
+            DataError: There is no ``labels.json``, or no photographs.
         """
         if not any((path / "photos").glob("*.jpg")):
             raise DataError(f"{path} has no photographs", LAYOUT)
@@ -52,14 +52,14 @@ class Folder:
         return cls(path, tuple(json.loads(found[0].read_text())))
 
     def photographs(self) -> list[Path]:
-        """All photographs, sorted by name."""
+        """Return all photographs, sorted by name."""
         return sorted((self.path / "photos").glob("*.jpg"))
 
     def mask_of(self, photograph: Path) -> Picture:
-        """(H, W) uint8 indices into ``names``.
+        """Return (H, W) uint8 indices into ``names``.
 
         Raises:
-            DataError: It is missing, damaged, or has indices beyond the names.
+            DataError: The mask is missing or damaged, or has indices beyond the names.
         """
         path = self.path / "masks" / f"{photograph.stem}.png"
         mask = _read(path, cv2.IMREAD_GRAYSCALE)
@@ -69,7 +69,7 @@ class Folder:
         return mask
 
     def tags(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Photograph's stem to (C,) float32, 1 where the class appears in it."""
+        """Return tags by photograph's stem: (C,) float32, 1 if the class appears in it."""
         names = json.loads((self.path / "tags.json").read_text())
         return {
             stem: presence(class_of_name(name) for name in tags) for stem, tags in names.items()
@@ -77,7 +77,7 @@ class Folder:
 
     @property
     def class_table(self) -> Picture:
-        """(256,) uint8: mask value to index in ``CLASSES``."""
+        """Return (256,) uint8 that maps mask values to indices in ``CLASSES``."""
         table = np.zeros(256, np.uint8)
         table[: len(self.names)] = [class_of_name(name) for name in self.names]
         return table
@@ -99,7 +99,7 @@ class Partition:
 
 
 def partition(photographs: Sequence[Path]) -> Partition:
-    """Split by position: every tenth is for validation, every tenth from the fifth on for test."""
+    """Split by position: one in ten for validation, one in ten, starting at the fifth, for test."""
     return Partition(
         [path for number, path in enumerate(photographs) if number % 10 not in (4, 9)],
         [path for number, path in enumerate(photographs) if number % 10 == 9],
@@ -108,17 +108,17 @@ def partition(photographs: Sequence[Path]) -> Partition:
 
 
 def presence(classes: Iterable[int]) -> npt.NDArray[np.float32]:
-    """(C,) float32 with 1 at ``classes`` and at the background."""
+    """Return (C,) float32 with 1 at ``classes`` and at the background."""
     flags = np.zeros(len(CLASSES), np.float32)
     flags[[0, *classes]] = 1
     return flags
 
 
 def read_photo(path: Path) -> Picture:
-    """(H, W, 3) uint8 RGB.
+    """Read a photograph as (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: It is missing or damaged.
+        DataError: The file is missing or damaged.
     """
     return _read(path, cv2.IMREAD_COLOR)[..., ::-1].copy()
 
@@ -127,7 +127,7 @@ def read_mask(path: Path) -> Picture:
     """Read an 8-bit mask as (H, W) uint8.
 
     Raises:
-        DataError: It is missing or damaged.
+        DataError: The file is missing or damaged.
     """
     return _read(path, cv2.IMREAD_GRAYSCALE)
 

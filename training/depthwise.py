@@ -1,9 +1,9 @@
-"""Depthwise convolutions whose gradients are quick on a CPU.
+"""Depthwise convolutions with fast gradients on a CPU.
 
 oneDNN has no fast kernel for the gradient of a strided depthwise convolution, nor for the weight
-gradient of a 5x5 one: they took four fifths of a training step. Both are put together here from
-kernels that are fast: a strided convolution is a plain one of which every second pixel is kept, and
-the nine weights of each corner of a 5x5 kernel are those of a 3x3 convolution of a shifted picture.
+gradient of a 5x5 one: they took four fifths of a training step. Both are composed here of
+fast kernels: a strided convolution is a plain one with every second pixel kept, and the
+nine weights of each corner of a 5x5 kernel are those of a 3x3 convolution of a shifted picture.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from ml_backend.models.efficientnet import LiteConv
 
 
 def quicken(network: nn.Module) -> None:
-    """Let the depthwise convolutions of ``network`` compute their gradients this way."""
+    """Make the depthwise convolutions of ``network`` compute their gradients this way."""
     for module in network.modules():
         if isinstance(module, LiteConv) and module.conv.groups > 1:
             module.conv.__class__ = QuickDepthwise
@@ -60,7 +60,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _spread(slope: Tensor, x: Tensor, kernel: int) -> Tensor:
-    """The gradient of the convolution without a stride: zero where a pixel was left out."""
+    """Return the gradient of the convolution without stride: zero at skipped pixels."""
     batch, channels, height, width = x.shape
     full = torch.zeros(
         (batch, channels, height - kernel + 1, width - kernel + 1),
@@ -88,7 +88,7 @@ def _weight_gradient(slope: Tensor, x: Tensor, weight: Tensor, padding: int) -> 
 def _gradients(
     slope: Tensor, x: Tensor, weight: Tensor, padding: int, wanted: tuple[bool, bool]
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of ``x`` and ``weight`` by the library's own kernels, each where it is wanted."""
+    """Return the gradients of ``x`` and ``weight`` from the library's kernels, if needed."""
     sizes = [1, 1], [padding, padding], [1, 1]
     first, second, _ = torch.ops.aten.convolution_backward(
         slope, x, weight, None, *sizes, False, [0, 0], len(weight), [*wanted, False]

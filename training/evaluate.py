@@ -1,9 +1,9 @@
 """Measure both networks on a folder of photographs with masks: ``python -m training.evaluate``.
 
 Prints the tables, and saves them with pictures of photograph, truth and answer. The parts are those
-of training: what networks learned from, what choices were made on (the calibration of scores,
-priors, sizes), and the test part, which decided nothing. With ``--whole`` all photographs are one
-part: of a folder that no network was trained on.
+of training: data that networks learned from, data for choices (calibration of scores, priors,
+sizes), and the test part, which decided nothing. With ``--whole``, all photographs are one part:
+for a folder that no network was trained on.
 """
 
 import argparse

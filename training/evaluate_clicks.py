@@ -47,7 +47,7 @@ PUBLISHED = (
 
 @dataclass(frozen=True)
 class Course:
-    """How one object was found.
+    """Sequence of clicks on one object.
 
     Attributes:
         photograph: Name of the photograph.
@@ -71,7 +71,7 @@ class Course:
         return int(reached[0]) + 1 if len(reached) else MOST
 
     def row(self) -> dict[str, str | int | float]:
-        """Return what is written to the CSV file."""
+        """Return the row of the CSV file."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "ious"}
         counts = {"noc85": self.needed(0.85), "noc90": self.needed(0.9)}
         courses = {f"iou{n}": round(value, 4) for n, value in enumerate(self.ious, 1)}
@@ -80,12 +80,12 @@ class Course:
 
 
 class Labeler:
-    """A simulated labeler who shows objects of one photograph to the backend.
+    """Simulated labeler who shows objects of one photograph to the backend.
 
     Args:
-        model: Answers.
-        photo: (H, W, 3) uint8 RGB.
-        name: Of the photograph.
+        model: Model of the backend.
+        photo: Photograph (H, W, 3) uint8 RGB.
+        name: Name of the photograph.
     """
 
     def __init__(self, model: PromptableModel, photo: Picture, name: str) -> None:
@@ -104,10 +104,10 @@ class Labeler:
         """Click until an IoU is reached (``LEAST`` to ``MOST`` times); return the IoU after each.
 
         Args:
-            truth: (H, W), the object.
-            ignored: (H, W), pixels that count neither way.
-            hand: Jitters the clicks; None for a steady hand.
-            wanted: IoU at which the labeler is content.
+            truth: Mask (H, W) bool of the object.
+            ignored: Pixels (H, W) bool that do not count.
+            hand: Random generator that jitters the clicks; None for a steady hand.
+            wanted: IoU at which the labeler stops.
         """
         points: tuple[Point, ...] = ()
         answer = np.zeros_like(truth)
@@ -185,7 +185,7 @@ FIGURES: dict[str, Callable[[Course], float]] = {
 
 
 def neighbors() -> Table:
-    """Return what is published of others, on other photographs."""
+    """Return published figures of other networks, on other photographs."""
     table = Table(
         title="Published NoC@90",
         caption="Other photographs, larger networks, other training data; SAM's clicks do not "
@@ -239,7 +239,7 @@ def photo_of(folder: Path, name: str) -> Path:
     """Return the path of a photograph by its name without suffix.
 
     Raises:
-        DataError: There is none.
+        DataError: The photograph does not exist.
     """
     for suffix in (".jpg", ".jpeg", ".png", ".bmp"):
         path = folder / "photos" / f"{name}{suffix}"

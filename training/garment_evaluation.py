@@ -1,4 +1,4 @@
-"""How good the garment network is on each part of a data set, and how sure each figure is."""
+"""Quality of the garment network on each part of a data set, with confidence intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from segstudio.local.demo_project import TEMPLATE
 from training import metrics
 from training.calibration import score_pairs
 from training.data import Folder, Picture, read_photo
+from training.intervals import bootstrap_intervals
 from training.taxonomy import CLASSES
 
-RESAMPLES = 1000
 SHOWN = 4  # photographs each of the worst, the middle and the best on a contact sheet
 PALETTE = np.random.default_rng(7).integers(40, 255, (len(CLASSES), 3)).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class GarmentAnswers:
-    """The answers to the photographs of one part.
+    """Answers to the photographs of one part.
 
     Attributes:
         photographs: N photographs.
@@ -44,11 +44,11 @@ class GarmentAnswers:
 
     @property
     def total(self) -> metrics.Counts:
-        """(C, C) pixel counts of all photographs."""
+        """Pixel counts (C, C) of all photographs."""
         return np.asarray(self.counts.sum(0), np.int64)
 
     def worst_first(self) -> list[Path]:
-        """Photographs by the share of their pixels of clothes that got the right group."""
+        """Return photographs by the fraction of their clothes' pixels in the right group."""
         found = [metrics.scores(counts)["group_accuracy"] for counts in self.counts]
         return [self.photographs[number] for number in np.argsort(found, kind="stable")]
 
@@ -71,28 +71,15 @@ def measure_garments(
     return GarmentAnswers(photographs, np.stack(counts), pairs, seconds)
 
 
-def intervals(counts: npt.NDArray[np.int64]) -> dict[str, tuple[float, float]]:
-    """Return the 95 % interval of each figure: bootstrap over photographs (Efron, 1979).
-
-    Args:
-        counts: (N, C, C) pixel counts of each photograph.
-    """
-    number, classes = counts.shape[:2]
-    draws = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), RESAMPLES)
-    # In float64, for which there is a fast product; counts are exact in it.
-    drawn = draws.astype(np.float64) @ counts.reshape(number, -1).astype(np.float64)
-    figures = [metrics.scores(total.reshape(classes, classes)) for total in drawn.astype(np.int64)]
-    return {
-        name: tuple(np.nanpercentile([figure[name] for figure in figures], (2.5, 97.5)))
-        for name in figures[0]
-    }
+def _scores(total: npt.NDArray[np.float64]) -> dict[str, float]:
+    return metrics.scores(total.astype(np.int64))
 
 
 def garment_tables(parts: Mapping[str, GarmentAnswers]) -> list[Table]:
     """Return the tables of figures, groups and labels (the worst first) and scores."""
     summary = _table("Garment network, 95 % intervals over photographs", "figure", parts)
     figures = {name: metrics.scores(answers.total) for name, answers in parts.items()}
-    ranges = {name: intervals(answers.counts) for name, answers in parts.items()}
+    ranges = {name: bootstrap_intervals(answers.counts, _scores) for name, answers in parts.items()}
     for figure in next(iter(figures.values())):
         cells = []
         for name in parts:
@@ -120,7 +107,7 @@ def _ious(kind: str, parts: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def _reliability(part: str, pairs: Sequence[tuple[float, float]]) -> Table:
-    """What regions of about one score are worth: both columns alike where scores are calibrated."""
+    """Return score and IoU of regions with similar scores: equal if scores are calibrated."""
     table = _table(f"Regions by score, {part}", "score", ("regions", "mean score", "mean IoU"))
     for low in np.arange(0, 1, 0.2):
         chosen = [pair for pair in pairs if low <= pair[0] < low + 0.2]

@@ -1,4 +1,4 @@
-"""What the garment network is shown: random views of photographs, and drawn people."""
+"""Samples of the garment network: random views of photographs, and drawn people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ ADORNED = 0.2  # share of the views of people that get one of these from another
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A photograph in memory.
+    """Photograph in memory.
 
     Attributes:
-        photo: (576, 384, 3) uint8 RGB.
-        labels: (h, w) uint8 in a size of its own; 255 where unknown, 254 where disputed.
-        tags: (C,) float32: which classes may appear.
+        photo: Photograph (576, 384, 3) uint8 RGB.
+        labels: Labels (h, w) uint8 in their own size; 255: unknown, 254: disputed.
+        tags: Possible classes, (C,) float32.
     """
 
     photo: Picture
@@ -51,7 +51,7 @@ def load_labelled(folder: Folder, photographs: Sequence[Path]) -> list[Example]:
 
 
 def load_tagged(folder: Path) -> list[Example]:
-    """Read photographs that have tags and no mask; none where there is no such folder."""
+    """Read photographs with tags and without masks; none if the folder does not exist."""
     if not (folder / "tags.json").is_file():
         return []
     source = Folder(folder, ())
@@ -69,7 +69,7 @@ def _fit(picture: Picture, method: int) -> Picture:
 
 
 def repeat_factors(examples: Sequence[Example]) -> npt.NDArray[np.float64]:
-    """How often to show each example, summing to 1: those with rare classes more (as LVIS does)."""
+    """Return sampling weights that sum to 1: examples with rare classes more often (as LVIS)."""
     if not examples:
         return np.zeros(0)
     tags = np.stack([example.tags for example in examples]).astype(np.float64)
@@ -137,7 +137,7 @@ class Views(Dataset[Sample]):
         view: augment.Matrix,
         example: Example,
     ) -> tuple[Picture, Picture]:
-        """Photo and labels of a view with a hat, scarf or bag of another person."""
+        """Return photo and labels of a view with a hat, scarf or bag of another person."""
         number = int(rng.choice(PASTED))
         donors = self.donors[number]
         if not donors:
@@ -153,7 +153,7 @@ class Views(Dataset[Sample]):
 
 
 def _between(view: augment.Matrix, labels: tuple[int, ...]) -> augment.Matrix:
-    """``view``, from the pixels of a label picture to those of the half-size target."""
+    """Return ``view`` from the pixels of a label picture to those of the half-size target."""
     grow = np.diag((KEPT[1] / labels[1], KEPT[0] / labels[0]))
     return np.column_stack([view[:, :2] @ grow / 2, view[:, 2] / 2])
 
@@ -163,7 +163,7 @@ def _person(labels: Picture) -> npt.NDArray[np.bool_]:
 
 
 def _body(labels: Picture) -> tuple[float, float, float]:
-    """Middle, top and height of a person, in pixels of ``KEPT``."""
+    """Return middle, top and height of a person, in pixels of ``KEPT``."""
     person = _person(labels)
     rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
     down, across = KEPT[0] / labels.shape[0], KEPT[1] / labels.shape[1]
@@ -172,7 +172,7 @@ def _body(labels: Picture) -> tuple[float, float, float]:
 
 
 def _onto(source: tuple[float, float, float], target: tuple[float, float, float]) -> augment.Matrix:
-    """The (2, 3) matrix that lays one person's box over another's, both of ``_body``."""
+    """Return the (2, 3) matrix that maps one person's box to another's, both from ``_body``."""
     grow = target[2] / source[2]
     return np.array(
         [[grow, 0, target[0] - grow * source[0]], [0, grow, target[1] - grow * source[1]]]
@@ -180,5 +180,5 @@ def _onto(source: tuple[float, float, float], target: tuple[float, float, float]
 
 
 def _after(second: augment.Matrix, first: augment.Matrix) -> augment.Matrix:
-    """Both (2, 3) matrices in one."""
+    """Return the product of both (2, 3) matrices."""
     return np.asarray(second @ np.vstack([first, (0, 0, 1)]))

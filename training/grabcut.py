@@ -1,4 +1,4 @@
-"""OpenCV's GrabCut, the classical method that the interactive network has to beat."""
+"""OpenCV's GrabCut, the classical baseline of the interactive network."""
 
 import cv2
 import numpy as np
@@ -8,12 +8,12 @@ from sam_backend.models.base import Box
 
 
 def grab_cut(image: npt.NDArray[np.uint8], box: Box, rounds: int = 5) -> npt.NDArray[np.bool_]:
-    """(H, W) bool: what GrabCut (Rother et al., 2004) takes for the object in ``box``.
+    """Return (H, W) bool: the object in ``box`` according to GrabCut (Rother et al., 2004).
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        box: Whole pixels; everything outside is background for certain.
-        rounds: Of refitting colours and cutting anew.
+        image: Picture (H, W, 3) uint8 RGB.
+        box: Box in whole pixels; everything outside is background.
+        rounds: Number of iterations of fitting colors and cutting.
     """
     height, width = image.shape[:2]
     left, top = max(0, int(box.left)), max(0, int(box.top))

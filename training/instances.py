@@ -41,7 +41,7 @@ class Region:
 
 
 def true_shoes(labels: Picture) -> list[Bools]:
-    """The connected parts of footwear that are no mere pieces, in a true class map."""
+    """Return the connected parts of footwear in a true class map, without small pieces."""
     shown = (labels == FOOTWEAR).astype(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(shown, connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
@@ -49,7 +49,7 @@ def true_shoes(labels: Picture) -> list[Bools]:
 
 
 def finds_both(truth: Sequence[Bools], found: Sequence[Bools]) -> bool:
-    """Whether a pair is two regions, each shoe covered most by one of its own."""
+    """Return whether a pair is two regions, each shoe covered most by its own."""
     if len(found) != 2:
         return False
     shared = np.array([[(shoe & region).sum() for region in found] for shoe in truth])
@@ -57,7 +57,7 @@ def finds_both(truth: Sequence[Bools], found: Sequence[Bools]) -> bool:
 
 
 def true_things(labels: Picture) -> list[Instance]:
-    """The garments of a true class map."""
+    """Return the garments of a true class map."""
     certain = np.ones(len(CLASSES), np.float32)
     return garment_instances(ClassMap(labels, certain), CLASSES)
 
@@ -73,7 +73,7 @@ def measured(found: Sequence[Instance], truth: Sequence[Instance]) -> list[Regio
 
 
 def work_table(regions: Sequence[Region]) -> Table:
-    """How often a region of each score saves work."""
+    """Return how often a region of each score saves work."""
     table = Table(title=f"Regions that save work (IoU of at least {SAVES_WORK} with a garment)")
     for column in ("score", "regions", "save work"):
         table.add_column(column, justify="right")

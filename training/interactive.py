@@ -1,8 +1,8 @@
 """Train the promptable network: ``python -m training.interactive --data DIR``.
 
-A sample is a part of a picture, one object in it, and a prompt. Most of the batches are answered
-and corrected by up to five simulated clicks before the network learns from them, so that it
-learns to refine its own mistakes (as RITM does: Sofiiuk et al., 2021).
+A sample is a part of a picture, one object in it, and a prompt. Most batches are answered and
+corrected by up to five simulated clicks before the network learns from them, so that it learns
+to refine its own mistakes (like RITM: Sofiiuk et al., 2021).
 """
 
 import copy
@@ -74,7 +74,7 @@ Sample = tuple[Picture, Picture, Picture]
 
 
 class Source(Protocol):
-    """Gives pictures with an object."""
+    """Source of pictures with an object."""
 
     def draw(self, rng: np.random.Generator) -> tuple[Picture, Bools]:
         """Return an (H, W, 3) uint8 picture and the (H, W) mask of an object in it."""
@@ -85,10 +85,10 @@ class Crops(Dataset[Sample]):
     """Sample ``i`` is a random prompt for a random object, the same for the same seed.
 
     Args:
-        sources: Where objects come from.
-        shares: How often each source is drawn from.
-        side: Of the network's input, in pixels.
-        seed: Decides every sample.
+        sources: Sources of objects.
+        shares: Relative frequency of each source.
+        side: Side of the network's input in pixels.
+        seed: Random seed of all samples.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Crops(Dataset[Sample]):
 
 
 def _jitter(rng: np.random.Generator, box: Box, amount: float) -> Box:
-    """Each edge moved by a normal share of the box's side."""
+    """Return a box with each edge moved by a normal fraction of the box's side."""
     wide, tall = box.right - box.left, box.bottom - box.top
     dx, dy = rng.normal(0, amount, 2) * wide, rng.normal(0, amount, 2) * tall
     left, top = box.left + dx[0], box.top + dy[0]
@@ -141,7 +141,7 @@ def _jitter(rng: np.random.Generator, box: Box, amount: float) -> Box:
 
 
 def _rough(rng: np.random.Generator, mask: Bools) -> npt.NDArray[np.float32]:
-    """What a hasty look at ``mask`` could have found: a probability for each pixel."""
+    """Return a rough estimate of ``mask``: a probability for each pixel."""
     side = mask.shape[0]
     blurred = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), side * rng.uniform(0.008, 0.05))
     noise = smooth_noise(rng, side, side, int(rng.integers(3, 14))) * rng.uniform(0, 0.5)
@@ -158,18 +158,18 @@ def correct(
     prompt: Tensor,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Play one round: answer, click into the largest mistake of each, remember the answer.
+    """Play one round: answer, click into the largest mistake of each, add the answer.
 
     Args:
-        network: In training.
-        seen: From its ``look``.
-        bins: From ``color_bins``, for each picture.
-        truth: (B, S, S), 0 or 1.
-        prompt: (B, 5, S, S).
-        rng: Decides where in a mistake a hand clicks.
+        network: Network in training.
+        seen: Features from ``look``.
+        bins: Color bins of each picture from ``color_bins``.
+        truth: True masks (B, S, S), 0 or 1.
+        prompt: Prompts (B, 5, S, S).
+        rng: Random generator of the clicks.
 
     Returns:
-        The next (B, 5, S, S) prompt.
+        Next (B, 5, S, S) prompt.
     """
     logits, quality = network(seen, prompt)
     vague = is_vague(prompt).cpu().numpy()
@@ -190,16 +190,16 @@ def correct(
 def objective(
     logits: Tensor, quality: Tensor, truth: Tensor, prompt: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss of the answers, and of how well their IoUs were foretold.
+    """Return the loss of the answers, and of the predicted IoUs.
 
-    The first hypothesis answers every prompt. Of the others, the best one learns, and only where a
-    single click leaves open what is meant.
+    The first hypothesis answers every prompt. Of the others, only the best one learns, and only
+    if a single click is ambiguous.
 
     Args:
-        logits: (B, 4, S, S).
-        quality: (B, 4) logits, the judge's.
-        truth: (B, S, S), 0 or 1.
-        prompt: (B, 5, S, S) that was answered.
+        logits: Logits (B, 4, S, S) of the hypotheses.
+        quality: Logits (B, 4) of the predicted IoUs.
+        truth: True masks (B, S, S), 0 or 1.
+        prompt: Prompts (B, 5, S, S) that were answered.
     """
     wanted = truth[:, None].float()
     loss = _mask_loss(logits[:, :1], wanted).mean()
@@ -223,7 +223,7 @@ def _mask_loss(logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 def answering(network: PromptNetwork, side: int) -> EmbeddedPromptableModel:
-    """Return a copy of ``network`` as the backend runs it, on the CPU."""
+    """Return a copy of ``network`` for inference on the CPU, as in the backend."""
     ready = copy.deepcopy(network)
     speed_up(ready, "cpu")
     return EmbeddedPromptableModel(ready, "in training", side)
@@ -254,7 +254,7 @@ def validate(network: PromptNetwork, side: int, unseen: Sequence[Annotated]) -> 
 
 
 def find_all(folder: Path, kept: Path) -> list[Found]:
-    """Find things in a folder's photographs, or read from ``kept`` what was found before."""
+    """Find things in a folder's photographs, or read earlier results from ``kept``."""
     photographs = sorted((folder / "photos").glob("*.jpg"))[:SEARCHED]
     if not kept.exists():
         encoder = EfficientNetLite("lite0").eval()
@@ -279,13 +279,13 @@ def train(
     workers: int,
     pictures: Path | None = None,
 ) -> Run[PromptNetwork]:
-    """Run all chapters, or what is left of them.
+    """Run all remaining chapters.
 
     Args:
-        options: From the command line.
-        folder: The labeled photographs.
+        options: Options of the command line.
+        folder: Data set with masks.
         unlabeled: Folder of ``photos/`` without masks; may be empty.
-        workers: Processes that prepare samples.
+        workers: Number of processes that prepare samples.
         pictures: Folder of openly licensed pictures for collages, if there is one.
     """
     torch.manual_seed(options.seed)
@@ -307,7 +307,7 @@ def train(
 
 
 def _pretrained() -> PromptNetwork:
-    """Return a network whose encoder is ImageNet's, with what sees the picture alone frozen."""
+    """Return a network with ImageNet's encoder, whose picture-only stages are frozen."""
     network = PromptNetwork()
     load_imagenet(network.encoder, "lite0")
     for part in (network.encoder.stem, *network.encoder.stages[:LOOKED]):
@@ -318,7 +318,8 @@ def _pretrained() -> PromptNetwork:
 def _train_chapter(
     run: Run[PromptNetwork], crops: Crops, end: float, workers: int, unseen: list[Annotated]
 ) -> None:
-    bar = tqdm(initial=run.seen, unit="img", desc=f"side {crops.side}", mininterval=20)
+    total = round(end * run.options.samples) if run.options.minutes is None else None
+    bar = tqdm(total=total, initial=run.seen, unit="img", desc=f"side {crops.side}", mininterval=20)
     for number, (photos, truth, maps) in enumerate(run.batches(crops, run.until, workers)):
         rng = np.random.default_rng((run.options.seed, run.seen, 1))
         prompt = maps.float() / 255

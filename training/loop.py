@@ -1,4 +1,4 @@
-"""What both trainings share: the schedule, the averaged weights, checkpoints, the log."""
+"""Shared parts of both trainings: schedule, averaged weights, checkpoints, log."""
 
 import argparse
 import copy
@@ -30,17 +30,17 @@ ENCODER_RATE = 0.25  # of the learning rate, for parameters of ``encoder``, whic
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line decides.
+    """Options of the command line.
 
     Attributes:
-        run: Folder of checkpoint, log and plot; a run that is there is resumed.
-        samples: How many training samples in all; may be raised when resuming.
-        seed: Decides every sample.
-        device: "cpu" or "cuda".
-        rate: The learning rate between warm-up and decay.
-        minutes: If given, the run ends after so many, with what is left of it spread over them.
-        decay: Share of the run, at its end, over which the learning rate falls to zero.
-        only_export: The run must be there.
+        run: Folder of checkpoint, log and plot; an existing run is resumed.
+        samples: Number of training samples in total; may be raised when resuming.
+        seed: Random seed of all samples.
+        device: Device for training: ``"cpu"`` or ``"cuda"``.
+        rate: Learning rate between warm-up and decay.
+        minutes: Time limit, over which the rest of the run is distributed; None: no limit.
+        decay: Fraction of the run, at its end, over which the learning rate falls to zero.
+        only_export: Whether to export an existing run without training.
     """
 
     run: Path
@@ -54,12 +54,12 @@ class Options:
 
 
 class Run(Generic[Net]):
-    """A network in training: steps, averages, saves.
+    """Network in training: takes steps, averages weights, saves checkpoints.
 
     Attributes:
-        network: What is trained.
-        average: Its exponential moving average, which is what is validated and shipped.
-        seen: Samples so far.
+        network: Network that is trained.
+        average: Exponential moving average of the weights, which is validated and shipped.
+        seen: Number of samples so far.
     """
 
     def __init__(self, network: Net, options: Options) -> None:
@@ -90,7 +90,7 @@ class Run(Generic[Net]):
         self.seen = state["seen"]
 
     def save(self) -> None:
-        """Write the checkpoint; a crash leaves the old one."""
+        """Write the checkpoint atomically."""
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -102,7 +102,7 @@ class Run(Generic[Net]):
         partial.replace(self._checkpoint)
 
     def progress(self) -> float:
-        """Share of the run that is done, 0..1: by samples, or by the clock if it has minutes."""
+        """Return the completed fraction of the run, 0..1: by samples, or by time if limited."""
         if self.options.minutes is None:
             whole = self.options.samples // BATCH * BATCH
             return self.seen / whole if whole else 1.0
@@ -112,20 +112,20 @@ class Run(Generic[Net]):
 
     @property
     def until(self) -> int:
-        """Number of samples at which the run ends; with minutes, more than it can reach."""
+        """Number of samples at which the run ends; with a time limit, more than it can reach."""
         return self.options.samples if self.options.minutes is None else sys.maxsize
 
     def rate(self) -> float:
-        """Warm-up over 4,000 samples, then constant, then down to zero at the end."""
+        """Return the learning rate: warm-up over 4,000 samples, constant, then down to zero."""
         left = (1 - self.progress()) / self.options.decay
         return self.options.rate * min(1.0, (self.seen + BATCH) / 4000, max(left, 0.0))
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 where it pays."""
+        """Return a bfloat16 context."""
         return torch.autocast(self.options.device, torch.bfloat16)
 
     def step(self, loss: Tensor, samples: int) -> None:
-        """One update from ``loss``, which ``samples`` samples made."""
+        """Update the weights by the ``loss`` of ``samples`` samples."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate() * group["scale"]
         self.optimizer.zero_grad()
@@ -146,7 +146,7 @@ class Run(Generic[Net]):
                 mine.copy_(theirs[name])
 
     def batches(self, data: Dataset[Any], until: int, workers: int) -> Iterator[list[Tensor]]:
-        """The samples from ``seen`` to ``until``, in batches; the same whenever resumed."""
+        """Yield the samples from ``seen`` to ``until`` in batches; reproducible when resumed."""
         order = range(self.seen, until)
         loader = DataLoader(
             data,
@@ -160,7 +160,7 @@ class Run(Generic[Net]):
             yield [part.to(self.options.device) for part in batch]
 
     def log(self, scores: Mapping[str, float]) -> None:
-        """Add a row to ``log.csv`` and draw the plot anew."""
+        """Add a row to ``log.csv`` and redraw the plot."""
         path = self.options.run / "log.csv"
         row = {"samples": self.seen, **{name: round(value, 5) for name, value in scores.items()}}
         fresh = not path.exists()
@@ -176,7 +176,7 @@ def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """Group parameters: a pretrained encoder learns slowly, biases and norms without decay."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        # With the frozen ones, which get no gradient: so a checkpoint fits whatever is frozen.
+        # Frozen parameters are included, without gradients, so that checkpoints always fit.
         key = name.startswith("encoder."), parameter.ndim > 1
         groups.setdefault(key, []).append(parameter)
     return [
@@ -214,7 +214,7 @@ def save_network(network: nn.Module, path: Path, metadata: dict[str, str]) -> No
 
 
 def parser_for(description: str | None, run: Path, samples: int) -> argparse.ArgumentParser:
-    """The options every training has."""
+    """Return a parser with the options of every training."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -237,7 +237,7 @@ def parser_for(description: str | None, run: Path, samples: int) -> argparse.Arg
 
 
 def options_from(arguments: argparse.Namespace) -> Options:
-    """The parsed options; sets the number of threads."""
+    """Return the parsed options; sets the number of threads."""
     torch.set_num_threads(arguments.threads)
     device = arguments.device
     if device == "auto":
@@ -253,7 +253,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run a program of this package; what can go wrong on purpose ends it with one line."""
+    """Run a program of this package; expected errors end it with one line."""
     try:
         main()
     except SegstudioError as error:

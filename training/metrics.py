@@ -1,4 +1,4 @@
-"""How good a class map is, from a confusion matrix over ``CLASSES``."""
+"""Quality of class maps, from a confusion matrix over ``CLASSES``."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,14 @@ FIRST_GARMENT = 3  # background, hair and skin come before
 
 
 def confusion(truth: npt.NDArray[np.uint8], answer: npt.NDArray[np.uint8]) -> Counts:
-    """(C, C) pixel counts, rows the truth; pixels whose truth is 255 do not count."""
+    """Return (C, C) pixel counts, rows the truth; pixels whose truth is 255 do not count."""
     known = truth != 255
     joint = truth[known].astype(np.int64) * len(CLASSES) + answer[known]
     return np.bincount(joint, minlength=len(CLASSES) ** 2).reshape(len(CLASSES), len(CLASSES))
 
 
 def scores(counts: Counts) -> dict[str, float]:
-    """The figures of the project's goals, each 0..1.
+    """Return the figures of the project's goals, each 0..1.
 
     Returns:
         clothes_iou (clothes against everything else), group_iou (mean over the garment groups that
@@ -39,12 +39,12 @@ def scores(counts: Counts) -> dict[str, float]:
 
 
 def group_ious(counts: Counts) -> dict[str, float]:
-    """IoU of each garment group that appears in the truth."""
+    """Return the IoU of each garment group that appears in the truth."""
     return _ious(_merge(counts), tuple(GROUPS), GARMENT_GROUPS)
 
 
 def label_ious(counts: Counts) -> dict[str, float]:
-    """IoU of each class that appears in the truth."""
+    """Return the IoU of each class that appears in the truth."""
     return _ious(counts, CLASSES, CLASSES)
 
 

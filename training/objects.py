@@ -1,4 +1,4 @@
-"""What the promptable network is shown: a picture and one object in it, from many sources."""
+"""Samples of the promptable network: a picture and one object in it, from many sources."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ Shown = tuple[Picture, Bools]
 
 @dataclass(frozen=True, eq=False)
 class Annotated:
-    """A photograph with regions.
+    """Photograph with regions.
 
     Attributes:
-        photo: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8 indices into the folder's names.
-        regions: The mask values that are regions of some size, and whether each is a garment.
+        photo: Photograph (H, W, 3) uint8 RGB.
+        mask: Indices (H, W) uint8 into the folder's names.
+        regions: Mask values of regions of some size, and whether each is a garment.
     """
 
     photo: Picture
@@ -37,11 +37,11 @@ class Annotated:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A photograph with things that nobody labeled.
+    """Photograph with things found without labels.
 
     Attributes:
-        photo: (H, W, 3) uint8 RGB.
-        things: (N, H, W) bool, packed to bits along the last axis.
+        photo: Photograph (H, W, 3) uint8 RGB.
+        things: Masks (N, H, W) bool, packed to bits along the last axis.
     """
 
     photo: Picture
@@ -70,7 +70,7 @@ def regions_of(mask: Picture, names: Sequence[str]) -> list[tuple[int, bool]]:
 
 
 def is_region(mask: Bools) -> bool:
-    """Tell whether a mask is large enough to be trained or evaluated."""
+    """Return whether a mask is large enough for training and evaluation."""
     box = bounds(mask)
     if box is None or mask.sum() < LEAST_AREA:
         return False

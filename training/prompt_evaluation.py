@@ -1,4 +1,4 @@
-"""How good the promptable network is on each part of a data set, and how sure each figure is."""
+"""Quality of the promptable network on each part of a data set, with confidence intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,11 +33,11 @@ SHOWN = 4  # regions each of the worst, the middle and the best on a contact she
 
 @dataclass
 class Tally:
-    """IoUs and seconds of one way of prompting, region by region.
+    """IoUs and times of one kind of prompt, region by region.
 
     Attributes:
         ious: IoU of each region.
-        seconds: Time of each answer; of several, the last one's.
+        seconds: Time of each answer in seconds; of several, the last one's.
         photographs: Name of each region's photograph.
     """
 
@@ -54,11 +54,11 @@ class Tally:
 
 
 class Prompter:
-    """Shows regions of a data set to the network in every way, and keeps count.
+    """Prompts the network for regions of a data set in every way, and records the results.
 
     Args:
-        model: To measure.
-        rivals: Measure OpenCV's GrabCut in the same boxes.
+        model: Model to measure.
+        rivals: Whether to measure OpenCV's GrabCut in the same boxes.
     """
 
     def __init__(self, model: EmbeddedPromptableModel, rivals: bool) -> None:
@@ -127,7 +127,7 @@ def measure_prompts(
 
 
 def measure_scenes(model: EmbeddedPromptableModel) -> Prompter:
-    """Prompt for things that are no garments, in drawn scenes that no training saw."""
+    """Prompt for things that are not garments, in drawn scenes that no training used."""
     prompter = Prompter(model, rivals=True)
     for seed in tqdm(UNSEEN_SCENES, "drawn scenes", leave=False):
         picture, masks = draw_scene(seed)
@@ -157,8 +157,8 @@ def prompt_sheet(
     """Return columns of the worst, middle and best regions: photograph, truth, answer to a box.
 
     Args:
-        model: Answers.
-        folder: Of the photographs.
+        model: Model to measure.
+        folder: Data set of the photographs.
         ranked: Photograph and value of regions, worst first.
     """
     middle = max(0, len(ranked) // 2 - SHOWN // 2)

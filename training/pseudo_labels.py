@@ -1,7 +1,7 @@
-"""Labels for photographs that have tags and no mask, from a network that was trained before.
+"""Labels for photographs with tags and without masks, from an earlier network.
 
-Tags are strong, but not complete: about one in twenty of the pixels of clothes is of a class that
-its photograph's tags lack. They are left to nobody, instead of becoming background.
+Tags are reliable, but incomplete: about one in twenty pixels of clothes has a class that is missing
+from its photograph's tags. These pixels stay unknown, instead of becoming background.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ AGREED = 0.1  # share of the probability of clothes that the tagged ones need, o
 
 
 def least_shares(labelled: Sequence[Example]) -> npt.NDArray[np.float64]:
-    """(C,) share of the pixels that a class has at least in most masks with it."""
+    """Return (C,) minimum fraction of pixels that a class has in most masks with it."""
     shares = np.stack(
         [np.bincount(e.labels.ravel(), minlength=len(CLASSES)) / e.labels.size for e in labelled]
     )
@@ -38,7 +38,7 @@ def pseudo_label(
     least: npt.NDArray[np.float64],
     kept: Path,
 ) -> list[Example]:
-    """Label tagged photographs, each among its tags; from ``kept`` if that was done before."""
+    """Label tagged photographs, each among its tags; reads earlier results from ``kept``."""
     if not kept.exists():
         found = [
             sure_labels(model.chances([example.photo])[0], example.tags, least)
@@ -56,10 +56,10 @@ def pseudo_label(
 def sure_labels(
     chances: Floats, tags: npt.NDArray[np.float32], least: npt.NDArray[np.float64]
 ) -> Picture:
-    """(h, w) labels from (C, h, w) probabilities, 255 or 254 where none is sure.
+    """Return (h, w) labels from (C, h, w) probabilities, 255 or 254 where uncertain.
 
-    Tags choose among garments. They do not make a garment background, because tags are missing:
-    a twentieth of the clothes would vanish.
+    Tags choose among garments. They never turn a garment into background, because tags are
+    missing: a twentieth of the clothes would vanish.
     """
     clothes = chances[FIRST_GARMENT:].sum(0)
     allowed = chances * tags[:, None, None]
@@ -77,10 +77,10 @@ def sure_labels(
 def _raised(
     allowed: Floats, tags: npt.NDArray[np.float32], least: npt.NDArray[np.float64]
 ) -> Floats:
-    """Probabilities with those of tagged classes that are hardly found raised.
+    """Return probabilities with those of tagged but hardly found classes raised.
 
-    A tagged class is there: it gets at least its ``least`` share of the pixels (after Papandreou
-    et al., 2015), unless that takes more than ``RAISED``.
+    A tagged class is present: it gets at least its ``least`` fraction of the pixels (after
+    Papandreou et al., 2015), unless that takes more than ``RAISED``.
     """
     raised = allowed.copy()
     for number in np.flatnonzero(tags)[1:]:  # all but the background
@@ -88,6 +88,6 @@ def _raised(
         ratio = (others / np.maximum(allowed[number], 1e-6)).ravel()
         wanted = int(least[number] * ratio.size)
         if wanted and (ratio < 1).sum() < wanted:
-            # Twice as much, so that the pixels that it gains are sure.
+            # Twice as much, so that the gained pixels are certain.
             raised[number] *= min(2 * np.partition(ratio, wanted)[wanted], RAISED)
     return raised

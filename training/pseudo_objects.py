@@ -1,4 +1,4 @@
-"""Things in photographs that nobody labeled: parts that differ from all around them.
+"""Find unlabeled things in photographs: parts that differ from everything around them.
 
 Superpixels are merged by color and by the features of an ImageNet encoder into a tree (as in
 selective search: Uijlings et al., 2013); the nodes that stay longest before they are merged stand
@@ -32,7 +32,7 @@ def find_things(picture: Picture, encoder: EfficientNetLite) -> list[Bools]:
 
     Args:
         picture: (H, W, 3) uint8 RGB.
-        encoder: With ImageNet weights, in evaluation mode.
+        encoder: Encoder with ImageNet weights, in evaluation mode.
 
     Returns:
         (H, W) masks; two of them may contain each other, but are not nearly the same.
@@ -153,7 +153,7 @@ def _neighbors(labels: npt.NDArray[np.int32], count: int) -> list[set[int]]:
 
 
 def _thing_like(mask: Bools) -> bool:
-    """Tell whether a mask fills its box and is not a border of the picture."""
+    """Return whether a mask fills its box and is not a border of the picture."""
     box = bounds(mask)
     if box is None:
         return False

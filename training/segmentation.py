@@ -1,7 +1,7 @@
 """Train the garment network: ``python -m training.segmentation --data DIR``.
 
-Chapters, small pictures first. From the second on, the averaged network of the one before labels
-the photographs that have tags but no mask, each among the classes its tags allow, and they join in.
+Chapters with growing pictures. From the second on, the averaged network of the previous chapter
+labels the photographs with tags and without masks, each among the classes its tags allow.
 """
 
 import copy
@@ -60,13 +60,13 @@ class Objective:
         self.member = member  # (C, G)
 
     def __call__(self, logits: Tensor, seen: Tensor, labels: Tensor, tags: Tensor) -> Tensor:
-        """One number.
+        """Return the loss as a scalar.
 
         Args:
-            logits: (B, C, h, w).
-            seen: (B, C) logits of each class appearing.
-            labels: (B, h, w), 255 where unknown, 254 where disputed.
-            tags: (B, C), 1 where the class may appear.
+            logits: Logits (B, C, h, w).
+            seen: Logits (B, C) of each class appearing.
+            labels: Labels (B, h, w), 255: unknown, 254: disputed.
+            tags: Possible classes (B, C), 1 if the class may appear.
         """
         logits = logits.permute(0, 2, 3, 1).float()
         likely = logits.log_softmax(-1)
@@ -89,7 +89,7 @@ class Objective:
 
 
 def _dice(chances: Tensor, truth: Tensor) -> Tensor:
-    """1 minus the mean soft Dice of the classes that appear; (N, C) and (N,)."""
+    """Return 1 minus the mean soft Dice of the classes that appear; (N, C) and (N,)."""
     classes = chances.shape[1]
     hit = torch.zeros(classes, device=chances.device).index_add(
         0, truth, chances.gather(1, truth[:, None]).squeeze(1)
@@ -100,20 +100,20 @@ def _dice(chances: Tensor, truth: Tensor) -> Tensor:
 
 
 def _impossible(likely: Tensor, tags: Tensor, where: Tensor) -> Tensor:
-    """How much goes to classes that the tags exclude, at pixels of unknown class."""
+    """Return the probability of classes that the tags exclude, at pixels of unknown class."""
     allowed = likely + torch.where(tags > 0, 0.0, -1e4)[:, None, None, :]
     return allowed.logsumexp(-1)[where].mean().neg()
 
 
 def answering(run: Run[GarmentNetwork], recipe: Recipe) -> EmbeddedGarmentModel:
-    """Return the averaged network as the backend runs it."""
+    """Return the averaged network for inference, as in the backend."""
     ready = copy.deepcopy(run.average)
     dtype = speed_up(ready, run.options.device)
     return EmbeddedGarmentModel(ready, recipe, "in training", dtype, run.options.device)
 
 
 def validate(model: EmbeddedGarmentModel, examples: Sequence[Example]) -> dict[str, float]:
-    """Scores on photographs as they are kept in memory."""
+    """Return scores on photographs in their size in memory."""
     total = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
     for example in examples:
         total += metrics.confusion(example.labels, model.classify([example.photo])[0].indices)
@@ -121,10 +121,10 @@ def validate(model: EmbeddedGarmentModel, examples: Sequence[Example]) -> dict[s
 
 
 def begin(options: Options) -> Run[GarmentNetwork]:
-    """Resume the run, or begin one from ImageNet weights."""
+    """Resume the run, or start one from ImageNet weights."""
     network = GarmentNetwork(len(CLASSES))
     load_imagenet(network.encoder, ENCODER)
-    # Edges and textures are those of ImageNet: half of a step's time would go into their gradients.
+    # Edges and textures are ImageNet's: their gradients would take half of a step's time.
     network.encoder.stem.requires_grad_(False)
     network.encoder.stages[:FROZEN].requires_grad_(False)
     return Run(network, options)
@@ -133,7 +133,7 @@ def begin(options: Options) -> Run[GarmentNetwork]:
 def train(
     options: Options, folder: Folder, tagged_folder: Path, workers: int
 ) -> Run[GarmentNetwork]:
-    """Run all chapters, or what is left of them."""
+    """Run all remaining chapters."""
     torch.manual_seed(options.seed)
     run = begin(options)
     if options.device == "cpu":
@@ -197,7 +197,7 @@ def _train_chapter(
 
 
 def export_calibrated(run: Run[GarmentNetwork], folder: Folder) -> Path:
-    """Export with scores calibrated on the validation part; returns the file's path."""
+    """Export with scores calibrated on the validation part; return the file's path."""
     path = run.options.run / "embedded.safetensors"
     save_network(run.average, path, RECIPE.metadata())
     model = EmbeddedGarmentModel.load(path)

@@ -1,4 +1,4 @@
-"""How the 59 names of Clothing Co-Parsing reach the labels of ``runway_fashion.xml``.
+"""Map the 59 names of Clothing Co-Parsing to the labels of ``runway_fashion.xml``.
 
 Hosiery (socks, stockings, tights) has no label of its own and counts as other accessories;
 underwear counts as swimwear, the nearest cut; a vest is a top worn over another.
@@ -34,7 +34,7 @@ _MEMBERS: dict[str, str] = {  # label: the names of CCP that are it
 }
 LABEL_OF_NAME = {name: label for label, names in _MEMBERS.items() for name in names.split()}
 
-# Labels that are easily taken for each other. The network decides the group first.
+# Labels that are easily confused. The network decides the group first.
 GROUPS: dict[str, tuple[str, ...]] = {
     BACKGROUND: (BACKGROUND,),
     "hair": ("hair",),
@@ -67,5 +67,5 @@ GROUP_OF_CLASS = tuple(
 
 
 def class_of_name(name: str) -> int:
-    """The index in ``CLASSES`` of one of CCP's names; names unknown to us are background."""
+    """Return the index in ``CLASSES`` of a CCP name; unknown names are background."""
     return CLASSES.index(LABEL_OF_NAME.get(name, BACKGROUND))

@@ -50,7 +50,7 @@ resource "google_compute_instance" "this" {
   }
 
   # As metadata and not as metadata_startup_script: a changed one shall run at the next boot, not make the
-  # machine, and the database on its disk, anew.
+  # machine, and the database on its disk, again.
   metadata = merge({
     startup-script               = file("${path.module}/startup.sh")
     segstudio-host               = local.host
@@ -63,7 +63,7 @@ resource "google_compute_instance" "this" {
   }, var.gpu == "" ? {} : { install-nvidia-driver = "True" })
 
   lifecycle {
-    # A newer image of the same family would make the machine anew as well.
+    # A newer image of the same family would also recreate the machine.
     ignore_changes = [boot_disk[0].initialize_params[0].image]
   }
 

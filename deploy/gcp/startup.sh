@@ -24,7 +24,7 @@ get() { curl --fail --silent --show-error --retry 6 --retry-connrefused --max-ti
 metadata() { get --header "Metadata-Flavor: Google" "$METADATA/$1"; }
 
 attribute() {
-  metadata "attributes/segstudio-$1" || fail "the machine's metadata lacks segstudio-$1" "run terraform apply again"
+  metadata "attributes/segstudio-$1" || fail "the machine has no metadata segstudio-$1" "run terraform apply again"
 }
 
 # The machine's own identity, as a header that curl reads from a pipe: arguments can be seen by every process.
@@ -82,7 +82,7 @@ fetch_release() { # BUCKET/OBJECT SHA256
   rm -r "$new"
 }
 
-# What Compose reads beside the environment; no secrets in here.
+# What Compose reads in addition to the environment; no secrets in here.
 write_settings() { # VERSION
   local host gpu settings files=docker-compose.yml:docker-compose.team.yml
   host=$(attribute host)

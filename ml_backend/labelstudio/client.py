@@ -262,7 +262,7 @@ class LabelStudio:
         if taken != len(predictions):
             raise LabelStudioError(
                 f"Label Studio took {taken} of {len(predictions)} predictions",
-                "was the label config of the project changed meanwhile? run it again",
+                "the project's label config may have just been changed; run the command again",
                 httpx.codes.BAD_REQUEST,
             )
 

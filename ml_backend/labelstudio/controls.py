@@ -70,7 +70,7 @@ class Control:
         smart_attribute: Value of the ``smart`` attribute; None without.
         multiple: Whether several values may be chosen.
         labels_from: Name of the ``<Labels>`` list that provides its labels; empty if they are its
-                own.
+            own.
         dynamic: Path in ``task.data`` of per-task labels; empty without.
         options: Options for masks.
         attributes: Attribute values as written, by name in lower case.

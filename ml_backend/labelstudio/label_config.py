@@ -117,7 +117,7 @@ class LabelConfig:
         return any(c.name == tool and not c.has_own_list for c in self.controls)
 
     def is_exemplar(self, tool: str) -> bool:
-        """Whether a box of a tool of that name means all that looks like its content."""
+        """Return whether a tool's boxes mean all that resembles their content."""
         return any(
             c.name == tool and c.attributes.get("exemplar", "").lower() == "true"
             for c in self.controls
@@ -293,7 +293,7 @@ def parse_label_config(xml: str, *, require_image: bool = True) -> LabelConfig:
 
     Raises:
         LabelConfigError: The text is not XML, declares entities, is too long or too deep, or shows
-                no image.
+            no image.
     """
     config = LabelConfig(*read_tags(parse_xml(xml)), xml)
     if require_image and not config.images:

@@ -13,10 +13,10 @@ def match_labels(
 
     Args:
         classes: Class names of a model; index 0, the background, has no label.
-        labels: Labels of the project's mask controls. Names are compared ignoring case, and
-                hyphen, underscore, slash and space count as equal.
+        labels: Labels of the project's mask controls. Names are compared ignoring case, and hyphen,
+            underscore, slash and space count as equal.
         synonyms: Names of labels with the same or a wider meaning, nearest first, by class name in
-                lower case with its words joined by spaces.
+            lower case with its words joined by spaces.
 
     Returns:
         Label value by class index; classes without a label are absent.

@@ -41,7 +41,7 @@ def mask_regions(
     Args:
         mask: Mask (H, W) bool at the image's size after EXIF orientation.
         control: One of the label config's ``mask_controls``; polygons and vectors become one region
-                for each connected part, all other shapes one region.
+            for each connected part, all other shapes one region.
         label: Label value of the control; None for a region without a label.
         score: Confidence of the model, 0..1.
         item: Page of the image, if a tag shows several.

@@ -35,10 +35,9 @@ def trace(
 
     Args:
         mask: (H, W) bool.
-        tolerance: Maximum deviation from the pixels' edges in pixels; 0 keeps every corner.
-                None: ``DEFAULT_TOLERANCE``, reduced for each part until its IoU with the original
-                    is
-                at least ``LEAST_IOU``.
+        tolerance: Maximum deviation from the pixels' edges in pixels; 0 keeps every corner. None:
+            ``DEFAULT_TOLERANCE``, reduced for each part until its IoU with the original is at least
+            ``LEAST_IOU``.
         max_points: Maximum corners of an outline, at least 3; None: no limit.
 
     Returns:

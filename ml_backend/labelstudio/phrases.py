@@ -42,7 +42,7 @@ def phrases_in(text: str) -> tuple[str, ...]:
 
 
 def has_no_words(label: Label) -> bool:
-    """Whether a label's phrases come from a name that is no English word, such as ``lbl_3``."""
+    """Return whether a label's phrases come from a code such as ``lbl_3``, not a word."""
     if prompt_of(label) or label.predicted_values:
         return False
     return any(

@@ -30,15 +30,15 @@ class Context:
     Attributes:
         label: Label chosen by the labeler; None if the prompts have none.
         to_name: Name of the image tag drawn on.
-        boxes: Rectangles in drawing order. One that a later rectangle mostly covers is dropped:
-                the labeler redrew it.
+        boxes: Rectangles in drawing order. One that a later rectangle mostly covers is dropped: the
+            labeler redrew it.
         points: Clicks in drawing order.
         tool: Name of the control used for the last prompt; empty if not sent.
         item: Page drawn on, if the image tag shows several.
         size: Height and width of the image in pixels, as the browser shows it.
         ids: IDs of the prompts that have one.
         continues: Whether all prompts are clicks on the background, which remove parts of the
-                previous prompts' object.
+            previous prompts' object.
         text: Text that the labeler typed; without boxes, points or size. Empty if none was typed.
     """
 
@@ -211,7 +211,7 @@ def _result(context: Any) -> Sequence[Any]:
 
 
 def _typed(result: Sequence[Any]) -> Context | None:
-    """The last text of the TextArea for prompts, which holds all that were typed so far."""
+    """Return the last text of the TextArea for prompts, which holds all that were typed so far."""
     for area in map(_read_text, reversed(result)):
         texts = [text.strip() for text in area.value.text] if area else []
         if area and any(texts):

@@ -75,7 +75,7 @@ class ParsedResult:
 
     Attributes:
         answers: Answers about the image by control name, including each label that regions carry;
-                answers about a region are its attributes instead.
+            answers about a region are its attributes instead.
         regions: Regions in drawing order.
         problems: Unreadable entries, as scripts may produce them: the ID, if any, and the reason.
     """

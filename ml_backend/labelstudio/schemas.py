@@ -175,6 +175,22 @@ class Region(BaseModel):
     score: Annotated[float, Field(ge=0, le=1)]
 
 
+class ChosenAnswer(BaseModel):
+    """Predicted answer to a question on a whole image.
+
+    As Label Studio has it: without the size of the image.
+    """
+
+    id: str
+    from_name: str
+    to_name: str
+    type: Literal["choices"] = "choices"
+    value: dict[str, list[str]]
+    item_index: int | None = Field(default=None, exclude_if=lambda page: page is None)
+    origin: Literal["prediction"] = "prediction"
+    score: Annotated[float, Field(ge=0, le=1)]
+
+
 class StatusText(BaseModel):
     """Text shown to the labeler at once, in a TextArea of the label config."""
 
@@ -188,7 +204,7 @@ class StatusText(BaseModel):
 class Prediction(BaseModel):
     """Prediction of one task. An empty ``result`` means that nothing was found."""
 
-    result: list[Region]
+    result: list[Region | ChosenAnswer]
     score: Annotated[float, Field(ge=0, le=1)]
     model_version: str
 
@@ -196,7 +212,7 @@ class Prediction(BaseModel):
 class Suggestion(BaseModel):
     """Response to a click: a prediction's regions, and optionally a text for the labeler."""
 
-    result: list[Region | StatusText]
+    result: list[Region | ChosenAnswer | StatusText]
     score: Annotated[float, Field(ge=0, le=1)]
     model_version: str
 

@@ -22,7 +22,7 @@ def read_pretrained(kind: type[Network], folder: Path, config: PreTrainedConfig)
 
     Raises:
         ModelError: Weights are missing or have another shape; transformers itself would go on with
-                random ones.
+            random ones.
     """
     logging.disable_progress_bar()
     if not any(folder.glob("*.safetensors")):

@@ -41,12 +41,12 @@ class Loaders(Generic[Model]):
 
     Attributes:
         embedded: Loads the shipped model on a device.
-        published: Loader of each published checkpoint, best first, which gets ``MODELS_DIR`` and
-                a device.
+        published: Loader of each published checkpoint, best first, which gets ``MODELS_DIR`` and a
+            device.
         hub: Models of the hub that have a short name.
         setting: Name of the environment variable that chooses the model.
-        folder: Loads a folder in transformers' format; gets the folder, the model's version and
-                the device.
+        folder: Loads a folder in transformers' format; gets the folder, the model's version and the
+            device.
         warm_up: Runs a model once, so that no user waits for the lazy initialization of libraries.
     """
 

@@ -71,7 +71,7 @@ class Found:
 
     Attributes:
         presence: Confidence that there is such a thing at all, 0..1.
-        instances: Those above the library's threshold; they may overlap.
+        instances: Instances above the library's threshold; they may overlap.
     """
 
     presence: float
@@ -83,8 +83,8 @@ class ConceptNetwork:
     """Answers as transformers' own model and processor do, but holds no picture.
 
     Attributes:
-        network: On its device, in float32: its library's answers to the last digit.
-        processor: Of the same folder.
+        network: Network on its device, in float32, for answers identical to the library's.
+        processor: Processor from the same folder.
     """
 
     network: Any
@@ -122,8 +122,8 @@ class ConceptNetwork:
         """Yield what each query finds; fewer at once where memory runs out.
 
         Args:
-            features: From ``features``, halved or not.
-            queries: Of one picture; the class of an instance is its query's number, from 1.
+            features: Features from ``features``, possibly as float16.
+            queries: Queries of one picture; an instance's class is its query's number, from 1.
             size: (H, W) of the picture in pixels.
             batch: Queries to look for at once; None: as many as the device is good for.
 
@@ -165,7 +165,7 @@ class ConceptNetwork:
             return None
 
     def _found(self, outputs: Any, number: int, class_index: int, size: tuple[int, int]) -> Found:
-        """The library's instances of one query, the presence gate included."""
+        """Return the library's instances of one query, the presence gate included."""
         names = ("pred_logits", "pred_boxes", "pred_masks", "presence_logits")
         one = type(outputs)(**{name: outputs[name][number : number + 1] for name in names})
         (found,) = self.processor.post_process_instance_segmentation(one, target_sizes=[size])
@@ -178,7 +178,7 @@ class ConceptNetwork:
         return Found(float(one.presence_logits.sigmoid().max()), instances)
 
     def _vision(self, features: Features, count: int) -> Sam3VisionEncoderOutput:
-        """The features as the network takes them, for several queries of one picture."""
+        """Return the features as the network takes them, for several queries of one picture."""
         place = self.network.vision_encoder.neck.position_encoding
         levels, places = [], []
         for each in features.levels:
@@ -220,7 +220,7 @@ def _short(tokens: Tensor) -> Tensor:
 
 
 def _alike(queries: Sequence[Query]) -> Sequence[Query]:
-    """The first queries that can be answered at once: one with boxes is alone."""
+    """Return the first queries that can be answered at once: one with boxes is alone."""
     with_boxes = [number for number, query in enumerate(queries) if query.boxes]
     return queries[: max(1, with_boxes[0])] if with_boxes else queries
 
@@ -238,7 +238,7 @@ def _config(folder: Path) -> Any:
 
 
 def is_sam3(folder: Path) -> bool:
-    """Whether a folder's config.json is SAM 3's, the image model's or the video model's."""
+    """Return whether a folder's config.json is that of SAM 3's image or video model."""
     try:
         kind = json.loads((folder / "config.json").read_text()).get("model_type")
     except (OSError, ValueError):

@@ -43,12 +43,11 @@ def serve(app: str, kind: type[BackendSettings]) -> None:
 
     Args:
         app: App for gunicorn, ``"package.module:create_app()"``. The module is imported before the
-                workers fork, so that they share the libraries' memory (torch alone takes 260 MB);
-                ``create_app`` runs in each worker, which loads its own model. The module is
-                imported
-                after the variable for metrics is set: prometheus_client reads it on import.
+            workers fork, so that they share the libraries' memory (torch alone takes 260 MB);
+            ``create_app`` runs in each worker, which loads its own model. The module is imported
+            after the variable for metrics is set: prometheus_client reads it on import.
         kind: Settings class. Address, workers and queue length are read from it here, so an invalid
-                variable ends the program with one line before anything is loaded.
+            variable ends the program with one line before anything is loaded.
     """
     try:
         settings = read_settings(kind)

@@ -1,5 +1,5 @@
-"""Where embeddings are kept: memory, then disk, then Redis; ``tiers.TieredStore`` is all of them.
+"""Cache of embeddings: memory, then disk, then Redis, combined by ``tiers.TieredStore``.
 
 ``lru.LruCache`` holds tensors; ``disk.DiskStore`` and ``redis_tier.RedisStore`` hold bytes, which
-``codec`` makes and checks.
+``codec`` encodes and validates.
 """

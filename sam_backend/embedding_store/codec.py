@@ -1,4 +1,4 @@
-"""Embeddings as bytes: safetensors, so that reading them runs no code, whoever wrote them."""
+"""Encode embeddings as safetensors, which can be read without running code from others."""
 
 import torch
 from safetensors import SafetensorError
@@ -9,19 +9,19 @@ from sam_backend.models.base import Embedder, Embedding
 
 _SIZE = "image_size"
 _UNREADABLE = (SafetensorError, ValueError, LookupError, RuntimeError, TypeError)
-"""What safetensors raises on bytes that are not its own, or name what PyTorch does not have."""
+"""Exceptions of safetensors on foreign bytes, or on types that PyTorch does not have."""
 
 
 class DamagedError(Exception):
-    """Bytes that are no embedding of this model."""
+    """The bytes are not an embedding of this model."""
 
 
 class Codec:
-    """Packs embeddings, and takes nothing out of bytes that the model could stumble over.
+    """Encodes embeddings, and validates them on decoding.
 
     Args:
-        model: Whose embeddings they are.
-        max_pixels: Of an image: a mask of more would not fit in memory.
+        model: Model of the embeddings.
+        max_pixels: Maximum pixels of an image: a larger mask would not fit in memory.
     """
 
     def __init__(self, model: Embedder, max_pixels: int) -> None:
@@ -29,20 +29,20 @@ class Codec:
         self._max_pixels = max_pixels
 
     def of(self, model: Embedder) -> "Codec":
-        """Return a codec of another model's embeddings."""
+        """Return a codec for another model's embeddings."""
         return Codec(model, self._max_pixels)
 
     def pack(self, embedding: Embedding) -> bytes:
-        """Tensors by their names, and beside them the image's height and width, (2,) int64."""
+        """Encode the tensors by name, plus the image's height and width as (2,) int64."""
         size = torch.tensor([embedding.height, embedding.width])
         tensors = {name: each.cpu().contiguous() for name, each in embedding.tensors.items()}
         return save({**tensors, _SIZE: size})
 
     def unpack(self, data: bytes) -> Embedding:
-        """The embedding, where the model computes.
+        """Decode an embedding onto the model's device.
 
         Raises:
-            DamagedError: Names, shapes or types are not the model's, or a number is none.
+            DamagedError: Names, shapes or types are not the model's, or a number is not finite.
         """
         try:
             tensors = load(data)

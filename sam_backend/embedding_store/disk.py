@@ -1,4 +1,4 @@
-"""Embeddings on disk: they survive a restart, and the workers of a machine share them."""
+"""Disk cache of embeddings, which survives restarts and is shared by the workers of a machine."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +18,12 @@ _LOCKS = 64
 
 
 class DiskStore:
-    """Bounded, atomic and checked on reading, as the cache of images is; never raises.
+    """Size-limited cache with atomic writes and checksums, like the image cache; never raises.
 
     Args:
-        folder: Made when it is needed.
-        max_bytes: The most that it may hold; what was unused for longest goes first.
-        tell: Is told of trouble, in a word.
+        folder: Cache folder, created on first use.
+        max_bytes: Maximum size in bytes; the least recently used entries are deleted first.
+        tell: Called with the kind of trouble.
     """
 
     name = "disk"
@@ -50,9 +50,9 @@ class DiskStore:
 
     @contextmanager
     def compute_lock(self, key: str) -> Iterator[None]:
-        """See ``ByteStore``. Some keys share a lock; that of a process that dies is free again."""
+        """See ``ByteStore``. Some keys share a lock; the kernel releases that of a dead process."""
         with ExitStack() as stack:
-            with suppress(OSError):  # a disk that takes nothing holds nothing to wait for
+            with suppress(OSError):  # without a writable disk there is nothing to wait for
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 path = self._folder / f"{crc32(key.encode()) % _LOCKS}.lock"
                 _lock(stack.enter_context(path.open("ab")))
@@ -60,7 +60,7 @@ class DiskStore:
 
 
 def _lock(file: IO[bytes]) -> None:
-    """Have the lock of a file, or have waited long enough for whoever hangs with it."""
+    """Acquire the lock of a file, or give up after the time limit."""
     again, give_up = Event(), time.monotonic() + COMPUTE_SECONDS
     while time.monotonic() < give_up:
         try:

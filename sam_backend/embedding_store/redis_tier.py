@@ -1,4 +1,4 @@
-"""Embeddings in Redis, shared by replicas."""
+"""Redis cache of embeddings, shared by replicas."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,28 +23,28 @@ log = structlog.get_logger(__name__)
 Answer = TypeVar("Answer")
 
 LARGEST = 64 << 20
-"""Bytes of a value; what is larger is not an embedding, and is not read to its end."""
+"""Maximum bytes of a value; a larger one is not an embedding, and is not read."""
 
 KEPT_SECONDS = 7 * 24 * 3600
-"""Since the last use. A Redis with ``maxmemory`` and ``allkeys-lru`` makes room before."""
+"""Seconds since the last use until an entry expires; ``allkeys-lru`` may evict it earlier."""
 
 _ALIVE_SECONDS = 5
-"""After which one who made an embedding and says nothing more is not waited for."""
+"""Seconds without a sign of life after which a process that holds a lock is not waited for."""
 
 _CONNECT_SECONDS = 0.5
 _ANSWER_SECONDS = 1.0
 
 
 class RedisStore:
-    """Never raises and never waits for long: without Redis, it simply holds nothing.
+    """Redis client that never raises and never waits long; without Redis, it is empty.
 
-    After an error it rests, so that of a Redis that is gone or hangs a click waits for one answer
-    at most, and most clicks for none; then it tries again by itself.
+    After an error it backs off, so that during an outage at most one click waits for a time-out;
+    then it retries.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
-        tell: Is told of trouble, in a word: ``gone`` or ``refused``.
-        back_off_seconds: Between two tries of a Redis that is gone.
+        url: Address as ``redis://``, ``rediss://`` or ``unix://``.
+        tell: Called with the kind of trouble: ``gone`` or ``refused``.
+        back_off_seconds: Seconds between two tries during an outage.
     """
 
     name = "redis"
@@ -54,8 +54,8 @@ class RedisStore:
             url,
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
-            # Not once more: that would cost a click twice the time, and a connection that was
-            # closed while nobody used it is opened anew in any case.
+            # No retry: it would double the delay of a click, and connections that were closed while
+            # idle are reopened anyway.
             retry=Retry(NoBackoff(), 0),
         )
         self._tell = tell
@@ -98,7 +98,7 @@ class RedisStore:
 
     @contextmanager
     def _kept_alive(self, lock: Lock) -> Iterator[None]:
-        """Say again and again that whoever has the lock is alive, and give it back."""
+        """Extend the lock while the body runs, then release it."""
         done = Event()
 
         def keep() -> None:
@@ -123,7 +123,7 @@ class RedisStore:
         except (GoneError, LateError) as error:
             self._back_off(error)
             return otherwise
-        except RedisError as error:  # it answers, but not so: memory full, read-only replica
+        except RedisError as error:  # an error response: memory full, read-only replica
             self._tell("refused")
             log.warning("redis_refused", reason=str(error))
             return otherwise
@@ -134,13 +134,13 @@ class RedisStore:
 
     def _back_off(self, error: RedisError) -> None:
         if self._backs_off_until is None:
-            log.warning("redis_gone", reason=type(error).__name__, hint="clicks go on without it")
+            log.warning("redis_gone", reason=type(error).__name__, hint="clicks work without it")
         self._backs_off_until = time.monotonic() + self._back_off_seconds
         self._tell("gone")
 
 
 def _unless_lost(ask: Callable[[], object]) -> None:
-    with suppress(LockNotOwnedError):  # Redis was gone for a while, and somebody else began
+    with suppress(LockNotOwnedError):  # expired during an outage, and now another process's
         ask()
 
 

@@ -1,4 +1,4 @@
-"""The store that the backend uses: each tier is asked in turn, the fastest first."""
+"""Embedding store of the backend: looks in each tier, the fastest first."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -19,37 +19,37 @@ log = structlog.get_logger(__name__)
 
 
 class ByteStore(Protocol):
-    """Holds bytes, as long as there is room. Used from any thread; never raises."""
+    """Cache of bytes, as long as there is room. Thread-safe; never raises."""
 
     name: str
 
     def get(self, key: str) -> bytes | None:
-        """The bytes; None when they are not, or no longer, here."""
+        """Return the bytes; None if they are not cached."""
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep bytes."""
+        """Store bytes."""
 
     def has(self, key: str) -> bool:
-        """Whether ``get`` would most likely give something; reads little."""
+        """Return whether ``get`` would most likely succeed; reads little."""
 
     def drop(self, key: str) -> None:
-        """Forget bytes."""
+        """Remove an entry."""
 
     def compute_lock(self, key: str) -> AbstractContextManager[None]:
-        """See ``EmbeddingStore.compute_lock``; one that died is not waited for, or not for long."""
+        """Return a lock as ``EmbeddingStore.compute_lock``; one of a dead process is released."""
 
 
 class TieredStore:
-    """An ``EmbeddingStore``: memory before slower tiers of bytes.
+    """``EmbeddingStore`` with memory before slower tiers of bytes.
 
-    What a slower tier holds is put into the faster ones when it is asked for. Bytes that are no
-    embedding of the model are dropped, counted, and as good as absent.
+    Entries found in a slower tier are copied to the faster ones. Invalid entries are dropped,
+    counted and treated as missing.
 
     Args:
-        memory: Holds what was used last.
-        slower: The faster first.
-        codec: Of the model.
-        metrics: Count.
+        memory: Cache of the most recently used embeddings.
+        slower: Slower tiers, the fastest first.
+        codec: Codec of the model's embeddings.
+        metrics: Counters of sources and trouble.
     """
 
     def __init__(
@@ -118,12 +118,12 @@ class TieredStore:
 def open_store(
     settings: SamSettings, model: Embedder, metrics: SamMetrics | None = None
 ) -> TieredStore:
-    """The store that the settings ask for; a tier without room is left out.
+    """Return the store that the settings describe; tiers of size 0 are left out.
 
     Args:
-        settings: Say how large the tiers are, and where.
-        model: Whose embeddings it keeps.
-        metrics: Count; None: nobody looks.
+        settings: Sizes and places of the tiers.
+        model: Model of the embeddings.
+        metrics: Counters; None: nothing is counted.
     """
     metrics = metrics or SamMetrics()
 

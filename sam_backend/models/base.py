@@ -1,4 +1,4 @@
-"""What the sam backend asks of a model: an image becomes an embedding once, each prompt a mask."""
+"""Interfaces of models: an image is encoded once, then each prompt becomes a mask."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ __all__ = [
 ]
 
 Layout = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
-"""Names, shapes and types of an embedding's tensors."""
+"""Shape and type of an embedding's tensors, by name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """Everything a click needs to know of an image: a value, safe to cache, share and send.
+    """Encoded image: a value that is safe to cache, to share and to send.
 
     Attributes:
-        height: Of the original image, in pixels.
-        width: Of the original image, in pixels.
-        tensors: The model's own, by name, where the model computes. Never written to.
+        height: Height of the original image in pixels.
+        width: Width of the original image in pixels.
+        tensors: Tensors of the model by name, on its device. Never written to.
     """
 
     height: int
@@ -50,7 +50,7 @@ class Embedding:
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
     def to_float16(self) -> "Embedding":
-        """The same with float16 in place of float32: as it is kept, whoever keeps it."""
+        """Return the embedding with float16 instead of float32, as all stores keep it."""
         tensors = {
             name: tensor.half() if tensor.is_floating_point() else tensor
             for name, tensor in self.tensors.items()
@@ -60,7 +60,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Prompts:
-    """What a labeler showed of one object: a box, clicks in the order they were made, or both.
+    """Prompts for one object: a box, clicks in the order they were made, or both.
 
     In pixels of the original image, unless stated otherwise.
     """
@@ -69,20 +69,20 @@ class Prompts:
     points: tuple[Point, ...] = ()
 
     def scaled(self, across: float, down: float) -> "Prompts":
-        """The same object in an image of another size."""
+        """Return the prompts on an image of another size."""
         box = None if self.box is None else self.box.scaled(across, down)
         return Prompts(box, tuple(point.scaled(across, down) for point in self.points))
 
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """One object.
+    """Mask of one object.
 
     Attributes:
-        pixels: (H, W) bool at the original image's size.
-        score: The model's own estimate of the mask's IoU, 0..1.
-        logits: float16 or float32, in a size and frame of the model's choosing; given back as
-            ``previous`` when the same object gets a further click.
+        pixels: Mask (H, W) bool at the original image's size.
+        score: IoU of the mask as estimated by the model, 0..1.
+        logits: Logits, float16 or float32, in a frame chosen by the model; passed back as
+            ``previous`` when the object gets another click.
     """
 
     pixels: npt.NDArray[np.bool_]
@@ -91,45 +91,45 @@ class Mask:
 
 
 class Embedder(Protocol):
-    """A network that does a part of its work once for each image.
+    """Network that encodes images.
 
-    Holds no image: one instance serves every labeler from several threads.
+    Stores no image: one instance serves every labeler from several threads.
     """
 
     @property
     def version(self) -> str:
-        """Changes when, and only when, the model's answers change."""
+        """Version that changes when, and only when, the model's predictions change."""
         ...
 
     @property
     def device(self) -> str:
-        """Where it computes: ``cpu`` or ``cuda``."""
+        """Device of the network: ``cpu`` or ``cuda``."""
         ...
 
     def layout(self, height: int, width: int) -> Layout:
-        """What ``embed(image).to_float16()`` holds for an image of this size, in pixels."""
+        """Return the layout of ``embed(image).to_float16()`` for an image size in pixels."""
         ...
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
-        """Do the work that is done once per image, (H, W, 3) uint8 RGB."""
+        """Encode an image, (H, W, 3) uint8 RGB."""
         ...
 
 
 class PromptableModel(Embedder, Protocol):
-    """A network that finds the object a prompt points at."""
+    """Network that finds the object of a prompt."""
 
     @property
     def input_side(self) -> int | None:
-        """Longer side at which it sees every picture; None where it looks closer by itself."""
+        """Longer side to which every picture is reduced; None if the model zooms in by itself."""
         ...
 
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
-        """Find one object.
+        """Return the mask of one object.
 
         Args:
-            embedding: From this model's ``embed``, halved or not.
-            prompts: At least a box or one point.
-            previous: The mask of the same prompts less the last point or points, to be refined.
+            embedding: Embedding from this model's ``embed``, possibly as float16.
+            prompts: Prompts with a box or at least one point.
+            previous: Mask of the same prompts without the last point or points, to be refined.
         """
         ...
 
@@ -139,8 +139,8 @@ class Wanted:
     """Things to find.
 
     Attributes:
-        phrase: Noun phrase that names them; empty where the boxes show what is meant.
-        boxes: Examples, in fractions 0..1 of the image.
+        phrase: Noun phrase that names them; empty if the boxes show examples.
+        boxes: Boxes of examples, in fractions 0..1 of the image.
     """
 
     phrase: str = ""
@@ -148,23 +148,23 @@ class Wanted:
 
 
 class ConceptModel(Embedder, Protocol):
-    """A network that finds all things that a phrase names, or that look like an example."""
+    """Network that finds all things that a phrase names or that resemble an example."""
 
     def find(self, embedding: Embedding, wanted: Sequence[Wanted]) -> list[Instance]:
-        """Find instances, no two of which share a pixel.
+        """Return non-overlapping instances.
 
         Args:
-            embedding: From this model's ``embed``, halved or not.
-            wanted: Things to find; the class of an instance is its number here, from 1.
+            embedding: Embedding from this model's ``embed``, possibly as float16.
+            wanted: Things to find; the class index of an instance is its position here, from 1.
         """
         ...
 
 
 @runtime_checkable
 class WithConcepts(Protocol):
-    """A model whose weights find concepts, too."""
+    """Model whose weights can also find concepts."""
 
     @property
     def concepts(self) -> ConceptModel:
-        """The model that does; its weights may be read at its first use."""
+        """Model that finds concepts; its weights may be loaded on first use."""
         ...

@@ -1,4 +1,4 @@
-"""What the colors of a picture say about an object that is known in outline."""
+"""Color evidence: how much the colors of a picture belong to a roughly known object."""
 
 import cv2
 import numpy as np
@@ -27,11 +27,11 @@ def color_evidence(bins: npt.NDArray[np.intp], chances: Floats) -> Floats:
     The color model of GrabCut (Rother et al., 2004) as histograms of the object and of everything.
 
     Args:
-        bins: (S, S) from ``color_bins``.
-        chances: (S, S), 0..1, the probability that a pixel is of the object, as far as known.
+        bins: Histogram bins (S, S) from ``color_bins``.
+        chances: Probabilities (S, S) that a pixel belongs to the object, 0..1.
 
     Returns:
-        (S, S) in -1..1: a clipped logit, divided by ``SUREST``; 0 where colors say nothing.
+        (S, S) in -1..1: a clipped logit, divided by ``SUREST``; 0 if the colors are neutral.
     """
     inside = _histogram(bins, chances.ravel())
     everything = _histogram(bins, None)
@@ -42,7 +42,7 @@ def color_evidence(bins: npt.NDArray[np.intp], chances: Floats) -> Floats:
 
 
 def known_chances(prompt: Floats) -> Floats:
-    """Return what a prompt says of each pixel: the last mask, else the box, else the clicks.
+    """Return the probability of each pixel given a prompt: last mask, else box, else clicks.
 
     Args:
         prompt: (4, S, S) or more, 0..1: inside the box, positive and negative clicks, last mask.
@@ -61,7 +61,7 @@ BOX_SHARE = 0.7  # of a box's pixels are the object's, before anything else is k
 
 
 def _histogram(bins: npt.NDArray[np.intp], weights: npt.NDArray[np.float32] | None) -> Floats:
-    """Return (BINS, BINS, BINS): the weight in each bin, spread to its neighbors."""
+    """Return (BINS, BINS, BINS): the weight in each bin, smoothed over its neighbors."""
     counts = np.bincount(bins.ravel(), weights, BINS**3).astype(np.float32)
     spread = counts.reshape(BINS, BINS, BINS)
     for axis in range(3):

@@ -1,4 +1,4 @@
-"""Edges and colors of the picture itself: a graph cut where the network is not sure."""
+"""Graph cut along edges and colors of the picture, where the network is uncertain."""
 
 import cv2
 import numpy as np
@@ -14,17 +14,17 @@ LEAST = 40  # pixels of object and of background that colors are learned from
 
 
 def with_contrast(picture: Picture, logits: Floats) -> Floats:
-    """Return a network's answer, moved towards a graph cut of the picture.
+    """Return a network's logits, moved towards a graph cut of the picture.
 
     GrabCut (Rother et al., 2004) learns the colors of object and background from the answer and
     cuts once, along edges; pixels that the network is sure of stay what they are.
 
     Args:
-        picture: (S, S, 3) uint8 RGB.
-        logits: (S, S), the network's answer.
+        picture: Picture (S, S, 3) uint8 RGB.
+        logits: Logits (S, S) of the network.
 
     Returns:
-        (S, S) logits: the answer itself where there is too little of object or background.
+        (S, S) logits: unchanged if there is too little of object or background.
     """
     small = np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     likely = np.asarray(cv2.resize(logits, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
@@ -34,7 +34,7 @@ def with_contrast(picture: Picture, logits: Floats) -> Floats:
     if min(inside, labels.size - inside) < LEAST:
         return logits
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(1)  # its colors start from random centers; answers are always the same
+    cv2.setRNGSeed(1)  # colors start from random centers; a fixed seed keeps answers equal
     cv2.grabCut(small, labels, (0, 0, 0, 0), *models, 1, cv2.GC_INIT_WITH_MASK)
     return (1 - WEIGHT) * logits + WEIGHT * _logits(labels % 2, logits.shape[0])
 

@@ -1,9 +1,9 @@
-"""The promptable network that ships with the project: no download, runs on a CPU.
+"""Promptable network that ships with the project: no download, runs on a CPU.
 
-The embedding is the picture itself, reduced. A prompt is looked at twice: first the box, or for
-clicks the whole picture, which gives several guesses of what is meant; then, for each guess, the
-part of the picture that it is about, with the guess in view. The answer that the network's own
-judge likes best is given. A further click has the last mask for its only guess.
+The embedding is the reduced picture. A prompt takes two looks: first at the box, or for clicks at
+the whole picture, which gives several hypotheses; then, for each, at the part of the picture around
+it, with the hypothesis as input. The answer that the network's own judge rates best is returned. A
+further click has the last mask as its only hypothesis.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,7 @@ from sam_backend.models.honest_clicks import heed, keep_direction, obey, tidy
 from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
+LONE_CLICK_SIDE: Final = 288  # input side for one click alone: the object may be small
 LARGEST: Final = 1024  # longer side of the reduced picture
 MARGIN: Final = 1.3  # frame to box
 WIDE_MARGIN: Final = 3.4  # frame to last mask: clicks say little of how far the object goes on
@@ -38,13 +39,13 @@ NOTHING: Final = -12.0  # logit where the network did not look
 
 
 class EmbeddedPromptableModel:
-    """Holds the network and nothing of any image; threads may share it.
+    """Holds the network and no image; thread-safe.
 
     Args:
-        network: Ready to answer, in the type that ``fast_dtype`` names for ``device``.
-        version: Of the weights.
-        side: Of the network's square input, in pixels.
-        device: "cpu" or "cuda".
+        network: Network prepared for inference, in the type that ``fast_dtype`` returns.
+        version: Version of the weights.
+        side: Side of the network's square input in pixels.
+        device: Device of the network: ``"cpu"`` or ``"cuda"``.
     """
 
     def __init__(
@@ -58,19 +59,19 @@ class EmbeddedPromptableModel:
 
     @classmethod
     def load(cls, path: Path | None = None, device: str = "cpu") -> "EmbeddedPromptableModel":
-        """Read the shipped weights, or those at ``path``.
+        """Load the shipped weights, or those at ``path``.
 
         Raises:
-            ModelError: They are missing, damaged or of another network.
+            ModelError: The weights are missing, damaged or for another network.
         """
         weights = read_weights(path or WEIGHTS)
         network = PromptNetwork()
         prepare(network, weights, device)
-        return cls(network, f"embedded-3-{weights.digest}", _side(weights), device)
+        return cls(network, f"embedded-4-{weights.digest}", _side(weights), device)
 
     @property
     def input_side(self) -> None:
-        """None: the network looks at the part of the picture that a prompt is about."""
+        """None: the network zooms in on the part of the picture that a prompt is about."""
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Reduce an (H, W, 3) uint8 RGB image to at most 1024 pixels a side."""
@@ -86,10 +87,10 @@ class EmbeddedPromptableModel:
         return {"picture": ((*_reduced(height, width), 3), torch.uint8)}
 
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
-        """Find one object; see ``PromptableModel.segment``.
+        """Return the mask of one object; see ``PromptableModel.segment``.
 
         Raises:
-            ModelError: The embedding is not of this model.
+            ModelError: The embedding is from another model.
         """
         picture = _picture(embedding)
         scale = (picture.shape[1] / embedding.width, picture.shape[0] / embedding.height)
@@ -104,13 +105,13 @@ class EmbeddedPromptableModel:
         if previous is not None and previous.pixels.shape == pixels.shape:
             keep_direction(pixels, previous.pixels, prompts.points)
             obey(pixels, prompts.points)
-        # Clicks correct the first look better than the second, which is surer of its mistakes.
+        # Clicks correct the first look better than the second, which is more certain of its errors.
         shape = (picture.shape[0], picture.shape[1])
         logits = guess if last is None else frame.paste(answer, shape, NOTHING)
         return Mask(pixels, score, logits.astype(np.float16))
 
     def _guess(self, picture: Picture, box: Box | None, points: Sequence[Point]) -> list[Floats]:
-        """Return (H, W) logits of what may be meant, likeliest first: the first look."""
+        """Return (H, W) logits of the first look's hypotheses, the likeliest first."""
         frame = _frame(picture, box, points if box is not None else (), None)
         logits, quality = self._ask(picture, [frame], box, points, None)
         order = [int(number) for number in np.argsort(-quality[0])]
@@ -123,18 +124,18 @@ class EmbeddedPromptableModel:
     def _best(
         self, picture: Picture, box: Box | None, points: Sequence[Point], guesses: list[Floats]
     ) -> tuple[Floats, Frame, Floats, float]:
-        """Look again at each guess, or last mask, and choose the answer that the judge likes best.
+        """Look again at each hypothesis, or at the last mask, and choose the best-rated answer.
 
-        Edges and colors of the picture move it where the network is not sure.
+        Edges and colors of the picture refine it where the network is uncertain.
 
         Returns:
-            The guess, the frame it was looked at in, (S, S) logits in it, and the expected IoU.
+            Hypothesis, its frame, (S, S) logits in the frame, and the expected IoU.
         """
         frames = [_frame(picture, box, points, guess) for guess in guesses]
         logits, quality = self._ask(picture, frames, box, points, guesses)
         best = int(quality[:, 0].argmax())
         frame = frames[best]
-        answer = with_contrast(frame.cut(picture, self._side), logits[best, 0])
+        answer = with_contrast(frame.cut(picture, logits.shape[-1]), logits[best, 0])
         score = float(1 / (1 + np.exp(-quality[best, 0])))
         return guesses[best], frame, _honest(answer, frame, box, points), score
 
@@ -147,17 +148,19 @@ class EmbeddedPromptableModel:
         points: Sequence[Point],
         priors: Sequence[Floats] | None,
     ) -> tuple[Floats, Floats]:
-        """Ask the network about several frames, each with a prior if there are any.
+        """Run the network on several frames, each with a prior if there are any.
 
         Returns:
             (B, 4, S, S) logits of the hypotheses, and (B, 4) logits of their expected IoUs.
         """
-        cuts = [frame.cut(picture, self._side) for frame in frames]
-        maps = np.zeros((len(frames), PROMPT_CHANNELS, self._side, self._side), np.float32)
+        lone_click = box is None and len(points) == 1
+        side = LONE_CLICK_SIDE if lone_click else self._side
+        cuts = [frame.cut(picture, side) for frame in frames]
+        maps = np.zeros((len(frames), PROMPT_CHANNELS, side, side), np.float32)
         for number, (frame, cut, prompt) in enumerate(zip(frames, cuts, maps, strict=True)):
-            prompt[:3] = frame.draw_prompt(box, points, self._side)
+            prompt[:3] = frame.draw_prompt(box, points, side)
             if priors is not None:
-                prompt[3] = 1 / (1 + np.exp(-frame.cut(priors[number], self._side)))
+                prompt[3] = 1 / (1 + np.exp(-frame.cut(priors[number], side)))
             prompt[4] = color_evidence(color_bins(cut), known_chances(prompt))
         views = as_input(torch.from_numpy(np.stack(cuts)).to(self.device), self._dtype)
         batch = torch.from_numpy(maps).to(self.device, self._dtype)
@@ -170,13 +173,13 @@ def _side(weights: Weights) -> int:
         return int(weights.metadata["side"])
     except (KeyError, ValueError) as error:
         raise ModelError(
-            f"The weights do not say how to use them: {error!r}",
-            "they were made by another version of segstudio; reinstall it",
+            f"The weights have no valid metadata: {error!r}",
+            "they come from another version of segstudio; reinstall it",
         ) from error
 
 
 def _reduced(height: int, width: int) -> tuple[int, int]:
-    """Height and width of the reduced picture."""
+    """Return height and width of the reduced picture."""
     shrink = min(1.0, LARGEST / max(height, width))
     return max(1, round(height * shrink)), max(1, round(width * shrink))
 
@@ -184,12 +187,12 @@ def _reduced(height: int, width: int) -> tuple[int, int]:
 def _picture(embedding: Embedding) -> Picture:
     picture = embedding.tensors.get("picture")
     if picture is None or picture.dtype != torch.uint8:
-        raise ModelError("This embedding was made by another model.", "embed the image anew")
+        raise ModelError("This embedding is from another model.", "embed the image again")
     return np.asarray(picture, np.uint8)
 
 
 def _prior(previous: Mask, picture: Picture) -> Floats | None:
-    """The previous mask's logits, unless they are empty or of another picture."""
+    """Return the previous mask's logits, unless they are empty or of another picture."""
     logits = previous.logits.astype(np.float32)
     return logits if logits.shape == picture.shape[:2] and (logits > 0).any() else None
 
@@ -197,7 +200,7 @@ def _prior(previous: Mask, picture: Picture) -> Floats | None:
 def _frame(
     picture: Picture, box: Box | None, points: Sequence[Point], prior: Floats | None
 ) -> Frame:
-    """Around all that is known of the object: its box, its positive clicks, its last mask."""
+    """Return a frame around all that is known of the object: box, positive clicks, last mask."""
     known = [box] if box is not None else []
     found = bounds(prior > 0) if prior is not None else None
     if found is not None:
@@ -217,11 +220,11 @@ def _frame(
 
 
 def distinct(logits: Floats, order: Sequence[int]) -> list[int]:
-    """Return the numbers of those hypotheses that are not nearly another one before them.
+    """Return the indices of hypotheses without near duplicates of better ones.
 
     Args:
-        logits: (K, S, S).
-        order: Their numbers, best first.
+        logits: Logits (K, S, S).
+        order: Indices of the hypotheses, the best first.
     """
     masks = logits > 0
     kept: list[int] = []
@@ -245,7 +248,7 @@ def _honest(answer: Floats, frame: Frame, box: Box | None, points: Sequence[Poin
 def _without_spill(
     answer: Floats, frame: Frame, box: Box | None, points: Sequence[Point]
 ) -> Floats:
-    """Forget what lies clearly outside the box, unless a positive click is there."""
+    """Remove what lies clearly outside the box, unless a positive click is there."""
     if box is None:
         return answer
     across, down = SPILL * (box.right - box.left), SPILL * (box.bottom - box.top)

@@ -1,4 +1,4 @@
-"""Cutting the part of a picture that a prompt is about, and putting the answer back."""
+"""Cut the part of a picture that a prompt is about, and paste the answer back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ DISC = 0.022  # radius of a click, in sides of the network's square input
 
 @dataclass(frozen=True)
 class Frame:
-    """A rectangle of whole pixels; may reach beyond the picture."""
+    """Rectangle of whole pixels; may extend beyond the picture."""
 
     left: int
     top: int
@@ -30,7 +30,7 @@ class Frame:
 
     @classmethod
     def around(cls, box: Box, margin: float) -> "Frame":
-        """``box`` with ``margin`` times its sides added around, not too small nor too slim."""
+        """Return ``box`` with ``margin`` times its sides around it, not too small or too slim."""
         width, height = (box.right - box.left) * margin, (box.bottom - box.top) * margin
         least = max(SMALLEST, SLIMMEST * max(width, height))
         width, height = max(width, least), max(height, least)
@@ -39,20 +39,20 @@ class Frame:
         return cls(left, top, left + round(width), top + round(height))
 
     def scaled(self, across: float, down: float) -> "Frame":
-        """The same part of a picture that is larger or smaller by these factors."""
+        """Return the same part of a picture scaled by these factors."""
         left, top = round(self.left * across), round(self.top * down)
         right, bottom = round(self.right * across), round(self.bottom * down)
         return Frame(left, top, max(right, left + 1), max(bottom, top + 1))
 
     def cut(self, picture: npt.NDArray[Number], side: int) -> npt.NDArray[Number]:
-        """Return this part of ``picture`` at (side, side); its edge goes on beyond it.
+        """Return this part of ``picture`` at (side, side); beyond its edge, pixels are repeated.
 
         Args:
-            picture: (H, W) or (H, W, 3).
-            side: Of the result, in pixels.
+            picture: Picture (H, W) or (H, W, 3).
+            side: Side of the result in pixels.
         """
         height, width = picture.shape[:2]
-        # Of a frame that lies outside, the nearest row or column is left.
+        # If the frame lies outside, the nearest row or column is left.
         top, bottom = _overlap(self.top, self.bottom, height)
         left, right = _overlap(self.left, self.right, width)
         inner = picture[top:bottom, left:right]
@@ -75,12 +75,12 @@ class Frame:
         return np.asarray(small, picture.dtype)
 
     def paste(self, answer: Floats, size: tuple[int, int], outside: float) -> Floats:
-        """(H, W) of ``size``: the square ``answer`` in its place, ``outside`` everywhere else."""
+        """Return (H, W) of ``size``: the square ``answer`` in its place, ``outside`` elsewhere."""
         whole = np.full(size, outside, np.float32)
         top, left = max(self.top, 0), max(self.left, 0)
         bottom, right = min(self.bottom, size[0]), min(self.right, size[1])
         if top < bottom and left < right:
-            # Like cv2.resize, but of the part that is in the picture: a frame may be far larger.
+            # Like cv2.resize, but only for the part in the picture: a frame may be far larger.
             x = answer.shape[1] / (self.right - self.left)
             y = answer.shape[0] / (self.bottom - self.top)
             matrix = np.array(
@@ -99,12 +99,12 @@ class Frame:
         return whole
 
     def place(self, points: Sequence[Point], side: int) -> list[Point]:
-        """Return points of the picture in pixels of its (side, side) cut."""
+        """Return points on the picture in pixels of its (side, side) cut."""
         across, down = side / (self.right - self.left), side / (self.bottom - self.top)
         return [replace(p, x=(p.x - self.left) * across, y=(p.y - self.top) * down) for p in points]
 
     def draw_prompt(self, box: Box | None, points: Sequence[Point], side: int) -> Floats:
-        """(3, side, side) 0 or 1: inside the box, positive clicks, negative clicks."""
+        """Return (3, side, side) 0 or 1: inside the box, positive clicks, negative clicks."""
         maps = np.zeros((3, side, side), np.float32)
         scale = np.array((side / (self.right - self.left), side / (self.bottom - self.top)))
         origin = np.array((self.left, self.top))
@@ -120,7 +120,7 @@ class Frame:
 
 
 def _overlap(low: int, high: int, size: int) -> tuple[int, int]:
-    """Return the part of ``low`` to ``high`` that is within 0 to ``size``, at least one pixel."""
+    """Return the part of ``low`` to ``high`` within 0 to ``size``, at least one pixel."""
     start = min(max(low, 0), size - 1)
     return start, min(max(high, start + 1), size)
 
@@ -132,7 +132,7 @@ def draw_click(click_map: Floats, x: int, y: int) -> None:
 
 
 def bounds(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """The tight box of a mask; None if it is empty."""
+    """Return the bounding box of a mask; None if it is empty."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     if not len(rows):
         return None

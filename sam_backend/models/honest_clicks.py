@@ -1,4 +1,4 @@
-"""What holds of every answer, whatever the network says: clicks are obeyed, masks are clean."""
+"""Guarantees of every answer, whatever the network returns: clicks are obeyed, masks are clean."""
 
 from collections.abc import Sequence
 
@@ -20,8 +20,8 @@ def heed(logits: Floats, points: Sequence[Point]) -> None:
     """Raise or lower logits smoothly around each click that they contradict, in place.
 
     Args:
-        logits: (S, S), the network's answer.
-        points: In pixels of ``logits``; those outside are left alone.
+        logits: Logits (S, S) of the network.
+        points: Points in pixels of ``logits``; those outside are ignored.
     """
     height, width = logits.shape
     for point in points:
@@ -42,7 +42,7 @@ def _bell(size: int, centre: float, spread: float) -> Floats:
 
 
 def tidy(logits: Floats, points: Sequence[Point]) -> None:
-    """Drop specks and fill pinholes that hold no click, in place; arguments as of ``heed``."""
+    """Drop specks and fill pinholes without a click, in place; arguments as ``heed``."""
     least = SPECK * int((logits > 0).sum())
     for positive in (True, False):
         mask = logits > 0 if positive else logits <= 0
@@ -62,13 +62,13 @@ def _small_parts(mask: Bools, least: float, clicked: Sequence[Point]) -> Bools:
 def obey(mask: Bools, points: Sequence[Point]) -> None:
     """Make the neighborhood of each click agree with it, in place.
 
-    The neighborhood ends halfway to a click of the other kind. Of two clicks on one pixel the later
-    counts.
+    The neighborhood ends halfway to a click of the other kind. Of two clicks on one pixel, the
+    later one counts.
 
     Args:
-        mask: (H, W).
-        points: In pixels of ``mask``, in the order they were made; those outside count at the
-            nearest pixel.
+        mask: Mask (H, W) bool.
+        points: Points in pixels of ``mask``, in the order they were made; those outside count at
+            the nearest pixel.
     """
     places = _pixels(points, mask.shape)
     largest = max(1.0, REACH * max(mask.shape))
@@ -82,12 +82,12 @@ def obey(mask: Bools, points: Sequence[Point]) -> None:
 
 
 def keep_direction(answer: Bools, last: Bools, points: Sequence[Point]) -> None:
-    """Keep a mask from shrinking after a click that adds, or growing after one that takes away.
+    """Keep a mask from shrinking after a click that adds, or growing after one that removes.
 
     Args:
-        answer: (H, W), changed in place.
-        last: (H, W), the mask that was clicked into.
-        points: In pixels of both.
+        answer: Mask (H, W) bool, changed in place.
+        last: Mask (H, W) bool that was clicked into.
+        points: Points in pixels of both masks.
     """
     inside = [bool(last[y, x]) for x, y in _pixels(points, last.shape)]
     adds = any(p.positive and not there for p, there in zip(points, inside, strict=True))
@@ -99,6 +99,6 @@ def keep_direction(answer: Bools, last: Bools, points: Sequence[Point]) -> None:
 
 
 def _pixels(points: Sequence[Point], size: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the x, y of the pixel of each point, or of the nearest one in a picture of a size."""
+    """Return x, y of the pixel of each point, or of the nearest one in a picture of a size."""
     height, width = size
     return [(min(max(int(p.x), 0), width - 1), min(max(int(p.y), 0), height - 1)) for p in points]

@@ -1,4 +1,4 @@
-"""The embedded promptable network: a crop with a prompt in, the logits of one object out."""
+"""Embedded promptable network: crop and prompt in, logits of one object out."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ SKETCH = 16  # features of the prompt at half the resolution
 
 
 class PromptNetwork(nn.Module):
-    """An encoder-decoder whose encoder sees the prompt from a quarter of the resolution on."""
+    """Encoder-decoder whose encoder sees the prompt from a quarter of the resolution on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class PromptNetwork(nn.Module):
         self.judge = Judge(self.encoder.widths[-1], CHANNELS[0])
 
     def look(self, x: Tensor) -> list[Tensor]:
-        """Return the picture's own features at 1/2 and 1/4 of (B, 3, S, S) from ``as_input``."""
+        """Return the picture's features at 1/2 and 1/4 of (B, 3, S, S) from ``as_input``."""
         x = self.encoder.stem(x)
         features = []
         for stage in self.encoder.stages[:LOOKED]:
@@ -39,12 +39,12 @@ class PromptNetwork(nn.Module):
         return features
 
     def find(self, seen: list[Tensor], prompt: Tensor) -> "Answer":
-        """Find the object.
+        """Return the hypotheses of the object.
 
         Args:
-            seen: From ``look``.
-            prompt: (B, 5, S, S): inside the box, positive and negative discs, and the probability
-                of the last mask (0 when there is none), each 0..1; evidence of the colors, -1..1.
+            seen: Features from ``look``.
+            prompt: Prompt (B, 5, S, S): inside the box, positive and negative discs, and the
+                probability of the last mask (0 without one), each 0..1; color evidence, -1..1.
         """
         fine, x = seen
         sketch = self.sketch(prompt)
@@ -59,7 +59,7 @@ class PromptNetwork(nn.Module):
         return Answer(logits, features[-1], decoded)
 
     def forward(self, seen: list[Tensor], prompt: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the object and judge what was found; arguments as of ``find``.
+        """Find the object and rate the hypotheses; arguments as ``find``.
 
         Returns:
             (B, 4, S, S) logits of the hypotheses, and (B, 4) logits of their expected IoUs.
@@ -71,12 +71,12 @@ class PromptNetwork(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the network says of a prompt.
+    """Output of the network for a prompt.
 
     Attributes:
-        logits: (B, 4, S, S), of the hypotheses.
-        coarse: (B, C, S/32, S/32), the encoder's last features.
-        fine: (B, c, S/2, S/2), the decoder's features.
+        logits: Logits (B, 4, S, S) of the hypotheses.
+        coarse: Last features (B, C, S/32, S/32) of the encoder.
+        fine: Features (B, c, S/2, S/2) of the decoder.
     """
 
     logits: Tensor
@@ -85,7 +85,7 @@ class Answer:
 
 
 class Judge(nn.Module):
-    """Foretells the IoU of a mask from the features inside it, around it and along its edge."""
+    """Predicts the IoU of a mask from the features inside it, around it and along its edge."""
 
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
@@ -94,12 +94,12 @@ class Judge(nn.Module):
         )
 
     def forward(self, coarse: Tensor, fine: Tensor, masks: Tensor) -> Tensor:
-        """Judge any masks of a picture.
+        """Rate masks of a picture.
 
         Args:
-            coarse: (B, coarse, h, w), the encoder's last features.
-            fine: (B, fine, S/2, S/2), the decoder's.
-            masks: (B, K, S, S) probabilities.
+            coarse: Last features (B, coarse, h, w) of the encoder.
+            fine: Features (B, fine, S/2, S/2) of the decoder.
+            masks: Probabilities (B, K, S, S).
 
         Returns:
             (B, K) logits of the expected IoUs.
@@ -127,20 +127,20 @@ def _largest_near(x: Tensor) -> Tensor:
 
 
 def is_vague(prompt: Tensor) -> Tensor:
-    """Return (B,) bool: whether a (B, 5, S, S) prompt comes without a last mask."""
+    """Return (B,) bool: whether a (B, 5, S, S) prompt has no last mask."""
     return prompt[:, 3].amax((1, 2)) == 0
 
 
 def likeliest(logits: Tensor, quality: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
-    """Choose one hypothesis each: the best by its own judge where the prompt is vague.
+    """Choose one hypothesis each: the best-rated one if the prompt is vague.
 
     Args:
-        logits: (B, K, S, S).
-        quality: (B, K).
-        prompt: (B, 5, S, S).
+        logits: Logits (B, K, S, S).
+        quality: Logits of the expected IoUs, (B, K).
+        prompt: Prompts (B, 5, S, S).
 
     Returns:
-        (B, S, S) logits, and (B,) the logit of their expected IoU.
+        (B, S, S) logits, and (B,) logits of their expected IoUs.
     """
     best = torch.where(is_vague(prompt), quality.argmax(1), 0)
     rows = torch.arange(len(best), device=best.device)

@@ -1,4 +1,4 @@
-"""The models that ``SAM_MODEL`` can name."""
+"""Models that ``SAM_MODEL`` can name."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from sam_backend.settings import SamSettings
 def load_model(settings: SamSettings) -> PromptableModel:
     """Load the model that ``SAM_MODEL`` names; see ``ml_backend.models.registry``.
 
-    SAM 2.1 comes before SAM: it does more with fewer clicks, and faster (Ravi et al., 2024).
+    SAM 2.1 is preferred to SAM: it needs fewer clicks and is faster (Ravi et al., 2024).
     """
     loaders = registry.Loaders[PromptableModel](
         embedded=lambda device: EmbeddedPromptableModel.load(device=device),
@@ -42,7 +42,7 @@ def load_folder(folder: Path, version: str, device: str) -> PromptableModel:
     return SegmentAnything2.load_folder(folder, version, device)
 
 
-# Imported on use: transformers takes seconds and torchvision 160 MB, which other models need not.
+# Imported on use: transformers takes seconds and torchvision 160 MB, which other models save.
 def _sam2(checkpoint: Checkpoint, models_dir: Path, device: str) -> PromptableModel:
     from sam_backend.models.sam2 import SegmentAnything2
 

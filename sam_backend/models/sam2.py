@@ -36,14 +36,14 @@ _CONFIGS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 
 
 class SegmentAnything2:
-    """Answers as transformers' own model and processor do, but holds no image.
+    """Answers like transformers' own model and processor, but stores no image.
 
     Args:
-        network: On its device, in float32.
-        processor: Of the same folder.
-        version: Names the weights.
-        dtype: That images are encoded in; clicks are always answered in float32, for bfloat16
-            could not tell neighbouring pixels apart.
+        network: Network on its device, in float32.
+        processor: Processor from the same folder.
+        version: Version of the weights.
+        dtype: Type for encoding images; clicks are always answered in float32, because bfloat16
+            cannot distinguish neighboring pixels.
     """
 
     def __init__(
@@ -62,16 +62,16 @@ class SegmentAnything2:
         device: str,
         dtype: torch.dtype | None = None,
     ) -> Self:
-        """Load weights, once they are known to be what they claim.
+        """Load published weights after verifying them.
 
         Args:
-            weights: Which; architecture and image size are read from the files beside them.
-            models_dir: Where they are.
-            device: ``cpu`` or ``cuda``.
-            dtype: To encode images in; None: bfloat16 where the device computes in it.
+            weights: Checkpoint; architecture and image size are read from the files next to it.
+            models_dir: Folder of the weights.
+            device: Device for the network: ``cpu`` or ``cuda``.
+            dtype: Type for encoding images; None: bfloat16 if the device computes in it.
 
         Raises:
-            ModelError: A file is missing or not what its name says.
+            ModelError: A file is missing or damaged.
         """
         return cls.load_folder(weights.check(models_dir), weights.version, device, dtype)
 
@@ -82,11 +82,11 @@ class SegmentAnything2:
         """Load a folder in transformers' format: SAM 2, EdgeTAM or SAM 3, for images or video.
 
         Raises:
-            ModelError: It is damaged, or a model of another kind.
+            ModelError: The folder is damaged, or contains a model of another kind.
         """
         family = _family(folder)
         network: Any = read_pretrained(family.network, folder, family.read_config(folder))
-        # A checked folder, no name on a hub.
+        # A verified folder, not a name on a hub.
         processor: Any = family.processor.from_pretrained(  # nosec B615
             folder, local_files_only=True
         )
@@ -94,17 +94,17 @@ class SegmentAnything2:
 
     @property
     def version(self) -> str:
-        """Architecture and weights."""
+        """Version with architecture and weights."""
         return self._version
 
     @property
     def device(self) -> str:
-        """Of the network."""
+        """Device of the network."""
         return str(self._network.device)
 
     @property
     def input_side(self) -> int:
-        """Of the network's square."""
+        """Side of the network's square input in pixels."""
         config: Any = self._network.config
         return int(config.prompt_encoder_config.image_size)
 
@@ -112,11 +112,11 @@ class SegmentAnything2:
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Encode an image, (H, W, 3) uint8 RGB.
 
-        The tensors are the features that a click needs, the finest first: three of (C, h, w)
-        float32 as ``features_0`` and so on.
+        The tensors are the features for clicks, the finest first: three of (C, h, w) float32,
+        named ``features_0`` and so on.
         """
         inputs = self._processor(
-            images=np.require(image, requirements="W"),  # PyTorch shares writable memory only
+            images=np.require(image, requirements="W"),  # PyTorch shares only writable memory
             input_data_format="channels_last",
             return_tensors="pt",
         )
@@ -139,7 +139,7 @@ class SegmentAnything2:
 
     @torch.inference_mode()
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
-        """Find one object; of the three masks for a lone click, the one rated best.
+        """Return the mask of one object; of the three masks for a lone click, the best-rated one.
 
         The logits of the result are float32, a quarter of the network's square input.
         """
@@ -162,7 +162,7 @@ class SegmentAnything2:
         )
 
     def _inputs(self, embedding: Embedding, prompts: Prompts) -> Mapping[str, Tensor]:
-        """The prompts, scaled to the network's input."""
+        """Return the prompts scaled to the network's input."""
         given: dict[str, Any] = {}
         if prompts.points:
             given["input_points"] = [[[[point.x, point.y] for point in prompts.points]]]
@@ -183,7 +183,7 @@ class SegmentAnything2:
 
 @dataclass(frozen=True)
 class _Family:
-    """Classes of transformers that open a kind of checkpoint."""
+    """Classes of transformers that load a kind of checkpoint."""
 
     network: Any
     processor: Any
@@ -198,13 +198,13 @@ def _family(folder: Path) -> _Family:
         raise ModelError(f"{folder / 'config.json'} cannot be read: {error}") from error
     except KeyError as error:
         raise ModelError(
-            f"{folder} is no interactive segmenter that is served: {error}",
+            f"{folder} is not a supported interactive segmenter: {error}",
             f"choose one of {', '.join(_FAMILIES)}",
         ) from error
 
 
 def _part_of_video(config: type) -> Callable[[Path], Any]:
-    """Read what an image model takes of the video model's config."""
+    """Return a reader of the image model's part of a video model's config."""
 
     def read(folder: Path) -> Any:
         parts = json.loads((folder / "config.json").read_text())

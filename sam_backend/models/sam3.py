@@ -27,7 +27,7 @@ from sam_backend.models.sam2 import SegmentAnything2
 
 
 class SegmentAnything3(SegmentAnything2):
-    """A tracker that has the detector of the same folder with it."""
+    """Tracker with the detector of the same folder."""
 
     concepts: "Sam3Concepts"
 
@@ -35,10 +35,10 @@ class SegmentAnything3(SegmentAnything2):
     def load_folder(
         cls, folder: Path, version: str, device: str, dtype: torch.dtype | None = None
     ) -> Self:
-        """Load a folder in transformers' format; the detector is read at its first use.
+        """Load a folder in transformers' format; the detector is loaded on first use.
 
         Raises:
-            ModelError: It is damaged, or a model of another kind.
+            ModelError: The folder is damaged, or contains a model of another kind.
         """
         model = super().load_folder(folder, version, device, dtype)
         model.concepts = Sam3Concepts(folder, f"{version}-concepts", device)
@@ -46,12 +46,12 @@ class SegmentAnything3(SegmentAnything2):
 
 
 class Sam3Concepts:
-    """Finds all things that a phrase names, or that look like an example.
+    """Finds all things that a phrase names or that resemble an example.
 
     Args:
         folder: Folder in transformers' format.
-        version: Names the weights.
-        device: ``cpu`` or ``cuda``.
+        version: Version of the weights.
+        device: Device for the network: ``cpu`` or ``cuda``.
     """
 
     def __init__(self, folder: Path, version: str, device: str) -> None:
@@ -67,10 +67,10 @@ class Sam3Concepts:
 
     @property
     def _network(self) -> ConceptNetwork:
-        """The network, which takes memory only where labelers ask for it.
+        """Network, loaded on first use to save memory.
 
         Raises:
-            ModelError: It is damaged.
+            ModelError: The folder is damaged.
         """
         with self._loading:
             return self._loaded

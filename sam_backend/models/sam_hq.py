@@ -19,13 +19,13 @@ from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 
 class SegmentAnythingHq:
-    """Answers as transformers' own model and processor do, but holds no image.
+    """Answers like transformers' own model and processor, but stores no image.
 
     Args:
-        network: On its device, in float32.
-        processor: Of the same folder.
-        version: Names the weights.
-        dtype: That images are encoded in; clicks are always answered in float32.
+        network: Network on its device, in float32.
+        processor: Processor from the same folder.
+        version: Version of the weights.
+        dtype: Type for encoding images; clicks are always answered in float32.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class SegmentAnythingHq:
         """Load a folder in transformers' format.
 
         Raises:
-            ModelError: It is damaged.
+            ModelError: The folder is damaged.
         """
-        # A checked folder, no name on a hub.
+        # A verified folder, not a name on a hub.
         config = SamHQConfig.from_pretrained(folder, local_files_only=True)  # nosec B615
         network: Any = read_pretrained(SamHQModel, folder, config)
         processor = SamHQProcessor.from_pretrained(folder, local_files_only=True)  # nosec B615
@@ -53,23 +53,23 @@ class SegmentAnythingHq:
 
     @property
     def device(self) -> str:
-        """Of the network."""
+        """Device of the network."""
         return str(self._network.device)
 
     @property
     def input_side(self) -> int:
-        """Of the network's square."""
+        """Side of the network's square input in pixels."""
         return int(self._network.config.vision_config.image_size)
 
     @torch.inference_mode()
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Encode an image, (H, W, 3) uint8 RGB.
 
-        The tensors are ``features`` (C, h, w) and ``early`` (h, w, D), the first block's, which
-        fine edges come from; float32.
+        The tensors are ``features`` (C, h, w) and ``early`` (h, w, D) of the first block, the
+        source of fine edges; float32.
         """
         inputs = self._processor(
-            images=np.require(image, requirements="W"),  # PyTorch shares writable memory only
+            images=np.require(image, requirements="W"),  # PyTorch shares only writable memory
             input_data_format="channels_last",
             return_tensors="pt",
         )
@@ -90,7 +90,7 @@ class SegmentAnythingHq:
 
     @torch.inference_mode()
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
-        """Find one object; of the three masks for a lone click, the one rated best.
+        """Return the mask of one object; of the three masks for a lone click, the best-rated one.
 
         The logits of the result are float32, a quarter of the network's square input.
         """
@@ -116,7 +116,7 @@ class SegmentAnythingHq:
         )
 
     def _input_size(self, embedding: Embedding) -> tuple[int, int]:
-        """Height and width that the image gets in the network's square."""
+        """Return height and width of the image in the network's square."""
         scale = self.input_side / max(embedding.height, embedding.width)
         return int(embedding.height * scale + 0.5), int(embedding.width * scale + 0.5)
 
@@ -138,7 +138,7 @@ class SegmentAnythingHq:
 
 
 def is_sam_hq(folder: Path) -> bool:
-    """Whether a folder's config.json is HQ-SAM's."""
+    """Return whether a folder's config.json is that of HQ-SAM."""
     try:
         kind = json.loads((folder / "config.json").read_text()).get("model_type")
     except (OSError, ValueError):

@@ -25,12 +25,12 @@ from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 
 class SegmentAnything:
-    """Answers as the package's own ``SamPredictor`` does, but holds no image.
+    """Answers like the package's own ``SamPredictor``, but stores no image.
 
     Args:
-        sam: The network, on its device, in float32.
-        version: Names its weights.
-        dtype: That images are encoded in; clicks are always answered in float32.
+        sam: Network on its device, in float32.
+        version: Version of the weights.
+        dtype: Type for encoding images; clicks are always answered in float32.
     """
 
     def __init__(self, sam: Sam, version: str, dtype: torch.dtype) -> None:
@@ -48,22 +48,22 @@ class SegmentAnything:
         device: str,
         dtype: torch.dtype | None = None,
     ) -> Self:
-        """Load published weights, once they are known to be what they claim; runs no code in them.
+        """Load published weights after verifying them; runs no code in them.
 
         Args:
-            weights: Which; the package knows the architecture by their name.
-            models_dir: Where they are.
-            device: ``cpu`` or ``cuda``.
-            dtype: To encode images in; None: bfloat16 where the device computes in it.
+            weights: Checkpoint, whose name is that of the architecture in the package.
+            models_dir: Folder of the weights.
+            device: Device for the network: ``cpu`` or ``cuda``.
+            dtype: Type for encoding images; None: bfloat16 if the device computes in it.
 
         Raises:
-            ModelError: The file is missing or not what its name says.
+            ModelError: The file is missing or damaged.
         """
         (file,) = weights.files
         weights.check(models_dir)
         path = models_dir / file.path
-        # Mapped, for the network copies them: read, they would be in memory twice meanwhile. The
-        # format of torch before 1.6, which is no zip archive, cannot be mapped.
+        # Memory-mapped because the network copies the weights: reading would hold them twice. The
+        # format of torch before 1.6, which is not a zip archive, cannot be mapped.
         mapped = zipfile.is_zipfile(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         sam = sam_model_registry[weights.name]()
@@ -72,17 +72,17 @@ class SegmentAnything:
 
     @property
     def version(self) -> str:
-        """Architecture and weights."""
+        """Version with architecture and weights."""
         return self._version
 
     @property
     def device(self) -> str:
-        """Of the network."""
+        """Device of the network."""
         return str(self._sam.device)
 
     @property
     def input_side(self) -> int:
-        """Of the network's square."""
+        """Side of the network's square input in pixels."""
         return int(self._sam.image_encoder.img_size)
 
     @torch.inference_mode()
@@ -103,7 +103,7 @@ class SegmentAnything:
 
     @torch.inference_mode()
     def segment(self, embedding: Embedding, prompts: Prompts, previous: Mask | None = None) -> Mask:
-        """Find one object; of the three masks for a lone click, the one rated best.
+        """Return the mask of one object; of the three masks for a lone click, the best-rated one.
 
         The logits of the result are (4h, 4w) float32, in the network's padded square frame.
         """
@@ -147,7 +147,7 @@ class SegmentAnything:
         return torch.as_tensor(values).to(self._sam.device, torch.float32)
 
     def _input_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width that the image gets in the network's square; no side vanishes."""
+        """Return height and width of the image in the network's square; at least one pixel each."""
         longest = self._sam.image_encoder.img_size
         size = ResizeLongestSide.get_preprocess_shape(height, width, longest)
         return max(size[0], 1), max(size[1], 1)

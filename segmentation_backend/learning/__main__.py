@@ -6,6 +6,6 @@ from ml_backend.extras import exit_without_extra
 
 exit_without_extra("server")
 
-from segmentation_backend.learning.commands import main  # noqa: E402 - what was looked for
+from segmentation_backend.learning.commands import main  # noqa: E402 - imports checked packages
 
 sys.exit(main())

@@ -1,4 +1,4 @@
-"""Scores that mean what they say: the IoU to be expected of a region."""
+"""Calibrate scores: a score is the expected IoU of a region."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Calibration:
     """A line on the logit scale (Platt, 1999).
 
     Attributes:
-        slope: Above 0.
-        offset: Added to the stretched logit.
+        slope: Slope, above 0.
+        offset: Offset added to the scaled logit.
     """
 
     slope: float = 1.0
@@ -37,7 +37,7 @@ def calibrate(pairs: Sequence[tuple[float, float]]) -> Calibration:
     """Fit a line that brings scores near to the true IoUs; few pairs change little.
 
     Args:
-        pairs: Score and true IoU of regions, on images that were not learned from.
+        pairs: Score and true IoU of regions on images that were not learned from.
     """
     if not pairs:
         return Calibration()
@@ -45,7 +45,7 @@ def calibrate(pairs: Sequence[tuple[float, float]]) -> Calibration:
     scores, ious = np.array(pairs, np.float64).T
     inner = np.clip(scores, 1e-3, 1 - 1e-3)
     inputs = np.column_stack([np.log(inner / (1 - inner)), np.ones(len(pairs))])
-    # The largest curvature that the loss has anywhere: Newton's own steps may go astray.
+    # The largest curvature of the loss anywhere: plain Newton steps may diverge.
     curvature = 0.25 * inputs.T @ inputs + PRIOR * np.eye(2)
     for _ in range(STEPS):
         predicted = 1 / (1 + np.exp(-inputs @ line))

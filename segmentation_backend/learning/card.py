@@ -1,4 +1,4 @@
-"""The card of a learned version: what it learned from, its figures, a contact sheet."""
+"""Card of a learned version: training images, figures, contact sheet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -31,9 +31,9 @@ def write_card(
     """Write ``card.json``, ``card.md`` and the contact sheet into the version's folder.
 
     Args:
-        version: Version that is described.
+        version: Version to describe.
         data: Examples that it learned from.
-        figures: What was measured.
+        figures: Measured figures.
         classes: Classes of the model, the background first.
         started_from: Model version that served before.
     """
@@ -55,12 +55,12 @@ def write_card(
 
 
 def figures_record(figures: Figures) -> dict[str, Any]:
-    """Return figures as JSON has them, the means of the labels among them."""
+    """Return figures as JSON, including the means over labels."""
     return {**asdict(figures), "old": figures.old, "new": figures.new}
 
 
 def show_iou(value: float | None) -> str:
-    """Return an IoU as people read it."""
+    """Return a human-readable IoU."""
     return "-" if value is None else f"{value:.2f}"
 
 

@@ -1,4 +1,4 @@
-"""The learner's command line: the learner itself, and what ``segstudio learn`` runs.
+"""Command line of the learner: the learner itself, and the commands of ``segstudio learn``.
 
 Commands write JSON Lines to stdout, and nothing else.
 """
@@ -31,11 +31,11 @@ from segmentation_backend.learning.store import (
 from segmentation_backend.settings import SegmentationSettings
 
 SHIPPED = "shipped"
-"""Instead of a version: the model that serves projects which have learned nothing."""
+"""Name used instead of a version: the model of projects that have learned nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the learner or a command; returns the exit code."""
+    """Run the learner or a command; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         settings = read_settings(SegmentationSettings)
@@ -57,19 +57,19 @@ def report(record: Mapping[str, Any]) -> None:
 
 
 class JsonProgress:
-    """Reports what a run does as JSON Lines."""
+    """Reports the progress of a run as JSON Lines."""
 
     def step(self, text: str, done: int, total: int) -> None:
         """Report that ``done`` of ``total`` parts of a step are complete."""
         report({"step": text, "done": done, "total": total})
 
     def drop(self, identity: str, reason: str) -> None:
-        """Report what cannot be used."""
+        """Report an unusable example."""
         report({"dropped": identity, "reason": reason})
 
 
 class _Context:
-    """What the commands work on."""
+    """Context that commands work in."""
 
     def __init__(self, settings: SegmentationSettings, label_studio: LabelStudio) -> None:
         self.settings = settings
@@ -77,10 +77,10 @@ class _Context:
         self.root = learned_folder(settings.models_dir)
 
     def project(self, id_: int, requested: str | None = None) -> Project:
-        """Return a project, if it is the one that the learner means.
+        """Return a project, if it is the one that the learner requested.
 
         Raises:
-            LabelStudioError: There is no such project.
+            LabelStudioError: The project does not exist.
         """
         project = self.label_studio.project(id_)
         if requested not in (None, str(project_key(project))):
@@ -100,12 +100,12 @@ class _Context:
         return [self.store(id_) for id_ in ids]
 
     def keep_on(self) -> bool:
-        """Whether no request is due, for which predictions have to wait."""
+        """Return whether no request is due, so that predictions may continue."""
         now, mode = time.time(), self.settings.learn
         return all(due_at(self.root, key, mode) > now for key in known_projects(self.root))
 
     def alone(self) -> ExitStack:
-        """Return a context with the lowest priority in which no other run is at work."""
+        """Return a context with the lowest priority and without a concurrent run."""
         stack = ExitStack()
         take_lowest_priority()
         stack.enter_context(one_at_a_time(self.root, lambda: report({"waiting": True})))

@@ -1,7 +1,7 @@
-"""Coarse class probabilities into clean regions whose edges follow the photograph.
+"""Turn coarse class probabilities into clean regions with edges along those of the photograph.
 
 The guided filter of He, Sun and Tang (2013) explains each class's probability as a linear function
-of the photograph's colours around a pixel, so that it changes where the colours do.
+of the photograph's colors around a pixel, so that it changes where the colors do.
 """
 
 from typing import Final
@@ -23,8 +23,8 @@ def refine(chances: Floats, image: Pixels) -> Floats:
     """Sharpen class probabilities.
 
     Args:
-        chances: (C, h, w), the probabilities of the classes at each place.
-        image: (H, W, 3) uint8 RGB.
+        chances: Class probabilities (C, h, w).
+        image: Photograph (H, W, 3) uint8 RGB.
 
     Returns:
         (C, h', w') float32 probabilities at a working size of at most ``WORKING_SIDE``, without
@@ -42,9 +42,9 @@ def _reduced(image: Pixels, side: int) -> Pixels:
 
 
 def _guided(guide: Floats, chances: Floats) -> Floats:
-    """Filter planes by the (h, w, 3) colours in 0..1, in the fast way of He and Sun (2015).
+    """Filter planes by (h, w, 3) colors in 0..1, with the fast method of He and Sun (2015).
 
-    The linear functions are sought at half of the guide's size.
+    The linear functions are fitted at half of the guide's size.
     """
     height, width = guide.shape[:2]
     half = (max(1, width // 2), max(1, height // 2))
@@ -64,7 +64,7 @@ def _guided(guide: Floats, chances: Floats) -> Floats:
 
 
 def _statistics(colours: Floats) -> tuple[Floats, Floats]:
-    """(h, w, 3) mean colours, and (h, w, 3, 3) inverse covariances, of each pixel's window."""
+    """Return (h, w, 3) mean colors and (h, w, 3, 3) inverse covariances of each window."""
     mean = _blur(colours)
     products = colours[..., :, None] * colours[..., None, :]
     squares = _blur(products.reshape(*colours.shape[:2], 9)).reshape(products.shape)
@@ -80,7 +80,7 @@ def _blur(values: Floats) -> Floats:
 
 
 def _without_specks(chances: Floats) -> Floats:
-    """Take small connected parts from each class but the background."""
+    """Remove small connected parts from each class except the background."""
     taken = chances.argmax(0)
     smallest = SPECK * taken.size
     for number in range(1, len(chances)):

@@ -1,4 +1,4 @@
-"""How well models find a project's labels on annotated images."""
+"""Measure how well models find a project's labels on annotated images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ LEAST_AREA = 1e-3  # of the image; scores of smaller regions are not calibrated
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One annotated image, with its features and the version of what made them."""
+    """Annotated image with its features, and the version of their extractor."""
 
     image: Pixels
     mask: Indices
@@ -31,7 +31,7 @@ class View:
     extractor: str
 
     def answer(self, model: SegmentationModel) -> list[Instance]:
-        """Let a model segment the image, without extracting its features again."""
+        """Segment the image with a model, without extracting its features again."""
         if isinstance(model, LearnedModel) and model.recipe.extractor == self.extractor:
             return model.answer(self.features, self.image)
         return model.segment([self.image])[0]
@@ -39,11 +39,11 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """A model that is measured.
+    """Model to measure.
 
     Attributes:
-        answer: Finds the instances in an image.
-        indices: For each class of the model that has a label, the label's index in the project.
+        answer: Returns the instances in an image.
+        indices: Index of the project's label for each class of the model that has one.
     """
 
     answer: Callable[[View], list[Instance]]
@@ -51,11 +51,11 @@ class Contender:
 
     @classmethod
     def of(cls, model: SegmentationModel, data: LearningSet) -> "Contender":
-        """Prepare a model, a learned one or one that knows no project."""
+        """Prepare a learned or a shipped model."""
         labels = matching(model, data).items()
         indices = {number: data.labels.index(label) for number, label in labels}
         if not indices:
-            return cls(lambda _: [], indices)  # without asking: it takes a while
+            return cls(lambda _: [], indices)  # skip the slow model
         return cls(lambda view: view.answer(model), indices)
 
     def predict(self, view: View, labels: int) -> tuple[Indices, Scores]:
@@ -73,14 +73,14 @@ class Contender:
 
 
 class Measured:
-    """What was found out about a model.
+    """Measurements of a model.
 
     Attributes:
         pairs: Score and true IoU of each region.
-        images: Images that it was measured on.
+        images: Number of images that it was measured on.
 
     Args:
-        labels: How many, background included.
+        labels: Number of labels, including the background.
     """
 
     def __init__(self, labels: int) -> None:
@@ -91,22 +91,22 @@ class Measured:
 
     @property
     def ious(self) -> npt.NDArray[np.float64]:
-        """(L,) IoU of each label; NaN for labels that are in no true mask."""
+        """Return (L,) IoU of each label; NaN for labels in no true mask."""
         return self._confusion.ious()
 
     @property
     def mean(self) -> float:
-        """Mean IoU of the labels but the background."""
+        """Mean IoU of the labels without the background."""
         return float(np.nan_to_num(np.nanmean(self.ious[1:]))) if self.images else 0.0
 
     @property
     def right(self) -> float:
-        """Fraction of the labels' pixels, without the background, that get their label."""
+        """Fraction of the pixels of all labels except the background that get their label."""
         counts = self._confusion.counts[1:]
         return float(counts[:, 1:].diagonal().sum() / max(1, counts.sum()))
 
     def add(self, contender: Contender, view: View) -> None:
-        """Count a model's answer on one image."""
+        """Add a model's answer on one image."""
         predicted, scores = contender.predict(view, self._labels)
         self._confusion.add(view.mask, predicted)
         self.pairs.extend(_pairs(view.mask, predicted, scores))
@@ -114,9 +114,9 @@ class Measured:
 
 
 def matching(model: SegmentationModel, data: LearningSet) -> dict[int, str]:
-    """Return the label of a project that each class of a model belongs to.
+    """Return the project's label for each class of a model.
 
-    A learned model's classes are labels already; those of others reach labels as in predictions.
+    A learned model's classes are labels; those of others are matched as in predictions.
     """
     if isinstance(model, ProjectModel):
         known = enumerate(model.classes)
@@ -125,7 +125,7 @@ def matching(model: SegmentationModel, data: LearningSet) -> dict[int, str]:
 
 
 def owners(classes: Sequence[str], data: LearningSet) -> dict[int, str]:
-    """Return the label of a project that each of a shipped model's classes belongs to."""
+    """Return the project's label for each class of a shipped model."""
     labels = [Label(value, data.predicted_values.get(value, ())) for value in data.labels[1:]]
     return match_labels(classes, labels, SYNONYMS)
 

@@ -1,4 +1,4 @@
-"""What is learned from: annotated images, loaded one at a time."""
+"""Examples for learning: annotated images, loaded one at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,23 +11,23 @@ Pixels = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.uint8]
 
 IGNORE = 255
-"""Index of pixels whose label is not known."""
+"""Index of pixels whose label is unknown."""
 
 MOST_LABELS = 254
-"""Labels that an index of 8 bits tells apart, with the background and ``IGNORE``."""
+"""Maximum number of labels with 8-bit indices, without the background and ``IGNORE``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One annotated image.
+    """Annotated image.
 
     Attributes:
         identity: SHA-256 of the image file's bytes, 64 hex digits.
-        annotators: Names of those whose annotations the mask unites.
+        annotators: Names of the annotators whose annotations are united in the mask.
         labels: Label values that appear in the mask, without the background.
-        load: Returns (H, W, 3) uint8 RGB and (H, W) uint8, an index into ``labels`` of the set,
-            0 for the background or ``IGNORE``. Raises TaskError where the image is broken or has
-            another size than the mask.
+        load: Returns (H, W, 3) uint8 RGB and (H, W) uint8 indices into ``labels`` of the set, 0 for
+            the background or ``IGNORE``. Raises TaskError if the image is damaged or its size
+            differs from the mask's.
     """
 
     identity: str
@@ -41,9 +41,9 @@ class LearningSet:
     """All annotated images of a project.
 
     Attributes:
-        labels: "background", then the project's label values.
+        labels: Label values of the project, after "background".
         examples: Images in the order of their tasks.
-        predicted_values: Label value → the class names that the label config gives it.
+        predicted_values: Class names given in the label config, by label value.
     """
 
     labels: tuple[str, ...]
@@ -52,7 +52,7 @@ class LearningSet:
 
 
 class Progress(Protocol):
-    """Receives what a run does; either method may raise to stop the run."""
+    """Receiver of a run's progress; either method may raise to stop the run."""
 
     def step(self, text: str, done: int, total: int) -> None:
         """Report that ``done`` of ``total`` parts of the step ``text`` are complete."""

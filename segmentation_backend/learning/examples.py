@@ -1,6 +1,6 @@
-"""The annotations of a project as examples: read once, kept as masks on disk.
+"""Read the annotations of a project as examples, with masks cached on disk.
 
-A run reads only what changed since the last one, and holds one mask at a time in memory.
+A run reads only annotations that changed since the last one, and holds one mask in memory.
 """
 
 import hashlib
@@ -40,18 +40,18 @@ Login = tuple[str, str] | None
 Unlabelled = Literal["background", "ignore"]
 
 _AT_ONCE = 20
-"""Tasks whose annotations are in memory."""
+"""Number of tasks whose annotations are in memory."""
 
 
 @dataclass(frozen=True)
 class ExampleReader:
-    """Reads the annotations of a project.
+    """Reader of a project's annotations.
 
     Attributes:
-        reader: Reader of the Label Studio that the project is in.
-        images: Source of its images.
-        folder: Folder that the masks are kept in.
-        unlabelled: What pixels in no region of a submitted task are.
+        reader: Reader of annotations from the Label Studio instance.
+        images: Source of the images.
+        folder: Folder for the masks.
+        unlabelled: Meaning of pixels outside all regions of a submitted task.
     """
 
     reader: AnnotationReader
@@ -65,10 +65,10 @@ class ExampleReader:
         """Read all submitted annotations.
 
         Returns:
-            The examples, and a digest that changes with them.
+            Examples, and a digest that changes with them.
 
         Raises:
-            LabelStudioError: Label Studio does not answer.
+            LabelStudioError: Label Studio does not respond.
             LabelConfigError: The project has no control that takes masks.
             LearnedStoreError: The folder cannot be written.
         """
@@ -116,7 +116,7 @@ class ExampleReader:
         login: Login,
         progress: Progress,
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Read tasks, write their masks, and yield what describes each."""
+        """Read tasks, write their masks, and yield their entries."""
         done = 0
         for some in _portions(signatures, _AT_ONCE):
             for task in self.reader.some_tasks(project, some):
@@ -132,7 +132,7 @@ class ExampleReader:
     def _make_entry(
         self, task: AnnotatedTask, config: LabelConfig, access: TaskAccess, progress: Progress
     ) -> dict[str, Any] | None:
-        """Write the masks of a task's images; None where an image cannot be fetched."""
+        """Write the masks of a task's images; None if an image cannot be fetched."""
         images: list[dict[str, Any]] = []
         problems: list[str] = []
         try:
@@ -153,7 +153,7 @@ class ExampleReader:
     def _write_image(
         self, name: str, reference: str, mask: TaskMask, access: TaskAccess
     ) -> dict[str, Any]:
-        """Write a mask; returns what describes it. Raises TaskError where its image is missing."""
+        """Write a mask and return its entry; raises TaskError if the image is missing."""
         digest = self.images.open(reference, access=access).digest
         if mask.indices is not None:
             self._write_mask(name, mask.indices)
@@ -183,7 +183,7 @@ class ExampleReader:
     def _load(
         self, entry: Mapping[str, Any], table: Indices, access: TaskAccess
     ) -> tuple[Pixels, Indices]:
-        """Load an image and its mask; raises TaskError as ``Example.load`` says."""
+        """Load an image and its mask; raises TaskError like ``Example.load``."""
         pixels = self.images.load(entry["reference"], access=access).pixels
         if entry["mask"] is None:
             return pixels, np.full(pixels.shape[:2], table[UNLABELLED], np.uint8)
@@ -207,7 +207,7 @@ class ExampleReader:
 
 
 def _images(task: AnnotatedTask, config: LabelConfig) -> list[TaskImage]:
-    """Return the images of a task that masks can be drawn on; raises TaskError without them."""
+    """Return the images of a task that masks can be drawn on; raises TaskError without any."""
     names = config.mask_images()
     return [image for name in names for image in task_images(task.data, config, name)]
 
@@ -241,7 +241,7 @@ def _labels(
 def _report_dropped_labels(
     entries: Iterable[Mapping[str, Any]], names: Sequence[str], progress: Progress
 ) -> None:
-    """Report each label that was drawn and that the label config no longer has."""
+    """Report each label that was drawn but is no longer in the label config."""
     dropped: dict[str, int] = {}
     for entry in entries:
         for label in {label for image in entry["images"] for label in image["labels"]}:

@@ -1,4 +1,4 @@
-"""Features of annotated images on disk, so that each image goes through the encoder once."""
+"""Disk cache of image features, so that each annotated image is encoded once."""
 
 import os
 import uuid
@@ -16,14 +16,14 @@ LARGEST: Final = 2_000_000_000  # bytes
 
 
 class FeatureCache:
-    """A folder with a file for each image; the least recently used ones make room.
+    """Folder with a file for each image; the least recently used ones are evicted.
 
-    A folder that cannot be written costs time, never a run.
+    An unwritable folder makes runs slower, but does not stop them.
 
     Args:
-        folder: Where the files are; created on the first write.
-        version: Version of the extractor; features of another one are not found.
-        largest: Bytes that the files may take.
+        folder: Folder of the files, created on the first write.
+        version: Version of the extractor; features of other versions are ignored.
+        largest: Maximum size of all files in bytes.
     """
 
     def __init__(self, folder: Path, version: str, largest: int = LARGEST) -> None:
@@ -33,11 +33,11 @@ class FeatureCache:
         self._free = 0  # bytes; looked up on the first write
 
     def get(self, identity: str, extract: Callable[[], Features]) -> Features:
-        """Return the features of an image, extracted if they are not on disk.
+        """Return the features of an image, extracted if they are not cached.
 
         Args:
             identity: SHA-256 of the image, in hex.
-            extract: Called where they are not.
+            extract: Function that extracts missing features.
         """
         path = self._folder / f"{identity}-{self._version}.safetensors"
         try:
@@ -61,7 +61,7 @@ class FeatureCache:
             part.unlink(missing_ok=True)
 
     def _make_room(self, needed: int) -> None:
-        """Remove the least recently used files, a tenth of all: finding them takes a while."""
+        """Delete the least recently used files, a tenth of all, because finding them is slow."""
         self._free -= needed
         if self._free >= 0:
             return

@@ -1,4 +1,4 @@
-"""Frozen features of photographs: what learned heads look at."""
+"""Frozen features of photographs, the input of learned heads."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -30,23 +30,23 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Features of one photograph: a value, safe to keep and to share.
+    """Features of one photograph: a value, safe to cache and to share.
 
     Attributes:
-        levels: (D, h, w) float16 each; every level spans the whole photograph. Where the garment
-            network looked at it too, the last level holds the logarithms of its probabilities.
+        levels: Levels (D, h, w) float16; each spans the whole photograph. If the garment network is
+            used too, the last level holds the logarithms of its probabilities.
     """
 
     levels: tuple[Halves, ...]
 
     def at(self, points: Floats) -> Halves:
-        """Sample all levels between their cells.
+        """Interpolate all levels at points.
 
         Args:
-            points: (N, 2) in 0..1, x before y, in fractions of the photograph.
+            points: Points (N, 2) x, y as fractions 0..1 of the photograph.
 
         Returns:
-            (N, D) float16, the levels one after the other.
+            (N, D) float16, the levels concatenated.
         """
         grid = torch.from_numpy(points * 2 - 1)[None, None]
         sampled = [
@@ -62,16 +62,16 @@ class Features:
 
 
 class FeatureExtractor:
-    """An EfficientNet-Lite with ImageNet weights; threads may share it.
+    """EfficientNet-Lite with ImageNet weights; thread-safe.
 
     Args:
-        device: "cpu" or "cuda".
-        garments: Whether to add what the garment network that ships sees and answers.
+        device: Device for the network: ``"cpu"`` or ``"cuda"``.
+        garments: Whether to add the features and the answer of the shipped garment network.
 
     Attributes:
-        version: Of the features.
-        decay: (D,) float32: for each feature, the penalty for its weights in a head; the garment
-            network's answer is no feature.
+        version: Version of the features.
+        decay: Penalties (D,) float32 for the squared weights of the features in a head; the answer
+            of the garment network is no feature.
 
     Raises:
         ModelError: The package with the weights is not installed, or its file is damaged.
@@ -98,7 +98,7 @@ class FeatureExtractor:
 
     @torch.inference_mode()
     def extract(self, image: Pixels) -> Features:
-        """Look at an (H, W, 3) uint8 RGB image in several sizes."""
+        """Extract features of an (H, W, 3) uint8 RGB image at several sizes."""
         fine, *others = (self._look(image, side) for side in SIDES)
         levels = [*fine, *(level for levels in others for level in levels[1:])]
         if self._garments:
@@ -112,7 +112,7 @@ class FeatureExtractor:
 
 
 def _reduced(image: Pixels, side: int) -> Pixels:
-    """Bring the longer side to ``side`` and both to multiples of the encoder's stride."""
+    """Reduce the longer side to ``side``, and both sides to multiples of the stride."""
     scale = side / max(image.shape[:2])
     height, width = (
         max(STRIDE, round(length * scale / STRIDE) * STRIDE) for length in image.shape[:2]
@@ -122,5 +122,5 @@ def _reduced(image: Pixels, side: int) -> Pixels:
 
 
 def _as_halves(level: Tensor) -> Halves:
-    # Contiguous: safetensors would store the memory of a channels-last array as it lies.
+    # Contiguous, because safetensors would store a channels-last array in memory order.
     return np.ascontiguousarray(level[0].to("cpu", torch.float16).numpy())

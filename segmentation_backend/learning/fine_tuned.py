@@ -1,4 +1,4 @@
-"""The garment network, fine-tuned on a project's labels."""
+"""Garment network fine-tuned on a project's labels."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ COUNTABLE: Final = "countable"
 
 
 class FineTunedModel:
-    """Finds a project's labels with a network of its own; threads may share it.
+    """Finds a project's labels with its own network; thread-safe.
 
     Args:
         weights: Parameters and metadata, as in the file.
-        base: The model that serves projects that have learned nothing.
-        device: "cpu" or "cuda".
+        base: Model of projects that have learned nothing.
+        device: Device for the network: ``"cpu"`` or ``"cuda"``.
 
     Raises:
-        ModelError: The weights are of another network, or do not say how to use them.
+        ModelError: The weights are for another network, or their metadata are invalid.
     """
 
     def __init__(self, weights: Weights, base: SegmentationModel, device: str = "cpu") -> None:
@@ -58,7 +58,7 @@ class FineTunedModel:
 
 
 def metadata(recipe: Recipe, countable: Sequence[str]) -> Mapping[str, str]:
-    """Return what a file of fine-tuned weights says about their use."""
+    """Return the metadata for a file of fine-tuned weights."""
     return {**recipe.metadata(), COUNTABLE: json.dumps(countable)}
 
 
@@ -67,8 +67,8 @@ def adapted(shipped: Mapping[str, Tensor], rows: Sequence[int | None]) -> dict[s
 
     Args:
         shipped: Parameters of a GarmentNetwork.
-        rows: For each new class the shipped class whose row it starts with; None: one that is
-            never predicted at first.
+        rows: Shipped class whose row each new class starts from; None: a class that is never
+            predicted at first.
     """
     fresh = GarmentNetwork(len(rows)).state_dict()
     tensors = {name: t.float() for name, t in shipped.items()}

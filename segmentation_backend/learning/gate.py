@@ -1,4 +1,4 @@
-"""Whether a new model may serve, by figures on images that it did not learn from."""
+"""Decide whether a new model may serve, by figures on images that it did not learn from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ LOSS: Final = 0.05  # IoU that a protected label may lose
 
 
 def is_held_out(identity: str) -> bool:
-    """Whether an image is never learned from: every fifth one, by its content.
+    """Return whether an image is held out: every fifth one, by its content.
 
     Args:
         identity: SHA-256 of the image, in hex.
@@ -28,14 +28,14 @@ def is_held_out(identity: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """A part of the examples to learn from, and one to measure on."""
+    """Examples to learn from, and examples to measure on."""
 
     learned: tuple[Example, ...]
     measured: tuple[Example, ...]
 
 
 def folds(examples: Sequence[Example]) -> list[Fold]:
-    """Return one fold, with the images that are held out; below ``FEW`` a cross-validation."""
+    """Return one fold with the held-out images; below ``FEW``, a cross-validation."""
     ordered = sorted(examples, key=lambda each: each.identity)
     held_out = [each for each in ordered if is_held_out(each.identity)]
     if len(ordered) >= FEW and len(held_out) > 1:
@@ -52,23 +52,23 @@ def _fold(examples: Sequence[Example], measured: set[str]) -> Fold:
 
 
 class Confusion:
-    """Counts of pixels by their true and their predicted label.
+    """Pixel counts by true and predicted label.
 
     Args:
-        labels: How many, background included.
+        labels: Number of labels, including the background.
     """
 
     def __init__(self, labels: int) -> None:
         self.counts = np.zeros((labels, labels), np.int64)
 
     def add(self, truth: Indices, predicted: Indices) -> None:
-        """Count the pixels of an image, except those of ``IGNORE``; (H, W) uint8 each."""
+        """Add the pixels of an image, except those of ``IGNORE``; (H, W) uint8 each."""
         labels, known = len(self.counts), truth != IGNORE
         pairs = truth[known].astype(np.int64) * labels + predicted[known]
         self.counts += np.bincount(pairs, minlength=labels * labels).reshape(labels, labels)
 
     def ious(self) -> npt.NDArray[np.float64]:
-        """(L,) intersection over union of each label; NaN for labels that are in no true mask."""
+        """Return (L,) intersection over union of each label; NaN for labels in no true mask."""
         inside, true = np.diag(self.counts), self.counts.sum(1)
         union = true + self.counts.sum(0) - inside
         return np.where(true > 0, inside / np.maximum(union, 1), np.nan)
@@ -76,11 +76,11 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided about a new model.
+    """Decision about a new model.
 
     Attributes:
-        promoted: Whether it serves from now on.
-        reason: One line for the user.
+        promoted: Whether it will serve.
+        reason: Human-readable reason in one line.
     """
 
     promoted: bool

@@ -1,4 +1,4 @@
-"""A linear classifier of places: fitted in seconds, evaluated densely in milliseconds."""
+"""Linear pixel classifier: fitted in seconds, evaluated densely in milliseconds."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,12 +21,12 @@ UNFORESEEN: Final = 0.02  # probability of each label before the garment network
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Labelled places of photographs.
+    """Labeled places of photographs.
 
     Attributes:
-        features: (N, D) float16.
-        labels: (N,) int64: a class index each.
-        areas: (N,) float32: the fraction of its photograph that each place stands for.
+        features: Features (N, D) float16.
+        labels: Class indices (N,) int64.
+        areas: Fractions (N,) float32 of the photograph that the places stand for.
     """
 
     features: Halves
@@ -35,7 +35,7 @@ class Samples:
 
     @classmethod
     def join(cls, parts: Sequence["Samples"]) -> "Samples":
-        """Put samples of several photographs together."""
+        """Concatenate samples of several photographs."""
         return cls(
             np.concatenate([part.features for part in parts]),
             np.concatenate([part.labels for part in parts]),
@@ -48,11 +48,11 @@ class Head:
     """Multinomial logistic regression on features; it may correct the garment network's answer.
 
     Attributes:
-        weights: (C, D) float32, for features as they come (the standardisation is worked in).
-        bias: (C,) float32.
-        shares: (C,) float32: of the classes among the samples that it was fitted to.
-        owners: For each class of the garment network, whose answer is the last level of features,
-            the class of the head that it belongs to; empty: there is no such level.
+        weights: Weights (C, D) float32 for raw features (standardization is folded in).
+        bias: Biases (C,) float32.
+        shares: Weighted shares (C,) float32 of the classes among the samples.
+        owners: Class of the head for each class of the garment network, whose answer is the last
+            level of features; empty if there is no such level.
     """
 
     weights: Floats
@@ -69,8 +69,8 @@ class Head:
     def logits(self, features: Features) -> Floats:
         """Classify all places of a photograph.
 
-        A linear function of enlarged levels is the enlarged function of each level, so each level
-        is classified at its own size.
+        A linear function of enlarged levels equals the enlarged function of each level, so each
+        level is classified at its own size.
 
         Returns:
             (C, h, w) float32 at the size of the finest level.
@@ -96,10 +96,10 @@ def fit(samples: Samples, classes: int, decay: Floats, owners: Sequence[int] = (
     """Fit a head to samples.
 
     Args:
-        samples: Of all classes; those without a sample are never predicted.
-        classes: How many, background included.
-        decay: (D,) penalties of the squared weights in the loss, for each feature.
-        owners: As in the head; the last features are the garment network's answer.
+        samples: Samples of all classes; classes without a sample are never predicted.
+        classes: Number of classes, including the background.
+        decay: Penalties (D,) of the squared weights in the loss.
+        owners: Owners as in the head; if given, the last features are the garment network's answer.
     """
     features = samples.features[:, : len(decay)]
     inputs = torch.ones(len(features), len(decay) + 1)
@@ -122,7 +122,7 @@ def fit(samples: Samples, classes: int, decay: Floats, owners: Sequence[int] = (
 
 
 def _importance(samples: Samples) -> Floats:
-    """(N,) weights of mean 1: a large thing counts more than a small one, but not by its area."""
+    """Return (N,) weights of mean 1: large things count more, but less than by their area."""
     things = samples.labels > 0
     usual = samples.areas[things].mean() if things.any() else 1.0
     weights = np.where(things, (samples.areas / usual) ** IMPORTANCE, 1)
@@ -133,12 +133,12 @@ def _prior(answer: Tensor, owners: Sequence[int], classes: int) -> Tensor:
     """Return the logits of labels before anything is learned.
 
     Args:
-        answer: (..., K) logarithms of the garment network's probabilities.
-        owners: For each of its classes, the label that it belongs to.
-        classes: How many labels, background included.
+        answer: Logarithms (..., K) of the garment network's probabilities.
+        owners: Label that each of its classes belongs to.
+        classes: Number of labels, including the background.
 
     Returns:
-        (..., ``classes``) logarithms.
+        Logarithms (..., ``classes``).
     """
     chances = answer.softmax(-1)
     labels = chances.new_full((*chances.shape[:-1], classes), UNFORESEEN)
@@ -148,17 +148,17 @@ def _prior(answer: Tensor, owners: Sequence[int], classes: int) -> Tensor:
 def _minimize(
     inputs: Tensor, labels: Tensor, prior: Tensor, decay: Tensor, importance: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(C, D) weights and (C,) biases of a small penalised cross-entropy.
+    """Return (C, D) weights and (C,) biases that minimize a penalized cross-entropy.
 
-    Each step minimises the quadratic bound of the loss whose curvature is the same everywhere
-    (Böhning, 1992), so one factorisation serves all steps, with Nesterov's momentum.
+    Each step minimizes the quadratic bound of the loss with constant curvature (Böhning, 1992),
+    so one factorization serves all steps, with Nesterov's momentum.
 
     Args:
-        inputs: (N, D + 1), the last column 1; changed in place.
-        labels: (N,) class indices.
-        prior: (N or 1, C) logits that are added.
-        decay: (D,) penalties of the squared weights.
-        importance: (N,) weights of the samples, of mean 1.
+        inputs: Inputs (N, D + 1), the last column 1; changed in place.
+        labels: Class indices (N,).
+        prior: Logits (N or 1, C) that are added.
+        decay: Penalties (D,) of the squared weights.
+        importance: Weights (N,) of the samples, of mean 1.
     """
     classes = prior.shape[1]
     penalty = torch.cat([2 * decay, torch.tensor([1e-6])])  # the last is the bias's

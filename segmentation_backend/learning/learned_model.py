@@ -1,4 +1,4 @@
-"""A project's own model: a head on frozen features, and labels left to the shipped model."""
+"""Model of a project: a head on frozen features, with some labels left to the shipped model."""
 
 import hashlib
 import json
@@ -26,23 +26,23 @@ from segmentation_backend.models.things import class_instances
 
 @cache
 def shared_extractor(device: str, *, garments: bool = False) -> FeatureExtractor:
-    """Return the one extractor of its kind in this process: many projects are served with it."""
+    """Return the extractor of this kind, shared by all projects of this process."""
     return FeatureExtractor(device, garments=garments)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to use a head.
+    """Parameters of a head.
 
     Attributes:
-        classes: Names: "background", then label values.
-        extractor: Version of the features.
-        garments: Whether features of the garment network are among them.
-        shipped: Label → classes of the shipped model that it is left to.
-        countable: Labels of which one image may show several things.
-        learned_from: Identities of the images that the head was fitted to, if some of them are to
-            be held out once there are more.
-        calibration: Of the scores.
+        classes: Class names: "background", then label values.
+        extractor: Version of the feature extractor.
+        garments: Whether features of the garment network are included.
+        shipped: Classes of the shipped model by label that is left to it.
+        countable: Labels that one image may show several instances of.
+        learned_from: Identities of the images that the head was fitted to, if some of them will be
+            held out once there are more.
+        calibration: Calibration of the scores.
     """
 
     classes: tuple[str, ...]
@@ -55,10 +55,10 @@ class Recipe:
 
     @classmethod
     def parse(cls, text: str) -> "Recipe":
-        """Read what ``text`` returns.
+        """Parse what ``text`` returns.
 
         Raises:
-            KeyError, TypeError, ValueError: It is something else.
+            KeyError, TypeError, ValueError: The text has another form.
         """
         values: dict[str, Any] = json.loads(text)
         return cls(
@@ -77,13 +77,13 @@ class Recipe:
 
 
 class LearnedModel:
-    """Finds a project's labels; threads may share it.
+    """Finds a project's labels; thread-safe.
 
     Args:
-        head: Classifies places.
-        recipe: How to use it.
-        extractor: Makes the features that the head was fitted to.
-        base: The model that serves projects that have learned nothing.
+        head: Classifier of pixels.
+        recipe: Parameters of the head.
+        extractor: Extractor of the features that the head was fitted to.
+        base: Model of projects that have learned nothing.
     """
 
     def __init__(
@@ -112,15 +112,15 @@ class LearnedModel:
 
     @classmethod
     def load(cls, path: Path, base: SegmentationModel, device: str = "cpu") -> "LearnedModel":
-        """Read a model that ``save`` wrote.
+        """Read a model written by ``save``.
 
         Args:
-            path: Of the file.
-            base: The model that serves projects that have learned nothing.
-            device: "cpu" or "cuda".
+            path: Path of the file.
+            base: Model of projects that have learned nothing.
+            device: Device for the network: ``"cpu"`` or ``"cuda"``.
 
         Raises:
-            ModelError: The file is missing, damaged or of another version of segstudio.
+            ModelError: The file is missing, damaged or from another version of segstudio.
         """
         weights = read_weights(path)
         try:
@@ -152,7 +152,7 @@ class LearnedModel:
         save_file(tensors, path, {"recipe": self.recipe.text()})
 
     def with_recipe(self, **changes: Any) -> "LearnedModel":
-        """Return the model with another recipe."""
+        """Return the model with other parameters."""
         return LearnedModel(self._head, replace(self.recipe, **changes), self._extractor, self.base)
 
     def segment(self, images: Sequence[Pixels]) -> list[list[Instance]]:
@@ -160,7 +160,7 @@ class LearnedModel:
         return [self.answer(self._extractor.extract(image), image) for image in images]
 
     def answer(self, features: Features, image: Pixels) -> list[Instance]:
-        """Find the labels on an (H, W, 3) uint8 RGB image whose features are known."""
+        """Return the instances on an (H, W, 3) uint8 RGB image with known features."""
         found = self._classified(features, image)
         shipped = self._from_shipped(image) if self._shipped else []
         for each in shipped:
@@ -169,7 +169,7 @@ class LearnedModel:
         return class_instances(found, self.classes, countable=countable) + shipped
 
     def _classified(self, features: Features, image: Pixels) -> ClassMap:
-        """Return the answer of the head alone."""
+        """Return the answer of the head only."""
         chances = adjusted(_softmax(self._own.logits(features)), self._own.shares)
         likely = np.unique(chances.argmax(0))
         sharp = refine(chances[likely], image)
@@ -180,7 +180,7 @@ class LearnedModel:
         return ClassMap(likely.astype(np.uint8)[chosen], scores)
 
     def _from_shipped(self, image: Pixels) -> list[Instance]:
-        """Return the shipped model's instances of the labels that are left to it."""
+        """Return the shipped model's instances of the labels left to it."""
         owner = {number: label for label, numbers in self._shipped.items() for number in numbers}
         return [
             replace(instance, class_index=owner[instance.class_index])

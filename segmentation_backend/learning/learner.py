@@ -1,6 +1,6 @@
-"""The learner: waits for requests, and gives each to a child process of the lowest priority.
+"""Learner: waits for requests, and passes each to a child process of the lowest priority.
 
-It imports no torch, so that it takes little memory while it waits; a run's memory goes with it.
+It imports no torch, so it uses little memory while it waits; a run's memory is freed with the run.
 """
 
 import json
@@ -33,26 +33,26 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 CATCH_UP_SECONDS = 600.0
-"""Between two comparisons with Label Studio, which notice annotations that no event told of."""
+"""Seconds between two comparisons with Label Studio, which notice annotations without an event."""
 
 _REST = 3.0
-"""Times the length of a run in which the same project is not learned from again by itself."""
+"""Minimum time between two automatic runs of a project, as a multiple of a run's length."""
 
 _FIRST_RETRY, _LONGEST_RETRY = 10.0, 300.0
 
 EXIT_GONE = 4
-"""Exit code of a child whose project is no longer in Label Studio."""
+"""Exit code of a child whose project no longer exists in Label Studio."""
 
 _CHILD = (sys.executable, "-m", "segmentation_backend.learning")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a child process does.
+    """Work of a child process.
 
     Attributes:
-        verb: ``run`` or ``publish``.
-        project: Project it is done for.
+        verb: Command: ``run`` or ``publish``.
+        project: Project to work on.
         thorough: Whether a run fine-tunes the network.
     """
 
@@ -62,13 +62,13 @@ class Job:
 
 
 def next_job(root: Path, mode: Mode, now: float, resting: dict[ProjectKey, float]) -> Job | None:
-    """Return what is to be done first: the request that is due longest, else what to publish.
+    """Return the next job: the request that is due longest, else a project to publish.
 
     Args:
-        root: ``MODELS_DIR/learned``.
+        root: Folder ``MODELS_DIR/learned``.
         mode: Value of ``LEARN``.
         now: Unix time.
-        resting: Projects that failed → Unix time before which they are not tried again.
+        resting: Unix time before which failed projects are not retried, by project.
     """
     projects = [key for key in known_projects(root) if resting.get(key, 0) <= now]
     due = [(at, key) for key in projects if (at := due_at(root, key, mode)) <= now]
@@ -91,16 +91,16 @@ def due_at(root: Path, project: ProjectKey, mode: Mode) -> float:
 
 
 class Learner:
-    """Runs until SIGTERM.
+    """Serves requests until SIGTERM.
 
     Args:
-        root: ``MODELS_DIR/learned``.
+        root: Folder ``MODELS_DIR/learned``.
         mode: Value of ``LEARN``.
-        label_studio: Label Studio that is compared with what was learned.
-        command: Program and first arguments of a child; the verb and its options follow.
+        label_studio: Client for the Label Studio instance.
+        command: Program and first arguments of a child, to be followed by verb and options.
 
     Attributes:
-        rests: Projects that failed → Unix time before which they are not tried again.
+        rests: Unix time before which failed projects are not retried, by project.
     """
 
     def __init__(
@@ -120,13 +120,13 @@ class Learner:
         self._failures: dict[ProjectKey, int] = {}
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
-        """End after the child, which is told to end at once; the next start goes on from there."""
+        """Stop after terminating the child; the next start continues from there."""
         self._stopped.set()
         if self._child is not None:
             self._child.send_signal(signal.SIGTERM)
 
     def serve(self) -> None:
-        """Do what is due, until told to stop."""
+        """Work on due requests until stopped."""
         log.info("learner_ready", mode=self._mode, folder=str(self._root))
         catch_up_at = 0.0
         while not self._stopped.is_set():
@@ -140,7 +140,7 @@ class Learner:
                 self._do(job)
 
     def catch_up(self) -> None:
-        """Ask for a run of each project with other annotations than the last run read."""
+        """Request a run of each project whose annotations differ from those of the last run."""
         for key in known_projects(self._root):
             try:
                 project = self._label_studio.project(key.id)
@@ -185,7 +185,7 @@ class Learner:
 
 
 def _log_line(job: Job, line: str) -> None:
-    """Log what a child reports, but for its progress."""
+    """Log a line of a child, except its progress."""
     try:
         record: dict[str, Any] = json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""From the annotations of a task to one mask of label indices."""
+"""Unite the annotations of a task into one mask of label indices."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,17 +11,17 @@ from ml_backend.labelstudio.results import Region, Shape
 from segmentation_backend.learning.example import IGNORE, MOST_LABELS, Indices
 
 UNLABELLED = 0
-"""Index of pixels in no region."""
+"""Index of pixels outside all regions."""
 
 
 @dataclass(frozen=True)
 class MaskRule:
-    """Which regions are masks of an image.
+    """Rule for which regions are masks of an image.
 
     Attributes:
         image: Name of the image tag.
         item: Page of the image, counted from 0.
-        shapes: Shapes that are masks on it; others are prompts left behind.
+        shapes: Shapes that are masks on it; others are leftover prompts.
     """
 
     image: str
@@ -29,20 +29,20 @@ class MaskRule:
     shapes: frozenset[Shape]
 
     def takes(self, region: Region) -> bool:
-        """Whether a region is a mask on the image."""
+        """Return whether a region is a mask on the image."""
         on_image = (region.to_name, region.item) == (self.image, self.item)
         return on_image and region.shape in self.shapes
 
 
 @dataclass(frozen=True, eq=False)
 class TaskMask:
-    """What annotators said of one image.
+    """United mask of one image.
 
     Attributes:
-        indices: (H, W) uint8: ``UNLABELLED``, a position in ``labels`` + 1, or ``IGNORE``; None
-            where all submitted annotations are empty.
-        labels: Label values that appear.
-        annotators: Whose annotations it unites.
+        indices: (H, W) uint8: ``UNLABELLED``, a position in ``labels`` + 1, or ``IGNORE``; None if
+            all submitted annotations are empty.
+        labels: Label values in the mask.
+        annotators: Annotators whose annotations are united.
     """
 
     indices: Indices | None
@@ -51,12 +51,12 @@ class TaskMask:
 
 
 def unite(task: AnnotatedTask, rule: MaskRule) -> tuple[TaskMask | None, list[str]]:
-    """Unite the newest annotation of each annotator.
+    """Unite the latest annotation of each annotator.
 
-    Pixels on which no more than half of the annotators agree are ``IGNORE``.
+    Pixels without agreement of more than half of the annotators are ``IGNORE``.
 
     Returns:
-        The mask, None where no annotation can be used, and why annotations were left out.
+        Mask, None if no annotation is usable, and reasons for skipped annotations.
     """
     problems: list[str] = []
     painted: dict[str, Indices | None] = {}
@@ -72,7 +72,7 @@ def unite(task: AnnotatedTask, rule: MaskRule) -> tuple[TaskMask | None, list[st
 
 
 def _newest(annotations: Iterable[Annotation]) -> list[Annotation]:
-    """Return each annotator's newest annotation, unless that one is skipped or untouched."""
+    """Return each annotator's latest annotation, unless that one is skipped or untouched."""
     newest: dict[str, Annotation] = {}
     for each in sorted(annotations, key=lambda annotation: annotation.updated_at):
         newest[each.annotator] = each
@@ -80,7 +80,7 @@ def _newest(annotations: Iterable[Annotation]) -> list[Annotation]:
 
 
 def _is_untouched(annotation: Annotation) -> bool:
-    """Whether it was made of a prediction by a bulk action: nobody spent time on it."""
+    """Return whether it was created from a prediction by a bulk action, without work."""
     origins = {entry.get("origin") for entry in annotation.result}
     return annotation.lead_time is None and origins == {"prediction"}
 
@@ -97,13 +97,13 @@ def _labels(task: AnnotatedTask, rule: MaskRule) -> list[str]:
 
 
 def _paint(annotation: Annotation, rule: MaskRule, labels: Sequence[str]) -> Indices | None:
-    """Paint the regions, the largest first: a belt on a dress is not hidden by the dress.
+    """Paint the regions, the largest first, so that a dress does not hide its belt.
 
     Raises:
-        RegionError: A region's pixels are not known, or regions are of images of several sizes.
+        RegionError: The pixels of a region are unknown, or regions have different image sizes.
     """
     regions = [region for region in annotation.parsed.regions if rule.takes(region)]
-    # A turned view leaves the mask unturned.
+    # A rotated view does not rotate the mask.
     rles = [(region_rle(replace(region, rotation=0)), region) for region in regions]
     if not rles:
         return None
@@ -118,7 +118,7 @@ def _paint(annotation: Annotation, rule: MaskRule, labels: Sequence[str]) -> Ind
 
 
 def _majority(painted: Sequence[Indices | None]) -> Indices | None:
-    """Return the index on which more than half agree at each pixel, else ``IGNORE``."""
+    """Return the index that more than half agree on at each pixel, else ``IGNORE``."""
     shape = next((each.shape for each in painted if each is not None), None)
     if shape is None:
         return None

@@ -1,4 +1,4 @@
-"""What a learning run gives: figures of each label and a verdict. Imports no torch."""
+"""Outcome of a learning run: figures of each label, and a verdict. Imports no torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,19 +9,19 @@ Source = Literal["learned", "shipped"]
 
 
 class LearningError(SegstudioError):
-    """Nothing can be learned from a project's annotations as they are."""
+    """A project's annotations are not sufficient for learning."""
 
 
 @dataclass(frozen=True)
 class LabelFigure:
-    """How well a label is found, on images that were not learned from.
+    """Quality of a label on images that were not learned from.
 
     Attributes:
-        label: Value of the label.
-        images: Annotated images that it appears in.
-        old: IoU of the model that served before, 0..1; None where the label was not measured.
-        new: IoU of the new model.
-        source: Which model finds it: the learned head, or the shipped model.
+        label: Label value.
+        images: Number of annotated images that contain it.
+        old: IoU of the previous model, 0..1; None if the label was not measured.
+        new: IoU of the new model, 0..1.
+        source: Model that finds it: the learned head, or the shipped model.
     """
 
     label: str
@@ -33,14 +33,14 @@ class LabelFigure:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured.
+    """Figures of a run.
 
     Attributes:
-        labels: Those of the project, in order.
-        learned_from: Images that the new model learned from.
-        held_out: Images that the figures are of.
-        cross_validated: Whether every image was measured by a model that did not see it, because
-            there are too few to set some aside.
+        labels: Figures of the project's labels, in order.
+        learned_from: Number of images that the new model learned from.
+        held_out: Number of images that the figures were measured on.
+        cross_validated: Whether each image was measured by a model that did not learn from it,
+            because there are too few to hold some out.
     """
 
     labels: tuple[LabelFigure, ...]
@@ -50,12 +50,12 @@ class Figures:
 
     @property
     def old(self) -> float | None:
-        """Mean IoU of the model that served before, over the labels measured."""
+        """Mean IoU of the previous model over the measured labels."""
         return _mean([row.old for row in self.labels if row.old is not None])
 
     @property
     def new(self) -> float | None:
-        """Mean IoU of the new model, over the labels measured."""
+        """Mean IoU of the new model over the measured labels."""
         return _mean([row.new for row in self.labels if row.new is not None])
 
 

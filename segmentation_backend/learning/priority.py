@@ -1,4 +1,4 @@
-"""The lowest priority for this process, and one run at a time."""
+"""Lowest priority for this process, and mutual exclusion of runs."""
 
 import fcntl
 import os
@@ -12,20 +12,20 @@ LOWEST = 19
 
 
 def take_lowest_priority() -> None:
-    """Give way to labelers: nice 19, and so for the kernel's group of this process's session."""
+    """Yield to labelers: nice 19 for this process and for the autogroup of its session."""
     os.nice(LOWEST)
-    # With autogroups, nice alone orders the processes of one session among themselves.
+    # With autogroups, nice alone only orders the processes of one session.
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(LOWEST))
 
 
 @contextmanager
 def one_at_a_time(root: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of the folder of learned models; it goes with the process that holds it.
+    """Hold the lock of the folder of learned models; the kernel releases it with the process.
 
     Args:
-        root: ``MODELS_DIR/learned``.
-        waiting: Called where another run is at work, before it is waited for.
+        root: Folder ``MODELS_DIR/learned``.
+        waiting: Called before waiting for another run.
 
     Raises:
         LearnedStoreError: The folder cannot be written.

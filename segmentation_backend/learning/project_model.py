@@ -1,4 +1,4 @@
-"""The kinds of model that a project can have of its own."""
+"""Load the model of a project, of either kind."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ def load_project_model(path: Path, base: SegmentationModel, device: str = "cpu")
 
     Args:
         path: Path of the file.
-        base: The model that serves projects that have learned nothing.
-        device: "cpu" or "cuda".
+        base: Model of projects that have learned nothing.
+        device: Device for the network: ``"cpu"`` or ``"cuda"``.
 
     Raises:
-        ModelError: The file is missing, damaged or of another version of segstudio.
+        ModelError: The file is missing, damaged or from another version of segstudio.
     """
     weights = read_weights(path)
     if "recipe" in weights.metadata:

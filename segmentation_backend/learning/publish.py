@@ -1,7 +1,7 @@
-"""A version's predictions in Label Studio: those of unfinished tasks, the next ones first.
+"""Write a version's predictions of unfinished tasks into Label Studio, the next tasks first.
 
 A task's prediction is written before the older ones of this program are deleted, and every portion
-looks at the tasks again, so a killed run is continued by the next one.
+reads the tasks again, so the next run continues a killed one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from ml_backend.labelstudio.schemas import Prediction, Task, TaskWithLogin
 from ml_backend.labelstudio.shown_version import VERSION_PREFIXES, show_version
 
 PORTION = 10
-"""Tasks that are predicted and written together."""
+"""Number of tasks that are predicted and written together."""
 
 _PORTION_SECONDS = 600.0
 _UNFINISHED = (
@@ -29,25 +29,25 @@ _UNFINISHED = (
 
 
 class Watcher(Protocol):
-    """Receives how far the predictions are, and says whether to go on."""
+    """Receiver of the progress of predictions."""
 
     def step(self, text: str, done: int, total: int) -> None:
-        """Report that ``done`` of ``total`` tasks are looked at."""
+        """Report that ``done`` of ``total`` tasks are processed."""
         ...
 
     def drop(self, identity: str, reason: str) -> None:
-        """Report a task that gets no prediction."""
+        """Report a task without a prediction."""
         ...
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Writes the predictions of one predictor.
+    """Writer of a predictor's predictions.
 
     Attributes:
-        label_studio: Label Studio that the project is in.
-        predictor: Predictor of the project, with the version that serves it now.
-        keep_on: Whether to go on; asked before each portion.
+        label_studio: Client for the Label Studio instance.
+        predictor: Predictor of the project, with the current version.
+        keep_on: Whether to continue; called before each batch.
     """
 
     label_studio: LabelStudio
@@ -58,13 +58,13 @@ class Publisher:
         """Give each unfinished task a prediction of the version, and delete the older ones.
 
         Returns:
-            Whether all tasks were reached; False where ``keep_on`` ended it.
+            Whether all tasks were processed; False if ``keep_on`` stopped it.
 
         Raises:
-            LabelStudioError: Label Studio does not answer, or refuses a call.
+            LabelStudioError: Label Studio does not respond, or refuses a request.
         """
         config = parse_label_config(project.label_config)
-        unfinished = list(self._next_tasks(project))  # by the scores of the version shown so far
+        unfinished = list(self._next_tasks(project))  # ordered by the previous version's scores
         show_version(self.label_studio, project.id, self.predictor.model_version)
         for start in range(0, len(unfinished), PORTION):
             if not self.keep_on():
@@ -124,7 +124,7 @@ class Publisher:
         self.label_studio.import_predictions(project.id, [body])
 
     def _delete_older(self, task: int) -> None:
-        """Delete this program's other predictions of a task, unless it was annotated meanwhile."""
+        """Delete this program's other predictions of a task, unless it has been annotated."""
         if self.label_studio.call("GET", f"/api/tasks/{task}/annotations/"):
             return
         for each in self.label_studio.call("GET", "/api/predictions", params={"task": task}):

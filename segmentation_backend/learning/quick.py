@@ -1,4 +1,4 @@
-"""Learn a head in seconds: features, places, a fit, figures on held-out images, a verdict."""
+"""Learn a head in seconds: features, samples, a fit, figures on held-out images, a verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from segmentation_backend.learning.head import Samples, fit
 from segmentation_backend.learning.learned_model import LearnedModel, Recipe, shared_extractor
 from segmentation_backend.learning.outcome import Figures, LabelFigure, LearningError
 from segmentation_backend.learning.project_model import ProjectModel
-from segmentation_backend.models.base import SegmentationModel
+from segmentation_backend.models.base import SegmentationModel, TextPromptedModel
 
 FEWEST: Final = 8  # annotated images that something can be learned from
 MOST_MEASURED: Final = 200  # held-out images that models are measured on
@@ -29,13 +29,13 @@ MOST_MEASURED: Final = 200  # held-out images that models are measured on
 
 @dataclass(frozen=True)
 class Learned:
-    """The outcome of a run.
+    """Outcome of a run.
 
     Attributes:
-        model: What was learned.
-        promoted: Whether it is to serve.
-        reason: Why, or why not, in one line.
-        figures: Of the old and the new model.
+        model: Learned model.
+        promoted: Whether it will serve.
+        reason: Human-readable reason in one line.
+        figures: Figures of the old and the new model.
     """
 
     model: ProjectModel
@@ -54,34 +54,34 @@ def learn_quick(
 ) -> Learned:
     """Learn a project's labels from its annotated images.
 
-    Memory does not grow with their number: images are read one after the other.
+    Memory use does not depend on the number of images, which are read one by one.
 
     Args:
         data: Annotated images.
-        previous: What serves the project now: a model of its own, or the shipped model.
+        previous: Current model of the project: its own, or the shipped model.
         cache: Folder for features of images.
         progress: Notified of each image; may raise to stop the run.
-        device: "cpu" or "cuda".
+        device: Device for the network: ``"cpu"`` or ``"cuda"``.
 
     Raises:
-        LearningError: There is too little to learn from.
+        LearningError: There are too few annotations.
     """
     return Run(data, previous, cache, progress, device).learn()
 
 
 class Run:
-    """One run; holds places of images, never images.
+    """One run; holds samples of images, never images.
 
     Args:
         data: Annotated images.
-        previous: What serves the project now.
+        previous: Current model of the project.
         cache: Folder for features of images.
         progress: Notified of each image.
-        device: "cpu" or "cuda".
+        device: Device for the network: ``"cpu"`` or ``"cuda"``.
 
     Attributes:
-        folds: What is learned from and what is measured on.
-        base: The model that serves projects that have learned nothing.
+        folds: Examples to learn from and to measure on.
+        base: Model of projects that have learned nothing.
         countable: Labels of classes that appear more than once on one person.
     """
 
@@ -126,7 +126,7 @@ class Run:
         return max(outcomes, key=lambda each: (each.promoted, each.figures.new or 0))
 
     def _read(self) -> None:
-        """Draw places from the images to learn from."""
+        """Draw samples from the images to learn from."""
         learned = {each.identity: each for fold in self.folds for each in fold.learned}
         chosen = sampling.choose(list(learned.values()), sampling.MOST_IMAGES)
         most = sampling.places_per_region(chosen)
@@ -155,7 +155,7 @@ class Run:
         self._progress.step(step, len(examples), len(examples))
 
     def _fitted(self, examples: Iterable[Example]) -> LearnedModel:
-        """Fit a head to those of ``examples`` that places were drawn from."""
+        """Fit a head to those of ``examples`` that were sampled."""
         identities = [each.identity for each in examples if each.identity in self._samples]
         samples = Samples.join([self._samples[identity] for identity in identities])
         recipe = Recipe(
@@ -174,7 +174,7 @@ class Run:
         return tuple(sorted({found[n] for n in found if names[n] in COUNTABLE_CLASSES}))
 
     def _rival(self, fold: gate.Fold) -> SegmentationModel:
-        """Return the previous model, as it would be had it not seen the images of ``fold``."""
+        """Return the previous model as if it had not seen the images of ``fold``."""
         previous = self._previous
         if not isinstance(previous, LearnedModel):
             return previous
@@ -190,7 +190,7 @@ class Run:
         """Measure models in one pass over the images.
 
         Args:
-            lineup: For each row of figures a model for each fold, or a single one for all folds.
+            lineup: Models of each row of figures: one for each fold, or a single one for all folds.
         """
         figures = [Measured(len(self._data.labels)) for _ in lineup]
         for fold, *models in zip(self.folds, *map(cycle, lineup), strict=False):
@@ -202,7 +202,13 @@ class Run:
         return figures
 
     def _left_to_shipped(self, new: Measured, shipped: Measured) -> dict[str, tuple[str, ...]]:
-        """Return the labels that the shipped model finds better, and by which of its classes."""
+        """Return the labels that the shipped model finds better, and by which of its classes.
+
+        A model that reads text serves a project alone or not at all: its classes are the labels of
+        the config that it is asked for, which a learned model does not know.
+        """
+        if isinstance(self.base, TextPromptedModel):
+            return {}
         better = np.nan_to_num(shipped.ious) > np.nan_to_num(new.ious)
         left: dict[str, tuple[str, ...]] = {}
         for number, label in matching(self.base, self._data).items():

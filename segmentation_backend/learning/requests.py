@@ -1,4 +1,4 @@
-"""What asks for a learning run: a file in the project's folder, which outlives every process."""
+"""Requests for learning runs: a file in the project's folder, which outlives every process."""
 
 import math
 import time
@@ -23,10 +23,10 @@ log = structlog.get_logger(__name__)
 Mode = Literal["auto", "nightly", "off"]
 
 QUIET_SECONDS = 10.0
-"""After the last annotation, before a run begins."""
+"""Seconds from the last annotation to the start of a run."""
 
 LONGEST_WAIT = 60.0
-"""After the first annotation, however many follow."""
+"""Maximum seconds from the first annotation to the start of a run."""
 
 NIGHT = range(1, 5)
 """Hours of local time in which ``LEARN=nightly`` learns."""
@@ -40,12 +40,12 @@ _FILE = "request.json"
 
 @dataclass(frozen=True)
 class LearningRequest:
-    """A project's wish to be learned from.
+    """Request to learn a project's labels.
 
     Attributes:
         first: Unix time of the first annotation that no run has read.
         last: Unix time of the last one.
-        at_once: Whether somebody asked for a run, by a button or a command.
+        at_once: Whether a user requested the run, by a button or a command.
     """
 
     first: float
@@ -53,7 +53,7 @@ class LearningRequest:
     at_once: bool = False
 
     def due_at(self, mode: Mode) -> float:
-        """Return the Unix time at which a run is due; infinity where none is."""
+        """Return the Unix time at which a run is due; infinity without one."""
         if self.at_once:
             return self.first
         if mode == "off":
@@ -63,25 +63,25 @@ class LearningRequest:
 
 
 class RequestFile:
-    """The file with a project's request.
+    """File with a project's request.
 
     Args:
-        root: ``MODELS_DIR/learned``.
-        project: Project that is to be learned from.
+        root: Folder ``MODELS_DIR/learned``.
+        project: Project to learn.
     """
 
     def __init__(self, root: Path, project: ProjectKey) -> None:
         self._path = root / str(project) / _FILE
 
     def read(self) -> LearningRequest | None:
-        """Return the request that waits; None where there is none."""
+        """Return the pending request, or None."""
         try:
             return LearningRequest(**read_json(self._path))
         except TypeError:
             return None
 
     def add(self, at_once: bool = False) -> None:
-        """Ask for a run.
+        """Request a run.
 
         Raises:
             LearnedStoreError: The file cannot be written.
@@ -92,7 +92,7 @@ class RequestFile:
         write_json(self._path, asdict(LearningRequest(first, now, at_once)))
 
     def answer(self, done: LearningRequest) -> None:
-        """Remove a request that a run has answered, unless another was added to it since.
+        """Remove a completed request, unless it was updated since.
 
         Raises:
             LearnedStoreError: The file cannot be written.
@@ -106,10 +106,10 @@ class RequestFile:
 
 
 def note_event(root: Path, event: str, data: Mapping[str, Any]) -> None:
-    """Write down an event of Label Studio that asks for a run; raises nothing.
+    """Record an event of Label Studio that requests a run; never raises.
 
     Args:
-        root: ``MODELS_DIR/learned``.
+        root: Folder ``MODELS_DIR/learned``.
         event: Name of the event.
         data: Objects of the event, with the project.
     """
@@ -124,7 +124,7 @@ def note_event(root: Path, event: str, data: Mapping[str, Any]) -> None:
 
 
 def request_again(root: Path, project: ProjectKey) -> None:
-    """Ask for a run of a project whose model cannot be used; raises nothing."""
+    """Request a run of a project whose model is unusable; never raises."""
     _add(root, project, at_once=True)
 
 
@@ -136,7 +136,7 @@ def _add(root: Path, project: ProjectKey, at_once: bool) -> None:
 
 
 def _night_after(moment: float) -> float:
-    """Return the first moment in a night's hours that is not before ``moment``."""
+    """Return the first moment within the nightly hours that is not before ``moment``."""
     local = datetime.fromtimestamp(moment).astimezone()
     if local.hour in NIGHT:
         return moment

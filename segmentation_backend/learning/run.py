@@ -1,4 +1,4 @@
-"""One learning run: read the annotations, learn, promote or keep, write the predictions."""
+"""Learning run: read the annotations, learn, promote or keep, write the predictions."""
 
 import time
 from collections.abc import Callable
@@ -39,6 +39,7 @@ from segmentation_backend.learning.store import (
 )
 from segmentation_backend.learning.thorough import learn_thorough
 from segmentation_backend.models.base import SegmentationModel
+from segmentation_backend.phrases import prompted
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import SegmentationSettings
 
@@ -47,12 +48,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run learns.
+    """Options of a run.
 
     Attributes:
         thorough: Whether to fine-tune the network instead of fitting a head.
-        unlabelled: What pixels in no region of a submitted task are.
-        at_once: Whether to learn even where nothing has changed since the last run.
+        unlabelled: Meaning of pixels outside all regions of a submitted task.
+        at_once: Whether to learn even if nothing has changed since the last run.
     """
 
     thorough: bool = False
@@ -61,12 +62,12 @@ class RunOptions:
 
 
 class Runner:
-    """Learns from projects of one Label Studio.
+    """Learns projects of one Label Studio.
 
     Args:
         settings: Settings of the segmentation backend.
-        label_studio: Label Studio that the projects are in.
-        progress: Receives what a run does.
+        label_studio: Client for the Label Studio instance.
+        progress: Receiver of the progress.
     """
 
     def __init__(
@@ -89,10 +90,10 @@ class Runner:
         """Learn from a project's annotations; a better model becomes the current version.
 
         Returns:
-            The verdict with its figures.
+            Record of the verdict with its figures.
 
         Raises:
-            LabelStudioError: Label Studio does not answer.
+            LabelStudioError: Label Studio does not respond.
             LearnedStoreError: The folder of learned models cannot be written.
         """
         key = project_key(project)
@@ -104,7 +105,9 @@ class Runner:
         if not options.at_once and before.digest == digest and not (request and request.at_once):
             outcome = {"promoted": False, "reason": "nothing has changed since the last run"}
         else:
-            outcome = self._learn(ProjectStore(self._root, key), data, options)
+            config = parse_label_config(project.label_config)
+            base = prompted(self._predictor.model, config)
+            outcome = self._learn(ProjectStore(self._root, key), base, data, options)
         seconds = time.monotonic() - begun
         write_state(self._root, key, RunState(digest, project.annotations, seconds, time.time()))
         if request is not None:
@@ -112,7 +115,7 @@ class Runner:
         return {"project": project.id, "seconds": round(seconds, 1), **outcome}
 
     def publish(self, project: Project, keep_on: Callable[[], bool]) -> bool:
-        """Write the predictions of the version that serves a project; see ``Publisher``."""
+        """Write the predictions of the project's current version; see ``Publisher``."""
         key = project_key(project)
         served = ProjectStore(self._root, key).current()
         predictor = self._predictor.for_project(str(key))
@@ -130,8 +133,10 @@ class Runner:
         config = parse_label_config(project.label_config)
         return examples.read(project, config, self._progress)
 
-    def _learn(self, store: ProjectStore, data: LearningSet, options: RunOptions) -> dict[str, Any]:
-        name, previous = self._previous(store)
+    def _learn(
+        self, store: ProjectStore, base: SegmentationModel, data: LearningSet, options: RunOptions
+    ) -> dict[str, Any]:
+        name, previous = self._previous(store, base)
         cache = self._root / "features"
         try:
             device = choose_device(self._settings)
@@ -157,9 +162,10 @@ class Runner:
             "figures": figures_record(learned.figures),
         }
 
-    def _previous(self, store: ProjectStore) -> tuple[str, SegmentationModel]:
+    def _previous(
+        self, store: ProjectStore, base: SegmentationModel
+    ) -> tuple[str, SegmentationModel]:
         """Return the model that serves the project, and its name."""
-        base = self._predictor.model
         version = store.current()
         if version is not None:
             try:

@@ -1,4 +1,4 @@
-"""Places of annotated images to learn from: few enough for any number of images."""
+"""Sample places of annotated images: few enough for any number of images."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ TOTAL: Final = 40_000  # places of all images: some 250 MB while a head is fitte
 def choose(examples: Sequence[Example], most: int) -> list[Example]:
     """Choose at most ``most`` examples, so that rare labels keep theirs.
 
-    The choice depends on the identities alone, not on the order.
+    The choice depends only on the identities, not on the order.
     """
     counts: Counter[str] = Counter()
     first: list[Example] = []
@@ -33,19 +33,19 @@ def choose(examples: Sequence[Example], most: int) -> list[Example]:
 
 
 def places_per_region(examples: Sequence[Example]) -> int:
-    """Return how many places of a label in an image keep the total within bounds."""
+    """Return the number of samples per label and image that keeps the total within bounds."""
     regions = sum(len(example.labels) + 1 for example in examples)
     return max(1, min(PER_REGION, TOTAL // max(1, regions)))
 
 
 def sample(features: Features, mask: Indices, most: int, seed: int) -> Samples:
-    """Draw places of each label, background included.
+    """Draw samples of each label, including the background.
 
     Args:
-        features: Of the image.
-        mask: (H, W) uint8, label indices or ``IGNORE``.
-        most: Places of each label.
-        seed: Of the draw.
+        features: Features of the image.
+        mask: Mask (H, W) uint8 of label indices or ``IGNORE``.
+        most: Maximum number of samples of each label.
+        seed: Random seed.
     """
     rng = np.random.default_rng(seed)
     drawn = np.concatenate([*_drawn(mask.ravel(), most, rng), np.zeros(0, np.int64)])

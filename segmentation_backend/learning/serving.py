@@ -1,4 +1,4 @@
-"""The learned models that a worker serves: by project, read from disk when they are asked for."""
+"""Learned models of a worker by project, loaded from disk on demand."""
 
 import threading
 import time
@@ -18,17 +18,17 @@ from segmentation_backend.models.base import Instance, SegmentationModel
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 2.0
-"""Between two looks at a project's pointer."""
+"""Seconds between two checks of a project's pointer."""
 
 _MOST_PROJECTS = 10_000
-"""Projects whose state is remembered."""
+"""Maximum number of projects whose state is cached."""
 
 Load = Callable[[LearnedVersion], SegmentationModel]
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the last look at a project's pointer found."""
+    """Result of the last check of a project's pointer."""
 
     at: float
     state: tuple[int, int] | None
@@ -37,13 +37,14 @@ class _Seen:
 
 
 class LearnedModels:
-    """Learned models by project, the least recently used dropped from memory. Safe for threads.
+    """Learned models by project; the least recently used are dropped from memory. Thread-safe.
 
     Args:
-        root: ``MODELS_DIR/learned``.
-        load: Loads a version's model; raises ModelError where it cannot be used.
-        capacity: Models in memory.
-        broken: Called once for each version that cannot be loaded; the shipped model serves then.
+        root: Folder ``MODELS_DIR/learned``.
+        load: Loads a version's model; raises ModelError if it is unusable.
+        capacity: Maximum number of models in memory.
+        broken: Called once for each version that cannot be loaded, and is replaced by the shipped
+            model.
     """
 
     def __init__(
@@ -59,12 +60,12 @@ class LearnedModels:
         self._loading = threading.Lock()
 
     def find(self, project: object) -> "LearnedProjectModel | None":
-        """Return the model that serves a project, not loaded yet; None: the shipped model.
+        """Return the project's model, not loaded yet; None: the shipped model.
 
         A promotion is noticed within ``POLL_SECONDS``.
 
         Args:
-            project: ``"<id>.<created unix time>"``; anything else has no model.
+            project: ``"<id>.<created unix time>"``; any other value has no model.
         """
         key = ProjectKey.parse(project)
         if key is None:
@@ -80,7 +81,7 @@ class LearnedModels:
         """Return the model of a version, from memory or disk.
 
         Raises:
-            TaskError: It cannot be loaded; the shipped model serves from now on.
+            TaskError: The model cannot be loaded; the shipped model serves from now on.
         """
         with self._loading:
             if (model := self._models.get(version.name)) is not None:
@@ -100,7 +101,7 @@ class LearnedModels:
             self._report_broken(version.project)
             raise TaskError(
                 f"{version.name} cannot be loaded: {error.message}",
-                "ask again: the shipped model serves until the project is learned from again",
+                "try again: the shipped model serves until the project is learned again",
             ) from error
         log.info("learned_model_loaded", version=version.name)
         return model
@@ -120,12 +121,12 @@ class LearnedModels:
 
 
 class LearnedProjectModel:
-    """A version of a project as a model; it is loaded when it is first needed.
+    """Version of a project as a model, loaded on first use.
 
     Args:
-        models: Where it is loaded.
+        models: Cache that loads it.
         version: Version on disk.
-        classes: Its classes, the background first.
+        classes: Class names, the background first.
     """
 
     def __init__(
@@ -137,19 +138,19 @@ class LearnedProjectModel:
 
     @property
     def version(self) -> str:
-        """The ``model_version`` of its predictions."""
+        """Model version of its predictions."""
         return self._version.name
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The background, then label values of the project."""
+        """Class names: the background, then label values of the project."""
         return self._classes
 
     def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[list[Instance]]:
         """Find the labels in photographs; see ``segmentation_backend.models.base``.
 
         Raises:
-            TaskError: It cannot be loaded.
+            TaskError: The model cannot be loaded.
         """
         return self._models.load(self._version).segment(images)
 

@@ -1,4 +1,4 @@
-"""What is remembered of a project between runs: its last run, and which version is published."""
+"""State of a project between runs: its last run, and which version is published."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +17,12 @@ _PUBLISHED = "published.json"
 
 @dataclass(frozen=True)
 class RunState:
-    """The last run.
+    """Last run of a project.
 
     Attributes:
         digest: Digest of the examples that it read.
-        annotations: Label Studio's number of annotations at its start.
-        seconds: How long it took.
+        annotations: Number of annotations in Label Studio when it started.
+        seconds: Duration of the run in seconds.
         ended: Unix time of its end.
     """
 
@@ -33,7 +33,7 @@ class RunState:
 
 
 def read_state(root: Path, project: ProjectKey) -> RunState:
-    """Return the last run of a project; without one, an empty one."""
+    """Return the last run of a project; an empty one if there is none."""
     try:
         return RunState(**read_json(root / str(project) / _LAST_RUN))
     except TypeError:
@@ -41,7 +41,7 @@ def read_state(root: Path, project: ProjectKey) -> RunState:
 
 
 def write_state(root: Path, project: ProjectKey, state: RunState) -> None:
-    """Remember the last run of a project.
+    """Store the last run of a project.
 
     Raises:
         LearnedStoreError: The file cannot be written.
@@ -50,14 +50,14 @@ def write_state(root: Path, project: ProjectKey, state: RunState) -> None:
 
 
 def is_published(root: Path, project: ProjectKey) -> bool:
-    """Whether the predictions in Label Studio are those of the version that serves."""
+    """Return whether Label Studio has the predictions of the current version."""
     current = ProjectStore(root, project).current()
     known = read_json(root / str(project) / _PUBLISHED)
     return bool(known.get("version") == (current.name if current else None))
 
 
 def mark_published(root: Path, project: ProjectKey, version: LearnedVersion | None) -> None:
-    """Remember that all unfinished tasks have the predictions of a version.
+    """Record that all unfinished tasks have the predictions of a version.
 
     Raises:
         LearnedStoreError: The file cannot be written.

@@ -1,8 +1,8 @@
-"""The learned models of projects on disk: numbered versions, and a pointer to the current one.
+"""Learned models of projects on disk: numbered versions, and a pointer to the current one.
 
 ``MODELS_DIR/learned/<project>/`` holds the pointer, ``current.json``, and the folder ``versions``
-with ``<n>-<digest>`` for each. Both appear complete, by a rename, so a killed run leaves the
-version that was there. Imports no torch: workers read the pointer while they answer.
+with ``<n>-<digest>`` for each. Both appear atomically, so a killed run leaves the earlier
+version in place. Imports no torch: workers read the pointer while they respond.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ _PART = ".part"
 
 
 class LearnedStoreError(SegstudioError, kind="learned_store"):
-    """The folder of learned models cannot be written or does not hold what was asked for."""
+    """The folder of learned models cannot be written, or a requested version is missing."""
 
 
 @dataclass(frozen=True, order=True)
 class ProjectKey:
-    """A project of one Label Studio; another database may have another project of the same ID.
+    """Identity of a project; another database may have another project with the same ID.
 
     Attributes:
         id: Project ID.
@@ -50,13 +50,13 @@ class ProjectKey:
 
     @classmethod
     def parse(cls, text: object) -> Self | None:
-        """Read ``"<id>.<unix time>"``, as in Label Studio's requests; None for anything else."""
+        """Parse ``"<id>.<unix time>"``, as in Label Studio's requests; None for anything else."""
         found = _PROJECT.fullmatch(text) if isinstance(text, str) else None
         return cls(int(found[1]), int(found[2])) if found else None
 
     @classmethod
     def of(cls, project: Mapping[str, Any]) -> Self | None:
-        """Return the key of a project as Label Studio's API shows it; None without the fields."""
+        """Return the key of a project of Label Studio's API; None if fields are missing."""
         try:
             created = datetime.fromisoformat(project["created_at"])
             return cls(int(project["id"]), int(created.timestamp()))
@@ -72,8 +72,8 @@ class LearnedVersion:
     """One version of a project's model.
 
     Attributes:
-        project: Project it was learned for.
-        number: Counted from 1.
+        project: Project of the version.
+        number: Version number, counted from 1.
         digest: First 8 hex digits of the SHA-256 of the model file.
         folder: Folder with the model file and its card.
     """
@@ -85,25 +85,25 @@ class LearnedVersion:
 
     @property
     def name(self) -> str:
-        """The ``model_version`` that Label Studio gets."""
+        """Model version as sent to Label Studio."""
         return f"learned-{self.project.id}-{self.number}-{self.digest}"
 
     @property
     def model(self) -> Path:
-        """The model file."""
+        """Path of the model file."""
         return self.folder / MODEL
 
     def card(self) -> dict[str, Any]:
-        """Return the content of the card; empty where it cannot be read."""
+        """Return the content of the card; empty if it is unreadable."""
         return read_json(self.folder / CARD)
 
 
 class ProjectStore:
-    """The learned versions of one project.
+    """Learned versions of one project.
 
     Args:
-        root: ``MODELS_DIR/learned``.
-        project: Project the versions are for.
+        root: Folder ``MODELS_DIR/learned``.
+        project: Project of the versions.
     """
 
     def __init__(self, root: Path, project: ProjectKey) -> None:
@@ -123,12 +123,12 @@ class ProjectStore:
         return sorted(found, key=lambda version: version.number)
 
     def current(self) -> LearnedVersion | None:
-        """Return the version that serves; None where the shipped model does."""
+        """Return the current version; None if the shipped model serves."""
         name = read_json(self._pointer).get("version")
         return next((each for each in self.versions() if each.name == name), None)
 
     def pointer_state(self) -> tuple[int, int] | None:
-        """Return what changes with each change of the pointer, at the price of one ``stat``."""
+        """Return a value that changes with the pointer, at the cost of one ``stat``."""
         try:
             found = self._pointer.stat()
         except OSError:
@@ -142,7 +142,7 @@ class ProjectStore:
 
         Args:
             save: Writes the model to a path.
-            describe: Writes the card into the folder of the version it gets.
+            describe: Writes the card into the folder of the new version.
 
         Raises:
             LearnedStoreError: The folder cannot be written: no access, no space.
@@ -174,7 +174,7 @@ class ProjectStore:
         """Return a version by its name or its number.
 
         Raises:
-            LearnedStoreError: There is no such version.
+            LearnedStoreError: The version does not exist.
         """
         versions = self.versions()
         for each in versions:
@@ -186,10 +186,10 @@ class ProjectStore:
         )
 
     def rollback(self) -> LearnedVersion | None:
-        """Let the version before the current one serve; before the first, the shipped model.
+        """Make the previous version current; before the first, the shipped model.
 
         Raises:
-            LearnedStoreError: The shipped model serves already, or the pointer cannot be written.
+            LearnedStoreError: The shipped model already serves, or the pointer cannot be written.
         """
         current = self.current()
         if current is None:
@@ -208,7 +208,7 @@ class ProjectStore:
                 shutil.rmtree(old.folder, ignore_errors=True)
 
     def _remove_parts(self) -> None:
-        """Remove what a killed run left behind; there is one run at a time."""
+        """Remove leftovers of a killed run; only one run works at a time."""
         for name in listing(self._versions):
             if name.endswith(_PART):
                 shutil.rmtree(self._versions / name, ignore_errors=True)
@@ -232,12 +232,12 @@ def learned_folder(models_dir: Path) -> Path:
 
 
 def known_projects(root: Path) -> list[ProjectKey]:
-    """Return the projects that have a folder below ``root``."""
+    """Return the projects with a folder below ``root``."""
     return sorted(key for name in listing(root) if (key := ProjectKey.parse(name)))
 
 
 def listing(folder: Path) -> list[str]:
-    """Return the names in a folder; empty where there is none."""
+    """Return the names in a folder; empty if it does not exist."""
     try:
         return sorted(path.name for path in folder.iterdir())
     except OSError:
@@ -245,7 +245,7 @@ def listing(folder: Path) -> list[str]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; empty where it is missing or damaged."""
+    """Return the object in a file; empty if the file is missing or damaged."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -254,10 +254,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace a file by one that is complete.
+    """Replace a file atomically.
 
     Raises:
-        LearnedStoreError: It cannot be written: no access, no space.
+        LearnedStoreError: The file cannot be written: no access, no space.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -274,7 +274,7 @@ def writing(path: Path) -> Iterator[None]:
     """Run a body that writes below ``path``.
 
     Raises:
-        LearnedStoreError: It cannot be written: no access, no space.
+        LearnedStoreError: The body cannot write: no access, no space.
     """
     try:
         yield

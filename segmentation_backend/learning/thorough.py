@@ -51,14 +51,14 @@ def learn_thorough(
 
     Args:
         data: Annotated images.
-        previous: What serves the project now.
+        previous: Current model of the project.
         cache: Folder for features of images.
         progress: Notified of each step; may raise to stop the run.
-        device: "cpu" or "cuda".
-        most_steps: Training steps, at most.
+        device: Device for the network: ``"cpu"`` or ``"cuda"``.
+        most_steps: Maximum number of training steps.
 
     Raises:
-        LearningError: There is too little to learn from.
+        LearningError: There are too few annotations.
     """
     run = Run(data, previous, cache, progress, device)
     if len(run.folds) > 1:
@@ -86,7 +86,7 @@ def learn_thorough(
 def fine_tune(
     network: GarmentNetwork, scenes: Sequence[Scene], steps: int, progress: Progress, device: str
 ) -> None:
-    """Train a network in place; its normalisation keeps the shipped statistics."""
+    """Train a network in place; its normalization keeps the shipped statistics."""
     network.to(device).train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -120,7 +120,7 @@ def _parameter_groups(network: GarmentNetwork) -> list[dict[str, Any]]:
 
 
 def _reduced(view: View) -> Scene:
-    """Keep of an image what training looks at."""
+    """Reduce an image and its mask to the size for training."""
     scale = min(1.0, ZOOM[1] * SIDE / max(view.mask.shape))
     height, width = (max(1, round(length * scale)) for length in view.mask.shape)
     image = cv2.resize(view.image, (width, height), interpolation=cv2.INTER_AREA)
@@ -129,7 +129,7 @@ def _reduced(view: View) -> Scene:
 
 
 def _augmented(scenes: Sequence[Scene], rng: np.random.Generator) -> Scene:
-    """Draw a scene: (SIDE, SIDE), mirrored, enlarged, moved and lit at random."""
+    """Draw a scene (SIDE, SIDE), mirrored, enlarged, moved and lit at random."""
     image, mask = scenes[int(rng.integers(len(scenes)))]
     height, width = mask.shape
     scale = SIDE / max(height, width) * rng.uniform(*ZOOM)
@@ -148,7 +148,7 @@ def _augmented(scenes: Sequence[Scene], rng: np.random.Generator) -> Scene:
 
 
 def _starts(data: LearningSet, known: Mapping[int, str]) -> list[int | None]:
-    """Return the shipped class that each label starts from; None for a label of its own."""
+    """Return the shipped class that each label starts from; None for a new one."""
     first = {label: number for number, label in reversed(list(known.items()))}
     return [0, *(first.get(label) for label in data.labels[1:])]
 
@@ -159,7 +159,7 @@ def _recipe(data: LearningSet, areas: tuple[int, ...]) -> Recipe:
 
 
 def _stored(network: GarmentNetwork, recipe: Recipe, countable: Sequence[str]) -> Weights:
-    """Return the trained parameters as a file holds them; matrices in half the size."""
+    """Return the trained parameters as stored in a file, matrices in half precision."""
     tensors = {
         name: (value.half() if value.ndim > 1 else value).detach().contiguous().cpu()
         for name, value in network.state_dict().items()

@@ -1,4 +1,4 @@
-"""What the segmentation backend asks of a model: arrays in, instances out, no Label Studio."""
+"""Interfaces of segmentation models: arrays in, instances out, without Label Studio."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class ClassMap:
-    """The class of every pixel of one photograph.
+    """Class of every pixel of a photograph.
 
     Attributes:
-        indices: (H, W) uint8, or uint16 for more than 256 classes, at the photograph's size: an
-            index into ``classes`` at each pixel.
-        scores: (C,) float32 in 0..1, for each class the confidence in its region; 0 where the
-            class does not appear.
+        indices: Indices into ``classes`` (H, W) uint8, or uint16 for more than 256 classes, at the
+            photograph's size.
+        scores: Confidence (C,) float32 in each class's region, 0..1; 0 if the class does not
+            appear.
     """
 
     indices: npt.NDArray[np.unsignedinteger]
@@ -40,11 +40,11 @@ class ClassMap:
 
 
 class SegmentationModel(Protocol):
-    """A network that finds things and names their classes. Serves several threads."""
+    """Network that finds things and names their classes. Thread-safe."""
 
     @property
     def version(self) -> str:
-        """Changes when, and only when, the model's answers change."""
+        """Version that changes when, and only when, the model's predictions change."""
         ...
 
     @property
@@ -56,23 +56,23 @@ class SegmentationModel(Protocol):
         """Find the instances in photographs.
 
         Args:
-            images: (H, W, 3) uint8 RGB each; sizes may differ.
+            images: Photographs (H, W, 3) uint8 RGB; sizes may differ.
 
         Returns:
-            The instances of each photograph, in order; never one of the background.
+            Instances of each photograph, in order; never one of the background.
         """
         ...
 
 
 @runtime_checkable
 class TextPromptedModel(Protocol):
-    """A network that finds what noun phrases name."""
+    """Network that finds what noun phrases name."""
 
     def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> SegmentationModel:
         """Return the model whose classes are these things.
 
         Args:
-            phrases: Name of each thing → noun phrases for it, at least one.
+            phrases: Noun phrases, at least one, by name of each thing.
         """
         ...
 
@@ -80,8 +80,8 @@ class TextPromptedModel(Protocol):
         """Return for each phrase the confidence, 0..1, that the image shows such a thing.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
-            phrases: Noun phrases.
+            image: Photograph (H, W, 3) uint8 RGB.
+            phrases: Noun phrases to look for.
         """
         ...
 
@@ -113,13 +113,13 @@ def decide(
 ) -> npt.NDArray[np.unsignedinteger]:
     """Enlarge first, then choose, so that edges are as fine as the photograph.
 
-    One class after the other: a large photograph takes two arrays of its size, not one for each
-    class. The choice is that of transformers' ``post_process_semantic_segmentation``.
+    Classes are processed one by one: a large photograph takes two arrays of its size, not one
+    for each class. The result is that of transformers' ``post_process_semantic_segmentation``.
 
     Args:
-        levels: (C, h, w) logits or probabilities.
-        size: (H, W) of the photograph.
-        classes: Indices of those to choose from; None: all.
+        levels: Logits or probabilities (C, h, w).
+        size: Height and width of the photograph.
+        classes: Indices of the classes to choose from; None: all.
 
     Returns:
         (H, W) uint8, uint16 for more than 256 classes: the class with the largest level.

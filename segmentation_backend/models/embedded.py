@@ -1,4 +1,4 @@
-"""The garment network that ships with the project: no download, runs on a CPU."""
+"""Garment network that ships with the project: no download, runs on a CPU."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -36,13 +36,13 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to use the weights, read from their file.
+    """Parameters for using the weights, stored in their file.
 
     Attributes:
         classes: Names; index 0 is the background.
-        groups: For each class, the number of its group of easily confused classes.
-        priors: For each class, a factor for its probability.
-        areas: Pixels, about, of each size that a photograph is reduced to, ascending.
+        groups: Number of the group of easily confused classes, for each class.
+        priors: Factor for the probability, for each class.
+        areas: Approximate pixels of each size that a photograph is reduced to, ascending.
         slope: Slope of the calibration of scores, on the logit scale.
         offset: Offset of the calibration of scores, on the logit scale.
     """
@@ -56,10 +56,10 @@ class Recipe:
 
     @classmethod
     def read(cls, weights: Weights) -> "Recipe":
-        """From the metadata of ``weights``.
+        """Read the parameters from the metadata of ``weights``.
 
         Raises:
-            ModelError: It is not there or makes no sense.
+            ModelError: The metadata are missing or invalid.
         """
         try:
             values = {name: json.loads(text) for name, text in weights.metadata.items()}
@@ -75,7 +75,7 @@ class Recipe:
             ) from error
 
     def metadata(self) -> dict[str, str]:
-        """Return what ``read`` finds in a weights file."""
+        """Return the metadata that ``read`` parses."""
         values = asdict(self)
         calibration = values.pop("slope"), values.pop("offset")
         return {
@@ -85,14 +85,14 @@ class Recipe:
 
 
 class EmbeddedGarmentModel:
-    """Holds the network and nothing of any image; threads may share it.
+    """Holds the network and no image; thread-safe.
 
     Args:
-        network: Ready to answer.
-        recipe: How to use it.
-        version: Of the weights.
-        dtype: What to feed the network with.
-        device: "cpu" or "cuda".
+        network: Network prepared for inference.
+        recipe: Parameters for using it.
+        version: Version of the weights.
+        dtype: Type of the network's input.
+        device: Device for the network: ``"cpu"`` or ``"cuda"``.
     """
 
     def __init__(
@@ -111,10 +111,10 @@ class EmbeddedGarmentModel:
 
     @classmethod
     def load(cls, path: Path | None = None, device: str = "cpu") -> "EmbeddedGarmentModel":
-        """Read the shipped weights, or those at ``path``.
+        """Load the shipped weights, or those at ``path``.
 
         Raises:
-            ModelError: They are missing, damaged or of another network.
+            ModelError: The weights are missing, damaged or for another network.
         """
         weights = read_weights(path or WEIGHTS)
         recipe = Recipe.read(weights)
@@ -154,14 +154,14 @@ class EmbeddedGarmentModel:
 
     @torch.inference_mode()
     def chances(self, images: Sequence[npt.NDArray[np.uint8]]) -> Floats:
-        """Look at photographs in each size of the recipe.
+        """Return class probabilities, averaged over the sizes of the recipe.
 
         Args:
-            images: (H, W, 3) uint8 RGB, all of one size.
+            images: Photographs (H, W, 3) uint8 RGB, all of one size.
 
         Returns:
-            (B, C, h, w) probabilities at half of the largest size: the mean of all looks. No mirror
-            images: strides are padded on one side, so a mirrored answer lies a pixel off.
+            (B, C, h, w) probabilities at half of the largest size. Mirrored images are not used:
+            strides are padded on one side, so a mirrored answer is shifted by a pixel.
         """
         looks = [self._look(images, area) for area in self._recipe.areas]
         size = looks[-1].shape[-2:]
@@ -173,7 +173,7 @@ class EmbeddedGarmentModel:
 
     @torch.inference_mode()
     def features(self, image: npt.NDArray[np.uint8]) -> list[Tensor]:
-        """Return what the network sees in an (H, W, 3) uint8 RGB image, for other heads.
+        """Return features of an (H, W, 3) uint8 RGB image, for other heads.
 
         Returns:
             (1, D, h, w) each at 1/8 of the largest size: the decoder's output, and the logarithms
@@ -189,7 +189,7 @@ class EmbeddedGarmentModel:
         return [decoded, chances.clamp_min(LEAST_CHANCE).log()]
 
     def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> Tensor:
-        """(B, C, h, w) probabilities of photographs reduced to about ``area`` pixels."""
+        """Return (B, C, h, w) probabilities of photographs reduced to about ``area`` pixels."""
         size = reduced_size(images[0].shape[0], images[0].shape[1], area)
         small = np.stack(
             [cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA) for image in images]
@@ -216,7 +216,7 @@ def garment_instances(class_map: ClassMap, classes: Sequence[str]) -> list[Insta
 
 
 def _alike(shapes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
-    """The numbers of images that can go through at once: of one shape, at most ``TOGETHER``."""
+    """Yield the positions of images of equal shape, at most ``TOGETHER`` at a time."""
     order = sorted(range(len(shapes)), key=shapes.__getitem__)
     for _, same in groupby(order, shapes.__getitem__):
         numbers = list(same)
@@ -225,7 +225,7 @@ def _alike(shapes: Sequence[tuple[int, ...]]) -> Iterator[list[int]]:
 
 
 def reduced_size(height: int, width: int, area: int) -> tuple[int, int]:
-    """Height and width of about ``area`` pixels, multiples of the network's stride."""
+    """Return height and width of about ``area`` pixels, multiples of the network's stride."""
     scale = (area / (height * width)) ** 0.5
     sides = (
         min(LONGEST, max(STRIDE, round(side * scale / STRIDE) * STRIDE)) for side in (height, width)
@@ -234,14 +234,14 @@ def reduced_size(height: int, width: int, area: int) -> tuple[int, int]:
 
 
 def by_group(chances: Floats, groups: Sequence[int]) -> Floats:
-    """Let each group's best class of the neighbourhood speak for the group.
+    """Assign the pixels of each group to its best class in the neighborhood.
 
-    So likely confusions do not cost the group its pixels, and one garment does not fall into
-    patches of several labels. Where a group ends is decided at each pixel for itself.
+    So confusions do not cost the group its pixels, and a garment does not break into patches of
+    several labels. The extent of a group is decided pixel by pixel.
 
     Args:
-        chances: (C, h, w) probabilities.
-        groups: For each class, the number of its group.
+        chances: Probabilities (C, h, w).
+        groups: Number of the group of each class.
     """
     decided = chances.copy()
     height, width = chances.shape[1:]
@@ -259,13 +259,13 @@ def by_group(chances: Floats, groups: Sequence[int]) -> Floats:
 
 
 def _blurred(plane: Floats, size: tuple[int, int]) -> Floats:
-    """``plane`` (h, w) at ``size`` (columns, rows), each pixel the mean of its neighbourhood."""
+    """Return ``plane`` (h, w) at ``size`` (columns, rows), each pixel a local mean."""
     small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.GaussianBlur(small, (0, 0), SMOOTHNESS * size[0]), np.float32)
 
 
 def expected_ious(chances: Floats) -> Floats:
-    """(C,) the expected intersection over the expected union of each class's region."""
+    """Return (C,) the expected intersection over the expected union of each class's region."""
     taken, classes = chances.argmax(0).ravel(), len(chances)
     inside = np.bincount(taken, chances.max(0).ravel(), classes)
     union = np.bincount(taken, minlength=classes) + chances.sum((1, 2)) - inside

@@ -1,4 +1,4 @@
-"""The embedded garment network: photograph in, class logits out."""
+"""Embedded garment network: photograph in, class logits out."""
 
 from typing import Final
 
@@ -12,10 +12,10 @@ ENCODER: Final = "lite0"
 
 
 class GarmentNetwork(nn.Module):
-    """An encoder-decoder with a second, image-wide head that says which classes appear at all.
+    """Encoder-decoder with a second, image-wide head that predicts which classes appear.
 
     Args:
-        classes: How many, background included.
+        classes: Number of classes, including the background.
     """
 
     def __init__(self, classes: int) -> None:
@@ -29,7 +29,7 @@ class GarmentNetwork(nn.Module):
         """Classify every pixel.
 
         Args:
-            x: (B, 3, H, W) from ``as_input``; H and W are multiples of 32.
+            x: Float tensor (B, 3, H, W) from ``as_input``; H and W are multiples of 32.
 
         Returns:
             (B, C, H/2, W/2) logits, and (B, C) logits of each class appearing in the picture.

@@ -1,4 +1,4 @@
-"""The models that ``SEGMENTATION_MODEL`` can name."""
+"""Models that ``SEGMENTATION_MODEL`` can name."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def load_model(settings: SegmentationSettings) -> SegmentationModel:
 
 
 def _segformer(checkpoint: Checkpoint, models_dir: Path, device: str) -> SegmentationModel:
-    # Imported here: transformers takes seconds, which other models need not wait for.
+    # Imported here because transformers takes seconds, which other models save.
     from segmentation_backend.models.segformer import SegformerGarmentModel
 
     return SegformerGarmentModel.load(checkpoint, models_dir, device)

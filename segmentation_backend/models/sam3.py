@@ -14,17 +14,17 @@ from ml_backend.lru import LruCache
 from ml_backend.models.sam3 import ConceptNetwork, Features, Query
 
 KEPT_BYTES: Final = 256 << 20
-"""Features of the last pictures: 110 MB each with the published network."""
+"""Number of pictures whose features are cached: 110 MB each with the published network."""
 
 
 @dataclass(frozen=True, eq=False)
 class ConceptModel:
-    """Holds the network and the labels of a config; threads may share it.
+    """Holds the network and the labels of a config; thread-safe.
 
     Attributes:
-        network: Finds what a phrase names.
-        version: Names the weights.
-        phrases: Name of each thing to find → noun phrases for it; none before ``for_phrases``.
+        network: Network that finds what a phrase names.
+        version: Version of the weights.
+        phrases: Noun phrases by name of each thing to find; empty before ``for_phrases``.
     """
 
     network: ConceptNetwork
@@ -37,7 +37,7 @@ class ConceptModel:
         """Load a folder in transformers' format, the image model's or the video model's.
 
         Raises:
-            ModelError: It is damaged.
+            ModelError: The folder is damaged.
         """
         return cls(ConceptNetwork.load(folder, device), version)
 

@@ -1,4 +1,4 @@
-"""SegFormer (Xie et al., 2021) through transformers, fine-tuned to name clothes on people.
+"""SegFormer (Xie et al., 2021) through transformers, fine-tuned on clothes.
 
 Weights: https://huggingface.co/mattmdjaga/segformer_b2_clothes; 18 classes, ATR's, of which hair,
 face and limbs belong to no garment.
@@ -27,12 +27,12 @@ from segmentation_backend.models.things import class_instances
 
 
 class SegformerGarmentModel:
-    """Holds the network and nothing of any image; threads may share it.
+    """Holds the network and no image; thread-safe.
 
     Args:
-        network: On its device, in the type that it computes in.
-        processor: Of the same folder.
-        version: Names the weights.
+        network: Network on its device, in the type that it computes in.
+        processor: Processor from the same folder.
+        version: Version of the weights.
     """
 
     def __init__(
@@ -53,19 +53,19 @@ class SegformerGarmentModel:
         device: str,
         dtype: torch.dtype | None = None,
     ) -> Self:
-        """Load weights, once they are known to be what they claim.
+        """Load published weights after verifying them.
 
         Args:
-            weights: Which; architecture, classes and image size are in the files beside them.
-            models_dir: Where they are.
-            device: ``cpu`` or ``cuda``.
-            dtype: To compute in; None: bfloat16 where the device computes in it.
+            weights: Checkpoint; architecture, classes and image size are in the files next to it.
+            models_dir: Folder of the weights.
+            device: Device for the network: ``cpu`` or ``cuda``.
+            dtype: Type to compute in; None: bfloat16 if the device computes in it.
 
         Raises:
-            ModelError: A file is missing or not what its name says.
+            ModelError: A file is missing or damaged.
         """
         folder = weights.check(models_dir)
-        # A checked folder, no name on a hub.
+        # A verified folder, not a name on a hub.
         config = SegformerConfig.from_pretrained(folder, local_files_only=True)  # nosec B615
         network: Any = read_pretrained(SegformerForSemanticSegmentation, folder, config)
         processor = SegformerImageProcessor.from_pretrained(  # nosec B615
@@ -75,7 +75,7 @@ class SegformerGarmentModel:
 
     @property
     def version(self) -> str:
-        """Architecture and weights."""
+        """Version with architecture and weights."""
         return self._version
 
     @property
@@ -92,7 +92,7 @@ class SegformerGarmentModel:
     def classify(self, image: npt.NDArray[np.uint8]) -> ClassMap:
         """Classify every pixel of an (H, W, 3) uint8 RGB image."""
         inputs = self._processor(
-            images=np.require(image, requirements="W"),  # PyTorch shares writable memory only
+            images=np.require(image, requirements="W"),  # PyTorch shares only writable memory
             input_data_format="channels_last",
             return_tensors="pt",
         )
@@ -103,13 +103,13 @@ class SegformerGarmentModel:
 
 
 def confidence(logits: Tensor, indices: npt.NDArray[np.uint8]) -> Tensor:
-    """The mean probability of each class where it is the likeliest, before enlarging.
+    """Return the mean probability of each class where it is the likeliest, before enlarging.
 
-    Enlarging can bring out a class that is the likeliest nowhere: it has its largest probability.
+    Enlarging can reveal a class that is nowhere the likeliest: it gets its largest probability.
 
     Args:
-        logits: (C, h, w) float32.
-        indices: (H, W) uint8, from ``decide``.
+        logits: Logits (C, h, w) float32.
+        indices: Class indices (H, W) uint8 from ``decide``.
 
     Returns:
         (C,) float32 in 0..1; 0 where the class is not in ``indices``.

@@ -1,4 +1,4 @@
-"""Class maps as instances: where one class is clearly several things, each is one."""
+"""Split class maps into instances where a class is clearly several things."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -33,17 +33,17 @@ def class_instances(
     """Return the things of a class map; without further arguments, one for each class.
 
     Args:
-        class_map: Of a photograph.
+        class_map: Class map of a photograph.
         classes: Class names, index 0 the background. "Left shoe" and "right shoe" are separate
             things even if they touch.
         countable: Classes that appear more than once on one person or in one scene: large parts
-            that are farther from each other than they are wide are things, and a smaller part
-            belongs to the nearest of these.
-        pairs: Classes of which a person has two at most. Where they touch they are cut apart at
-            the narrowest place, if there is one.
+            whose distance exceeds their width are things, and a smaller part belongs to the nearest
+            of these.
+        pairs: Classes that a person has at most two of. Touching ones are separated at the
+            narrowest place, if there is one.
         bodies: Classes that only people have. Each connected figure that is not background and
-            contains some of them is a person with garments of their own; a garment that an arm
-            cuts in two is one thing.
+            contains some of them is a person with separate garments; a garment that an arm cuts in
+            two is one thing.
     """
     figures = _figures(class_map, [classes.index(name) for name in bodies]) if bodies else None
     present = np.flatnonzero(np.bincount(class_map.indices.ravel())[1:]) + 1
@@ -69,7 +69,7 @@ def _inside(whole: Instance, part: Mask) -> Instance:
 
 
 def _far_parts(mask: Mask) -> list[Mask]:
-    """Split where large parts are farther from each other than they are wide."""
+    """Split a mask where the distance of large parts exceeds their width."""
     parts, stats, centroids = _connected_parts(mask)
     large = _large(stats)
     owners = _nearest(stats, centroids, large)
@@ -95,7 +95,7 @@ def _halves(mask: Mask) -> list[Mask]:
 
 
 def _cores(mask: Mask) -> tuple[Mask, Mask] | None:
-    """Return what is left of the two halves of a mask once its outline has moved in far enough."""
+    """Return what is left of both halves of a mask when its outline has moved in far enough."""
     depth = _distance(np.pad(mask, 1))[1:-1, 1:-1]
     for level in np.linspace(0.1, 1, NECK_STEPS) * WIDEST_NECK * depth.max():
         parts, stats, _ = _connected_parts(depth > level)
@@ -109,12 +109,12 @@ def _cores(mask: Mask) -> tuple[Mask, Mask] | None:
 
 
 def _distance(mask: Mask) -> npt.NDArray[np.float32]:
-    """For each pixel of a mask, the distance to the nearest outside it, in pixels."""
+    """Return the distance of each pixel of a mask to the nearest one outside, in pixels."""
     return np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
 def _connected_parts(mask: Mask) -> tuple[Numbers, Numbers, npt.NDArray[np.float64]]:
-    """Number the connected parts (8 neighbours): (H, W) numbers, (N, 5) stats, (N, 2) centroids."""
+    """Label connected parts (8 neighbors): (H, W) numbers, (N, 5) stats, (N, 2) centroids."""
     found = cv2.connectedComponentsWithStats(
         np.ascontiguousarray(mask).view(np.uint8), connectivity=8
     )
@@ -122,7 +122,7 @@ def _connected_parts(mask: Mask) -> tuple[Numbers, Numbers, npt.NDArray[np.float
 
 
 def _figures(class_map: ClassMap, bodies: Sequence[int]) -> Numbers | None:
-    """(H, W): the number of the figure that each pixel belongs to; None with one figure or none."""
+    """Return (H, W) figure number of each pixel; None with less than two figures."""
     parts, stats, centroids = _connected_parts(class_map.indices > 0)
     shows_body = np.zeros(len(stats), np.bool_)
     for body in bodies:
@@ -148,18 +148,18 @@ def _shared_out(mask: Mask, parts: Numbers, owners: Numbers) -> list[Mask]:
 
 
 def _large(stats: Numbers) -> Numbers:
-    """Return the numbers of the parts that are no mere pieces, the largest first."""
+    """Return the numbers of the large parts, the largest first."""
     areas = stats[1:, _AREA]
     order = np.argsort(-areas, kind="stable")
     return np.asarray(order[areas[order] >= LEAST_PART * areas.max()] + 1)
 
 
 def _nearest(stats: Numbers, centroids: npt.NDArray[np.float64], large: Numbers) -> Numbers:
-    """For each connected part, the one of ``large`` whose box is nearest to its own.
+    """Return for each connected part the one of ``large`` with the nearest box.
 
     Args:
-        stats: (N, 5) of OpenCV's connected components; 0 is what is in no part.
-        centroids: (N, 2) of the parts, which decide between boxes that touch.
+        stats: Statistics (N, 5) of OpenCV's connected components; row 0 is the background.
+        centroids: Centroids (N, 2) of the parts, which decide between touching boxes.
         large: Numbers of the parts to choose from.
     """
     between = np.linalg.norm(centroids[:, None] - centroids[large], axis=2)
@@ -170,7 +170,7 @@ def _nearest(stats: Numbers, centroids: npt.NDArray[np.float64], large: Numbers)
 
 
 def _gaps(stats: Numbers, others: Numbers) -> npt.NDArray[np.float64]:
-    """(N, M) distances in pixels from each box to each of the others; 0 where they overlap."""
+    """Return (N, M) distances in pixels from each box to each of the others; 0 if they overlap."""
     starts = stats[:, None, [_LEFT, _TOP]]
     ends = starts + stats[:, None, [_WIDTH, _HEIGHT]]
     their_starts = others[:, [_LEFT, _TOP]]

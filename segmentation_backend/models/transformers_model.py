@@ -1,7 +1,7 @@
-"""Any segmentation checkpoint that transformers opens: semantic, instance or universal.
+"""Any segmentation checkpoint of transformers: semantic, instance or universal.
 
-What a processor calls panoptic or instance segmentation becomes its instances, a class map one
-instance for each class: the library's own post-processing with its own thresholds, on the CPU.
+Panoptic and instance segmentation become instances, a class map one instance for each class: by the
+library's own post-processing with its own thresholds, on the CPU.
 """
 
 import json
@@ -37,12 +37,12 @@ _KINDS: Final = {
 
 
 class TransformersModel:
-    """Holds a network and nothing of any image; threads may share it.
+    """Holds a network and no image; thread-safe.
 
     Args:
-        network: On its device, in float32: its library's answers to the last digit.
-        processor: Of the same folder.
-        version: Names the weights.
+        network: Network on its device, in float32, for answers identical to the library's.
+        processor: Processor from the same folder.
+        version: Version of the weights.
     """
 
     def __init__(self, network: Any, processor: Any, version: str) -> None:
@@ -60,12 +60,12 @@ class TransformersModel:
         """Load a folder in transformers' format; runs no code in it.
 
         Args:
-            folder: With config.json, the processor's config and safetensors.
-            version: Names the weights.
-            device: ``cpu`` or ``cuda``.
+            folder: Folder with config.json, the processor's config and safetensors.
+            version: Version of the weights.
+            device: Device for the network: ``cpu`` or ``cuda``.
 
         Raises:
-            ModelError: It is damaged, names no classes, or is a model of another task.
+            ModelError: The folder is damaged, names no classes, or has a model for another task.
         """
         kind, config = _kind(folder)
         network: Any = read_pretrained(kind, folder, config)
@@ -93,7 +93,7 @@ class TransformersModel:
     def _segment_one(self, image: npt.NDArray[np.uint8]) -> list[Instance]:
         size = (image.shape[0], image.shape[1])
         inputs = self._processor(
-            images=np.require(image, requirements="W"),  # PyTorch shares writable memory only
+            images=np.require(image, requirements="W"),  # PyTorch shares only writable memory
             input_data_format="channels_last",
             return_tensors="pt",
         )
@@ -133,7 +133,7 @@ class TransformersModel:
 
 
 def _kind(folder: Path) -> tuple[Any, PreTrainedConfig]:
-    """Find the network's class and config."""
+    """Return the network's class and config."""
     raw = _read_config(folder)
     if "auto_map" in raw:
         raise ModelError(

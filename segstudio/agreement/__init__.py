@@ -1,6 +1,6 @@
-"""How much annotators agree.
+"""Inter-annotator agreement.
 
-``collect`` reads the annotations, ``annotation_store`` keeps them on disk, ``compare`` goes through
-the images that two or more have annotated, ``measures`` are the numbers, ``report`` gathers and
-writes them, ``chart`` draws them.
+``collect`` reads the annotations, ``annotation_store`` keeps them on disk, ``compare`` compares the
+images with two or more annotations, ``measures`` has the statistics, ``report`` collects and writes
+the results, ``chart`` draws them.
 """

@@ -16,9 +16,9 @@ class RaterAnnotation:
     """Annotation of an image by one rater.
 
     Attributes:
-        rater: Who.
-        answers: Name of each choices control that was asked → what was chosen.
-        masks: By label; None where the rater's project does not ask for masks.
+        rater: Name of the rater.
+        answers: Chosen values by name of each choices control that the label config has.
+        masks: Masks by label; None if the rater's project does not ask for masks.
     """
 
     rater: str
@@ -27,7 +27,7 @@ class RaterAnnotation:
 
 
 class AnnotationStore(ScratchDatabase):
-    """Takes annotations and gives them back image by image."""
+    """Annotations on disk, returned image by image."""
 
     schema = """
         CREATE TABLE annotations (
@@ -53,9 +53,9 @@ class AnnotationStore(ScratchDatabase):
         annotation: Annotation,
         drawings: Sequence[Drawing],
     ) -> None:
-        """Keep an annotation; of several by the same rater on the same image, the latest.
+        """Store an annotation, replacing an older one by the same rater on the same image.
 
-        Where a task has several images, each of the others has masks of its own and no answers.
+        If a task has several images, the additional ones have masks and no answers.
         """
         asks_masks, updated_at = _asks_masks(task), annotation.updated_at.isoformat()
         answers = _choices(task, annotation)
@@ -94,17 +94,17 @@ class AnnotationStore(ScratchDatabase):
         )
 
     def __len__(self) -> int:
-        """How many images two raters or more have annotated."""
+        """Return the number of images with annotations of two or more raters."""
         found = self._database.execute("SELECT count(DISTINCT identifier) FROM shared")
         return int(found.fetchone()[0])
 
     def raters(self) -> list[str]:
-        """Everybody, by name."""
+        """Return the names of all raters, sorted."""
         found = self._database.execute("SELECT DISTINCT rater FROM annotations ORDER BY rater")
         return [rater for (rater,) in found]
 
     def images(self) -> Iterator[tuple[str, list[RaterAnnotation]]]:
-        """The images that two raters or more have annotated, with all their annotations."""
+        """Yield the images with annotations of two or more raters, with all their annotations."""
         found = self._database.execute(
             "SELECT identifier, id, rater, answers, asked_masks FROM shared "
             "ORDER BY identifier, rater"
@@ -122,7 +122,7 @@ class AnnotationStore(ScratchDatabase):
         return [self._rater_annotation(*row) for row in found.fetchall()]
 
     def answers(self, control: str) -> Iterator[tuple[str, str, list[str]]]:
-        """Identifier, rater and choices of all who answered a control, on the same images."""
+        """Yield identifier, rater and choices of all answers to a control, on the same images."""
         found = self._database.execute(
             "SELECT identifier, rater, answers FROM shared ORDER BY identifier, rater"
         )
@@ -142,7 +142,7 @@ class AnnotationStore(ScratchDatabase):
 
 
 def _choices(task: AnnotatedTask, annotation: Annotation) -> dict[str, list[str]]:
-    """What was chosen; nothing at all is an answer only where several may be chosen."""
+    """Return the chosen values; none is an answer only if several may be chosen."""
     answers = annotation.parsed.answers
     return {
         control.name: [str(value) for value in answers.get(control.name, [])]
@@ -159,7 +159,7 @@ def _asks_masks(task: AnnotatedTask) -> bool:
 
 
 def _by_label(drawing: Drawing) -> dict[str, Rle]:
-    """All pixels of each label."""
+    """Return the union of the masks of each label."""
     parts: dict[str, list[Rle]] = {}
     for mask in drawing.masks:
         for name in mask.region.names:

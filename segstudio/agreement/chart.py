@@ -1,4 +1,4 @@
-"""A picture of the agreement."""
+"""Bar chart of the agreement."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ _ROW, _MARGIN, _WIDTH = 0.4, 1.2, 7.0
 """Inches."""
 
 _TENTATIVE, _GOOD = 0.667, 0.8
-"""Of Krippendorff's alpha; Krippendorff, Content Analysis, 2004, p. 241."""
+"""Thresholds of Krippendorff's alpha; Krippendorff, Content Analysis, 2004, p. 241."""
 
 Bars = Sequence[tuple[str, float | None, float | None]]
-"""Name, and the two numbers; None is not drawn."""
+"""Name and two values of each pair of bars; None is not drawn."""
 
 
 def draw_chart(
     path: Path, choices: Sequence[ChoiceAgreement], masks: Sequence[MaskAgreement]
 ) -> None:
-    """Write a PNG: two bars a label and choice, masks on the left, choices on the right."""
+    """Write a PNG with two bars for each label and choice: masks left, choices right."""
     parts: list[tuple[str, tuple[str, str], Bars]] = []
     if masks:
         mask_bars = [(each.label, each.iou, each.boundary_f) for each in masks]

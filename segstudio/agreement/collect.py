@@ -1,4 +1,4 @@
-"""Annotations of projects, read into an annotation store under the names of their raters."""
+"""Read the annotations of projects into a store, by rater."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,14 +39,14 @@ class UnreadableRegion:
 
 @dataclass(frozen=True)
 class AnnotationCollector:
-    """Reads the annotations of projects into a store.
+    """Reader of the annotations of projects into a store.
 
     Attributes:
-        reader: Reads annotations.
+        reader: Reader of annotations.
         projects: Projects to read.
-        manifest: Rows that give images their identifiers.
-        store: Gets the annotations; skipped ones are left out.
-        by: Who is a rater.
+        manifest: Manifest with the identifiers of images.
+        store: Store that receives the annotations, without skipped ones.
+        by: Meaning of a rater: account or project.
         with_boxes: Whether rectangles are masks even in projects with finer shapes.
         note_task: Called with the identifier of each task.
     """
@@ -61,11 +61,11 @@ class AnnotationCollector:
 
     @property
     def tasks(self) -> int:
-        """Number of tasks, as Label Studio counts them."""
+        """Number of tasks according to Label Studio."""
         return sum(project.counts.tasks for project in self.projects)
 
     def run(self) -> Iterator[Sequence[UnreadableRegion]]:
-        """Store all annotations; yields what cannot be compared, task by task."""
+        """Store all annotations; yield what cannot be compared, task by task."""
         for project in self.projects:
             for task in self.reader.tasks(project):
                 yield list(self._store_task(task))

@@ -1,4 +1,4 @@
-"""Through the images that two raters or more have annotated, pair by pair."""
+"""Compare the annotations of images with two or more raters, pair by pair."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ class ChoiceAgreement:
 
     Attributes:
         control: Name of the control.
-        choice: One of its choices; empty: all, where only one may be chosen.
-        images: That two raters or more answered.
-        kappa: Cohen's, mean over pairs of raters; None where it is undefined.
-        alpha: Krippendorff's; None where it is undefined.
+        choice: Choice that is measured; empty: the whole control, where one may be chosen.
+        images: Number of images that two or more raters answered.
+        kappa: Cohen's kappa, mean over pairs of raters; None if undefined.
+        alpha: Krippendorff's alpha; None if undefined.
     """
 
     control: str
@@ -51,11 +51,11 @@ class MaskAgreement:
     """Agreement on the masks of a label.
 
     Attributes:
-        label: Its name.
-        pairs: Pairs of raters, over all images, of whom one at least marked the label.
-        one_sided: Pairs of whom just one did: their IoU and boundary F are 0.
+        label: Name of the label.
+        pairs: Number of pairs of raters, over all images, of whom at least one used the label.
+        one_sided: Number of pairs of whom only one did: their IoU and boundary F are 0.
         iou: Mean intersection over union, 0..1.
-        boundary_f: Mean, 0..1.
+        boundary_f: Mean boundary F, 0..1.
     """
 
     label: str
@@ -70,10 +70,9 @@ class Disagreement:
     """Disagreement of raters on one image.
 
     Attributes:
-        identifier: Of the image.
-        score: 0..1, mean over all pairs and all that they could agree on: 1 - IoU for each label,
-            1 - Jaccard for each control.
-        worst: What they are furthest apart on: a label or a control.
+        identifier: Identifier of the image.
+        score: Disagreement 0..1, mean over all pairs, labels (1 - IoU) and controls (1 - Jaccard).
+        worst: Label or control with the highest disagreement.
     """
 
     identifier: str
@@ -90,13 +89,13 @@ class _LabelSum:
 
 
 class Comparison(ScratchDatabase):
-    """The result of ``run``.
+    """Comparison of all annotations in a store, computed by ``run``.
 
     Args:
-        store: With all annotations.
+        store: Store with all annotations.
 
     Attributes:
-        mismatched: Images whose masks are of different sizes, which are not compared.
+        mismatched: Images whose masks have different sizes and are not compared.
     """
 
     schema = "CREATE TABLE scores (identifier TEXT, score REAL, worst TEXT)"
@@ -111,7 +110,7 @@ class Comparison(ScratchDatabase):
         """Compare all images.
 
         Raises:
-            AgreementError: There are none.
+            AgreementError: No image has two annotations.
         """
         if not len(self._store):
             raise AgreementError(
@@ -130,7 +129,7 @@ class Comparison(ScratchDatabase):
             advance()
 
     def masks(self) -> list[MaskAgreement]:
-        """By label, those that are agreed on least first."""
+        """Return the agreement on each label, the lowest first."""
         found = [
             MaskAgreement(label, s.pairs, s.one_sided, s.iou / s.pairs, s.boundary_f / s.pairs)
             for label, s in self._labels.items()
@@ -138,7 +137,7 @@ class Comparison(ScratchDatabase):
         return sorted(found, key=lambda each: (each.iou, each.label))
 
     def images(self, most: int | None = None) -> Iterator[Disagreement]:
-        """Images by disagreement, the highest first."""
+        """Yield images by disagreement, the highest first."""
         found = self._database.execute(
             "SELECT identifier, score, worst FROM scores ORDER BY score DESC, identifier LIMIT ?",
             (-1 if most is None else most,),
@@ -172,7 +171,7 @@ class Comparison(ScratchDatabase):
 
 
 def choice_agreement(store: AnnotationStore, control: Control) -> Iterator[ChoiceAgreement]:
-    """Agreement on a control where one choice is given, then on each choice."""
+    """Yield the agreement on a control with a single choice, then on each choice."""
     given = (value for _, _, values in store.answers(control.name) for value in values)
     choices = list(dict.fromkeys([*(label.value for label in control.labels), *given]))
     chosen, answered = _choice_matrices(store, control.name, choices)
@@ -195,7 +194,7 @@ def _agreement(control: Control, choice: str, images: int, codes: Codes) -> Choi
 def _choice_matrices(
     store: AnnotationStore, control: str, choices: Sequence[str]
 ) -> tuple[Flags, Flags]:
-    """(choices, raters, images) whether each was chosen, and (raters, images) who answered."""
+    """Return (choices, raters, images) bool of chosen values, (raters, images) of answers."""
     raters = {rater: index for index, rater in enumerate(store.raters())}
     places = {choice: index for index, choice in enumerate(choices)}
     shape = len(raters), len(store)
@@ -215,7 +214,7 @@ def _jaccard_distance(first: Iterable[str], second: Iterable[str]) -> float:
 
 
 def _overlap(first: Rle | None, second: Rle | None) -> tuple[float, float]:
-    """IoU and boundary F; both are 0 where one is not there."""
+    """Return IoU and boundary F of two masks; both are 0 if one is missing."""
     if first is None or second is None:
         return 0.0, 0.0
     return first.iou(second), boundary_f(first.mask, second.mask)

@@ -1,4 +1,4 @@
-"""The numbers: chance-corrected agreement of choices, overlap of masks. Arrays in, numbers out."""
+"""Statistics on arrays: chance-corrected agreement of choices, overlap of masks."""
 
 import math
 from itertools import combinations
@@ -9,21 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 Codes = npt.NDArray[np.int_]
-"""(raters, images): what each rater said of each image, as a number from 0 on; -1: nothing."""
+"""(raters, images) integers: code of each rater's answer, from 0; -1: no answer."""
 
 Mask = npt.NDArray[np.bool_]
 
 MISSING = -1
 
 BOUNDARY_TOLERANCE = 0.008
-"""Of the image's diagonal, as in the DAVIS benchmark."""
+"""Fraction of the image's diagonal, as in the DAVIS benchmark."""
 
 
 def cohen_kappa(codes: Codes) -> float | None:
-    """Mean of Cohen's kappa over pairs of raters, weighted by the images that both rated.
+    """Return the mean Cohen's kappa over pairs of raters, weighted by images in common.
 
     Returns:
-        -1..1; None where it is undefined: no images in common, or one value in all.
+        -1..1; None if undefined: no images in common, or a single value in all.
     """
     weighted, images = 0.0, 0
     for first, second in combinations(codes, 2):
@@ -42,8 +42,8 @@ def _kappa(first: Codes, second: Codes) -> float:
     observed agreement p_o and the agreement p_e that independent raters would have.
 
     Args:
-        first: (images,) values that the first rater gave.
-        second: (images,) values that the second rater gave.
+        first: Values of the first rater, (images,).
+        second: Values of the second rater, (images,).
     """
     values = np.union1d(first, second)[:, np.newaxis]
     expected = (first == values).mean(axis=1) @ (second == values).mean(axis=1)
@@ -51,10 +51,10 @@ def _kappa(first: Codes, second: Codes) -> float:
 
 
 def krippendorff_alpha(codes: Codes) -> float | None:
-    """Krippendorff's alpha for nominal values; raters may have left images out.
+    """Return Krippendorff's alpha for nominal values; missing answers are allowed.
 
     Returns:
-        At most 1; None where it is undefined, as above.
+        At most 1; None if undefined, as for ``cohen_kappa``.
     """
     shared = codes[:, (codes != MISSING).sum(axis=0) > 1]
     values = np.unique(shared[shared != MISSING])
@@ -65,17 +65,17 @@ def krippendorff_alpha(codes: Codes) -> float | None:
 
 
 def boundary_f(first: Mask, second: Mask) -> float:
-    """How well the outlines of two masks match: F of the two shares that lie near the other's.
+    """Return the boundary F measure: F1 of the fractions of outline near the other's.
 
     Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation,
-    CVPR 2016. Near is ``BOUNDARY_TOLERANCE``, at least one pixel; the distance is Euclidean.
+    CVPR 2016. Near means within ``BOUNDARY_TOLERANCE``, at least one pixel, Euclidean.
 
     Args:
-        first: (H, W) bool.
-        second: The same.
+        first: Mask (H, W) bool.
+        second: Mask (H, W) bool of the same size.
 
     Returns:
-        0..1; 1 for two empty masks, 0 where one is empty.
+        0..1; 1 for two empty masks, 0 if only one is empty.
     """
     near = max(math.ceil(BOUNDARY_TOLERANCE * math.hypot(*first.shape)), 1)
     both = first | second
@@ -91,7 +91,7 @@ def boundary_f(first: Mask, second: Mask) -> float:
 
 
 def _outline(mask: Mask) -> Mask:
-    """Pixels of a mask beside one that is not, those at the image's edge included."""
+    """Return the pixels of a mask that border its outside or the image's edge."""
     padded = np.pad(mask, 1).view(np.uint8)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     outline: Mask = padded.view(bool) & ~cv2.erode(padded, cross).view(bool)

@@ -1,4 +1,4 @@
-"""The measures of an agreement, and the folder that they are written to."""
+"""Collect the measures of an agreement, and write them to a folder."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -18,18 +18,18 @@ from segstudio.agreement.compare import (
 from segstudio.data.atomic_files import atomic_folder
 
 INDEX = "agreement.csv"
-"""In the folder: a row for each measure of each control, choice and label."""
+"""File in the folder: a row for each measure of each control, choice and label."""
 
 IMAGES = "images.csv"
-"""In the folder: all images that were compared, those that people disagree on most first."""
+"""File in the folder: all compared images, the highest disagreement first."""
 
 CHART = "agreement.png"
-"""In the folder."""
+"""File in the folder: the bar chart."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How much raters agree.
+    """Inter-annotator agreement.
 
     Attributes:
         images: Number of images with annotations of two raters or more.
@@ -76,10 +76,10 @@ def measure_agreement(
 
 
 def write_agreement(path: Path, comparison: Comparison, agreement: Agreement) -> None:
-    """Write the folder; it replaces one of an earlier run.
+    """Write the folder, replacing that of an earlier run.
 
     Raises:
-        TableError: It cannot be written, or there is something else in its place.
+        TableError: The folder cannot be written, or ``path`` is something else.
     """
     choices, masks = agreement.choices, agreement.masks
     with atomic_folder(path, INDEX) as folder:

@@ -1,4 +1,4 @@
-"""``segstudio agreement``: how much annotators agree."""
+"""``segstudio agreement``: inter-annotator agreement."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -79,7 +79,7 @@ def agreement(
 
 
 def collect_annotations(report: Report, collector: AnnotationCollector) -> int:
-    """Read all annotations; returns the number of regions and answers that cannot be compared."""
+    """Read all annotations; return the number of regions and answers that cannot be compared."""
     count = 0
     for problems in report.track(collector.run(), "tasks", collector.tasks):
         for each in problems:
@@ -123,7 +123,7 @@ def _print_agreement(report: Report, measured: Agreement) -> None:
         )
     for identifier in measured.mismatched:
         report.error(
-            f"{identifier}: its masks are of different sizes, so they are not compared",
+            f"{identifier}: its masks have different sizes and are not compared",
             {"failed": "masks of different sizes", "identifier": identifier},
         )
     report.result(

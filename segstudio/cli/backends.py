@@ -1,4 +1,4 @@
-"""``segstudio backends``: the connection of both backends to projects."""
+"""``segstudio backends``: connect both backends to projects."""
 
 from typing import Any
 

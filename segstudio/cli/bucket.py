@@ -1,4 +1,4 @@
-"""``segstudio bucket``: the source of images and the target of annotations."""
+"""``segstudio bucket``: prepare the buckets of images and annotations."""
 
 from typing import Annotated
 
@@ -21,6 +21,8 @@ from segstudio.gcs.cors import origin
 from segstudio.gcs.setup import BucketSetup, BucketSpec
 
 app = command_app()
+
+_MISSING = "lacking"  # codespell:ignore - a value of the JSON output
 
 
 @app.callback()
@@ -45,7 +47,7 @@ def setup(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Create and configure a source and a target bucket, and check what the account may do.
+    """Create and configure a source and a target bucket, and check the account's permissions.
 
     Creates what is missing, sets the cross-origin rule that Label Studio's pages need, keeps old
     versions in the target, and checks that the service account may read, write and sign addresses.
@@ -71,19 +73,19 @@ def setup(
         )
         failed = any(step.status == "error" for step in steps)
         if failed:
-            report.print("\nLet an owner of the buckets run the commands above", "bold")
+            report.print("\nAsk an owner of the buckets to run the commands above", "bold")
         report.result({"steps": [_step_record(step) for step in steps]})
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def _step_record(result: CheckResult) -> dict[str, object]:
-    """Return a step as JSON output has it."""
+    """Return the JSON record of a step."""
     bucket, _, what = result.subject.removeprefix("gs://").rpartition(" ")
     return {
         "bucket": bucket,
         "what": what,
-        "state": "lacking" if result.status == "error" else result.status,
+        "state": _MISSING if result.status == "error" else result.status,
         "detail": result.detail,
         "fixes": result.fix.splitlines(),
     }

@@ -44,7 +44,7 @@ def consensus(
     ] = Method.MAJORITY,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write: consensus.csv, and a map of disagreement an image."),
+        typer.Option(help="Folder to write: consensus.csv, and a disagreement map for each image."),
     ] = None,
     by: Annotated[
         Rater, typer.Option(help="Who is an annotator: accounts, or copies of one project.")
@@ -62,10 +62,10 @@ def consensus(
     - **staple**: the pixels that most likely belong to the label, by how reliable each annotator is
     (Warfield et al., 2004).
 
-    Of choices, the one with the most votes counts; of several that may be chosen, those of more
-    than half. The result is a prediction in the review project, for a reviewer to correct, the
-    image that annotators disagree on most first. The same command brings the project up to date:
-    changed images get a new prediction, and those that the reviewer has annotated are left alone.
+    Of choices, the one with the most votes counts; if several may be chosen, those with more than
+    half of the votes. The result is a prediction in the review project, for a reviewer to correct,
+    the image that annotators disagree on most first. The same command updates the project: changed
+    images get a new prediction, and those that the reviewer has annotated are not modified.
     """
     with reporting(as_json) as report, ExitStack() as stack:
         label_studio = stack.enter_context(open_label_studio(read_settings(ProjectSettings)))
@@ -97,7 +97,7 @@ def consensus(
 
 
 def _write(report: Report, merger: Merger, review: ReviewProject, out: Path | None) -> int:
-    """Merge and write all images; returns the number of labels that the project cannot take."""
+    """Merge and write all images; return the number of labels that the project cannot have."""
     identifiers, lost = merger.identifiers(), 0
     with ExitStack() as stack:
         add_map = stack.enter_context(write_maps(out)) if out else None

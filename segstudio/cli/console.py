@@ -1,6 +1,8 @@
 """Output of all commands: lines, tables, progress bars, errors, JSON."""
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from itertools import groupby
 from typing import Any, Literal, TypeVar
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -41,21 +44,29 @@ _MARKS: Mapping[Status, tuple[str, str]] = {
     "error": ("✗", "red"),
 }
 
+_PIPE_WIDTH = 1000
+"""Width of tables in pipes and files, where narrow columns would only break long values."""
+
 
 @dataclass(frozen=True)
 class Bar:
-    """A progress bar on the terminal; without one, each call does nothing."""
+    """Progress bar of one task; invisible if stderr is not a terminal."""
 
     _progress: Progress
     _task: TaskID
 
     def advance(self) -> None:
-        """Count one more item."""
+        """Count one item as done."""
         self._progress.advance(self._task)
 
     def update(self, done: int, total: int, description: str | None = None) -> None:
-        """Set how many items or bytes are done, of how many; optionally, of what."""
-        self._progress.update(self._task, completed=done, total=total, description=description)
+        """Set the number of items or bytes done and in total.
+
+        A new description begins a new step, whose rate and time left are measured from then on.
+        """
+        if description not in (None, self._progress.tasks[0].description):
+            self._progress.reset(self._task, description=description)
+        self._progress.update(self._task, completed=done, total=total)
 
 
 class Report:
@@ -70,25 +81,26 @@ class Report:
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
-        self.console = Console()
+        wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+        self.console = Console(width=_PIPE_WIDTH if wide else None)
         self._err = Console(stderr=True, quiet=as_json)
 
     def print(self, text: str, style: str = "") -> None:
-        """Print human-readable text; a line stays one line on a narrow terminal."""
+        """Print human-readable text, without breaking its lines; does nothing with ``as_json``."""
         if not self._as_json:
             self.console.print(Text(text, style), soft_wrap=True)
 
     def warn(self, text: str, style: str = "yellow") -> None:
-        """Print human-readable text on stderr, above a progress bar; not with ``as_json``."""
+        """Print human-readable text on stderr, above any progress bar; not with ``as_json``."""
         self._err.print(Text(text, style), soft_wrap=True)
 
     def error(self, text: str, record: Mapping[str, Any]) -> None:
-        """Report an item that failed while the command goes on."""
+        """Report a failed item; the command continues."""
         self.result(record)
         self.warn(text, "red")
 
     def result(self, record: Mapping[str, Any]) -> None:
-        """Write the machine-readable result; ``print`` and ``table`` are its readable form."""
+        """Write a record of the machine-readable output; does nothing without ``as_json``."""
         if self._as_json:
             self.console.file.write(json.dumps(record) + "\n")
             self.console.file.flush()
@@ -102,7 +114,7 @@ class Report:
             self.console.print(table)
 
     def checks(self, results: Iterable[CheckResult]) -> list[CheckResult]:
-        """Print results of checks as they come, below each group its fix; returns them."""
+        """Print results of checks as they arrive, each group followed by its fix; return them."""
         found: list[CheckResult] = []
         for fix, group in groupby(results, key=lambda result: result.fix):
             for result in group:
@@ -114,6 +126,26 @@ class Report:
                 self.print(f"    → {line}")
         return found
 
+    def check_table(self, results: Iterable[CheckResult]) -> list[CheckResult]:
+        """Print results of checks as a table, followed by the fix of each; return them."""
+        with self._err.status("Checking"):
+            found = list(results)
+        table = Table("", "check", "result", box=box.SIMPLE_HEAD, pad_edge=False)
+        for result in found:
+            table.add_row(Text(*_MARKS[result.status]), Text(result.subject), Text(result.detail))
+        if not self._as_json:
+            self.console.print(table)
+        failed = [result for result in found if result.fix]
+        if failed:
+            self.print("To fix:", "bold")
+        for fix, group in groupby(failed, key=lambda result: result.fix):
+            subjects = ", ".join(result.subject for result in group)
+            first, *further = fix.splitlines()
+            self.print(f"  {subjects}: {first}")
+            for line in further:
+                self.print(f"    {line}")
+        return found
+
     @contextmanager
     def progress(
         self, description: str, total: int | None = None, unit: Literal["items", "bytes"] = "items"
@@ -121,9 +153,9 @@ class Report:
         """Show a progress bar while the body runs, if stderr is a terminal.
 
         Args:
-            description: What is counted.
+            description: Name of the items that are counted.
             total: Number of items or bytes, if known.
-            unit: Whether items or bytes are counted.
+            unit: Unit of the counts.
         """
         counts = {
             "items": (MofNCompleteColumn(), _ItemsPerSecond()),
@@ -139,7 +171,7 @@ class Report:
     def track(
         self, items: Iterable[_Item], description: str, total: int | None = None
     ) -> Iterator[_Item]:
-        """Yield items, and show a progress bar that counts those that were handled."""
+        """Yield items, and show a progress bar that counts those already processed."""
         with self.progress(description, total) as bar:
             for item in items:
                 yield item
@@ -152,13 +184,13 @@ class Report:
 
 
 def check_record(result: CheckResult) -> dict[str, str]:
-    """Return a result of a check as JSON output has it."""
+    """Return the JSON record of a check."""
     state = "bad" if result.status == "error" else result.status
     return {"what": result.subject, "state": state, "told": result.detail, "fix": result.fix}
 
 
 def finding_record(result: CheckResult) -> dict[str, str | int]:
-    """Return a finding about a label config as JSON output has it."""
+    """Return the JSON record of a finding about a label config."""
     return {
         "level": result.status,
         "line": result.line,
@@ -170,7 +202,10 @@ def finding_record(result: CheckResult) -> dict[str, str | int]:
 
 class _ItemsPerSecond(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.completed / task.elapsed:.1f}/s" if task.elapsed else "", "dim")
+        if not (task.completed and task.elapsed):
+            return Text("")
+        rate = task.completed / task.elapsed
+        return Text(f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each", "dim")
 
 
 @contextmanager

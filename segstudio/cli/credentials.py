@@ -1,4 +1,4 @@
-"""``segstudio credentials``: the service account's key as the programs read it."""
+"""``segstudio credentials``: encode and check the service account's key."""
 
 from pathlib import Path
 from typing import Annotated
@@ -46,17 +46,17 @@ def check(
         ),
     ] = None,
     project: Annotated[
-        str | None, typer.Option(help="Google Cloud project that the key must be of.")
+        str | None, typer.Option(help="Google Cloud project that the key must belong to.")
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not ask Google for a token.")
+        bool, typer.Option("--offline", help="Do not request a token from Google.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check the base64 line in GOOGLE_APPLICATION_CREDENTIALS_BASE64, or in a file.
 
     Steps: base64, JSON, its fields, the private key, the project, a token from Google. The first
-    that fails is named; nothing secret is shown.
+    failing step is reported; no secret is shown.
     """
     with reporting(as_json) as report:
         secret = read_settings(GoogleSettings).google_application_credentials_base64
@@ -64,10 +64,10 @@ def check(
         if not text.strip():
             raise CredentialsError(f"{VARIABLE} is empty", "segstudio credentials encode key.json")
         fields = check_key(text, project)
-        report.print(f"base64, JSON, fields and private key are fine: {fields['client_email']}")
+        report.print(f"base64, JSON, fields and private key are valid: {fields['client_email']}")
         if not offline:
             fetch_token(fields)
-            report.print("Google gives a token for it")
+            report.print("Google issued a token for it")
         report.result(
             {
                 "client_email": fields["client_email"],

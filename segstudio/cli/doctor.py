@@ -1,4 +1,4 @@
-"""``segstudio doctor``: one table of green and red."""
+"""``segstudio doctor``: a table of checks, with a fix for each that fails."""
 
 from typing import Annotated
 
@@ -36,8 +36,8 @@ def doctor(
         int | None,
         typer.Option(
             min=1,
-            help="Task ID whose image to fetch as the backends do, with each step; nothing else is"
-            " checked then.",
+            help="Task ID whose image to fetch as the backends do, step by step; skips all other "
+            "checks.",
         ),
     ] = None,
     bucket: Annotated[
@@ -54,16 +54,18 @@ def doctor(
     from Label Studio, the Google key, buckets (reading, CORS, signing), free disk space.
     """
     with reporting(as_json) as report:
-        found = report.checks(_make_doctor(project, task, bucket or [], segmentation, sam).checks())
+        checks = _make_doctor(project, task, bucket or [], segmentation, sam).checks()
+        found = report.check_table(checks)
         bad = sum(check.status == "error" for check in found)
-        report.print(f"\n{bad} of {len(found)} are red" if bad else "\nAll is well", "bold")
+        summary = f"{bad} of {len(found)} checks failed" if bad else "All checks passed"
+        report.print(f"\n{summary}", "bold")
         report.result({"bad": bad, "checks": [check_record(check) for check in found]})
     if bad:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def _backend_settings(access: LabelStudioAccess | SegstudioError) -> ImageSettings:
-    """Return the settings that backends read here, joined to the Label Studio that is looked at."""
+    """Return the settings of backends on this machine, with the Label Studio to check."""
     settings = read_settings(BackendSettings)
     if not isinstance(access, LabelStudioAccess):
         return settings

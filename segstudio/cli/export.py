@@ -1,4 +1,4 @@
-"""``segstudio export``: annotations as a table, masks or COCO."""
+"""``segstudio export``: annotations in one of many formats."""
 
 import time
 from pathlib import Path
@@ -44,11 +44,11 @@ def export(
     manifest: ManifestOption = None,
     identifier_column: IdentifierOption = IDENTIFIER,
     annotator: Annotated[
-        str, typer.Option(help="E-mail address of the one annotator to export; default: all.")
+        str, typer.Option(help="E-mail address of the only annotator to export; default: all.")
     ] = "",
     with_boxes: BoxesOption = False,
     with_images: Annotated[
-        bool, typer.Option("--with-images", help="Fetch the images' files and put them in.")
+        bool, typer.Option("--with-images", help="Include the image files.")
     ] = False,
     polygons: Annotated[
         bool,
@@ -69,13 +69,13 @@ def export(
 ) -> None:
     """Export the annotations of one or more projects.
 
-    What is read is counted against Label Studio's own counts. The output has a row for each
-    annotation, skipped ones too: the image's identifier and the annotator are the key, then a
-    column for each control, the manifest's columns, and what Label Studio notes.
+    Counts are verified against Label Studio's own. The output has a row for each annotation,
+    skipped ones too: the image's identifier and the annotator are the key, then a column for each
+    control, the manifest's columns, and Label Studio's metadata.
 
     - **csv**, **parquet**: the rows. Several choices or labels are a list (in CSV: as JSON).
 
-    - **jsonl**: the rows, and each annotation's result just as Label Studio holds it.
+    - **jsonl**: the rows, and each annotation's unchanged result.
 
     - **masks**: a folder with an indexed PNG for each image and annotator, labels.csv (what each
     index stands for) and masks.csv (the rows, with the paths). Where labels overlap, the smaller
@@ -94,19 +94,19 @@ def export(
     - **datumaro**: a folder that Datumaro and CVAT read.
 
     In the last six, each annotation of an image is a sample ANNOTATOR/IDENTIFIER; samples.csv lists
-    them. With --split, all samples of an image are in one part. With --with-images, the images' own
+    them. With --split, all samples of an image are in one part. With --with-images, the image
     files are fetched and put into the folder; for a file, into a folder OUT.images next to it.
     After an interruption, the same command continues.
 
-    Points are not masks, nor are rectangles in a project with a brush or polygons, without
-    --with-boxes. Both are counted, and in jsonl. The output appears only when it is complete;
-    another run replaces it. Label Studio: LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, else that of
-    `make up`.
+    Points are not masks, nor are rectangles in a project with a brush or polygons, except with
+    --with-boxes. Both are counted, and included in jsonl. The output appears only when it is
+    complete; another run replaces it. Label Studio: LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, else
+    that of `make up`.
     """
     if split and kind not in SPLIT_FORMATS:
-        raise typer.BadParameter(f"--format {kind} has no parts, so --split does not go with it")
+        raise typer.BadParameter(f"--format {kind} has no parts, so --split cannot be used")
     if polygons and kind not in POLYGON_FORMATS:
-        raise typer.BadParameter(f"--polygons does not go with --format {kind}")
+        raise typer.BadParameter(f"--polygons cannot be used with --format {kind}")
     with reporting(as_json) as report, annotation_reader() as reader:
         spec = ExportSpec(
             projects=projects.ids,

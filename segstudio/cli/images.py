@@ -1,4 +1,4 @@
-"""``segstudio images``: ``segstudio media`` as it was called before, for images alone."""
+"""``segstudio images``: former name of ``segstudio media``, for images only."""
 
 import typer
 

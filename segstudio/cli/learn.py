@@ -1,4 +1,4 @@
-"""``segstudio learn``: models of a team's own labels, learned from its annotations."""
+"""``segstudio learn``: models of a project's labels, learned from its annotations."""
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -17,7 +17,7 @@ app = command_app(no_args_is_help=False)
 
 
 class Unlabelled(StrEnum):
-    """What pixels in no region of a submitted task are."""
+    """Meaning of pixels outside all regions of a submitted task."""
 
     BACKGROUND = "background"
     IGNORE = "ignore"
@@ -29,23 +29,23 @@ def learn(
     project: OptionalProjectsOption = None,
     thorough: Annotated[
         bool,
-        typer.Option("--thorough", help="Fine-tune the network: minutes on a GPU, hours without."),
+        typer.Option("--thorough", help="Fine-tune the network: minutes on a GPU, hours on a CPU."),
     ] = False,
     unlabelled: Annotated[
-        Unlabelled, typer.Option(help="What pixels in no region of a submitted task are.")
+        Unlabelled, typer.Option(help="Meaning of pixels outside all regions of a submitted task.")
     ] = Unlabelled.BACKGROUND,
     as_json: JsonOption = False,
 ) -> None:
     """Learn a project's own labels from its annotations now.
 
-    The backend does the same by itself after annotations (LEARN). The new model is compared with
-    the one that serves, on annotations that it did not learn from, and serves only if it is better.
-    Then unfinished tasks get its predictions.
+    The backend also does this after annotations (LEARN). The new model is compared with the current
+    one on annotations that it did not learn from, and replaces it only if it is better. Then
+    unfinished tasks get its predictions.
     """
     if context.invoked_subcommand is not None:
         return
     if project is None:
-        raise typer.BadParameter("say with --project which projects")
+        raise typer.BadParameter("name the projects with --project")
     words = ["run", *_projects(project), "--unlabelled", unlabelled.value]
     with reporting(as_json) as report, report.progress("learning") as bar:
         for record in _learner([*words, *["--thorough"] * thorough]):
@@ -71,13 +71,13 @@ def use(
     project: ProjectOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a version serve a project; `shipped` is the model without anything learned."""
+    """Make a version current; `shipped` is the model without anything learned."""
     _change(["use", "--project", str(project), version], as_json)
 
 
 @app.command(epilog=EXIT_CODES)
 def rollback(project: ProjectOption, as_json: JsonOption = False) -> None:
-    """Let the version before the current one serve a project again."""
+    """Return a project to the version before the current one."""
     _change(["rollback", "--project", str(project)], as_json)
 
 
@@ -102,7 +102,7 @@ def _projects(project: Projects | None) -> list[str]:
 def _show(report: Report, bar: Bar, record: Record) -> None:
     match record:
         case {"waiting": True}:
-            report.warn("another run is at work on this machine; waiting for its end")
+            report.warn("waiting for another run on this machine")
         case {"step": step, "done": done, "total": total}:
             bar.update(done, total, step)
         case {"dropped": what, "reason": reason}:
@@ -111,7 +111,7 @@ def _show(report: Report, bar: Bar, record: Record) -> None:
             report.result(record)
             if record.get("figures"):
                 _print_figures(report, record["figures"])
-            verdict = f"promoted {record['version']}" if promoted else "kept what serves"
+            verdict = f"promoted {record['version']}" if promoted else "kept the current model"
             report.print(f"project {project}: {verdict}: {reason} ({record['seconds']} s)")
 
 

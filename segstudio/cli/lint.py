@@ -1,4 +1,4 @@
-"""``segstudio lint``: a label config, looked at before labelers work with it."""
+"""``segstudio lint``: check a label config before labelers use it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +50,7 @@ def lint(
 ) -> None:
     """Check a label config against both backends, offline.
 
-    Lists what is not served, with line and fix, and the class of the model that reaches each label.
+    Lists problems with line and fix, and the model's class for each label.
     """
     with reporting(as_json) as report:
         settings = read_settings(ProjectSettings)
@@ -81,13 +81,13 @@ def lint(
         if labels:
             report.table(_COLUMNS, labels)
         if not findings:
-            report.print(f"{template}: fine for both backends ({classes.source})")
+            report.print(f"{template}: no problems with both backends ({classes.source})")
     if any(each.status != "note" for each in findings):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def _labels(config: str, classes: Classes) -> list[tuple[str, str, str]]:
-    """What reaches each label; a dash where nothing does."""
+    """Return each label with its classes and smart tools, a dash for none."""
     return [
         (label, found or "-", tools or "-") for label, found, tools in label_table(config, classes)
     ]

@@ -1,4 +1,4 @@
-"""The ``segstudio`` command line: its list of commands, and its entry point."""
+"""Command line ``segstudio``: list of commands, and entry point."""
 
 import sys
 from typing import Annotated
@@ -32,7 +32,7 @@ COMMANDS = (
     ),
     LazyCommand("consensus", "Merge the annotations of several annotators into a review project."),
     LazyCommand("export", "Export the annotations of one or more projects."),
-    LazyCommand("report", "Write a page about projects: progress, pace, worth of the suggestions."),
+    LazyCommand("report", "Write a report on projects: progress, pace, value of the suggestions."),
     LazyCommand(
         "doctor", "Diagnose the installation and suggest a fix for each failing check. Read-only."
     ),
@@ -50,7 +50,7 @@ COMMANDS = (
 
 
 class Commands(LazyGroup):
-    """The group of all commands."""
+    """Group of all commands."""
 
     lazy_commands = COMMANDS
 
@@ -83,7 +83,7 @@ def main(
 
 
 def run() -> None:
-    """Run the command line; an extra that is not installed ends it with one line."""
+    """Run the command line; a missing extra ends it with one line."""
     try:
         with explain_missing_extras():
             app(prog_name="segstudio")

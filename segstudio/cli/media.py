@@ -1,4 +1,4 @@
-"""``segstudio media``: images, video and audio into a bucket."""
+"""``segstudio media``: upload images, video and audio to a bucket."""
 
 import time
 from pathlib import Path
@@ -40,7 +40,7 @@ def group(context: typer.Context) -> None:
 @app.command(epilog=EXIT_CODES)
 def upload(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(help="CSV file with a row a file, or a folder.")],
+    source: Annotated[Path, typer.Argument(help="CSV file with a row for each file, or a folder.")],
     bucket: Annotated[str, typer.Option(help="Bucket for the files: gs://bucket.")],
     path_column: Annotated[
         str, typer.Option(help="Column of the CSV with the paths of the files.")
@@ -53,7 +53,7 @@ def upload(
         ),
     ] = "",
     root: Annotated[
-        Path | None, typer.Option(help="Folder that relative paths begin at; default: the CSV's.")
+        Path | None, typer.Option(help="Folder that relative paths start at; default: the CSV's.")
     ] = None,
     manifest: Annotated[
         Path | None,
@@ -77,10 +77,10 @@ def upload(
 ) -> None:
     """Upload the files of a CSV's rows or of a folder, and write the manifest.
 
-    Files that the bucket already holds, by checksum, are skipped; a missing file is named and the
-    others go on. After an interruption, the same command continues. The manifest has a row for
-    each file that is in the bucket: the input's columns, its identifier (the object's name) and
-    its gs:// reference; `segstudio project create` makes tasks of it.
+    Files that the bucket already has, by checksum, are skipped; missing files are reported. After
+    an interruption, the same command continues. The manifest has a row for each file that is in the
+    bucket: the input's columns, its identifier (the object's name) and its gs:// reference;
+    `segstudio project create` makes tasks of it.
     """
     with reporting(as_json) as report:
         images = _open_source(source, path_column, name, root, delimiter, context.obj)
@@ -117,7 +117,7 @@ def _open_source(
 
 
 def _upload_all(report: Report, job: UploadJob) -> float:
-    """List the bucket and upload, with progress bars; returns the seconds that the upload took."""
+    """List the bucket and upload, with progress bars; return the seconds of the upload."""
     job.index.record_listing(report.track(job.listing(), "listing the bucket"))
     begun = time.monotonic()
     for outcome in report.track(job.run(), "images", len(job.index)):

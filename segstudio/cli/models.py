@@ -1,4 +1,4 @@
-"""``segstudio models``: the big models' weights, listed, downloaded and checked."""
+"""``segstudio models``: list, download and verify the weights of the big models."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ Model = Checkpoint | HubModel
 
 @dataclass(frozen=True)
 class Named:
-    """A model as a command line names it."""
+    """Model named on the command line."""
 
     model: Model
 
@@ -71,7 +71,7 @@ def group() -> None:
 
 @app.command("list", epilog=EXIT_CODES)
 def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> None:
-    """List the known models and which are here; with --json, with their files."""
+    """List the known models, and whether they are downloaded; with --json, also their files."""
     with reporting(as_json) as report:
         columns = ("name", "setting", "size", "classes", "here", "sha256 begins", "licence")
         report.table(columns, (_row(model, models_dir) for model in _known()))
@@ -92,8 +92,8 @@ def pull(
 ) -> None:
     """Download the weights of a model.
 
-    A broken download is resumed, automatically and by the same command. A file appears only when
-    its SHA-256 is right. The first pull of a model of the hub pins its commit in models.lock.
+    An interrupted download is resumed, automatically and by the same command. A file appears only
+    when its SHA-256 is right. The first pull of a model of the hub pins its commit in models.lock.
     """
     model = named.model
     with reporting(as_json) as report:
@@ -113,12 +113,12 @@ def pull(
 def verify(
     named: Annotated[
         list[Named] | None,
-        typer.Argument(parser=_find_model, metavar="NAME", help="Models; default: all here."),
+        typer.Argument(parser=_find_model, metavar="NAME", help="Models; default: all downloaded."),
     ] = None,
     models_dir: ModelsDir = _DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the files that are here with their SHA-256."""
+    """Verify downloaded files by their SHA-256."""
     some_failed = False
     with reporting(as_json) as report:
         chosen = [each.model for each in named or ()] or [
@@ -126,7 +126,7 @@ def verify(
         ]
         if not chosen:
             report.print(f"there are no weights in {models_dir}")
-        for model in chosen:
+        for model in report.track(chosen, "models", len(chosen)):
             record = {"name": model.name, "right": True}
             try:
                 _check(model, models_dir)
@@ -135,7 +135,7 @@ def verify(
                 wrong = {"right": False, "message": error.message, "hint": error.hint}
                 report.error(f"{model.name}: {error}", record | wrong)
             else:
-                report.print(f"{model.name}: right")
+                report.print(f"{model.name}: intact")
                 report.result(record)
     if some_failed:
         raise typer.Exit(EXIT_SOME_FAILED)

@@ -1,4 +1,4 @@
-"""Options, exit codes and the Typer application that all commands share."""
+"""Options, exit codes and Typer application shared by all commands."""
 
 from typing import Annotated
 
@@ -42,7 +42,7 @@ SamOption = Annotated[
 
 
 def command_app(*, no_args_is_help: bool = True) -> typer.Typer:
-    """Return the Typer application of a command module, which ``segstudio.cli.main`` names."""
+    """Return the Typer application of a command module listed in ``segstudio.cli.main``."""
     return typer.Typer(
         no_args_is_help=no_args_is_help,
         add_completion=False,

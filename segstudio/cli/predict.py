@@ -28,7 +28,7 @@ app = command_app()
 def predict(
     source: Annotated[
         str | None,
-        typer.Argument(help="Images: a folder, or gs://bucket/prefix (all names that begin so)."),
+        typer.Argument(help="Images: a folder, or gs://bucket/prefix."),
     ] = None,
     project: Annotated[
         int | None, typer.Option(min=1, help="Project ID: predict its tasks, into the project.")
@@ -50,13 +50,13 @@ def predict(
         str, typer.Option(help="Column of the manifest with the images' references.")
     ] = IMAGE,
     identifier_column: Annotated[
-        str, typer.Option(help="Column of the manifest that is different in each row.")
+        str, typer.Option(help="Column of the manifest with a unique value in each row.")
     ] = IDENTIFIER,
     embed: Annotated[
-        bool, typer.Option("--embed", help="Precompute the sam backend's embeddings, too.")
+        bool, typer.Option("--embed", help="Also precompute the sam backend's embeddings.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Largest number of images to predict in this run.")
+        int | None, typer.Option(min=1, help="Maximum number of images to predict in this run.")
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Retry the images in failed.csv.")
@@ -67,7 +67,8 @@ def predict(
     ray_address: Annotated[
         str,
         typer.Option(
-            envvar="RAY_ADDRESS", help="Ray cluster with this machine; default: this machine alone."
+            envvar="RAY_ADDRESS",
+            help="Ray cluster with this machine; default: this machine only.",
         ),
     ] = "",
     retry_seconds: Annotated[
@@ -84,7 +85,7 @@ def predict(
     """Predict many images at once, on this machine or a Ray cluster.
 
     After an interruption, the same command continues: images with a prediction of this model are
-    left alone. Unreadable images are listed in failed.csv with the reason (in --out; for a project,
+    skipped. Unreadable images are listed in failed.csv with the reason (in --out; for a project,
     project-3.failed.csv in this folder) and are left out until --retry-failed.
 
     `segstudio project create --tasks OUT` makes tasks of shards, with their predictions.
@@ -107,13 +108,13 @@ def _check_options(source: object, project: object, manifest: object, out: str) 
     if [source, project, manifest].count(None) != 2:
         raise typer.BadParameter("give one of SOURCE, --project and --manifest")
     if project is None and not out:
-        raise typer.BadParameter("say with --out where the shards go")
+        raise typer.BadParameter("give the place of the shards with --out")
     if project is not None and out:
         raise typer.BadParameter("predictions of a project go into the project, without --out")
 
 
 def _run_job(report: Report, job: Job) -> float:
-    """Predict with a progress bar; returns the seconds that it took."""
+    """Predict with a progress bar; return the duration in seconds."""
     begun = time.monotonic()
     with report.progress("images", len(job.items)) as bar:
 

@@ -1,4 +1,4 @@
-"""``segstudio prewarm``: no labeler waits for a first click."""
+"""``segstudio prewarm``: precompute embeddings, so that no first click waits."""
 
 import time
 from collections import Counter
@@ -28,7 +28,7 @@ def prewarm(project: ProjectOption, sam: SamOption = "", as_json: JsonOption = F
     """Precompute the embeddings of a project's images, so that no first click waits.
 
     The sam backend computes them while no labeler is being served, and keeps them
-    (EMBEDDING_DISK_MB, REDIS_URL). Another run skips existing ones. Failed tasks are named and
+    (EMBEDDING_DISK_MB, REDIS_URL). Another run skips existing ones. Failed tasks are listed and
     counted by reason.
     """
     tally: Counter[str] = Counter()
@@ -49,7 +49,8 @@ def prewarm(project: ProjectOption, sam: SamOption = "", as_json: JsonOption = F
                         {"failed": each.reason, "task": each.task, "error": each.error},
                     )
         report.print(
-            f"{tally['made']} images prepared, {tally['kept']} were, {tally['failed']} failed"
+            f"{tally['made']} images prepared, {tally['kept']} already prepared, "
+            f"{tally['failed']} failed"
         )
         for error, count in reasons.most_common():
             report.print(f"  {count} of kind {error}", "red")

@@ -1,4 +1,4 @@
-"""``segstudio project``: the projects that people label in."""
+"""``segstudio project``: labeling projects."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -24,7 +24,12 @@ from segstudio.predict.shard_table import open_task_table
 from segstudio.projects.create import ProjectBuilder, ProjectCopy, ProjectSpec
 from segstudio.projects.sampling import SampleSize, parse_part
 from segstudio.projects.tasks import TaskMapping, summarize
-from segstudio.projects.templates import media_key, read_template_with_codes, shows_images
+from segstudio.projects.templates import (
+    media_key,
+    read_template_with_codes,
+    shows_images,
+    shows_pages,
+)
 from segstudio.settings import ProjectSettings
 
 app = command_app()
@@ -72,7 +77,7 @@ def create(
         typer.Option(help="Column with the references of images, video or audio (gs://, http://)."),
     ] = IMAGE,
     identifier_column: Annotated[
-        str, typer.Option(help="Column that is different in each row; joins labels to rows.")
+        str, typer.Option(help="Column with a unique value in each row; joins labels to rows.")
     ] = IDENTIFIER,
     meta: Annotated[
         str, typer.Option(help="Columns for the labeling page, separated by commas: Name,Theme.")
@@ -114,8 +119,8 @@ def create(
     backends: Annotated[
         bool,
         typer.Option(
-            help="Connect both backends, where the template shows images; --no-backends: for codes "
-            "alone."
+            help="Connect both backends if the template shows images; --no-backends: for codes "
+            "only."
         ),
     ] = True,
     segmentation: SegmentationOption = "",
@@ -136,7 +141,8 @@ def create(
     with reporting(as_json) as report:
         config = read_template_with_codes(template, choices or (), multiple or ())
         names = tuple(dict.fromkeys(name.strip() for name in meta.split(",") if name.strip()))
-        mapping = TaskMapping(identifier_column, image_column, media_key(config), names)
+        shown, pages = media_key(config), shows_pages(config)
+        mapping = TaskMapping(identifier_column, image_column, shown, names, pages)
         settings = read_settings(ProjectSettings)
         served = backends and shows_images(config)
         pair = backend_pair(settings, segmentation, sam) if served else None
@@ -156,7 +162,7 @@ def create(
 
 
 def _fill_and_connect(report: Report, builder: ProjectBuilder, copy: ProjectCopy) -> dict[str, Any]:
-    """Fill and connect a copy; returns its record in the output."""
+    """Fill and connect a copy; return its record in the output."""
     with report.progress(copy.title, builder.size) as bar:
         added, present = builder.fill(copy.id, bar.advance)
     if copy.id is not None and not builder.dry_run:
@@ -181,7 +187,7 @@ def _print_summary(report: Report, builder: ProjectBuilder, made: list[dict[str,
     if builder.found.buckets and not builder.key:
         report.print(
             "No bucket is connected, so Label Studio cannot show gs:// images: set "
-            "GOOGLE_APPLICATION_CREDENTIALS_BASE64 and run this again",
+            "GOOGLE_APPLICATION_CREDENTIALS_BASE64 and run this command again",
             "yellow",
         )
     report.result(

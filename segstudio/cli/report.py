@@ -1,4 +1,4 @@
-"""``segstudio report``: how labeling goes, as one page."""
+"""``segstudio report``: progress of labeling as one page."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,13 +40,13 @@ def report(
         typer.Option(min=1, help="Number of labeled tasks whose regions are compared, at random."),
     ] = 500,
     pictures: Annotated[
-        int, typer.Option(min=0, help="Number of images that people changed most to show.")
+        int, typer.Option(min=0, help="Number of most changed images to show.")
     ] = 6,
     manifest: ManifestOption = None,
     identifier_column: IdentifierOption = IDENTIFIER,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a page about projects: progress, pace, worth of the suggestions.
+    """Write a report on projects: progress, pace, value of the suggestions.
 
     Suggested regions are compared with what annotators submitted: kept as they were (IoU of 0.95 or
     more, the same label), corrected, relabelled, deleted; and regions that they added. The IoU of
@@ -63,7 +63,8 @@ def report(
             facts_reader = FactsReader(reader, found, rows, sample, pictures)
             unreadable = _read(output, facts_reader)
         facts = facts_reader.facts
-        thumbnails = draw_thumbnails(facts.changed, Palette(found), image_source)
+        changed = output.track(facts.changed, "pictures", len(facts.changed))
+        thumbnails = draw_thumbnails(changed, Palette(found), image_source)
         made_at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         with atomic_write(out) as part:
             part.write_text(render(facts, thumbnails, made_at), encoding="utf-8")
@@ -80,7 +81,7 @@ def report(
 
 
 def _read(output: Report, facts_reader: FactsReader) -> int:
-    """Read all facts; returns the number of regions that are left out."""
+    """Read all facts; return the number of ignored regions."""
     tasks = sum(project.counts.tasks for project in facts_reader.projects)
     for _ in output.track(facts_reader.survey(), "tasks", tasks):
         pass

@@ -1,4 +1,4 @@
-"""The commands that start programs and follow them until they are stopped."""
+"""Run the commands that start programs and follow them until they are stopped."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from segstudio.settings import UpSettings
 
 
 def run_program(command: Callable[[UpSettings, LogView], None]) -> None:
-    """Run until Ctrl-C; an error becomes one line, below the log of the program that failed."""
+    """Run until Ctrl-C; print an error as one line, below the log of the failed program."""
     with reporting() as report:
 
         @contextmanager

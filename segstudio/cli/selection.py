@@ -1,4 +1,4 @@
-"""The projects that ``export`` and ``agreement`` read: options and connection."""
+"""Options and connection of commands that read projects, such as ``export``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,12 +52,12 @@ BoxesOption = Annotated[
     bool,
     typer.Option(
         "--with-boxes",
-        help="Take rectangles for masks even in projects that have brushes or polygons.",
+        help="Treat rectangles as masks even in projects with brushes or polygons.",
     ),
 ]
 ManifestOption = Annotated[
     Path | None,
-    typer.Option(help="CSV whose columns are joined: what `segstudio media upload` wrote."),
+    typer.Option(help="CSV whose columns are joined, as `segstudio media upload` writes it."),
 ]
 IdentifierOption = Annotated[
     str, typer.Option("--identifier-column", help="Column of the manifest that is the key.")
@@ -66,23 +66,23 @@ IdentifierOption = Annotated[
 
 @contextmanager
 def annotation_reader() -> Iterator[AnnotationReader]:
-    """Connect to the Label Studio that the settings name, else that of ``make up``.
+    """Connect to the configured Label Studio, else to that of ``make up``.
 
     Raises:
-        SettingsError: No Label Studio is named.
-        LabelStudioError: Label Studio refuses a call of the body.
+        SettingsError: No Label Studio is configured.
+        LabelStudioError: Label Studio refuses a request of the body.
     """
     with open_label_studio(read_settings(ProjectSettings)) as label_studio:
         yield AnnotationReader(label_studio)
 
 
 def image_source() -> ImageSource:
-    """Return a loader of images that reads uploads as the user of the command.
+    """Return an image loader that reads uploads as the user of the command.
 
-    Images are not kept: each is needed once.
+    Images are not cached: each is needed once.
 
     Raises:
-        SettingsError: A variable is wrong, or no Label Studio is named.
+        SettingsError: A variable is invalid, or no Label Studio is configured.
     """
     access = resolve_connection(read_settings(ProjectSettings))
     of_label_studio = {

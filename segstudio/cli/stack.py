@@ -1,4 +1,4 @@
-"""``segstudio stack``: what docker-compose.yml runs once on each start."""
+"""``segstudio stack``: one-shot steps of docker-compose.yml."""
 
 from collections import Counter
 from pathlib import Path
@@ -15,6 +15,7 @@ from segstudio.compose.weights import link_baked, pull_named
 from segstudio.data.tables import describe_left_out
 from segstudio.local.connection import backend_pair, open_label_studio
 from segstudio.local.images import find_photographs
+from segstudio.local.upgrade import upgrade_line
 from segstudio.settings import ProjectSettings, PullSettings
 
 app = command_app()
@@ -38,7 +39,7 @@ def make(secrets: SecretsOption) -> None:
     """Create the secrets of the stack that do not exist yet."""
     with reporting(as_json=False) as report:
         made = make_secrets(secrets)
-        report.print(f"made: {', '.join(made)}" if made else "all secrets are there")
+        report.print(f"created: {', '.join(made)}" if made else "all secrets exist")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -86,14 +87,17 @@ def bootstrap(
         photographs = find_photographs(images, left_out) if images else []
         if left_out:
             report.print(f"IMAGES: {describe_left_out(left_out)}")
+        pair = backend_pair(settings, segmentation, sam)
         with open_label_studio(settings) as label_studio:
             project = create_project(
                 label_studio,
                 secrets,
-                backend_pair(settings, segmentation, sam),
+                pair,
                 photographs,
-                lambda done, total: report.print(f"{done} of {total} photographs are there"),
+                lambda done, total: report.print(f"{done} of {total} photographs uploaded"),
             )
         report.print(f"Ready: {address.rstrip('/')}/projects/{project}/data", "bold green")
+        if larger := upgrade_line(pair):
+            report.print(larger)
         report.print(f"Login: {login}")
         report.print(f"Password: docker compose exec label-studio cat {secrets / PASSWORD}")

@@ -1,4 +1,4 @@
-"""``segstudio storage``: annotations into a bucket."""
+"""``segstudio storage``: write annotations to a bucket."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -72,10 +72,10 @@ def target(
 def sync(
     project: ProjectOption, dry_run: DryRunOption = False, as_json: JsonOption = False
 ) -> None:
-    """Write all annotations of a project to its targets, and count what is there afterwards.
+    """Write all annotations of a project to its targets, and verify the result.
 
-    Label Studio's own count is compared with the objects that the bucket really holds; missing
-    ones are named. Another run writes each annotation's object again, and none twice.
+    Label Studio's own count is compared with the objects in the bucket; missing ones are listed.
+    Another run overwrites the objects, without duplicates.
     """
     with reporting(as_json) as report:
         google = read_settings(GoogleSettings)
@@ -89,7 +89,7 @@ def sync(
                     f"project {project} has no target storage",
                     f"segstudio storage target --project {project} gs://target",
                 )
-            for each in targets:
+            for each in report.track(targets, "targets", len(targets)):
                 done = each if dry_run else synchronise(label_studio, project, each)
                 objects = GoogleObjects(connection, each.bucket) if connection else None
                 outcomes.append(read_back(label_studio, project, done, objects))
@@ -103,12 +103,13 @@ def sync(
 def _print_outcome(report: Report, outcome: Outcome, dry_run: bool) -> None:
     if outcome.problem and not dry_run:
         report.error(f"{outcome.url}: {outcome.problem}", {"failed": outcome.problem})
-    there = "not looked at: no key is set" if outcome.present is None else outcome.present
+    there = "not checked: no key is set" if outcome.present is None else outcome.present
     did = "" if dry_run else f"{outcome.synced} written, "
     report.print(
         f"{outcome.url}: {did}{outcome.annotations} annotations in Label Studio, "
-        f"objects of them in the bucket: {there}"
+        f"of which in the bucket: {there}"
     )
     if outcome.missing and not dry_run:
         first = ", ".join(map(str, outcome.missing))
-        report.error(f"{outcome.url} lacks annotations {first}", {"missing": outcome.missing})
+        problem = f"{outcome.url} has no objects for annotations {first}; run this command again"
+        report.error(problem, {"missing": outcome.missing})

@@ -1,1 +1,1 @@
-"""What docker-compose.yml runs once on each start, beside the servers."""
+"""One-shot steps of docker-compose.yml, run on each start next to the servers."""

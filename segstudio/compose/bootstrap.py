@@ -1,4 +1,4 @@
-"""The project of the stack: made on the first start, found again and left alone on later ones."""
+"""Project of the stack: created on the first start, found again on later ones."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,25 +23,25 @@ def bootstrap(
     photographs: Sequence[Photograph],
     advance: Advance,
 ) -> int:
-    """Make or find the project, connect both backends, add the photographs that it lacks.
+    """Find or create the project, connect both backends, and add missing photographs.
 
     Args:
-        label_studio: As its first user.
-        memory: Folder that outlives the containers, where the project's id is noted.
-        pair: Both backends, as Label Studio reaches them.
-        photographs: To label; without any, an empty project gets drawn samples.
-        advance: Is told how it goes.
+        label_studio: Client for the Label Studio instance, as its first user.
+        memory: Folder that outlives the containers and stores the project ID.
+        pair: Both backends, by the addresses that Label Studio uses.
+        photographs: Photographs to label; without any, an empty project gets drawn samples.
+        advance: Called with the number of uploaded photographs and the total.
 
     Returns:
-        The project's id.
+        Project ID.
 
     Raises:
-        LabelStudioError: It does not answer, or refuses something.
-        ProcessError: Secrets and database are not of the same stack.
+        LabelStudioError: Label Studio does not respond, or refuses a request.
+        ProcessError: Secrets and database belong to different stacks.
     """
     memo = memory / _MEMO
     project = int(memo.read_text()) if memo.exists() else None
-    # A tmpfs of our own.
+    # The folder is a tmpfs of this container.
     spec = DemoProjectSpec(pair, photographs, Path("/tmp/samples"))  # noqa: S108 # nosec B108
 
     def remember(id_: int) -> None:
@@ -61,5 +61,5 @@ def bootstrap(
             raise
         raise ProcessError(
             "Label Studio's database does not know the token in the volume of secrets",
-            "restore the volume that belongs to the database, or remove both to start afresh",
+            "restore the volume that belongs to the database, or remove both to start over",
         ) from None

@@ -1,4 +1,4 @@
-"""The stack's secrets: made on the first start, one a file, for the containers' group to read."""
+"""Secrets of the stack: created on the first start, one file each, readable by the group."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -17,17 +17,17 @@ _MAKERS: Mapping[str, Callable[[], str]] = {
 
 
 def make_secrets(folder: Path) -> list[str]:
-    """Make the secrets that are not there yet; those that are stay.
+    """Create the secrets that do not exist yet.
 
     Args:
-        folder: That there is; the settings of all our programs read it as ``SECRETS_DIR``.
+        folder: Existing folder; all programs read it as ``SECRETS_DIR``.
 
     Returns:
-        The names of those that were made.
+        Names of the new secrets.
     """
     made = [name for name in _MAKERS if not (folder / name).exists()]
     for name in made:
-        # Only the owner and the containers' group can read it.
+        # Only the owner and the containers' group may read it.
         with atomic_write(folder / name, 0o640) as part:
             part.write_text(f"{_MAKERS[name]()}\n")
     return made

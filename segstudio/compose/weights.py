@@ -1,4 +1,4 @@
-"""The big models that the settings name, brought into ``MODELS_DIR`` as far as they can be had."""
+"""Bring the big models that the settings name into ``MODELS_DIR``, if they are available."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,25 +13,25 @@ Say = Callable[[str], None]
 
 
 def link_baked(baked: Path, models_dir: Path, say: Say) -> None:
-    """Link the weights that are in the image, as far as ``MODELS_DIR`` lacks them.
+    """Link the weights in the image that are missing from ``MODELS_DIR``.
 
-    What is there stays, but for links into images that have them no more.
+    Existing files stay, except links to files that the image no longer has.
 
     Args:
-        baked: Folder of the image, laid out as ``MODELS_DIR``; may be missing.
-        models_dir: A volume.
-        say: Is told of each model that was linked.
+        baked: Folder of the image with the layout of ``MODELS_DIR``; may not exist.
+        models_dir: Volume for the weights.
+        say: Called with a line for each linked model.
 
     Raises:
         ModelError: ``models_dir`` cannot be written.
     """
     for weights in CHECKPOINTS:
-        lacking = [
+        missing = [
             file.path for file in weights.missing(models_dir) if (baked / file.path).exists()
         ]
-        for path in lacking:
+        for path in missing:
             _link(baked / path, models_dir / path)
-        if lacking:
+        if missing:
             say(f"{weights.name} is in the image; licence: {weights.licence}")
 
 
@@ -47,13 +47,13 @@ def _link(source: Path, place: Path) -> None:
 
 
 def pull_named(names: set[str], models_dir: Path, say: Say, hub: HubSettings) -> None:
-    """Pull the weights of the models that are named; a failure is told, and is no error.
+    """Download the weights of models; failures are reported, and not raised.
 
     Args:
-        names: Of models; ``auto`` and ``embedded`` need no weights.
-        models_dir: Where they go.
-        say: Is told the outcome of each.
-        hub: How models of the hub are reached.
+        names: Names of models; ``auto`` and ``embedded`` need no weights.
+        models_dir: Target folder.
+        say: Called with the outcome of each model.
+        hub: Access to the Hugging Face hub.
     """
     for weights in CHECKPOINTS:
         if weights.name not in names:
@@ -62,14 +62,14 @@ def pull_named(names: set[str], models_dir: Path, say: Say, hub: HubSettings) ->
             pull(weights, models_dir, _Notes(say))
             say(f"{weights.name} is here; licence: {weights.licence}")
         except ModelError as error:
-            say(f"{weights.name} cannot be had, the embedded network serves instead: {error}")
+            say(f"{weights.name} is not available, the embedded network serves instead: {error}")
     for model in _hub_models(names):
         try:
             weights = pin(model, models_dir, hub)
             pull(weights, models_dir, _Notes(say), headers=authorization(hub))
             say(f"{model.name} is here; licence: {weights.licence}")
         except ModelError as error:
-            say(f"{model.name} cannot be had, the embedded network serves instead: {error}")
+            say(f"{model.name} is not available, the embedded network serves instead: {error}")
 
 
 def _hub_models(names: set[str]) -> list[HubModel]:
@@ -82,7 +82,7 @@ class _Notes:
         self._say = say
 
     def progress(self, file: CheckpointFile, done: int) -> None:
-        """Not told: this is a log."""
+        """Ignore progress: the output is a log."""
 
     def note(self, text: str) -> None:
         self._say(text)

@@ -1,4 +1,4 @@
-"""A folder with the disagreement of each image: a number, and a map of where."""
+"""Folder with the disagreement on each image: a number, and a map of the pixels."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -14,17 +14,17 @@ from segstudio.data.scratch_db import NameIndex
 from segstudio.export.references import file_name
 
 INDEX = "consensus.csv"
-"""In the folder: a row for each image."""
+"""File in the folder: a row for each image."""
 
 Add = Callable[[Consensus], None]
 
 
 @contextmanager
 def write_maps(path: Path) -> Iterator[Add]:
-    """Write ``consensus.csv`` and a gray PNG for each image: white where annotators disagree most.
+    """Write ``consensus.csv`` and a gray PNG for each image, white at the highest disagreement.
 
     Raises:
-        TableError: The folder cannot be written, or there is something else in its place.
+        TableError: The folder cannot be written, or ``path`` is something else.
     """
     with (
         atomic_folder(path, INDEX) as folder,

@@ -1,4 +1,4 @@
-"""Rules that make one mask, or one answer, of several annotators'. Arrays in, arrays out."""
+"""Rules that merge several annotators' masks or answers, on arrays."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 Masks = npt.NDArray[np.bool_]
-"""(annotators, H, W)."""
+"""Masks of one label, (annotators, H, W) bool."""
 
 Mask = npt.NDArray[np.bool_]
 
 _MOST_RATERS = 16
-"""For STAPLE: it counts each combination of votes."""
+"""Maximum number of annotators for STAPLE, which counts each combination of votes."""
 
 _STEPS = 100
 _CLOSE = 1e-7
@@ -21,7 +21,7 @@ _SURE = 0.99999
 
 
 class Method(StrEnum):
-    """How masks are merged."""
+    """How to merge masks."""
 
     MAJORITY = "majority"
     STAPLE = "staple"
@@ -34,15 +34,15 @@ def majority(masks: Masks) -> Mask:
 
 
 def staple(masks: Masks) -> Mask:
-    """Return the pixels that most likely belong to the object, by how reliable each annotator is.
+    """Return the pixels that most likely belong to the object, given each annotator's reliability.
 
-    Expectation maximisation over the true mask, and the sensitivity and specificity of each
+    Expectation maximization over the true mask, and the sensitivity and specificity of each
     annotator: Warfield, Zou and Wells, Simultaneous Truth and Performance Level Estimation, IEEE
-    Transactions on Medical Imaging 23(7), 2004. Only the box around all masks is looked at: far
-    more background would make all annotators look alike.
+    Transactions on Medical Imaging 23(7), 2004. Only the box around all masks is used: more
+    background would make all annotators look alike.
 
     Args:
-        masks: (annotators, H, W) bool, at most 16 annotators.
+        masks: Masks (annotators, H, W) bool, at most 16 annotators.
     """
     whole: Mask = np.logical_or.reduce(masks)
     truth = np.zeros(whole.shape, bool)
@@ -57,14 +57,14 @@ def staple(masks: Masks) -> Mask:
 
 
 def _likely(patterns: npt.NDArray[np.int64], raters: int) -> npt.NDArray[np.float64]:
-    """Return how likely a pixel belongs to the object, for each combination of votes.
+    """Return the probability that a pixel belongs to the object, by combination of votes.
 
     Args:
-        patterns: (H, W) number whose bit r says whether annotator r marked the pixel.
+        patterns: (H, W) integers whose bit r says whether annotator r marked the pixel.
         raters: Number of annotators.
 
     Returns:
-        (2 ** raters,) 0..1.
+        Probabilities 0..1, (2 ** raters,).
     """
     counts = np.bincount(patterns.ravel(), minlength=1 << raters).astype(np.float64)
     votes = (np.arange(1 << raters)[:, None] >> np.arange(raters) & 1).astype(bool)
@@ -81,7 +81,7 @@ def _likely(patterns: npt.NDArray[np.int64], raters: int) -> npt.NDArray[np.floa
         object_, ground = counts * likely, counts * (1 - likely)
         sensitivity = _clip((object_ @ votes) / max(object_.sum(), 1e-12))
         specificity = _clip((ground @ ~votes) / max(ground.sum(), 1e-12))
-    # Annotators who are worse than chance would turn each other's votes round.
+    # Annotators worse than chance would invert each other's votes.
     likely[0], likely[-1] = 0, 1
     return likely
 
@@ -97,9 +97,9 @@ def merge_choices(answers: Sequence[Sequence[str]], *, multiple: bool) -> list[s
     """Return the choices that annotators agree on.
 
     Args:
-        answers: Of each annotator.
-        multiple: Whether several may be chosen: then each needs more than half of the annotators,
-            else the one with the most votes counts, and nothing where two have as many.
+        answers: Answers of each annotator.
+        multiple: Whether several may be chosen. If so, each needs more than half of the annotators;
+            otherwise the one with the most votes wins, and none in a tie.
     """
     votes = Counter(choice for answer in answers for choice in dict.fromkeys(answer))
     if multiple:
@@ -109,15 +109,15 @@ def merge_choices(answers: Sequence[Sequence[str]], *, multiple: bool) -> list[s
 
 
 def disagreement_map(masks: Sequence[Masks], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Return how much annotators disagree on each pixel, over all labels.
+    """Return the disagreement on each pixel, over all labels.
 
     Args:
-        masks: (annotators, H, W) of each label.
-        height: In pixels.
-        width: In pixels.
+        masks: Masks (annotators, H, W) bool of each label.
+        height: Image height in pixels.
+        width: Image width in pixels.
 
     Returns:
-        (H, W) 0..255: 255 where half of them marked a label, 0 where all or nobody did.
+        (H, W) 0..255: 255 where half of them marked a label, 0 where all or none did.
     """
     worst = np.zeros((height, width))
     for of_label in masks:

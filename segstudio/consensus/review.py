@@ -1,8 +1,8 @@
 """A review project: merged annotations as predictions, so that a reviewer corrects them.
 
 A project is found again by its title and a mark in its description, a task by ``meta.identifier``.
-A task keeps the digest of its consensus in its ``meta``: an unchanged one is left alone, and so is
-one that a reviewer has annotated.
+A task's ``meta`` contains the digest of its consensus: unchanged tasks and those annotated by a
+reviewer are not modified.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ from segstudio.data.scratch_db import ScratchDatabase
 State = Literal["created", "updated", "unchanged", "reviewed"]
 
 _DIGEST = "segstudio_consensus"
-"""Key of a task's ``meta``."""
+"""Key in the ``meta`` of a task for the digest of its consensus."""
 
 _PORTION = 50
 
 
 @dataclass(frozen=True)
 class Reviewed:
-    """What became of a consensus; ``lost`` are labels that no control of the project takes."""
+    """Result of writing a consensus; ``lost`` are labels without a control in the project."""
 
     consensus: Consensus
     state: State
@@ -39,7 +39,7 @@ class Reviewed:
 
 
 class _Existing(ScratchDatabase):
-    """Tasks that the review project has, by identifier."""
+    """Tasks in the review project, by identifier."""
 
     schema = """
         CREATE TABLE tasks (
@@ -62,17 +62,17 @@ class _Existing(ScratchDatabase):
 
 @dataclass
 class ReviewProject:
-    """Writes consensus into a project of one title.
+    """Writer of consensus into the project of a title.
 
     Attributes:
         label_studio: Client for the Label Studio instance.
         title: Project title.
-        label_config: XML of the projects that were annotated.
+        label_config: Label config of the annotated projects, as XML.
         version: Model version of the predictions.
-        sources: IDs of the projects that were annotated.
+        sources: IDs of the annotated projects.
         dry_run: Whether to change nothing.
-        id: Project ID; None where a dry run would make it.
-        tally: Number of images of each state.
+        id: Project ID; None if a dry run would create it.
+        tally: Number of images by state.
     """
 
     label_studio: LabelStudio
@@ -85,10 +85,10 @@ class ReviewProject:
     tally: Counter[str] = field(default_factory=Counter)
 
     def open(self) -> bool:
-        """Find the project, or make it; returns whether it is new.
+        """Find or create the project; return whether it is new.
 
         Raises:
-            LabelStudioError: There is another project of this title.
+            LabelStudioError: There is an unrelated project with this title.
         """
         same = list(self.label_studio.projects(self.title))
         for project in same:
@@ -97,8 +97,8 @@ class ReviewProject:
                 return False
         if same:
             raise LabelStudioError(
-                f"there is a project {same[0].id} {self.title!r} already, made otherwise",
-                "choose another --title, or repeat the options that it was made with",
+                f"there is a project {same[0].id} {self.title!r} already, with other options",
+                "choose another --title, or use the same options as when it was created",
             )
         if not self.dry_run:
             ids = ", ".join(map(str, self.sources))
@@ -108,7 +108,7 @@ class ReviewProject:
         return True
 
     def write(self, found: Iterator[Consensus]) -> Iterator[Reviewed]:
-        """Write each consensus, and yield what became of it."""
+        """Write each consensus, and yield the results."""
         with _Existing() as existing:
             include = "id,meta,total_annotations,cancelled_annotations"
             for task in self.label_studio.tasks(self.id, include) if self.id else ():
@@ -147,7 +147,7 @@ class ReviewProject:
     def _update(
         self, project: int, task: int, consensus: Consensus, result: Sequence[dict[str, Any]]
     ) -> None:
-        """Replace a task's prediction; its digest comes last, so an interrupted run goes on."""
+        """Replace a task's prediction, then its digest, so that an interrupted run is repeated."""
         call = self.label_studio.call
         for prediction in call("GET", "/api/predictions", params={"task": task}):
             call("DELETE", f"/api/predictions/{prediction['id']}/")
@@ -157,7 +157,7 @@ class ReviewProject:
         call("PATCH", f"/api/tasks/{task}/", json=changed)
 
     def _show_most_disputed_first(self) -> None:
-        """Let the stream of tasks go by the predictions' scores, the lowest first."""
+        """Order the label stream by the predictions' scores, the lowest first."""
         body = {
             "sampling": "Uncertainty sampling",
             "show_collab_predictions": True,
@@ -177,7 +177,7 @@ def _state(consensus: Consensus, existing: _Existing) -> State:
 
 
 def _data(consensus: Consensus) -> dict[str, Any]:
-    """Return the task's data, with a column to sort by in Label Studio."""
+    """Return the task's data, with a column for sorting in Label Studio."""
     return {**consensus.data, "disagreement": f"{consensus.disagreement:.3f}"}
 
 
@@ -194,7 +194,7 @@ def _meta(consensus: Consensus) -> dict[str, Any]:
 def _result(
     consensus: Consensus, config: LabelConfig
 ) -> tuple[list[dict[str, Any]], Sequence[str]]:
-    """Return the regions and answers, and the labels that have no control."""
+    """Return the regions and answers, and the labels without a control."""
     result: list[dict[str, Any]] = []
     lost: list[str] = []
     for merged in consensus.pictures:

@@ -1,4 +1,4 @@
-"""The images that two or more have annotated, with what they say together."""
+"""Consensus on the images with two or more annotations."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ from segstudio.data.scratch_db import ScratchDatabase
 
 @dataclass(frozen=True)
 class MergedPicture:
-    """What annotators say together of one image of a task.
+    """Consensus on one image of a task.
 
     Attributes:
-        picture: Image.
-        masks: By label, one pixel at least each.
-        disputed: (H, W) uint8, 255 where annotators disagree most; None where nobody drew.
+        picture: Image of the task.
+        masks: Non-empty masks by label.
+        disputed: (H, W) uint8, 255 at the highest disagreement; None without any region.
     """
 
     picture: Picture
@@ -40,17 +40,17 @@ class MergedPicture:
 
 @dataclass(frozen=True)
 class Consensus:
-    """What annotators say together of one task.
+    """Consensus on one task.
 
     Attributes:
-        identifier: Of its image.
-        data: Of the task.
-        meta: Of the task.
-        disagreement: 0..1, as ``segstudio agreement`` measures it.
-        worst: Label or control that they disagree on most; empty where on none.
-        annotators: How many.
-        pictures: Each of its images.
-        answers: Choices by control.
+        identifier: Identifier of the image.
+        data: Data of the task.
+        meta: Metadata of the task.
+        disagreement: Disagreement 0..1, as ``segstudio agreement`` measures it.
+        worst: Label or control with the highest disagreement; empty without any.
+        annotators: Number of annotators.
+        pictures: Consensus on each image of the task.
+        answers: Choices by control name.
     """
 
     identifier: str
@@ -64,7 +64,7 @@ class Consensus:
 
     @property
     def digest(self) -> str:
-        """Stands for all of it: another one means that annotations have changed."""
+        """Digest of the consensus, which changes if annotations do."""
         masks = [
             (each.picture.tag, each.picture.item, label, rle.counts)
             for each in self.pictures
@@ -76,7 +76,7 @@ class Consensus:
 
 
 class TaskIndex(ScratchDatabase):
-    """Data and images of tasks, by identifier; of several copies the first counts."""
+    """Data and images of tasks by identifier; the first of several copies counts."""
 
     schema = """
         CREATE TABLE tasks (
@@ -104,7 +104,7 @@ class TaskIndex(ScratchDatabase):
 
 
 class Scores(ScratchDatabase):
-    """Disagreement by image."""
+    """Disagreement score by image."""
 
     schema = "CREATE TABLE scores (identifier TEXT PRIMARY KEY, score REAL, worst TEXT)"
 
@@ -116,7 +116,7 @@ class Scores(ScratchDatabase):
         )
 
     def worst(self, identifiers: Sequence[str]) -> tuple[float, str]:
-        """Return the highest disagreement on some images, and on what; 0 where none was scored."""
+        """Return the highest disagreement on some images, and its subject; 0 if none was scored."""
         rows = [
             self._database.execute(
                 "SELECT score, worst FROM scores WHERE identifier = ?", (each,)
@@ -128,14 +128,14 @@ class Scores(ScratchDatabase):
 
 @dataclass(frozen=True)
 class Merger:
-    """Merges annotations of images.
+    """Merges the annotations of images.
 
     Attributes:
-        store: All annotations.
+        store: Store with all annotations.
         tasks: Tasks of the same identifiers.
-        scores: How much annotators disagree.
-        method: How masks are merged.
-        projects: Projects whose controls are asked.
+        scores: Disagreement by image.
+        method: How to merge masks.
+        projects: Projects whose controls are merged.
     """
 
     store: AnnotationStore
@@ -145,12 +145,12 @@ class Merger:
     projects: Sequence[LabeledProject]
 
     def identifiers(self) -> list[str]:
-        """Return the images that two or more have annotated, those most disputed first."""
+        """Return the images with two or more annotations, the most disputed first."""
         shared = [name for name in self.tasks if len(self.store.of(name)) > 1]
         return sorted(shared, key=lambda name: (-self._disagreement(name)[0], name))
 
     def merge(self, identifier: str) -> Consensus:
-        """Return what annotators say together of an image that two or more have annotated."""
+        """Return the consensus on an image with two or more annotations."""
         data, meta, pictures = self.tasks.find(identifier)
         annotations = self.store.of(identifier)
         disagreement, worst = self._disagreement(identifier)

@@ -9,7 +9,7 @@ from pathlib import Path
 from segstudio.data.tables import TableError
 
 PART_SUFFIX = ".part"
-"""Suffix of what is not complete yet."""
+"""Suffix of incomplete output."""
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def atomic_write(path: Path, mode: int = 0o666) -> Iterator[Path]:
 
     Args:
         path: Destination file.
-        mode: Permissions, less the umask; they hold from the first byte on.
+        mode: Permissions before the umask; they hold from the first byte on.
 
     Yields:
         Path of an empty file to write to.
@@ -46,7 +46,7 @@ def atomic_folder(path: Path, marker: str) -> Iterator[Path]:
     """Fill a folder that replaces ``path`` on success.
 
     Args:
-        path: Destination; an earlier folder of the same kind, or an empty one, is replaced.
+        path: Destination folder; an earlier one of the same kind, or an empty one, is replaced.
         marker: Name of a file that each folder of this kind contains.
 
     Yields:
@@ -56,7 +56,7 @@ def atomic_folder(path: Path, marker: str) -> Iterator[Path]:
         TableError: The folder cannot be written, or ``path`` is something else.
     """
     if path.exists() and not (path.is_dir() and (_is_empty(path) or (path / marker).is_file())):
-        raise TableError(f"{path} holds something else", "give the path of a new folder")
+        raise TableError(f"{path} contains other files", "give the path of a new folder")
     part, old = _temporary(path, PART_SUFFIX), _temporary(path, ".old")
     try:
         with _writing(path):

@@ -1,4 +1,4 @@
-"""The manifest: the table of what is in the bucket, which later joins labels to rows."""
+"""Manifest: table of the files in a bucket, which later joins labels to rows."""
 
 import csv
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ from segstudio.data.atomic_files import atomic_write
 from segstudio.data.tables import Row, Table, TableError
 
 IDENTIFIER = "identifier"
-"""Column with the name of the object: different in every row."""
+"""Column with the name of the object, which is unique."""
 
 IMAGE = "image"
-"""Column with its ``gs://`` reference, which tasks point to."""
+"""Column with the ``gs://`` reference for tasks."""
 
 
 def manifest_path(source: Path, given: Path | None) -> Path:
-    """Where the manifest goes: as given, else beside the source.
+    """Return the path of the manifest: as given, else next to the source.
 
     Raises:
-        TableError: That is the source itself.
+        TableError: The manifest would overwrite the source.
     """
     whole = source.absolute()
     stem = whole.name if source.is_dir() else whole.stem
@@ -31,10 +31,10 @@ def manifest_path(source: Path, given: Path | None) -> Path:
 
 
 def manifest_columns(table: Table, identifier: str, image: str) -> tuple[str, ...]:
-    """The input's columns, then the two of the manifest's own.
+    """Return the input's columns, plus the two of the manifest.
 
     Raises:
-        TableError: The input has one of the two already, or they are the same.
+        TableError: The input already has one of the two, or they are equal.
     """
     for added in (identifier, image):
         if added in table.columns:
@@ -48,17 +48,17 @@ def manifest_columns(table: Table, identifier: str, image: str) -> tuple[str, ..
 
 
 class ManifestWriter:
-    """Writes a manifest row by row.
+    """Writer of a manifest, row by row.
 
     Args:
         file: CSV file to write to.
-        columns: From ``manifest_columns``.
+        columns: Columns from ``manifest_columns``.
         bucket: Bucket of the objects.
     """
 
     def __init__(self, file: TextIO, columns: tuple[str, ...], bucket: str) -> None:
         self._bucket = bucket
-        self._rows = csv.writer(file)  # with \r\n lines, it quotes both in cells
+        self._rows = csv.writer(file)  # with \r\n line ends, both characters are quoted in cells
         self._rows.writerow(columns)
 
     @classmethod
@@ -73,5 +73,5 @@ class ManifestWriter:
             yield cls(file, columns, bucket)
 
     def add(self, row: Row, name: str) -> None:
-        """Write a row and the object that its image is in."""
+        """Write a row with the object of its image."""
         self._rows.writerow((*row.values.values(), name, f"gs://{self._bucket}/{name}"))

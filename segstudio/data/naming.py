@@ -1,4 +1,4 @@
-"""Naming rules: ``{Username}/{ID}.jpg`` and a row's values make the name of an object."""
+"""Naming rules: ``{Username}/{ID}.jpg`` and a row's values give the name of an object."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from ml_backend.errors import SegstudioError
 
 MAX_NAME_BYTES = 1024
-"""Google Cloud Storage's limit."""
+"""Maximum length of an object name in Google Cloud Storage."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\\?#\ud800-\udfff]")
 
 
 class NamingError(SegstudioError):
-    """A naming rule, or the name that it makes of a row, cannot be used."""
+    """A naming rule, or a name that it gives, is invalid."""
 
 
 @dataclass(frozen=True)
 class NamingRule:
-    """A text with columns in braces; a column's name is taken as it is, spaces and all.
+    """Text with column names in braces; names are taken literally, including spaces.
 
     Attributes:
-        text: The rule.
-        fields: The columns it asks for, in order.
+        text: Text of the rule.
+        fields: Columns that the rule uses, in order.
     """
 
     text: str
@@ -31,14 +31,14 @@ class NamingRule:
 
     @classmethod
     def parse(cls, text: str, columns: Sequence[str]) -> "NamingRule":
-        """Read a rule for rows that have these columns.
+        """Parse a rule for rows with these columns.
 
         Raises:
-            NamingError: A brace has no partner, no column is asked for, or one that is not there.
+            NamingError: A brace is unbalanced, no column is used, or one does not exist.
         """
         fields = tuple(_FIELD.findall(text))
         if re.search(r"[{}]", _FIELD.sub("", text)):
-            raise NamingError(f"the rule {text!r} has a brace without its partner")
+            raise NamingError(f"the rule {text!r} has an unbalanced brace")
         if not fields:
             raise NamingError(
                 f"the rule {text!r} gives all images the same name",
@@ -47,22 +47,22 @@ class NamingRule:
         for field in fields:
             if field not in columns:
                 raise NamingError(
-                    f"the rule {text!r} asks for a column {field!r} that is not there",
+                    f"the rule {text!r} uses a column {field!r} that does not exist",
                     f"the columns are: {', '.join(columns)}",
                 )
         return cls(text, fields)
 
     @property
     def prefix(self) -> str:
-        """What all names begin with."""
+        """Common beginning of all names."""
         return self.text.partition("{")[0]
 
     def name(self, values: Mapping[str, str]) -> str:
-        """Name the object of one row.
+        """Return the object name of one row.
 
         Raises:
-            NamingError: A value is empty, or the name cannot be kept apart from others, leaves
-                its folder, or does not survive in addresses.
+            NamingError: A value is empty, or the name is ambiguous, leaves its folder, or cannot be
+                part of an address.
         """
         for field in self.fields:
             if not values[field].strip():
@@ -74,8 +74,8 @@ class NamingRule:
 
 def _check_name(name: str) -> None:
     if unfit := _UNFIT.search(name):
-        raise NamingError(f"{name!r} has the character {unfit[0]!r}, which addresses cannot hold")
+        raise NamingError(f"{name!r} has the character {unfit[0]!r}, not allowed in addresses")
     if len(name.encode()) > MAX_NAME_BYTES:
         raise NamingError(f"{name[:40]!r}… is longer than {MAX_NAME_BYTES} bytes")
     if any(part in {"", ".", ".."} for part in name.split("/")):
-        raise NamingError(f"{name!r} is no path inside the bucket")
+        raise NamingError(f"{name!r} is not a path inside the bucket")

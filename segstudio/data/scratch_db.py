@@ -1,4 +1,4 @@
-"""Temporary SQLite databases: memory stays flat for any number of rows."""
+"""Temporary SQLite databases, which keep memory use constant for any number of rows."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from segstudio.gcs.objects import ObjectMeta
 
 
 class ScratchDatabase:
-    """A temporary SQLite database that is deleted when its context or the process ends.
+    """Temporary SQLite database that is deleted when its context or the process ends.
 
     Attributes:
-        schema: SQL that creates the tables; each subclass has its own.
+        schema: SQL that creates the tables; set by each subclass.
     """
 
     schema: ClassVar[str]
@@ -34,7 +34,7 @@ class ScratchDatabase:
 
 
 class NameIndex(ScratchDatabase):
-    """Names that rows claim, and what a bucket holds under them."""
+    """Names claimed by rows, and the objects that a bucket has under them."""
 
     schema = """
         CREATE TABLE names (
@@ -57,14 +57,14 @@ class NameIndex(ScratchDatabase):
         return int(found[0])
 
     def record_listing(self, listing: Iterable[tuple[str, ObjectMeta]]) -> None:
-        """Record a bucket's objects whose names are claimed; ignore all others."""
+        """Record a bucket's objects with claimed names; ignore all others."""
         self._database.executemany(
             "UPDATE names SET generation = ?, size = ?, md5 = ?, crc32c = ? WHERE name = ?",
             ((s.generation, s.size, s.md5, s.crc32c, name) for name, s in listing),
         )
 
     def stored(self, name: str) -> ObjectMeta | None:
-        """Return what the bucket holds under a name, if anything."""
+        """Return the object that the bucket has under a name, or None."""
         found = self._database.execute(
             "SELECT generation, size, md5, crc32c FROM names "
             "WHERE name = ? AND generation IS NOT NULL",

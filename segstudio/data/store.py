@@ -1,4 +1,4 @@
-"""Where shards are kept: a folder or a bucket. A file is there whole, or not at all."""
+"""Storage of shards: a folder or a bucket, with atomic writes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,20 +10,20 @@ from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect, parse_a
 
 
 class Store(Protocol):
-    """Named files below one place."""
+    """Named files in one place."""
 
     def names(self, below: str) -> Iterator[str]:
-        """Names of the files in the folder ``below``, or in the place itself, without it."""
+        """Yield the names of the files in the folder ``below``, without it."""
 
     def read(self, name: str) -> bytes | None:
-        """One file, if it is there."""
+        """Return the content of a file; None if it does not exist."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Make or replace a file in one step."""
+        """Create or replace a file atomically."""
 
 
 class Folder:
-    """A folder of this machine, made when it is first written to."""
+    """Local folder, created on the first write."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -51,7 +51,7 @@ class Folder:
 
 
 class Bucket:
-    """Objects of a bucket whose names begin with a prefix."""
+    """Objects of a bucket with a common prefix."""
 
     def __init__(self, objects: GoogleObjects, prefix: str) -> None:
         self._objects = objects
@@ -72,7 +72,7 @@ class Bucket:
 
 
 def open_store(place: str, google: GoogleSettings) -> Store:
-    """Open the folder or bucket that ``place`` names."""
+    """Return the folder or bucket that ``place`` names."""
     if not place.startswith("gs://"):
         return Folder(Path(place))
     address = parse_address(place)

@@ -1,4 +1,4 @@
-"""Rows to work on, streamed from a CSV file or a folder of images as often as one likes."""
+"""Rows streamed from a CSV file or a folder of images, any number of times."""
 
 import csv
 import os
@@ -14,16 +14,16 @@ JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp"})
 IMAGE_SUFFIXES = JPEG_SUFFIXES | frozenset(
     {".png", ".apng", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff"}
 )
-"""What the backends read."""
+"""Image formats that the backends read."""
 
 MEDIA_SUFFIXES = IMAGE_SUFFIXES | {
     *(".mp4", ".m4v", ".webm", ".mov", ".ogv"),
     *(".mp3", ".m4a", ".wav", ".flac", ".ogg", ".opus", ".aac"),
 }
-"""Images, and video and sound that browsers play."""
+"""Images, and video and audio formats that browsers play."""
 
 FOLDER_COLUMNS = ("path", "folder", "stem", "suffix")
-"""Of a folder's files: ``a/b.jpg``, ``a``, ``b`` and ``.jpg``."""
+"""Columns of a folder's files: ``a/b.jpg``, ``a``, ``b`` and ``.jpg``."""
 
 
 class TableError(SegstudioError):
@@ -32,12 +32,12 @@ class TableError(SegstudioError):
 
 @dataclass(frozen=True)
 class Row:
-    """One row.
+    """One row of a table.
 
     Attributes:
-        number: 1 for the first below the header.
-        values: By column; every column is there.
-        predictions: Made beforehand, in Label Studio's terms; only shards have them.
+        number: Row number, 1 for the first below the header.
+        values: Values by column, complete.
+        predictions: Predictions in Label Studio's format; only shards have them.
     """
 
     number: int
@@ -46,18 +46,18 @@ class Row:
 
 
 class Table(Protocol):
-    """Rows that can be streamed more than once; each streaming may raise TableError."""
+    """Rows that can be streamed repeatedly; each time may raise TableError."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns, all different."""
+        """Unique names of the columns."""
 
     def __iter__(self) -> Iterator[Row]:
-        """Begin at the first row."""
+        """Start at the first row."""
 
 
 class CsvTable:
-    """A CSV file in UTF-8 with a header; one row at a time is in memory.
+    """CSV file in UTF-8 with a header; one row at a time is in memory.
 
     Raises:
         TableError: The file cannot be read, or its header names a column twice.
@@ -81,12 +81,12 @@ class CsvTable:
                 raise TableError(
                     f"row {number} of {self._path} has {len(cells)} cells, "
                     f"its header {len(self.columns)}",
-                    "are its texts in quotes, and is --delimiter right?",
+                    "check that texts are quoted and that --delimiter is right",
                 )
             yield Row(number, dict(zip(self.columns, cells, strict=True)))
 
     def _lines(self) -> Iterator[tuple[str, ...]]:
-        """The lines that are not empty."""
+        """Yield the lines that are not empty."""
         try:
             with self._path.open(encoding="utf-8-sig", newline="") as file:
                 for cells in csv.reader(file, delimiter=self._delimiter, strict=True):
@@ -101,14 +101,14 @@ class CsvTable:
 
 
 class FolderTable:
-    """The images in a folder and the folders below it; see ``image_files``.
+    """Images in a folder and its subfolders; see ``image_files``.
 
     Args:
-        folder: Folder.
-        suffixes: Of the files, in small letters.
+        folder: Root folder.
+        suffixes: File suffixes to include, in lower case.
 
     Raises:
-        TableError: There is no such folder.
+        TableError: The folder does not exist.
     """
 
     columns = FOLDER_COLUMNS
@@ -121,7 +121,7 @@ class FolderTable:
         self.left_out: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Row]:
-        """See ``Table``; ``left_out`` counts the other files by their suffix."""
+        """See ``Table``; ``left_out`` counts all other files by suffix."""
         self.left_out.clear()
         found = image_files(self._folder, self._suffixes, left_out=self.left_out)
         for number, path in enumerate(found, start=1):
@@ -131,13 +131,13 @@ class FolderTable:
 
 
 def describe_left_out(left_out: Counter[str]) -> str:
-    """Say how many files of which kinds are not labeled; empty for none."""
+    """Return a sentence on the number and kinds of ignored files; empty for none."""
     if not left_out:
         return ""
     kinds = ", ".join(
         f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(left_out.items())
     )
-    return f"{left_out.total()} files of other kinds are left out: {kinds}"
+    return f"{left_out.total()} files of other kinds are ignored: {kinds}"
 
 
 def image_files(
@@ -146,19 +146,19 @@ def image_files(
     below: Path = Path(),
     left_out: Counter[str] | None = None,
 ) -> Iterator[Path]:
-    """The image files in a folder and the folders below it, by name.
+    """Yield the image files in a folder and its subfolders, sorted by name.
 
-    What is hidden is left out, and links that lead nowhere or to a folder. One folder's names at a
-    time are in memory.
+    Skips hidden files, broken links and links to folders. The names of one folder at a time are
+    in memory.
 
     Args:
-        root: The folder.
-        suffixes: Of images, in small letters.
-        below: Where to begin, from ``root``.
-        left_out: Counts the other files by their suffix.
+        root: Root folder.
+        suffixes: Suffixes of images, in lower case.
+        below: Folder to start from, relative to ``root``.
+        left_out: Counter of all other files by suffix.
 
     Yields:
-        Paths from ``root``.
+        Paths relative to ``root``.
 
     Raises:
         TableError: A folder cannot be read.

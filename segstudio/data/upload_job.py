@@ -1,4 +1,4 @@
-"""An upload from end to end: names, the bucket's listing, files, the manifest."""
+"""Upload from end to end: names, listing of the bucket, files, manifest."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from segstudio.gcs.objects import BucketError, ObjectMeta
 
 @dataclass(frozen=True)
 class ManifestSpec:
-    """Where the manifest goes, and its own columns.
+    """Path of the manifest, and the names of its own columns.
 
     Attributes:
         path: CSV file to write; None: ``SOURCE.manifest.csv`` next to the source.
@@ -41,7 +41,7 @@ def folder_source(
 def csv_source(
     path: Path, path_column: str, name: str, root: Path | None, delimiter: str
 ) -> Source:
-    """Return the images of the rows of a CSV file; relative paths begin at its folder."""
+    """Return the images of a CSV file's rows; relative paths start at the file's folder."""
     table = CsvTable(path, delimiter)
     rule = NamingRule.parse(name, table.columns)
     return Source(table, rule, path_column, root or path.parent)
@@ -51,17 +51,17 @@ def csv_source(
 def open_upload(
     path: Path, source: Source, uploader: Uploader, bucket: str, manifest: ManifestSpec
 ) -> Iterator["UploadJob"]:
-    """Claim all names and begin the manifest, which appears when the body succeeds.
+    """Claim all names and open the manifest, which appears when the body succeeds.
 
     Args:
         path: CSV file or folder that ``source`` reads.
         source: Images to upload.
-        uploader: Uploads to the bucket.
+        uploader: Uploader to the bucket.
         bucket: Name of the bucket.
-        manifest: Where the manifest goes; a dry run writes none.
+        manifest: Path and columns of the manifest; a dry run writes none.
 
     Raises:
-        NamingError: Rows have no usable name, or the name of another row.
+        NamingError: A row has no usable name, or the name of another row.
         TableError: The source cannot be read, or the manifest cannot be written.
     """
     columns = manifest_columns(source.table, manifest.identifier_column, manifest.image_column)
@@ -77,15 +77,15 @@ def open_upload(
 
 @dataclass(frozen=True)
 class UploadJob:
-    """An upload with all names claimed.
+    """Upload whose names are all claimed.
 
     Attributes:
         source: Images to upload.
-        uploader: Uploads to the bucket.
-        index: Names of the objects, and what the bucket holds under them.
-        manifest: Gets a row for each image that is in the bucket; None in a dry run.
+        uploader: Uploader to the bucket.
+        index: Names of the objects, and what the bucket contains under them.
+        manifest: Writer of a row for each image in the bucket; None in a dry run.
         manifest_path: Path of the manifest; None in a dry run.
-        tally: Counts ``uploaded``, ``present`` and ``failed``.
+        tally: Counters ``uploaded``, ``present`` and ``failed``.
     """
 
     source: Source
@@ -100,10 +100,10 @@ class UploadJob:
         return self.uploader.objects.list(self.source.rule.prefix)
 
     def run(self) -> Iterator[Outcome]:
-        """Upload what the bucket does not hold yet; yields the outcome of each image.
+        """Upload the images that the bucket does not contain yet; yield each outcome.
 
         Raises:
-            BucketError: The bucket cannot be used; says how many images are in it.
+            BucketError: The bucket is unusable; reports how many images it contains.
         """
         try:
             for outcome in self.uploader.upload(self.source.items(), self.index):
@@ -116,6 +116,6 @@ class UploadJob:
             raise BucketError(
                 f"{error.message}; {done} of {len(self.index)} images are in the bucket",
                 "; ".join(
-                    filter(None, [error.hint, "then run the same command again: it goes on"])
+                    filter(None, [error.hint, "then run the same command again to continue"])
                 ),
             ) from error

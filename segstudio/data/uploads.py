@@ -1,4 +1,4 @@
-"""Uploads that can be run again: what is there is left alone, what failed is named."""
+"""Idempotent uploads: existing objects are skipped, failures are reported."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +19,12 @@ _WAITING_PER_WORKER = 8
 
 @dataclass(frozen=True)
 class Item:
-    """A row, its image and its object.
+    """A row with its image file and object name.
 
     Attributes:
-        row: As it was read.
-        path: Of the image file; None where the row names none.
-        name: Of the object.
+        row: Row as read.
+        path: Path of the image file; None if the row names none.
+        name: Name of the object.
     """
 
     row: Row
@@ -34,12 +34,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went with an item.
+    """Outcome of one item.
 
     Attributes:
-        item: It.
-        state: ``present``: the bucket had it already.
-        reason: Of a failure; else empty.
+        item: Item that was processed.
+        state: Result; ``present`` means that the bucket had the object already.
+        reason: Reason of a failure; else empty.
     """
 
     item: Item
@@ -49,16 +49,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Source:
-    """What to upload and how to name it.
+    """Files to upload and how to name them.
 
     Attributes:
-        table: The rows.
-        rule: Names the objects.
+        table: Rows that list the files.
+        rule: Naming rule of the objects.
         path_column: Column with the path of the image file.
-        root: Folder that relative paths begin at.
+        root: Folder that relative paths start at.
 
     Raises:
-        TableError: There is no such column.
+        TableError: The column does not exist.
     """
 
     table: Table
@@ -74,7 +74,7 @@ class Source:
             )
 
     def items(self) -> Iterator[Item]:
-        """The rows with their names; NamingError where ``claim_names`` would raise it."""
+        """Yield the rows with their names; raises NamingError like ``claim_names``."""
         for row in self.table:
             path = row.values[self.path_column]
             names_a_file = path.strip() and "\0" not in path
@@ -83,10 +83,10 @@ class Source:
 
 
 def claim_names(source: Source, index: NameIndex) -> None:
-    """Read all rows once and claim their names, before anything is sent.
+    """Read all rows once and claim their names, before anything is uploaded.
 
     Raises:
-        NamingError: Rows without a usable name, or with another row's; the first are shown.
+        NamingError: Rows have no usable name, or another row's; the first ones are shown.
         TableError: The table cannot be read.
     """
     shown: list[str] = []
@@ -98,30 +98,30 @@ def claim_names(source: Source, index: NameIndex) -> None:
     if count:
         more = "; …" if count > len(shown) else ""
         raise NamingError(
-            f"{count} rows get no name of their own: {'; '.join(shown)}{more}",
-            "mend these rows or choose other columns for --name; nothing was uploaded",
+            f"{count} rows have no unique name: {'; '.join(shown)}{more}",
+            "fix these rows or choose other columns for --name; nothing was uploaded",
         )
 
 
 def _claim_name(row: Row, rule: NamingRule, index: NameIndex) -> str:
-    """The problem with a row's name; empty where there is none."""
+    """Return the problem with a row's name; empty if there is none."""
     try:
         name = rule.name(row.values)
     except NamingError as error:
         return error.message
     first = index.claim(name, row.number)
-    return "" if first == row.number else f"{name!r} is the name of row {first} already"
+    return "" if first == row.number else f"{name!r} is already the name of row {first}"
 
 
 @dataclass(frozen=True)
 class Uploader:
-    """Brings items into a bucket.
+    """Uploader of items to a bucket.
 
     Attributes:
-        objects: Of the bucket.
-        replace: Whether an object with other content may be overwritten.
-        dry_run: Whether to write nothing; the outcomes then say what would be.
-        workers: Uploads at the same time.
+        objects: Objects of the bucket.
+        replace: Whether an object with different content may be overwritten.
+        dry_run: Whether to write nothing; outcomes then say what would be done.
+        workers: Number of concurrent uploads.
     """
 
     objects: Objects
@@ -130,10 +130,10 @@ class Uploader:
     workers: int = 8
 
     def upload(self, items: Iterable[Item], index: NameIndex) -> Iterator[Outcome]:
-        """Upload what the index says is not there yet; the outcomes come in the items' order.
+        """Upload what the index says is missing; yield outcomes in the items' order.
 
         Raises:
-            BucketError: The bucket cannot be used; what was uploaded before stays.
+            BucketError: The bucket is unusable; earlier uploads stay.
         """
         work = ((item, index.stored(item.name)) for item in items)
         return _map_in_threads(lambda pair: self._upload_item(*pair), work, self.workers)
@@ -157,14 +157,14 @@ class Uploader:
                 return Outcome(item, "present")
             if not self.replace:
                 return Outcome(
-                    item, "failed", f"{path}: {item.name} holds something else; see --replace"
+                    item, "failed", f"{path}: {item.name} has different content; see --replace"
                 )
         if not self.dry_run:
             return self._put_object(item, path, stored.generation if stored else 0)
         return Outcome(item, "uploaded")
 
     def _put_object(self, item: Item, path: Path, replaces: int) -> Outcome:
-        """Write; where the answer to a try got lost, the next one finds its own work done."""
+        """Upload a file; if the response to a try was lost, the next one finds the object."""
         try:
             self.objects.put(item.name, path, replaces)
         except PreconditionFailedError as error:
@@ -176,7 +176,7 @@ class Uploader:
 
 def _error_text(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "there is no such file"
+        return "the file does not exist"
     return error.strerror or type(error).__name__
 
 
@@ -187,7 +187,7 @@ _Out = TypeVar("_Out")
 def _map_in_threads(
     work: Callable[[_In], _Out], items: Iterable[_In], workers: int
 ) -> Iterator[_Out]:
-    """Map in threads, in order, with few items waiting; the first error ends it at once."""
+    """Map in threads, in order, with few items queued; the first error stops it at once."""
     waiting: deque[Future[_Out]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

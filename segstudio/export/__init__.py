@@ -1,8 +1,7 @@
-"""What people take away from a project: tables, masks, COCO.
+"""Exports of annotations: tables, masks, COCO and other formats.
 
-``run`` exports from end to end. ``rows`` makes a row of each annotation, ``manifest_join`` adds the
-manifest's columns, ``mask_regions`` finds the regions that are masks; ``tables``, ``masks`` and
-``coco`` write. A writer is a context that gives
-a function to call with each annotation; its output takes its place at a good end only
-(``segstudio.data.atomic_files``).
+``run`` exports from end to end. ``rows`` turns each annotation into a row, ``manifest_join`` adds
+the manifest's columns, ``mask_regions`` selects the regions that are masks. There is a module for
+each format: a context that returns a function to call with each annotation or sample. The output
+appears only when it is complete (``segstudio.data.atomic_files``).
 """

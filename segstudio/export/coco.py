@@ -1,7 +1,7 @@
 """One COCO file: every region of every annotator, overlapping or not.
 
-The format: https://cocodataset.org/#format-data. Beside it, images tell who annotated and who
-skipped them and carry the manifest's cells, and annotations tell whose they are.
+The format: https://cocodataset.org/#format-data. In addition, images list who annotated and who
+skipped them and have the manifest's cells, and annotations name their annotator.
 """
 
 import json
@@ -21,7 +21,7 @@ from segstudio.export.samples import Output, Sample, Write
 
 @contextmanager
 def write_coco(output: Output) -> Iterator[Write]:
-    """Write a COCO file; what must wait for its end waits on disk."""
+    """Write a COCO file; parts that belong at its end are kept on disk until then."""
     with (
         atomic_write(output.path) as part,
         Spool() as annotations,
@@ -34,7 +34,7 @@ def write_coco(output: Output) -> Iterator[Write]:
 
 
 class _Annotators(ScratchDatabase):
-    """Who said something about each image."""
+    """Annotators of each image."""
 
     schema = """
         CREATE TABLE annotations (image INTEGER NOT NULL, annotator TEXT NOT NULL, skipped INTEGER);
@@ -77,7 +77,7 @@ class _Coco:
                 self._annotations.add(_annotation(sample.entry, mask, polygons) | ids)
 
     def finish(self, file: IO[str]) -> None:
-        """Write all parts, one item in memory at a time."""
+        """Write all parts, with one item in memory at a time."""
         file.write('{"info": {"description": "exported by segstudio"}, "licenses": [],\n')
         write_list(file, "categories", self._output.palette.categories())
         write_list(file, "images", map(json.dumps, map(self._image, self._output.pictures)))

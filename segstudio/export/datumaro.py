@@ -1,4 +1,4 @@
-"""Datumaro's own format, which CVAT reads and which ``datum convert`` turns into many others.
+"""Datumaro's native format, which CVAT reads and ``datum convert`` turns into many others.
 
 The format: https://open-edge-platform.github.io/datumaro, "Datumaro format" 1.0. An item for each
 sample; polygons stay polygons, all else is a mask.
@@ -17,12 +17,12 @@ from segstudio.export.sample_folder import open_sample_folder
 from segstudio.export.samples import Output, Sample, Write
 
 _IMAGES = 2
-"""Datumaro's number of the kind of media."""
+"""Datumaro's code of the media type."""
 
 
 @contextmanager
 def write_datumaro(output: Output) -> Iterator[Write]:
-    """Write ``annotations/PART.json`` and, with their images, ``images/PART/…``."""
+    """Write ``annotations/PART.json`` and, if they were fetched, ``images/PART/…``."""
     with open_sample_folder(output) as folder, ExitStack() as spools:
         parts = {part: spools.enter_context(Spool()) for part in output.splits.rule.names}
 

@@ -67,7 +67,7 @@ def write_huggingface(output: Output) -> Iterator[Write]:
 
 
 class _Part:
-    """Rows of a part, written in groups of bounded size."""
+    """Writer of a part's rows, in groups of bounded size."""
 
     def __init__(self, file: parquet.ParquetWriter, schema: pa.Schema) -> None:
         self._file = file
@@ -99,7 +99,7 @@ def _open_part(folder: SampleFolder, name: str) -> Iterator[_Part]:
 
 
 def _columns(columns: Columns) -> list[tuple[str, Column]]:
-    """Name each column of the rows; ``image`` is the picture, and its reference ``reference``."""
+    """Return the name of each column; ``image`` is the picture, ``reference`` its reference."""
     taken = {column.name for column in columns} | _PICTURES
     named = []
     for column in columns:
@@ -158,7 +158,7 @@ def _row(sample: Sample, name: str, output: Output) -> dict[str, Any]:
 
 
 def _card(folder: SampleFolder) -> str:
-    """Return the card; its head tells ``datasets`` which files are which part."""
+    """Return the data set card; its header lists the files of each part for ``datasets``."""
     parts = folder.output.splits.rule.names
     names = {"train": "train", "val": "validation", "test": "test"}
     files = "\n".join(
@@ -179,7 +179,7 @@ configs:
 
 Exported from Label Studio by segstudio. A row for each annotation of an image: `image` (null where
 it was not fetched; `reference` says where it is), `mask` (a PNG of indices), `objects` (each region
-and label with its box, overlapping or not), then the answers and what Label Studio notes.
+and label with its box, overlapping or not), then the answers and Label Studio's metadata.
 
 | part | rows |
 |---|---|

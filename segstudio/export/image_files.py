@@ -1,4 +1,4 @@
-"""The images' own files: fetched once, kept until the export is complete, then put in place."""
+"""Image files: fetched once, kept until the export is complete, then put in place."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ _FETCHES = 8
 
 @dataclass(frozen=True)
 class FetchedImage:
-    """What became of one image; ``reason`` says why it is missing, if it is."""
+    """Result of fetching one image; ``reason`` says why it failed, if it did."""
 
     picture: PictureFile
     reason: str = ""
@@ -31,21 +31,21 @@ class FetchedImage:
 
 @dataclass
 class ImageFiles:
-    """Files of images, as their sources have them.
+    """Image files, as their sources store them.
 
     They are kept in a folder next to the output until the export succeeds, so the same command
     continues after an interruption.
 
     Attributes:
-        folder: Folder that keeps them.
-        open_source: Opens the loader of images, when the first one is needed.
+        folder: Folder that keeps the files.
+        open_source: Opens the image loader when the first image is needed.
     """
 
     folder: Path
     open_source: Callable[[], ImageSource]
 
     def fetch(self, pictures: Iterable[PictureFile]) -> Iterator[FetchedImage]:
-        """Fetch several images at a time; those that are there are not fetched again."""
+        """Fetch several images at a time; existing files are not fetched again."""
         self.folder.mkdir(exist_ok=True)
         source = self._source
         with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
@@ -57,7 +57,7 @@ class ImageFiles:
         return path if path.is_file() else None
 
     def place(self, picture: PictureFile, target: Path) -> None:
-        """Put an image's file in place, if there is one: a link, where the disk has links."""
+        """Put an image's file in place, if it was fetched, as a hard link where possible."""
         path = self.find(picture)
         if path is None or target.exists():
             return
@@ -68,7 +68,7 @@ class ImageFiles:
             shutil.copyfile(path, target)
 
     def remove(self) -> None:
-        """Remove the folder: all files are in place."""
+        """Remove the folder, when all files are in place."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @cached_property
@@ -100,4 +100,4 @@ def _check_image(data: bytes) -> None:
         with Image.open(io.BytesIO(data)):
             pass
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise ImageDecodeError(f"the file is no image: {error}") from error
+        raise ImageDecodeError(f"the file is not an image: {error}") from error

@@ -1,4 +1,4 @@
-"""The size of an image that nobody has drawn on: a prediction's, else its own."""
+"""Size of images without regions: from a prediction, else from the image."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ from segstudio.export.rows import Entry
 
 @dataclass
 class SizeFinder:
-    """Finds sizes of images, one at a time.
+    """Finder of image sizes, one image at a time.
 
     Attributes:
-        reader: Reads predictions.
-        open_source: Opens the loader of images, when the first one is needed.
+        reader: Reader of predictions.
+        open_source: Opens the image loader when the first image is needed.
     """
 
     reader: AnnotationReader
     open_source: Callable[[], ImageSource] = field(repr=False)
 
     def __call__(self, entry: Entry, picture: PictureFile) -> Size | None:
-        """Return height and width of an image; None where neither tells them.
+        """Return height and width of an image; None if neither prediction nor image has them.
 
         Raises:
-            LabelStudioError: It does not list the task's predictions.
+            LabelStudioError: The predictions of the task cannot be read.
         """
         shown = [p for p in entry.task.pictures if p.reference == picture.reference]
         places = {(each.tag, each.item) for each in shown}

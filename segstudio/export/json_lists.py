@@ -1,4 +1,4 @@
-"""JSON files of long lists, of which one item at a time is in memory."""
+"""JSON files with long lists, with one item in memory at a time."""
 
 import json
 import tempfile
@@ -8,7 +8,7 @@ from typing import IO, Any, Self
 
 
 class Spool:
-    """Items of a list that wait on disk until the rest of their file can be written."""
+    """List items kept on disk until the rest of their file can be written."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - see __exit__
@@ -25,7 +25,7 @@ class Spool:
         self._file.close()
 
     def add(self, item: Any) -> None:
-        """Add an item."""
+        """Append an item."""
         self._file.write(json.dumps(item) + "\n")
 
     def __iter__(self) -> Iterator[str]:
@@ -35,7 +35,7 @@ class Spool:
 
 
 def write_list(file: IO[str], name: str, items: Iterable[str], end: str = ",\n") -> None:
-    """Write a member of an object: a list of items that are JSON already."""
+    """Write an object member whose value is a list of JSON-encoded items."""
     file.write(f'"{name}": [')
     for number, item in enumerate(items):
         file.write((",\n" if number else "\n") + item)

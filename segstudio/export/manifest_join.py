@@ -1,4 +1,4 @@
-"""Which row of the manifest an annotation belongs to."""
+"""Match annotations to rows of the manifest."""
 
 import json
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ from segstudio.export.references import name_reference, unsigned, without_signat
 
 
 class Manifest(ScratchDatabase):
-    """The rows of a manifest, found by identifier or image.
+    """Rows of a manifest, found by identifier or image.
 
     Args:
-        table: None where there is no manifest: then no task has a row.
-        identifier_column: Different in every row.
+        table: Table of the manifest; None: no task has a row.
+        identifier_column: Name of the column that is unique.
 
     Attributes:
-        columns: Those that it adds to a task's own.
+        columns: Columns that it adds to a task's own.
 
     Raises:
-        TableError: It cannot be read, lacks the column, or has an identifier twice.
+        TableError: The table cannot be read, the column is missing, or an identifier is repeated.
     """
 
     schema = """
@@ -37,15 +37,15 @@ class Manifest(ScratchDatabase):
             self._read(table)
 
     def find(self, task: AnnotatedTask) -> tuple[str, Mapping[str, str] | None]:
-        """The identifier of a task, and its row; neither has a signature.
+        """Return the identifier of a task, and its row, both without signatures.
 
-        A task that ``segstudio project create`` made carries its identifier. Another one is found
-        by its image; where that fails, its image's object or address is its identifier.
+        Tasks created by ``segstudio project create`` carry their identifier. Others are found by
+        their image; if that fails, the image's object or address is the identifier.
         """
         given = task.meta.get(IDENTIFIER) or task.data.get(self._identifier_column)
         column, value = ("identifier", str(given)) if given else ("image", task.image)
         found = self._database.execute(
-            # The column is one of ours.
+            # The column name is one of two constants.
             f"SELECT identifier, cells FROM rows WHERE {column} = ?",  # noqa: S608 # nosec B608
             (value,),
         ).fetchone()

@@ -1,4 +1,4 @@
-"""Which regions of an annotation are masks, and their pixels, image by image."""
+"""Select the regions of an annotation that are masks, image by image."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,9 +18,9 @@ Size = tuple[int, int]
 class MaskRegion:
     """A region with pixels.
 
-    Attributes:
-        region: As it was drawn.
-        rle: Its pixels, one at least.
+    region: Region as drawn.
+        rle: Pixels of the region, at least one.
+        outline: Corners of the region; None for brush strokes and bitmasks.
         outline: Its corners; None for brush strokes and bitmasks, which have none.
     """
 
@@ -35,10 +35,11 @@ class Drawing:
 
     Attributes:
         picture: Image of the task.
-        masks: In the order they were drawn, all of one size.
-        size: Of the image, by all that was drawn on it, points too; None where nothing was.
-        left_out: How many regions are no masks: points, boxes beside finer shapes, empty strokes.
-        problems: ID of each region whose pixels are unknown, and why.
+        masks: Masks in drawing order, all of one size.
+        size: Image size according to its regions, points included; None without regions.
+        left_out: Number of regions that are not masks: points, boxes next to finer shapes, empty
+            strokes.
+        problems: ID and reason of each region whose pixels are unknown.
     """
 
     picture: Picture
@@ -52,11 +53,11 @@ Draw = Callable[[AnnotatedTask, Annotation], list[Drawing]]
 
 
 def draw(task: AnnotatedTask, annotation: Annotation, *, with_boxes: bool) -> list[Drawing]:
-    """Find the masks of an annotation on each image of its task; a skipped one has none.
+    """Return the masks of an annotation on each image of its task; skipped ones have none.
 
     Args:
-        task: Whose annotation it is.
-        annotation: With its regions.
+        task: Task of the annotation.
+        annotation: Annotation to read.
         with_boxes: Whether rectangles are masks even where the project has finer shapes.
     """
     unknown: frozenset[Shape] = frozenset({"unknown"})
@@ -80,7 +81,7 @@ def draw(task: AnnotatedTask, annotation: Annotation, *, with_boxes: bool) -> li
 
 
 def common_size(regions: Iterable[Region]) -> Size | None:
-    """Return the size of image that most regions have; None without any of a size."""
+    """Return the most frequent image size among regions; None without any."""
     sizes = Counter(
         (region.height, region.width)
         for region in regions
@@ -110,7 +111,7 @@ def _draw(picture: Picture, regions: Iterable[Region], shapes: Iterable[Shape]) 
 
 def _mask(region: Region, size: Size | None) -> MaskRegion:
     if region.shape == "unknown":
-        raise RegionError("it has no shape that segstudio knows")
+        raise RegionError("its shape is not supported")
     rle = region_rle(region)
     if size and size != (rle.height, rle.width):
         raise RegionError(

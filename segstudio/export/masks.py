@@ -1,4 +1,4 @@
-"""A folder of indexed PNGs, one for each image and annotator, with their palette and their rows."""
+"""Folder of indexed PNGs, one for each image and annotator, with palette and rows."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -22,14 +22,14 @@ from segstudio.export.samples import Output, Sample, Write
 Indices = npt.NDArray[np.uint8]
 
 INDEX = "masks.csv"
-"""In the folder: a row for each annotation, with the path of its mask."""
+"""File in the folder: a row for each annotation, with the path of its mask."""
 
 LABELS = "labels.csv"
-"""In the folder: what each index stands for."""
+"""File in the folder: the label of each index."""
 
 _ADDED = ("mask_path", "width", "height", "overlap_pixels", "left_out")
 MOST_INDICES = 255
-"""Of a PNG with a palette, the background's left out."""
+"""Maximum number of labels in a PNG with a palette, without the background."""
 
 
 class PaletteError(SegstudioError):
@@ -37,18 +37,18 @@ class PaletteError(SegstudioError):
 
 
 def paint(masks: Iterable[MaskRegion], palette: Palette, size: Size) -> tuple[Indices, int]:
-    """Put masks on one canvas; where labels overlap, the smaller region wins.
+    """Paint masks on one canvas; where labels overlap, the smaller region wins.
 
-    Labelers see all regions at once, half transparent: what is drawn last is not what counts, and a
-    region inside another would vanish if it were drawn first. Of equals, the later wins.
+    Labelers see all regions at once, half transparent, so the drawing order does not matter to
+    them, and a region inside another must not vanish. If sizes are equal, the later region wins.
 
     Args:
-        masks: All of the image's size.
-        palette: Of the labels.
-        size: Height and width of the image.
+        masks: Masks of the image's size.
+        palette: Palette with an index for each label.
+        size: Height and width of the image in pixels.
 
     Returns:
-        (H, W) indices, and the number of pixels that more than one label claims.
+        (H, W) indices, and the number of pixels covered by more than one label.
 
     Raises:
         PaletteError: A label has no index.
@@ -68,7 +68,7 @@ def paint(masks: Iterable[MaskRegion], palette: Palette, size: Size) -> tuple[In
 def write_masks(output: Output) -> Iterator[Write]:
     """Write ``ANNOTATOR/IDENTIFIER.png`` below a folder, ``masks.csv`` and ``labels.csv`` in it.
 
-    Skipped annotations have a row and no file, and so have images of unknown size.
+    Skipped annotations and images of unknown size have a row and no file.
 
     Raises:
         PaletteError: There are more labels than indices.
@@ -93,7 +93,7 @@ def write_masks(output: Output) -> Iterator[Write]:
 
 
 def check_indices(palette: Palette) -> None:
-    """See that a PNG has an index for each label.
+    """Check that a PNG has an index for each label.
 
     Raises:
         PaletteError: There are more labels than indices.
@@ -103,14 +103,14 @@ def check_indices(palette: Palette) -> None:
 
 
 def save_indices(canvas: Indices, palette: Palette, file: Path | IO[bytes]) -> None:
-    """Write (H, W) indices as a PNG with the labels' colours."""
+    """Write (H, W) indices as a PNG with the labels' colors."""
     image = Image.fromarray(canvas, "P")
     image.putpalette([part for color in palette.colors[: MOST_INDICES + 1] for part in color])
     image.save(file, "PNG")
 
 
 def _save_mask(folder: Path, sample: Sample, output: Output, names: NameIndex) -> tuple[str, ...]:
-    """Write the mask; returns its path below the folder, width, height and contested pixels."""
+    """Write the mask; return its path below the folder, width, height and overlapping pixels."""
     size = sample.picture.size
     if sample.skipped or size is None:
         return "", "", "", ""

@@ -1,7 +1,7 @@
-"""Masks as polygons, for formats and programs that read no run lengths.
+"""Masks as polygons, for formats and programs that do not read run lengths.
 
-A polygon has neither holes nor parts. ``trace`` joins holes to the ring around them by cuts without
-width; where a format takes one polygon alone, the parts are joined likewise, as Ultralytics joins
+A polygon has neither holes nor parts. ``trace`` joins holes to the ring around them by zero-width
+cuts; for formats with a single polygon, the parts are joined in the same way, as Ultralytics joins
 those of a COCO annotation.
 """
 
@@ -12,10 +12,10 @@ from ml_backend.labelstudio.outlines import LEAST_IOU, Outline, trace
 
 
 def part_polygons(rle: Rle) -> list[Outline]:
-    """Return a polygon for each connected part of a mask, its holes cut out.
+    """Return a polygon for each connected part of a mask, with its holes cut out.
 
     Args:
-        rle: Mask of one pixel at least.
+        rle: Mask of at least one pixel.
 
     Returns:
         Polygons of three corners or more, in pixels from the image's top left corner. As
@@ -27,9 +27,9 @@ def part_polygons(rle: Rle) -> list[Outline]:
 
 
 def one_polygon(rle: Rle) -> Outline:
-    """Return one polygon for all parts of a mask of one pixel at least.
+    """Return a single polygon for all parts of a mask of at least one pixel.
 
-    It goes round all of them in one line, from each to the nearest corner of those before it.
+    The line connects each part to the nearest corner of the parts before it.
     """
     joined, *others = part_polygons(rle)
     for outline in others:
@@ -40,7 +40,7 @@ def one_polygon(rle: Rle) -> Outline:
 
 
 def _nearest(first: Outline, second: Outline) -> tuple[int, int]:
-    """Return the indices of two corners that are nearest, a row of distances at a time."""
+    """Return the indices of the two nearest corners, computing one row of distances at a time."""
     best, found = np.inf, (0, 0)
     for index, corner in enumerate(second):
         distances = ((first - corner) ** 2).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Which index and colour each label has."""
+"""Index and color of each label."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,12 +13,12 @@ Color = tuple[int, int, int]
 
 
 class Palette:
-    """Indices of labels: 0 is the background, then the labels in the label config's order.
+    """Indices of labels: 0 is the background, then the labels in label config order.
 
-    Labels that no label config has any more get the next index when they first come.
+    Labels that are in no label config any more get the next index on first use.
 
     Attributes:
-        colors: By index, at least the 256 of a PNG.
+        colors: Colors by index, at least the 256 of a PNG.
     """
 
     def __init__(self, projects: Iterable[LabeledProject]) -> None:
@@ -32,12 +32,12 @@ class Palette:
                         self._add(label.value, label.background)
 
     def __getitem__(self, label: str) -> int:
-        """The index of a label, from 1 on."""
+        """Return the index of a label, counted from 1."""
         return self._indices.get(label) or self._add(label, "")
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """By index, from 1 on."""
+        """Labels by index, counted from 1."""
         return tuple(self._indices)
 
     def categories(self) -> Iterator[str]:
@@ -48,7 +48,7 @@ class Palette:
                 yield json.dumps({**category, "isthing": 1})
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Index, label and colour of each, the background first."""
+        """Yield index, label and color of each label, the background first."""
         for index, label in enumerate(("background", *self.labels)):
             yield str(index), label, "#{:02x}{:02x}{:02x}".format(*self.colors[index])
 
@@ -58,13 +58,13 @@ class Palette:
         index = self._indices[label] = len(self._indices) + 1
         if index == len(self.colors):
             self.colors.append(_voc_color(index))
-        with suppress(ValueError):  # no colour, or one that only browsers know
+        with suppress(ValueError):  # not a color, or one that only browsers know
             self.colors[index] = ImageColor.getrgb(background)[:3]
         return index
 
 
 def _voc_color(index: int) -> Color:
-    """The colour of an index in PASCAL VOC's masks: far from its neighbours', black for 0."""
+    """Return the color of an index in PASCAL VOC's palette; black for 0."""
     channels = [0, 0, 0]
     for bit in range(8):
         for channel in range(3):

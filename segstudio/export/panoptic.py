@@ -1,4 +1,4 @@
-"""COCO's panoptic format: no two segments overlap, and a PNG tells each pixel's segment.
+"""COCO's panoptic format: segments do not overlap, and a PNG has the segment of each pixel.
 
 The format: https://cocodataset.org/#format-data, "Panoptic Segmentation".
 """
@@ -34,7 +34,7 @@ def write_panoptic(output: Output) -> Iterator[Write]:
 
 
 class _Part:
-    """A part of the data set."""
+    """Writer of one part of the data set."""
 
     def __init__(self, spools: ExitStack, name: str) -> None:
         self._name = name
@@ -76,11 +76,11 @@ class _Part:
 def _segments(
     masks: tuple[MaskRegion, ...], size: Size, palette: Palette
 ) -> tuple[np.ndarray[tuple[int, int, int], np.dtype[np.uint8]], list[dict[str, object]]]:
-    """Paint regions, the smaller ones on top; those of which nothing is seen are left out.
+    """Paint regions, the smaller ones on top; fully covered ones are left out.
 
     Returns:
-        (H, W, 3) uint8, the segment's number in base 256 with its lowest digit first; and what is
-        known of each segment.
+        (H, W, 3) uint8 segment numbers in base 256, lowest digit first; and the record of each
+        segment.
     """
     numbers = np.zeros(size, np.int32)
     ordered = sorted(enumerate(masks, 1), key=lambda each: -each[1].rle.area)

@@ -1,4 +1,4 @@
-"""The images of an export: their names, references and sizes, on disk."""
+"""Images of an export: names, references and sizes, kept on disk."""
 
 import json
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ class PictureFile:
     """An image of an export.
 
     Attributes:
-        id: From 1 on, in the order they came.
-        identifier: Of the image: the same in all copies of a project.
-        file_name: Path below a folder of images, different for each.
-        reference: As in ``task.data``.
+        id: Number of the image, counted from 1 in the order of arrival.
+        identifier: Identifier of the image, the same in all copies of a project.
+        file_name: Path below a folder of images, unique.
+        reference: Image reference from ``task.data``.
         size: Height and width in pixels, if known.
-        metadata: The manifest's cells, if it has the image.
+        metadata: Cells of the manifest's row, if there is one.
         task: ID of a task that shows it.
     """
 
@@ -38,7 +38,7 @@ class PictureFile:
 
     @property
     def address(self) -> str:
-        """The reference without its signature; empty where it is the image's content itself."""
+        """Reference without its signature; empty if it embeds the image."""
         return "" if self.reference[:5].lower() == "data:" else unsigned(self.reference)
 
 
@@ -54,12 +54,12 @@ class Pictures(ScratchDatabase):
     """
 
     def record(self, entry: Entry, picture: Picture, size: Size | None = None) -> PictureFile:
-        """Record an image of an annotated task; returns what is known of it by now.
+        """Record an image of an annotated task; return what is known about it.
 
         Args:
             entry: Annotation of the image.
-            picture: Image.
-            size: Height and width; the first that is given counts.
+            picture: Image to record.
+            size: Height and width; the first one recorded counts.
         """
         identifier = "#".join(filter(None, [entry.identifier, picture.name]))
         if (found := self._find(identifier)) is None:
@@ -89,7 +89,7 @@ class Pictures(ScratchDatabase):
         return _picture(found.fetchone())
 
     def __iter__(self) -> Iterator[PictureFile]:
-        """Yield all images in the order they came."""
+        """Yield all images in the order of arrival."""
         return map(_picture, self._database.execute("SELECT * FROM pictures ORDER BY id"))
 
     def __len__(self) -> int:

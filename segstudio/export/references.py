@@ -1,4 +1,4 @@
-"""References of images as an export shows them: without signatures, and as names of files."""
+"""Image references as exports show them: without signatures, and as file names."""
 
 import hashlib
 import mimetypes
@@ -12,7 +12,7 @@ from ml_backend.images.signatures import signature_parameters
 from segstudio.data.tables import IMAGE_SUFFIXES
 
 _LONGEST = 200
-"""Bytes of a part of a path: file systems take 255, and a number may come behind it."""
+"""Maximum bytes of a path component: file systems allow 255, and a suffix may be added."""
 
 _UNFIT = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|\ud800-\udfff]')
 _UPLOAD = re.compile(r"^.*/data/upload/\d+/")
@@ -43,7 +43,7 @@ def unsigned(reference: str) -> str:
 
 
 def without_signatures(value: Any) -> Any:
-    """Return JSON with ``unsigned`` texts, whatever they are in."""
+    """Return JSON with ``unsigned`` applied to all strings."""
     if isinstance(value, str):
         return unsigned(value)
     if isinstance(value, Mapping):
@@ -52,9 +52,9 @@ def without_signatures(value: Any) -> Any:
 
 
 def name_reference(reference: str) -> str:
-    """Return an identifier for an image that has none: its object in the bucket, or its address.
+    """Return an identifier for an image without one: its object name, or its address.
 
-    A ``data:`` URI is its whole content, and gets a digest of it.
+    A ``data:`` URI contains the whole image, and is identified by a digest.
     """
     if reference.startswith("gs://"):
         return reference.removeprefix("gs://").partition("/")[2] or reference
@@ -65,12 +65,12 @@ def name_reference(reference: str) -> str:
 
 
 def file_name(identifier: str, reference: str, addition: str = "") -> str:
-    """Return a name of the image's file below a folder of images, as every file system takes it.
+    """Return a file name for the image below a folder of images, valid on every file system.
 
     Args:
-        identifier: Of the task.
-        reference: Of the image; its suffix is taken where the identifier has none.
-        addition: Goes before the suffix, if there is one.
+        identifier: Identifier of the task.
+        reference: Image reference, whose suffix is used if the identifier has none.
+        addition: Text inserted before the suffix; empty for none.
     """
     name = identifier
     for pattern in (_UPLOAD, _LOCAL_FILE, _HOST):
@@ -82,18 +82,18 @@ def file_name(identifier: str, reference: str, addition: str = "") -> str:
 
 
 def path_of(parts: list[str]) -> str:
-    """Return a path of these parts that leads nowhere else than below the folder it is put in."""
+    """Return a path of these components that stays below the folder it is joined to."""
     safe = [part for part in (path_part(each.strip("/")) for each in parts) if part]
     return "/".join(safe) or "image"
 
 
 def path_part(text: str) -> str:
-    """Return a part of a path as every file system takes it; empty where nothing of it is left."""
+    """Return a path component that is valid on every file system; may be empty."""
     return _UNFIT.sub("_", text).encode()[:_LONGEST].decode(errors="ignore").strip(" .")
 
 
 def _suffix(reference: str) -> str:
-    """Return the suffix of an image's file; Label Studio shows JPEG mostly."""
+    """Return the suffix of the image's file; defaults to ``.jpg``, the most frequent."""
     if reference[:5].lower() == "data:":
         kind = re.split("[;,]", reference[5:105], maxsplit=1)[0]
         return mimetypes.guess_extension(kind.strip().lower()) or ".jpg"

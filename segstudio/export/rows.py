@@ -28,7 +28,7 @@ _REST: tuple[tuple[str, Kind], ...] = (
     ("lead_time", "number"),
 )
 RESERVED = ("data", "meta", "result", "mask_path", "width", "height", "overlap_pixels", "left_out")
-"""What some formats add."""
+"""Value type that only some formats have."""
 
 _WITHOUT_ANSWER = frozenset(
     {"brush", "polygon", "rectangle", "ellipse", "keypoint", "magicwand", "bitmask", "vector"}
@@ -38,12 +38,12 @@ _NUMBERS = frozenset({"number", "rating"})
 
 @dataclass(frozen=True)
 class Column:
-    """A column.
+    """Column of a table.
 
     Attributes:
-        name: Different from all others.
-        kind: Of its values.
-        source: Name of the control or of the manifest's column that it shows.
+        name: Unique name of the column.
+        kind: Type of its values.
+        source: Name of the control, or of the manifest's column, that it contains.
     """
 
     name: str
@@ -53,16 +53,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table: the key, the answers, the manifest's, what Label Studio notes."""
+    """Columns of a table: key, answers, manifest, Label Studio's metadata."""
 
     controls: tuple[Column, ...]
     manifest: tuple[Column, ...]
 
     @classmethod
     def of(cls, projects: Iterable[LabeledProject], manifest: Sequence[str]) -> "Columns":
-        """Find a column for each control of any of the projects, and of the manifest.
+        """Return the columns for the controls of all projects and for the manifest.
 
-        A name that is taken gets ``control.`` or ``manifest.`` before it.
+        A name that is taken is prefixed by ``control.`` or ``manifest.``.
         """
         taken = {name for name, _ in (*_KEY, *_REST)} | set(RESERVED)
         controls: dict[str, Kind] = {}
@@ -78,7 +78,7 @@ class Columns:
         )
 
     def __iter__(self) -> Iterator[Column]:
-        """In the order of the table."""
+        """Yield the columns in the order of the table."""
         yield from (Column(name, kind, name) for name, kind in _KEY)
         yield from self.controls
         yield from self.manifest
@@ -87,14 +87,14 @@ class Columns:
 
 @dataclass(frozen=True)
 class Entry:
-    """An annotation with all that is known about it.
+    """An annotation with its identifier and row.
 
     Attributes:
-        identifier: Of the image.
-        task: Whose annotation it is.
-        annotation: What was said.
-        metadata: The manifest's cells, if it has the image.
-        row: By column, in the order of the table.
+        identifier: Identifier of the image.
+        task: Task of the annotation.
+        annotation: Annotation itself.
+        metadata: Cells of the manifest's row, if there is one.
+        row: Values by column name, in the order of the table.
     """
 
     identifier: str
@@ -106,7 +106,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something of an annotation that an export cannot hold; ``region`` is an id, if it is one."""
+    """Part of an annotation that cannot be exported; ``region`` is a region ID, or empty."""
 
     entry: Entry
     reason: str
@@ -114,7 +114,7 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """Human-readable description."""
         entry = self.entry
         region = f", region {self.region}" if self.region else ""
         return (
@@ -124,7 +124,7 @@ class Problem:
 
     @property
     def record(self) -> dict[str, Any]:
-        """For programs."""
+        """Machine-readable record."""
         return {
             "failed": self.reason,
             "identifier": self.entry.identifier,
@@ -136,7 +136,7 @@ class Problem:
 
 
 def entries(task: AnnotatedTask, columns: Columns, manifest: Manifest) -> list[Entry]:
-    """One for each annotation of a task; none for a task that nobody has annotated."""
+    """Return an entry for each annotation of a task; none if it has no annotation."""
     identifier, metadata = manifest.find(task)
     return [
         Entry(identifier, task, each, metadata, _row(identifier, task, each, metadata, columns))
@@ -145,13 +145,13 @@ def entries(task: AnnotatedTask, columns: Columns, manifest: Manifest) -> list[E
 
 
 def unknown_answers(entry: Entry, columns: Columns) -> list[str]:
-    """Names of controls that were answered and that the label config does not have any more."""
+    """Return the names of answered controls that are no longer in the label config."""
     known = {column.source for column in columns.controls}
     return [name for name in entry.annotation.parsed.answers if name not in known]
 
 
 def cell(value: Value) -> str:
-    """A value as CSV holds it: lists as JSON, times as ISO 8601."""
+    """Return a value as text for CSV: lists as JSON, times as ISO 8601."""
     if value is None or value == []:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""An export from end to end: projects are read task by task and written in one of the formats."""
+"""Export from end to end: read projects task by task and write them in one of the formats."""
 
 import csv
 from collections import Counter
@@ -33,7 +33,7 @@ from segstudio.export.voc import write_voc
 from segstudio.export.yolo import write_yolo, write_yolo_seg
 
 IMAGES = "images.csv"
-"""In a folder of images next to a file: a row for each, with its reference."""
+"""File in a folder of images next to a file: a row for each image, with its reference."""
 
 
 class Format(StrEnum):
@@ -55,15 +55,15 @@ class Format(StrEnum):
 SPLIT_FORMATS = frozenset(Format) - {
     *(Format.CSV, Format.JSONL, Format.PARQUET, Format.MASKS, Format.COCO)
 }
-"""Formats of data sets in parts."""
+"""Formats whose data sets are split into parts."""
 
 POLYGON_FORMATS = frozenset({Format.COCO, Format.DATUMARO})
-"""Formats that hold run lengths and polygons."""
+"""Formats that can represent masks as run lengths and as polygons."""
 
 
 @dataclass(frozen=True)
 class ExportSpec:
-    """What is exported, and how it is written.
+    """What to export, and in which form.
 
     Attributes:
         projects: Project IDs.
@@ -71,9 +71,9 @@ class ExportSpec:
         out: File to write, or a folder.
         manifest: CSV file whose columns are joined; None: no columns are joined.
         identifier_column: Column of the manifest that is the key.
-        annotator: E-mail address of the one annotator who is exported; empty: all.
+        annotator: E-mail address of the only annotator to export; empty: all.
         with_boxes: Whether rectangles are masks even in projects with finer shapes.
-        with_images: Whether the images' files are put in.
+        with_images: Whether to include the image files.
         polygons: Whether brush strokes become polygons, in ``POLYGON_FORMATS``.
         split: Parts of the data set, in ``SPLIT_FORMATS``.
         dry_run: Whether annotations are only counted and nothing is written.
@@ -94,7 +94,7 @@ class ExportSpec:
 
 @dataclass(frozen=True)
 class Writer:
-    """What an export calls with each annotation, and at its end."""
+    """Functions of a format: one to call with each annotation, one at the end."""
 
     add: Add
     finish: Callable[[], Iterator[Problem]] = lambda: iter(())
@@ -104,23 +104,23 @@ class Writer:
 def open_export(
     reader: AnnotationReader, spec: ExportSpec, open_source: Callable[[], ImageSource]
 ) -> Iterator["Export"]:
-    """Read the projects and the manifest.
+    """Read the projects and the manifest, and yield an export that is ready to run.
 
     Args:
-        reader: Reads annotations.
-        spec: What is exported.
-        open_source: Opens the loader of images, if one is needed.
+        reader: Reader of annotations.
+        spec: What to export.
+        open_source: Opens the image loader, if one is needed.
 
     Raises:
         LabelStudioError: A project does not exist or cannot be read.
-        SettingsError: The format is for images, and no project shows any.
-        TableError: The manifest cannot be read; also from the body, when the output cannot be
-            written.
+        SettingsError: The format is for images, and no project has any.
+        TableError: The manifest cannot be read, or the output cannot be written (raised from the
+            body).
     """
     projects = [reader.project(id_) for id_ in spec.projects]
     if spec.kind in _WITH_MASKS and not any(project.images for project in projects):
         raise SettingsError(
-            f"--format {spec.kind} is for images, and no image is shown in project "
+            f"--format {spec.kind} is for images, but there are none in project "
             f"{', '.join(map(str, spec.projects))}",
             "use csv, jsonl or parquet",
         )
@@ -138,20 +138,20 @@ def open_export(
 
 @dataclass(frozen=True)
 class Export:
-    """An export that is ready to run: ``survey``, ``fetch``, then ``run``.
+    """Export that is ready to run: ``survey``, ``fetch``, then ``run``.
 
     Attributes:
-        spec: What is exported.
-        reader: Reads annotations.
-        projects: The projects of ``spec``.
-        manifest: Rows to join.
+        spec: What to export.
+        reader: Reader of annotations.
+        projects: Projects of ``spec``.
+        manifest: Manifest whose columns are joined.
         columns: Columns of the output.
-        find_size: Asked about images that nobody has drawn on.
-        pictures: Images; complete after ``survey`` if their files are wanted, else after ``run``.
-        splits: Part of each image.
-        images: Files of the images; None where they are not wanted.
-        tally: Counts ``tasks``, ``annotations``, ``skipped``, ``regions``, ``left_out``,
-            ``problems``, ``without_row``, ``images`` and ``images_failed`` while the export runs.
+        find_size: Returns the size of an image without regions.
+        pictures: Images; complete after ``survey`` if their files are needed, else after ``run``.
+        splits: Part of the data set that each image is in.
+        images: Image files; None if they are not included.
+        tally: Counters ``tasks``, ``annotations``, ``skipped``, ``regions``, ``left_out``,
+            ``problems``, ``without_row``, ``images`` and ``images_failed``.
     """
 
     spec: ExportSpec
@@ -167,17 +167,17 @@ class Export:
 
     @property
     def tasks(self) -> int:
-        """Number of tasks, as Label Studio counts them."""
+        """Number of tasks according to Label Studio."""
         return sum(project.counts.tasks for project in self.projects)
 
     @property
     def needs_survey(self) -> bool:
-        """Whether something must be known of all tasks before the first is written."""
+        """Whether all tasks must be read before the first is written."""
         in_parts = len(self.spec.split.names) > 1 and not self.spec.dry_run
         return in_parts or self.images is not None
 
     def survey(self) -> Iterator[None]:
-        """Look through all tasks for their images, which are then in one part each."""
+        """Read all tasks for their images, and assign each image to a part."""
         for project in self.projects:
             for task in self.reader.tasks(project, results=False):
                 for entry in self._chosen(task):
@@ -195,9 +195,9 @@ class Export:
             yield fetched
 
     def run(self) -> Iterator[Sequence[Problem]]:
-        """Write all annotations; yields the problems of each task when it is written.
+        """Write all annotations; yield the problems of each task after it is written.
 
-        The output takes its place only when all tasks are written and yielded.
+        The output appears only when all tasks are written and yielded.
         """
         with self._open_writer() as writer:
             for project in self.projects:
@@ -221,7 +221,7 @@ class Export:
         ]
 
     def _place_images(self, images: ImageFiles) -> None:
-        """Put the images of a file into a folder next to it."""
+        """Put the image files into a folder next to the output file."""
         with (
             atomic_folder(self.spec.out.with_suffix(".images"), IMAGES) as folder,
             (folder / IMAGES).open("w", encoding="utf-8", newline="") as file,

@@ -1,7 +1,6 @@
-"""Folders of samples: one name for each annotation of an image, in a part of the data set.
+"""Folders of samples: a unique name and a part for each annotation of an image.
 
-All formats that hold one annotation for each image have this in common; the same image has as many
-samples as annotators.
+Shared by all formats with one annotation per image: an image has as many samples as annotators.
 """
 
 import csv
@@ -18,24 +17,24 @@ from segstudio.export.references import file_name, path_part
 from segstudio.export.samples import Output, Sample
 
 INDEX = "samples.csv"
-"""In the folder: a row for each sample, with its name and its image."""
+"""File in the folder: a row for each sample, with its name and its image."""
 
 _COLUMNS = (
     *("part", "sample", "identifier", "annotator", "image", "width", "height"),
     *("project", "task", "annotation"),
 )
 _RESERVED = frozenset({"images", "labels"})
-"""Names of folders that Ultralytics finds labels by: no folder below may be called so."""
+"""Folder names by which Ultralytics finds labels, so no folder below may have them."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A sample's place.
+    """Place of a sample in the folder.
 
     Attributes:
         part: ``train``, ``val`` or ``test``.
-        name: Path without a suffix, different for each sample.
-        suffix: Of its image's file.
+        name: Unique path without a suffix.
+        suffix: Suffix of the image's file.
     """
 
     part: str
@@ -44,17 +43,17 @@ class Placed:
 
     @property
     def image(self) -> str:
-        """Path of its image below a folder of images."""
+        """Path of the image below a folder of images."""
         return f"{self.name}{self.suffix}"
 
 
 @dataclass(frozen=True)
 class SampleFolder:
-    """A folder that is being filled.
+    """Folder that is being filled.
 
     Attributes:
-        path: Of the folder.
-        output: What is written.
+        path: Path of the folder.
+        output: Input of the writer.
         tally: Number of samples in each part.
     """
 
@@ -65,11 +64,11 @@ class SampleFolder:
     tally: Counter[str] = field(default_factory=Counter)
 
     def place(self, sample: Sample, suffix: str = "") -> Placed:
-        """Give a sample its name and part, and a row in the index.
+        """Assign a name and a part to a sample, and add its row to the index.
 
         Args:
-            sample: Sample.
-            suffix: Suffix of its image's file where a format has a rule for it.
+            sample: Sample to place.
+            suffix: Suffix of the image's file, if the format prescribes one.
         """
         picture, entry = sample.picture, sample.entry
         part = self.output.splits[entry.identifier]
@@ -93,12 +92,12 @@ class SampleFolder:
         return placed
 
     def add_image(self, sample: Sample, path: str) -> None:
-        """Put the file of a sample's image into the folder, if there is one."""
+        """Put the image file of a sample into the folder, if it was fetched."""
         if self.output.images:
             self.output.images.place(sample.picture, self.path / path)
 
     def file(self, path: str) -> Path:
-        """Return a path in the folder; the folder that it is in is there."""
+        """Return a path in the folder, whose parent folder is created."""
         target = self.path / path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
@@ -106,7 +105,7 @@ class SampleFolder:
 
 @contextmanager
 def open_sample_folder(output: Output) -> Iterator[SampleFolder]:
-    """Fill a folder that replaces an earlier one on success."""
+    """Yield a folder to fill, which replaces an earlier one on success."""
     with (
         atomic_folder(output.path, INDEX) as folder,
         NameIndex() as names,
@@ -118,7 +117,7 @@ def open_sample_folder(output: Output) -> Iterator[SampleFolder]:
 
 
 def sample_name(sample: Sample, names: NameIndex) -> str:
-    """Return ``ANNOTATOR/IDENTIFIER``, with the annotation's number where another one has it."""
+    """Return ``ANNOTATOR/IDENTIFIER``, plus the annotation ID if the name is taken."""
     entry, id_ = sample.entry, sample.entry.annotation.id
     annotator = path_part(entry.annotation.annotator.replace("/", "_")) or "annotator"
     image = PurePosixPath(file_name(entry.identifier, sample.picture.reference, sample.addition))

@@ -1,6 +1,6 @@
-"""What one annotation says of one image: what all formats with masks are made of."""
+"""One annotation of one image: the unit of all formats with masks."""
 
-import pickle  # nosec B403 - reads what this process wrote into its own temporary database
+import pickle  # nosec B403 - reads only this process's own temporary database
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +20,12 @@ class Sample:
     """An annotation's masks on an image.
 
     Attributes:
-        entry: Annotation.
-        picture: Image; its size is known, but where neither anybody drew on it nor a prediction
-            nor the image itself tells it, and for skipped annotations.
-        addition: What the image's name has behind that of its task, where a task has several.
-        masks: In the order they were drawn; they may overlap.
-        left_out: How many of its regions are no masks.
+        entry: Annotation with its row.
+        picture: Image; its size may be unknown if there are neither regions nor a prediction and
+            the image is unreadable, and for skipped annotations.
+        addition: Suffix of the image's name if a task has several images.
+        masks: Masks in drawing order; they may overlap.
+        left_out: Number of regions that are not masks.
     """
 
     entry: Entry
@@ -36,27 +36,27 @@ class Sample:
 
     @property
     def skipped(self) -> bool:
-        """Whether the annotator skipped the task: then nothing was said of the image."""
+        """Whether the annotator skipped the task, and so labeled nothing on the image."""
         return self.entry.annotation.skipped
 
 
 Write = Callable[[Sample], None]
 FindSize = Callable[[Entry, PictureFile], Size | None]
-"""Finds the size of an image that nobody has drawn on."""
+"""Returns the size of an image without regions."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What the writers of all formats with masks are given.
+    """Input of the writers of all formats with masks.
 
     Attributes:
         path: File or folder to write.
         columns: Columns of a row.
-        palette: Labels with their indices.
-        pictures: Images, complete when the last sample is written.
+        palette: Index and color of each label.
+        pictures: Images, complete after the last sample.
         splits: Part of the data set that each image is in.
-        images: Files of the images; None where they are not wanted.
-        polygons: Whether brush strokes become polygons where a format takes both.
+        images: Image files; None if they are not included.
+        polygons: Whether brush strokes become polygons, if the format has both.
     """
 
     path: Path
@@ -69,13 +69,13 @@ class Output:
 
 
 class Sampler(ScratchDatabase):
-    """Hands an export's samples to a writer, those of unknown size at the end.
+    """Passes the samples of an export to a writer, those of unknown size last.
 
     Args:
-        draw: Finds the masks of an annotation.
-        pictures: Gets the images.
-        write: Takes each sample.
-        find_size: Asked at the end about images that nobody has drawn on.
+        draw: Returns the masks of an annotation.
+        pictures: Collection that records the images.
+        write: Writes a sample.
+        find_size: Returns the size of an image without regions; called at the end.
     """
 
     schema = "CREATE TABLE waiting (sample BLOB NOT NULL)"
@@ -103,7 +103,7 @@ class Sampler(ScratchDatabase):
         return Added(regions, left_out, problems)
 
     def finish(self) -> Iterator[Problem]:
-        """Write what waits; yields a problem for each image whose size stays unknown."""
+        """Write deferred samples; yield a problem for each image whose size is unknown."""
         for (data,) in self._database.execute("SELECT sample FROM waiting ORDER BY rowid"):
             sample: Sample = pickle.loads(data)  # noqa: S301 # nosec B301 - written above
             picture = self._pictures[sample.picture.id]
@@ -112,7 +112,7 @@ class Sampler(ScratchDatabase):
                 if size:
                     picture = self._pictures.resize(picture, size)
                 else:
-                    reason = "nobody has drawn on it, and its size is unknown"
+                    reason = "it has no regions, and its size is unknown"
                     yield Problem(sample.entry, reason)
             self._write(replace(sample, picture=picture))
 
@@ -121,7 +121,7 @@ class Sampler(ScratchDatabase):
         picture = self._pictures.record(entry, drawing.picture, size)
         masks, problems = drawing.masks, list(drawing.problems)
         if masks and picture.size != drawing.size:
-            reason = "its image has other sizes in other annotations"
+            reason = "its image has a different size in other annotations"
             problems += [(mask.region.id, reason) for mask in masks]
             masks = ()
         sample = Sample(entry, picture, drawing.picture.name, masks, drawing.left_out)

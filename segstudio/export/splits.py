@@ -1,4 +1,4 @@
-"""Which images are for training, which for validation and which for testing."""
+"""Split images into training, validation and test parts."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ NAMES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class SplitRule:
-    """Shares of the images.
+    """Fractions of the images for each part.
 
     Attributes:
-        shares: Of ``NAMES``, in their order; together 1.
-        seed: The same seed gives the same split of the same images.
+        shares: Fractions for the parts in ``NAMES``, in order; their sum is 1.
+        seed: Random seed; equal seeds split the same images equally.
     """
 
     shares: tuple[Fraction, ...] = (Fraction(1),)
@@ -26,17 +26,17 @@ class SplitRule:
 
     @classmethod
     def parse(cls, text: str, seed: int) -> Self:
-        """Read ``80/10/10`` or ``80/20``; empty: all are for training.
+        """Parse ``80/10/10`` or ``80/20``; empty: all images are for training.
 
         Raises:
-            SettingsError: It is written otherwise.
+            SettingsError: The text has another form.
         """
         try:
             numbers = [Fraction(part) for part in text.split("/")] if text else [Fraction(1)]
         except (ValueError, ZeroDivisionError):
             numbers = []
         if not 1 <= len(numbers) <= len(NAMES) or min(numbers) < 0 or not sum(numbers):
-            raise SettingsError(f"{text!r} is no split", "write it as 80/10/10 or 80/20")
+            raise SettingsError(f"{text!r} is not a split", "write it as 80/10/10 or 80/20")
         return cls(tuple(number / sum(numbers) for number in numbers), seed)
 
     @property
@@ -46,10 +46,10 @@ class SplitRule:
 
 
 class Splits(ScratchDatabase):
-    """The part of each image, by identifier: all that is said of an image is in one part.
+    """Part of each image by identifier; all annotations of an image are in the same part.
 
     Args:
-        rule: Shares and seed.
+        rule: Fractions and seed.
     """
 
     schema = "CREATE TABLE images (identifier TEXT PRIMARY KEY, rank BLOB, part TEXT) WITHOUT ROWID"
@@ -59,12 +59,12 @@ class Splits(ScratchDatabase):
         self.rule = rule
 
     def record(self, identifier: str) -> None:
-        """Record an image that is to be in one of the parts."""
+        """Record an image to be assigned to a part."""
         rank = hashlib.sha256(f"{self.rule.seed}\0{identifier}".encode(errors="replace")).digest()
         self._database.execute("INSERT OR IGNORE INTO images VALUES (?, ?, '')", (identifier, rank))
 
     def assign(self) -> None:
-        """Give each recorded image its part: exact shares, in an order that the seed draws."""
+        """Assign each recorded image to a part: exact fractions, in a seeded random order."""
         total = int(self._database.execute("SELECT count(*) FROM images").fetchone()[0])
         self._database.execute("CREATE INDEX by_rank ON images (rank)")
         first = 0
@@ -78,7 +78,7 @@ class Splits(ScratchDatabase):
             first = last
 
     def __getitem__(self, identifier: str) -> str:
-        """Return the part of an image; one that came since ``assign`` is for training."""
+        """Return the part of an image; images recorded after ``assign`` are for training."""
         found = self._database.execute(
             "SELECT part FROM images WHERE identifier = ?", (identifier,)
         ).fetchone()

@@ -1,4 +1,4 @@
-"""The rows as CSV, JSON Lines or Parquet."""
+"""Write rows as CSV, JSON Lines or Parquet."""
 
 import csv
 import json
@@ -21,12 +21,12 @@ _ROW_GROUP = 1000
 
 @dataclass(frozen=True)
 class Added:
-    """What became of one annotation.
+    """Result of writing one annotation.
 
     Attributes:
-        regions: How many of its regions were written.
-        left_out: How many are no masks: points, and boxes beside finer shapes.
-        problems: What could not be written.
+        regions: Number of regions written.
+        left_out: Number of regions that are not masks: points, and boxes next to finer shapes.
+        problems: Parts that could not be written.
     """
 
     regions: int = 0
@@ -39,7 +39,7 @@ Add = Callable[[Entry], Added]
 
 @contextmanager
 def write_csv(path: Path, columns: Columns) -> Iterator[Add]:
-    """Write CSV in UTF-8; lists are JSON in their cell."""
+    """Write CSV in UTF-8; lists are JSON."""
     with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow([column.name for column in columns])
@@ -53,9 +53,9 @@ def write_csv(path: Path, columns: Columns) -> Iterator[Add]:
 
 @contextmanager
 def write_jsonl(path: Path, _: Columns) -> Iterator[Add]:
-    """Write JSON Lines: the row, the task's data and meta, and the result as it came.
+    """Write JSON Lines: the row, the task's data and meta, and the unchanged result.
 
-    Signed addresses lose their signature.
+    Signatures are removed from addresses.
     """
     with atomic_write(path) as part, part.open("w", encoding="utf-8") as file:
 
@@ -74,7 +74,7 @@ def write_jsonl(path: Path, _: Columns) -> Iterator[Add]:
 
 @contextmanager
 def write_parquet(path: Path, columns: Columns) -> Iterator[Add]:
-    """Write Parquet, typed, in groups of rows."""
+    """Write typed Parquet in row groups."""
     schema = pa.schema([(column.name, _arrow(column.kind)) for column in columns])
     rows: list[dict[str, Value]] = []
     with atomic_write(path) as part, parquet.ParquetWriter(part, schema) as file:
@@ -107,7 +107,7 @@ def _arrow(kind: Kind) -> pa.DataType:
 
 
 def typed(value: Value, column: Column) -> Value:
-    """Return a value as Parquet holds it: parts of video and audio as JSON."""
+    """Return a value for Parquet: parts of video and audio as JSON."""
     return cell(value) or None if column.kind == "parts" else value
 
 

@@ -1,4 +1,4 @@
-"""Answers about a part of a video or of a sound: time ranges, and boxes with their frames."""
+"""Answers about parts of video and audio: time ranges, and boxes with their frames."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,20 +13,20 @@ _TRACK = ("framesCount", "duration")
 
 
 def is_timed(control: Control, project: LabeledProject) -> bool:
-    """Return whether a control's answers are about parts of a video or a sound."""
+    """Return whether a control's answers refer to parts of video or audio."""
     return control.type in _TIMED and control.to_name in {tag.name for tag in project.media}
 
 
 def timed_answers(result: Iterable[Result], control: str) -> list[dict[str, Any]]:
-    """Return what a control says of parts of a video or a sound.
+    """Return a control's answers about parts of video or audio.
 
     Args:
-        result: Of an annotation, as Label Studio holds it.
+        result: Result of an annotation, as Label Studio stores it.
         control: Name of the control.
 
     Returns:
-        For each part its ``labels``, and ``start``, ``end`` (seconds) and ``channel`` of a sound;
-        ``ranges`` (frames) of a timeline; or ``frames`` of a box, each with its ``frame``, ``time``
+        For each part its ``labels``, and for audio ``start``, ``end`` (seconds) and ``channel``;
+        for a timeline ``ranges`` (frames); for a box ``frames``, each with ``frame``, ``time``
         (seconds) and ``x``, ``y``, ``width``, ``height`` (percent) where it was set by hand.
     """
     return [

@@ -1,7 +1,7 @@
 """PASCAL VOC's layout: boxes in XML, classes and objects as indexed PNGs, lists of names.
 
 The format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html. All images are
-called ``.jpg``, whatever they hold, for that is the one name that readers look for.
+named ``.jpg``, whatever their format, because readers look for that name only.
 """
 
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def _write_sample(folder: SampleFolder, sample: Sample) -> None:
 
 
 def _paint_objects(sample: Sample) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Number the regions from 1 on, in the order of the XML's objects; the smaller ones on top."""
+    """Assign numbers to regions in the order of the XML's objects, from 1; smaller ones on top."""
     if len(sample.masks) >= MOST_INDICES:
         raise PaletteError(
             f"{sample.picture.identifier} has {len(sample.masks)} regions, and a PNG has no index "
@@ -93,14 +93,14 @@ def _annotation(sample: Sample, placed: Placed) -> bytes:
 
 
 def _add_object(root: Element, mask: MaskRegion) -> None:
-    """Add an object for a region, by its last label, which is the one that is painted."""
+    """Add the object of a region, with its last label, which is the painted one."""
     left, top, width, height = mask.rle.bbox
     found = SubElement(root, "object")
     SubElement(found, "name").text = mask.region.names[-1]
     for name, value in (("pose", "Unspecified"), ("truncated", "0"), ("difficult", "0")):
         SubElement(found, name).text = value
     box = SubElement(found, "bndbox")
-    # VOC counts pixels from 1, and the last one is inside.
+    # VOC counts pixels from 1, and includes the last one.
     edges = {"xmin": left + 1, "ymin": top + 1, "xmax": left + width, "ymax": top + height}
     for name, edge in edges.items():
         SubElement(box, name).text = str(edge)

@@ -17,12 +17,12 @@ from segstudio.export.sample_folder import SampleFolder, open_sample_folder
 from segstudio.export.samples import Output, Sample, Write
 
 Shape = Callable[[MaskRegion], list[float]]
-"""Gives the numbers of a region's line, as shares of the image's size."""
+"""Returns the numbers of a region's line, as fractions of the image's size."""
 
 
 @contextmanager
 def _write(shape: Shape, output: Output) -> Iterator[Write]:
-    """Write ``data.yaml``, ``labels/PART/…txt`` and, with their images, ``images/PART/…``."""
+    """Write ``data.yaml``, ``labels/PART/…txt`` and, if they were fetched, ``images/PART/…``."""
     with open_sample_folder(output) as folder:
 
         def write(sample: Sample) -> None:
@@ -45,14 +45,14 @@ def _write(shape: Shape, output: Output) -> Iterator[Write]:
 def _data_yaml(folder: SampleFolder) -> str:
     """Return the description of the data set; paths are relative to it.
 
-    Ultralytics needs images to validate with; without any of their own they are those to train.
+    Ultralytics needs validation images; without any, the training images are used.
     """
     parts = [part for part in folder.output.splits.rule.names if folder.tally[part]]
     paths = {part: f"images/{part}" for part in parts}
     paths.setdefault("train", "images/train")
     paths.setdefault("val", paths["train"])
     lines = [f"{part}: {paths[part]}" for part in ("train", "val", "test") if part in paths]
-    # A JSON string is one of YAML's.
+    # A JSON string is valid YAML.
     names = [
         f"  {number}: {json.dumps(label, ensure_ascii=False)}"
         for number, label in enumerate(folder.output.palette.labels)

@@ -1,4 +1,4 @@
-"""Read-only checks of whether a bucket can show its images in Label Studio."""
+"""Read-only checks of whether Label Studio can show the images in a bucket."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -17,8 +17,8 @@ def check_bucket(cloud: GcsConnection, bucket: str, label_studio: str) -> Iterat
 
     Args:
         cloud: Connection to Google Cloud Storage.
-        bucket: Name of the bucket.
-        label_studio: URL of Label Studio; empty: unknown, then CORS is not checked.
+        bucket: Bucket name.
+        label_studio: URL of Label Studio; empty if unknown, which skips the CORS check.
     """
     subject = f"gs://{bucket} read"
     try:
@@ -61,7 +61,7 @@ def _check_signing(blob: storage.Blob, subject: str) -> CheckResult:
 
 
 def _browser_origins(label_studio: str) -> tuple[str, ...]:
-    """What the browser may call it: this machine has two names."""
+    """Return the origins of Label Studio in browsers: this machine has two names."""
     parts = urlsplit(label_studio)
     here = ("localhost", "127.0.0.1")
     port = f":{parts.port}" if parts.port else ""

@@ -1,4 +1,4 @@
-"""Google Cloud Storage as the commands use it: a connection, objects, and errors in words."""
+"""Google Cloud Storage client of the commands: connection, objects, explained errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +27,13 @@ from segstudio.gcs.iam import Member
 from segstudio.gcs.objects import BucketError, ObjectMeta, PreconditionFailedError
 
 TIMEOUT = (5, 60)
-"""Seconds to connect and to wait for bytes, of each try."""
+"""Time limits in seconds to connect and to wait for bytes, for each try."""
 
 _LISTED = "items(name,generation,size,md5Hash,crc32c),nextPageToken"
 
 
 class GoogleSettings(BaseSettings):
-    """Whose service account the commands act as."""
+    """Service account that the commands use."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"
@@ -52,7 +52,7 @@ def parse_address(text: str) -> GcsAddress:
     """Parse ``gs://bucket/folder`` or ``bucket/folder``; the folder may be missing.
 
     Raises:
-        SettingsError: It names no bucket.
+        SettingsError: The text names no bucket.
     """
     try:
         return GcsAddress.parse(text if text.startswith("gs://") else f"gs://{text}")
@@ -64,23 +64,23 @@ def bucket_name(text: str) -> str:
     """Return the name in ``gs://name`` or ``name``.
 
     Raises:
-        SettingsError: It names no bucket, or a folder in one.
+        SettingsError: The text names no bucket, or a folder in one.
     """
     address = parse_address(text)
     if folder := address.name.strip("/"):
         raise SettingsError(
             f"{text} names a folder in a bucket",
-            f"give gs://{address.bucket} alone; for uploads, put the folder into "
+            f"give gs://{address.bucket} only; for uploads, put the folder into "
             f'--name "{folder}/…"',
         )
     return address.bucket
 
 
 def service_account(settings: GoogleSettings) -> dict[str, str] | None:
-    """The fields of the service account's key; None where none is set.
+    """Return the fields of the service account's key; None without a key.
 
     Raises:
-        CredentialsError: The key cannot be used; names the step.
+        CredentialsError: The key is invalid; names the step that failed.
     """
     line = settings.google_application_credentials_base64
     return decode_service_account(line) if line is not None else None
@@ -88,14 +88,14 @@ def service_account(settings: GoogleSettings) -> dict[str, str] | None:
 
 @dataclass(frozen=True)
 class GcsConnection:
-    """A connection to Google Cloud Storage.
+    """Connection to Google Cloud Storage.
 
     Attributes:
-        client: Of google-cloud-storage; it honours ``STORAGE_EMULATOR_HOST``.
-        member: Who the client acts as.
-        project: That new buckets are made in; None where nothing says so.
-        retry: google-cloud-storage's own policy, bounded in time.
-        billed: Project that pays for requests; None: the owner of the bucket.
+        client: Client of google-cloud-storage, which honors ``STORAGE_EMULATOR_HOST``.
+        member: Account that the client uses.
+        project: Google Cloud project for new buckets; None if unknown.
+        retry: Retry policy of google-cloud-storage, limited in time.
+        billed: Project billed for requests; None: the owner of the bucket.
     """
 
     client: storage.Client
@@ -105,7 +105,7 @@ class GcsConnection:
     billed: str | None = None
 
     def bucket(self, name: str) -> storage.Bucket:
-        """Return a bucket; nothing is asked yet."""
+        """Return a bucket, without a request."""
         return self.client.bucket(name, user_project=self.billed)
 
     @property
@@ -115,7 +115,7 @@ class GcsConnection:
 
     @contextmanager
     def explained(self, bucket: str) -> Iterator[None]:
-        """Turn what google-cloud-storage raises into BucketError."""
+        """Convert exceptions of google-cloud-storage to BucketError."""
         try:
             yield
         except FAILURES as error:
@@ -129,17 +129,17 @@ def connect(
     retry_seconds: float = 60,
     connections: int = 10,
 ) -> GcsConnection:
-    """Make a connection, without asking Google anything yet.
+    """Create a connection, without a request to Google.
 
     Args:
-        settings: With the service account; where unset, application default credentials.
-        project: For new buckets; None: the service account's.
-        retry_seconds: Bound of all tries of one request together.
-        connections: That are kept open at most.
+        settings: Settings with the service account; unset: application default credentials.
+        project: Google Cloud project for new buckets; None: the service account's.
+        retry_seconds: Time limit of all tries of a request, in seconds.
+        connections: Maximum number of open connections.
 
     Raises:
-        CredentialsError: The key cannot be used; names the step.
-        BucketError: There are no credentials at all.
+        CredentialsError: The key is invalid; names the step that failed.
+        BucketError: There are no credentials.
     """
     credentials = None
     if fields := service_account(settings):
@@ -156,7 +156,7 @@ def connect(
 
 
 class GoogleObjects:
-    """The objects of one bucket; see ``segstudio.gcs.objects.Objects``."""
+    """Objects of one bucket; see ``segstudio.gcs.objects.Objects``."""
 
     def __init__(self, cloud: GcsConnection, bucket: str) -> None:
         self._cloud = cloud
@@ -186,14 +186,14 @@ class GoogleObjects:
                 )
             except PreconditionFailed:
                 raise PreconditionFailedError(
-                    f"gs://{self._name}/{name} has changed meanwhile"
+                    f"gs://{self._name}/{name} was changed by another program"
                 ) from None
 
     def read(self, name: str) -> bytes | None:
-        """Return an object's content, if it exists.
+        """Return the content of an object; None if it does not exist.
 
         Raises:
-            BucketError: The bucket cannot be used.
+            BucketError: The bucket is unusable.
         """
         with self._cloud.explained(self._name):
             blob = self._bucket.get_blob(name, **self._cloud.options)
@@ -203,7 +203,7 @@ class GoogleObjects:
         """Create or replace an object.
 
         Raises:
-            BucketError: The bucket cannot be used.
+            BucketError: The bucket is unusable.
         """
         with self._cloud.explained(self._name):
             self._bucket.blob(name).upload_from_string(content, **self._cloud.options)

@@ -1,4 +1,4 @@
-"""Cross-origin rules of buckets: the one that Label Studio's pages need, beside those there are."""
+"""CORS rules of buckets: add the one that Label Studio's pages need, keep the others."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from ml_backend.errors import SettingsError
 
 Rule = Mapping[str, Any]
-"""One entry of a bucket's ``cors``, in the words of Google's JSON API."""
+"""Entry of a bucket's ``cors``, as in Google's JSON API."""
 
 _METHODS = ("GET",)
 _HEADERS = ("Content-Type", "Access-Control-Allow-Origin")
@@ -15,16 +15,16 @@ _SECONDS = 3600
 
 
 def origin(text: str) -> str:
-    """An origin as browsers send it: ``http(s)://host[:port]``, or ``*`` for all.
+    """Return an origin as browsers send it: ``http(s)://host[:port]``, or ``*`` for all.
 
     Raises:
-        SettingsError: It has a path, or no scheme.
+        SettingsError: The text has a path, or no scheme.
     """
     if text == "*":
         return text
     parts = urlsplit(text.removesuffix("/"))
     if parts.scheme not in {"http", "https"} or not parts.netloc or text.count("/") > 3:
-        raise SettingsError(f"{text!r} is no origin", "write it as http://localhost:8080")
+        raise SettingsError(f"{text!r} is not an origin", "write it as http://localhost:8080")
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         raise SettingsError(
             f"{text!r} is more than an origin", f"write {parts.scheme}://{parts.hostname}…"
@@ -33,7 +33,7 @@ def origin(text: str) -> str:
 
 
 def label_studio_rule(origins: Sequence[str]) -> Rule:
-    """What Label Studio's documentation asks for: its pages may GET images, an hour long.
+    """Return the rule in Label Studio's documentation: GET of images, cached for an hour.
 
     Source: https://labelstud.io/guide/storage#Troubleshoot-CORS-and-access-problems
     """
@@ -46,10 +46,9 @@ def label_studio_rule(origins: Sequence[str]) -> Rule:
 
 
 def with_rule(rules: Sequence[Rule], wanted: Rule) -> list[Rule]:
-    """The rules with the wanted one among them; the same ones where it is there already.
+    """Return the rules with the wanted one added; unchanged if it exists.
 
-    A rule for the same origins is replaced, as it would answer in place of the wanted one; others
-    stay as they are.
+    A rule for the same origins is replaced, because it would take precedence; others stay.
     """
     if any(_same(rule, wanted) for rule in rules):
         return list(rules)

@@ -1,4 +1,4 @@
-"""Errors of Google Cloud Storage, each with what to do."""
+"""Errors of Google Cloud Storage with suggested fixes."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from segstudio.gcs.iam import Member, grant
 from segstudio.gcs.objects import BucketError
 
 FAILURES = (*STORAGE_ERRORS, RequestException)
-"""What google-cloud-storage raises, and the library below it."""
+"""Exceptions of google-cloud-storage and of the library below it."""
 
 _NOT_ACCEPTED = (
     "the key may be deleted, its account disabled, or the clock of this machine wrong; "
@@ -21,7 +21,7 @@ _PERMISSION = re.compile(r"storage\.(?:buckets|objects)\.\w+")
 
 
 def explain(error: Exception, bucket: str, member: Member) -> BucketError:
-    """Explain why a bucket cannot be used, without anything of the credentials."""
+    """Explain why a bucket is unusable, without showing credentials."""
     failure = explain_failure(error)
     if isinstance(failure.cause, RefreshError):
         return refused(failure.cause, member)
@@ -30,7 +30,7 @@ def explain(error: Exception, bucket: str, member: Member) -> BucketError:
 
 
 def refused(error: RefreshError, member: Member) -> BucketError:
-    """Explain why Google gives no token for the member's key."""
+    """Explain why Google refuses a token for the member's key."""
     reason = str(error.args[0]).rstrip(".") if error.args else "no reason given"
     return BucketError(f"Google refuses the key of {member.email}: {reason}", _NOT_ACCEPTED)
 
@@ -49,19 +49,19 @@ def _describe_bucket_error(failure: GcsFailure, bucket: str, member: Member) -> 
         400: (message, failure.hint),
         401: ("Google does not accept the token (HTTP 401)", _NOT_ACCEPTED),
         404: (
-            "there is no such bucket (HTTP 404)",
-            "check its name; segstudio bucket setup makes buckets",
+            "the bucket does not exist (HTTP 404)",
+            "check its name; segstudio bucket setup creates buckets",
         ),
-        409: ("the name belongs to somebody else's bucket (HTTP 409)", "choose another name"),
+        409: ("the name is taken by another owner's bucket (HTTP 409)", "choose another name"),
         429: (
-            "it is asked too often (HTTP 429)",
+            "too many requests (HTTP 429)",
             "run the command again later, or with fewer --workers",
         ),
     }.get(failure.status, (message, ""))
 
 
 def _google_reason(error: Any) -> str:
-    """Return Google's own words; empty where the answer is not in Google's format."""
+    """Return Google's reason; empty if the response has another format."""
     try:
         return str(error.response.json()["error"]["message"]).strip().rstrip(".")
     except (AttributeError, KeyError, TypeError, ValueError):

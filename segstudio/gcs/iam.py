@@ -1,4 +1,4 @@
-"""What a service account must be allowed to do in a bucket, and the role that allows it."""
+"""Permissions of a service account in a bucket, and the roles that grant them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 LOOK = frozenset({"storage.buckets.get"})
 READ = frozenset({"storage.objects.get", "storage.objects.list"})
 WRITE = frozenset({"storage.objects.create", "storage.objects.delete"})
-"""Deleting is part of it: an object is replaced by deleting the one before it."""
+"""Includes deletion, because replacing an object deletes the previous one."""
 
 _NARROWEST_FIRST = (
     ("roles/storage.objectViewer", READ),
@@ -19,10 +19,10 @@ _ADMIN = "roles/storage.admin"
 
 @dataclass(frozen=True)
 class Member:
-    """Who acts, as IAM writes it.
+    """Account in IAM notation.
 
     Attributes:
-        email: Of the service account; empty where Google does not tell, as for a person's login.
+        email: E-mail address of the service account; empty if unknown, as for a person's login.
     """
 
     email: str
@@ -32,7 +32,7 @@ class Member:
 
 
 def roles_for(missing: Collection[str]) -> tuple[str, ...]:
-    """The narrowest predefined roles on the bucket that together hold all missing permissions.
+    """Return the narrowest predefined bucket roles that grant all missing permissions.
 
     Source: https://cloud.google.com/storage/docs/access-control/iam-roles
     """
@@ -48,7 +48,7 @@ def roles_for(missing: Collection[str]) -> tuple[str, ...]:
 
 
 def grant(bucket: str, member: Member, missing: Collection[str]) -> tuple[str, ...]:
-    """The commands that give a member what it misses in a bucket, to be run by its owner."""
+    """Return the commands that grant missing permissions in a bucket, for its owner to run."""
     return tuple(
         f"gcloud storage buckets add-iam-policy-binding gs://{bucket} "
         f"--member={member} --role={role}"
@@ -57,5 +57,5 @@ def grant(bucket: str, member: Member, missing: Collection[str]) -> tuple[str, .
 
 
 def grant_creation(project: str, member: Member) -> str:
-    """The command that lets a member create buckets in a project."""
+    """Return the command that allows a member to create buckets in a project."""
     return f"gcloud projects add-iam-policy-binding {project} --member={member} --role={_ADMIN}"

@@ -1,4 +1,4 @@
-"""Objects in a bucket as uploads see them: the seam that Google Cloud Storage stands behind."""
+"""Interface to the objects in a bucket, implemented by Google Cloud Storage and in tests."""
 
 import base64
 import hashlib
@@ -19,13 +19,13 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class ObjectMeta:
-    """What a bucket tells of an object.
+    """Metadata of an object.
 
     Attributes:
-        generation: Of its content; grows with each write.
-        size: In bytes.
-        md5: In base64; None for an object composed of others.
-        crc32c: In base64, big-endian.
+        generation: Generation of the content; grows with each write.
+        size: Size in bytes.
+        md5: MD5 in base64; None for an object composed of others.
+        crc32c: CRC32C in base64, big-endian.
     """
 
     generation: int
@@ -35,10 +35,10 @@ class ObjectMeta:
 
 
 class BucketError(SegstudioError):
-    """A bucket cannot be used.
+    """A bucket is unusable.
 
     Attributes:
-        status: HTTP status of Google's answer; None where there was none.
+        status: HTTP status of Google's response; None without a response.
     """
 
     def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
@@ -47,26 +47,26 @@ class BucketError(SegstudioError):
 
 
 class PreconditionFailedError(SegstudioError, kind="changed"):
-    """The object is no longer what it was when the bucket was listed."""
+    """The object has changed since the bucket was listed."""
 
 
 class Objects(Protocol):
-    """The objects of one bucket; each method may raise BucketError."""
+    """Objects of one bucket; each method may raise BucketError."""
 
     def list(self, prefix: str) -> Iterator[tuple[str, ObjectMeta]]:
-        """All objects whose names begin with ``prefix``, page by page."""
+        """Yield all objects whose names begin with ``prefix``, page by page."""
 
     def get(self, name: str) -> ObjectMeta | None:
-        """One object, if it is there."""
+        """Return the metadata of an object; None if it does not exist."""
 
     def put(self, name: str, path: Path, replaces: int) -> None:
-        """Write a file as an object, whole or not at all.
+        """Write a file as an object, atomically.
 
         Args:
-            name: Of the object.
-            path: Of the file.
-            replaces: Generation that it may replace; 0: none, the name must be free. So a write
-                that is tried again never happens twice.
+            name: Object name.
+            path: Path of the file.
+            replaces: Generation that may be replaced; 0: the name must be unused. So a retried
+                write never happens twice.
 
         Raises:
             PreconditionFailedError: The object has another generation.
@@ -75,7 +75,7 @@ class Objects(Protocol):
 
 
 def same_content(stored: ObjectMeta, path: Path) -> bool:
-    """Whether a file holds what is stored, by size and checksum; reads the file at most once.
+    """Return whether file and object are equal by size and checksum; reads the file once.
 
     Raises:
         OSError: The file cannot be read.

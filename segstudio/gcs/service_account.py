@@ -1,4 +1,4 @@
-"""Service-account keys: the base64 line that the programs read, and whether Google takes one."""
+"""Service-account keys: the base64 line that the programs read, and its check with Google."""
 
 import base64
 from functools import partial
@@ -23,10 +23,10 @@ _TIMEOUT = 20
 
 
 def encode_key(path: Path) -> str:
-    """The base64 line of a JSON key file, checked without any network.
+    """Return the base64 line of a JSON key file, checked offline.
 
     Raises:
-        CredentialsError: The file cannot be read, or is no key; names the step.
+        CredentialsError: The file is unreadable or not a key; names the step that failed.
     """
     try:
         line = base64.b64encode(path.read_bytes()).decode()
@@ -37,10 +37,10 @@ def encode_key(path: Path) -> str:
 
 
 def check_key(line: str, project: str | None) -> dict[str, str]:
-    """Decode a base64 line, and see that it is of the project, if one is given.
+    """Decode a base64 line, and check that it belongs to the project, if one is given.
 
     Raises:
-        CredentialsError: Names the first step that failed, never the key.
+        CredentialsError: The key is invalid; names the first step that failed, never the key.
     """
     fields = decode_service_account(line)
     named = fields.get("project_id", "none")
@@ -53,11 +53,11 @@ def check_key(line: str, project: str | None) -> dict[str, str]:
 
 
 def fetch_token(fields: dict[str, str]) -> None:
-    """Ask Google for a token with the key, as every use of it does.
+    """Request a token from Google with the key, as every use of it does.
 
     Raises:
         BucketError: Google refuses the key.
-        CredentialsError: Google cannot be reached.
+        CredentialsError: Google is unreachable.
     """
     credentials = make_credentials(fields, FULL_CONTROL)
     session = requests.Session()
@@ -69,5 +69,5 @@ def fetch_token(fields: dict[str, str]) -> None:
     except TransportError:
         raise CredentialsError(
             f"{fields['token_uri']} does not answer",
-            "is it reachable from here? --offline leaves this step out",
+            "check that it is reachable from here; --offline skips this step",
         ) from None

@@ -1,4 +1,4 @@
-"""Buckets made ready for Label Studio: created, configured, and tried."""
+"""Prepare buckets for Label Studio: create, configure and test them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ _CONFIGURE = frozenset({"storage.buckets.update"})
 
 @dataclass(frozen=True)
 class BucketSpec:
-    """What a bucket shall be.
+    """Required state of a bucket.
 
     Attributes:
-        name: Of the bucket.
-        origins: Of the pages that show its images.
-        versioned: Whether overwritten objects shall be kept; False leaves it as it is.
+        name: Bucket name.
+        origins: Origins of the pages that show its images.
+        versioned: Whether to keep overwritten objects; False changes nothing.
     """
 
     name: str
@@ -34,13 +34,13 @@ class BucketSpec:
 
 @dataclass(frozen=True)
 class BucketSetup:
-    """Makes one bucket what it shall be; run twice, the second time changes nothing.
+    """Brings one bucket to its required state; idempotent.
 
     Attributes:
-        cloud: The connection.
-        spec: What the bucket shall be.
-        location: Where it is created if it is not there, such as ``EU``.
-        dry_run: Whether to change nothing; then nothing is tried by writing either.
+        cloud: Connection to Google Cloud Storage.
+        spec: Required state of the bucket.
+        location: Location of a new bucket, such as ``EU``.
+        dry_run: Whether to change nothing, including test writes.
     """
 
     cloud: GcsConnection
@@ -49,10 +49,10 @@ class BucketSetup:
     dry_run: bool
 
     def steps(self) -> Iterator[CheckResult]:
-        """Do it, step by step.
+        """Run all steps and yield their results.
 
         Raises:
-            BucketError: Google does not answer, or something else than a permission is lacking.
+            BucketError: Google does not respond, or fails for a reason other than permissions.
         """
         bucket = self.cloud.bucket(self.spec.name)
         existence = self._check_exists(bucket)
@@ -134,18 +134,18 @@ class BucketSetup:
         return self._result(what, "changed", detail)
 
     def _missing_permissions(self, bucket: storage.Bucket) -> frozenset[str]:
-        """The permissions that Label Studio and uploads need and the member has not."""
+        """Return the permissions that Label Studio and uploads need and the member has not."""
         needed = frozenset().union(*(permissions for _, permissions in _NEEDS))
         with self.cloud.explained(bucket.name):
             held = bucket.test_iam_permissions(sorted(needed), **self.cloud.options)
         return needed - frozenset(held)
 
     def _check_permissions(self, missing: frozenset[str]) -> Iterator[CheckResult]:
-        """A step each; what is lacking gets the roles for all that is lacking together."""
+        """Yield a step for each permission; missing ones share the fix that grants all of them."""
         fixes = grant(self.spec.name, self.cloud.member, missing)
         for what, permissions in _NEEDS:
-            if lacking := permissions & missing:
-                detail = f"the account lacks {', '.join(sorted(lacking))}"
+            if absent := permissions & missing:
+                detail = f"the account has no {', '.join(sorted(absent))}"
                 yield self._result(what, "error", detail, fixes)
             else:
                 yield self._result(what, "ok", "permitted")

@@ -1,4 +1,4 @@
-"""Whether images of a bucket reach a browser the way Label Studio sends them: by signed URLs."""
+"""Check that browsers can load images of a bucket as Label Studio serves them: by signed URLs."""
 
 import uuid
 from datetime import timedelta
@@ -20,13 +20,13 @@ _CONNECT, _READ = TIMEOUT
 
 
 def try_signed_url(cloud: GcsConnection, bucket: storage.Bucket) -> str:
-    """Write an object, read it through a signed URL, remove it for good.
+    """Write an object, read it through a signed URL, and delete it.
 
     Returns:
-        What is wrong with signing, for people; empty where it works.
+        Human-readable problem with signing; empty if it works.
 
     Raises:
-        BucketError: The object cannot be written or removed, or the address does not answer.
+        BucketError: The object cannot be written or deleted, or the address does not respond.
     """
     if not isinstance(cloud.client._credentials, Signing):
         return f"these credentials have no private key to sign with; {NO_CREDENTIALS_HINT}"
@@ -43,14 +43,14 @@ def read_signed(blob: storage.Blob, content: bytes | None = None) -> str:
     """Read an object as a browser does, through a signed URL.
 
     Args:
-        blob: The object.
-        content: What it must hold; None: anything.
+        blob: Object to read.
+        content: Expected content; None: any.
 
     Returns:
-        What is wrong, for people; empty where it works.
+        Human-readable problem; empty if it works.
 
     Raises:
-        BucketError: The address does not answer.
+        BucketError: The address does not respond.
     """
     url = blob.generate_signed_url(version="v4", expiration=_LIFETIME)
     try:
@@ -59,7 +59,7 @@ def read_signed(blob: storage.Blob, content: bytes | None = None) -> str:
     except httpx.HTTPError as error:
         raise BucketError(
             f"gs://{blob.bucket.name}: a signed address does not answer ({type(error).__name__})",
-            "is it reachable from here?",
+            "check that it is reachable from here",
         ) from error
     if answer.is_success and content in (None, answer.content):
         return ""
@@ -67,7 +67,7 @@ def read_signed(blob: storage.Blob, content: bytes | None = None) -> str:
 
 
 def _code(body: bytes) -> str:
-    """The name of an error in the answers of Google's XML API."""
+    """Return the name of an error in responses of Google's XML API."""
     try:
         return fromstring(body).findtext("Code") or ""
     except ET.ParseError:

@@ -1,1 +1,1 @@
-"""Everything that speaks to Label Studio or reads what it writes."""
+"""Label Studio: connections, storages, label configs."""

@@ -1,4 +1,4 @@
-"""Whether both backends can serve a label config, before anything is made or connected."""
+"""Check that both backends can serve a label config, before anything is created or connected."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ class IncompatibleConfigError(SegstudioError, kind="label_config"):
 
 
 def known_classes(pair: BackendPair) -> Classes:
-    """What the garment model tells apart; no names where it cannot be asked from here."""
+    """Return the classes of the garment model; no names if it cannot be reached from here."""
     try:
         return ask_classes(pair.segmentation, pair.login)
     except BackendError as error:
@@ -21,13 +21,13 @@ def known_classes(pair: BackendPair) -> Classes:
 
 
 def check_served(label_config: str, classes: Classes) -> Sequence[CheckResult]:
-    """Refuse what a backend would refuse.
+    """Refuse a label config that a backend would refuse.
 
     Returns:
-        The lesser findings.
+        Findings that are not errors.
 
     Raises:
-        IncompatibleConfigError: Shows the labels of both sides.
+        IncompatibleConfigError: A backend cannot serve it; shows the labels of both sides.
     """
     findings = lint(label_config, classes)
     errors = [finding for finding in findings if finding.status == "error"]

@@ -1,4 +1,4 @@
-"""Fixes of a label config's text: whatever has one right answer; comments and layout stay."""
+"""Fix the text of a label config where there is one right answer; keeps comments and layout."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,14 +17,14 @@ from segstudio.labelstudio.lint import DEAD_TOOLS, SMART_TOOLS
 _TAG = re.compile(rb"""<(?:[^"'>]|"[^"]*"|'[^']*')*>""")
 
 _MOST_PASSES = 10
-"""Passes over a text, for a tag may need several fixes."""
+"""Maximum passes over a text, because a tag may need several fixes."""
 
 Tags = Mapping[str, PlacedTag]
 
 
 @dataclass(frozen=True)
 class _Edit:
-    """Replace the bytes from ``start`` to ``end``; ``done`` says what that fixes."""
+    """Replacement of the bytes from ``start`` to ``end``; ``done`` describes the fix."""
 
     start: int
     end: int
@@ -36,13 +36,13 @@ def fix(label_config: str) -> tuple[str, list[str]]:
     """Fix a label config.
 
     Args:
-        label_config: XML.
+        label_config: Label config as XML.
 
     Returns:
-        The fixed text, and what was done, by line.
+        Fixed text, and a description of each fix with its line.
 
     Raises:
-        LabelConfigError: It cannot be parsed.
+        LabelConfigError: The label config cannot be parsed.
     """
     done: list[str] = []
     for _ in range(_MOST_PASSES):
@@ -59,7 +59,7 @@ def fix(label_config: str) -> tuple[str, list[str]]:
 
 
 def _edits(label_config: str) -> dict[int, _Edit]:
-    """One edit for each tag, by its place."""
+    """Return one edit for each tag, by its offset."""
     config = parse_label_config(label_config)
     source = label_config.encode()
     root = parse_xml(label_config)
@@ -75,7 +75,7 @@ def _edits(label_config: str) -> dict[int, _Edit]:
 
 
 def _targets(config: LabelConfig, tags: Tags, source: bytes) -> Iterator[_Edit]:
-    """The only image, where ``toName`` names nothing to draw on."""
+    """Yield edits that set ``toName`` to the only image if it names nothing to draw on."""
     if len(config.images) == 1:
         (image,) = config.images
         for problem in config.wrong_targets():
@@ -83,7 +83,7 @@ def _targets(config: LabelConfig, tags: Tags, source: bytes) -> Iterator[_Edit]:
 
 
 def _images(config: LabelConfig, tags: Tags, source: bytes) -> Iterator[_Edit]:
-    """The variable alone, where an address stands before it."""
+    """Yield edits that remove a fixed address before a variable."""
     for image in config.images.values():
         variable = image.written[image.written.find("$") :]
         if image_problem(image) and image.written.find("$") > 0:
@@ -92,7 +92,7 @@ def _images(config: LabelConfig, tags: Tags, source: bytes) -> Iterator[_Edit]:
 
 
 def _smart(config: LabelConfig, tags: Tags, source: bytes) -> Iterator[_Edit]:
-    """``smart`` as the tool needs it: off where it does nothing, on where a label asks for it."""
+    """Yield edits of ``smart``: off where it has no effect, on where a label asks for it."""
     for name, control in {each.name: each for each in config.controls}.items():
         asked = any(label.smart for label in control.labels)
         status = (control.type, name) == ("textarea", "status")
@@ -105,7 +105,7 @@ def _smart(config: LabelConfig, tags: Tags, source: bytes) -> Iterator[_Edit]:
 
 
 def _hotkeys(root: PlacedTag, source: bytes) -> Iterator[_Edit]:
-    """No key for the later of two labels with the same one."""
+    """Yield edits that remove the hotkey of the later of two labels with the same one."""
     taken: set[str] = set()
     for tag in root.tags():
         key = tag.get("hotkey", "").casefold()
@@ -115,7 +115,7 @@ def _hotkeys(root: PlacedTag, source: bytes) -> Iterator[_Edit]:
 
 
 def _controls(config: LabelConfig, source: bytes) -> Iterator[_Edit]:
-    """A brush where nothing takes masks, a smart box where nothing prompts."""
+    """Yield edits that add a brush or a smart box if nothing takes masks or prompts."""
     image = next(iter(config.images))
     tools = config.smart_tools()
     labels = config.mask_labels() or tuple(label for tool in tools for label in tool.labels)
@@ -140,7 +140,7 @@ def _new(
 
 
 def _set(tag: PlacedTag, source: bytes, name: str, value: str | None) -> _Edit:
-    """Set an attribute of a tag, or take it away."""
+    """Return an edit that sets or removes an attribute of a tag."""
     found = _TAG.match(source, tag.offset)
     text = found.group().decode() if found else ""
     attribute = re.compile(rf"""\s{name}(?:Only)?\s*=\s*("[^"]*"|'[^']*')""", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""What is wrong with a label config before labelers find out: each finding with its fix."""
+"""Find problems of a label config before labelers do, each with a suggested fix."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,10 +20,10 @@ from segstudio.checks import CheckResult, Status
 from segstudio.labelstudio.ml_backends import Classes
 
 DEAD_TOOLS = frozenset({"brush", "brushlabels", "bitmask", "bitmasklabels", "magicwand"})
-"""Tags whose smart tool Label Studio 1.23.2 shows, and never asks a backend with."""
+"""Tags whose smart tool Label Studio 1.23.2 shows, but never sends prompts for."""
 
 SMART_TOOLS = DEAD_TOOLS | {"keypoint", "keypointlabels", "rectangle", "rectanglelabels"}
-"""Tags that Label Studio 1.23.2 has a smart tool for (read in its page's code)."""
+"""Tags with a smart tool in Label Studio 1.23.2 (read in the page's code)."""
 
 _WITHOUT_BRUSH: dict[str, tuple[Status, str]] = {
     "polygon": ("note", "without BrushLabels, masks become polygons"),
@@ -38,12 +38,12 @@ def lint(label_config: str, classes: Classes) -> list[CheckResult]:
     """Check a label config against both backends.
 
     Args:
-        label_config: XML.
-        classes: Classes of the garment model; without names, they are not checked.
+        label_config: Label config as XML.
+        classes: Classes of the garment model; without names, classes are not checked.
 
     Returns:
-        Findings about tags; ``error``: a backend refuses the label config; ``warning``: something
-        is ignored or lost; ``note``: it works, and may not be what was meant.
+        Findings about tags. ``error``: a backend refuses the label config; ``warning``: something
+        is ignored or lost; ``note``: it works, but may not be intended.
     """
     try:
         config = parse_label_config(label_config)
@@ -71,7 +71,7 @@ def _at_its_line(finding: CheckResult, config: LabelConfig) -> CheckResult:
 
 
 def label_table(label_config: str, classes: Classes) -> list[tuple[str, str, str]]:
-    """List each label that masks may have, the classes that become it, and its smart tools.
+    """Return each label that masks may have, with the classes mapped to it and its smart tools.
 
     Raises:
         LabelConfigError: No control takes masks.
@@ -197,7 +197,7 @@ def _words(config: LabelConfig) -> Iterator[CheckResult]:
 
 
 def _doubles(config: LabelConfig) -> Iterator[CheckResult]:
-    """Keys that choose two labels, and labels that are equal but for their case."""
+    """Yield hotkeys that select two labels, and labels that differ only in case."""
     keys: dict[str, str] = {}
     for control in {each.name: each for each in config.controls}.values():
         values: dict[str, str] = {}
@@ -210,7 +210,7 @@ def _doubles(config: LabelConfig) -> Iterator[CheckResult]:
             elif key:
                 keys[key] = label.value
             if value in values:
-                problem = f"{label.value} and {values[value]} are equal but for their case"
+                problem = f"{label.value} and {values[value]} differ only in case"
                 fix = "keep one: the backends take both for the same label"
                 yield CheckResult(control.name, "warning", problem, fix, label.line)
             values[value] = label.value
@@ -220,7 +220,7 @@ _NUMBERS = {"polygon_tolerance": "0 or more pixels", "max_points": "3 or more"}
 
 
 def _attributes(config: LabelConfig) -> Iterator[CheckResult]:
-    """Attributes for the backends that they cannot read."""
+    """Yield attributes that the backends cannot parse."""
     for control in {each.name: each for each in config.controls}.values():
         for name, meaning in _NUMBERS.items():
             if name in control.attributes and getattr(control.options, name) is None:
@@ -258,15 +258,17 @@ def _hints(config: LabelConfig) -> Iterator[CheckResult]:
 
 
 def _text_prompts(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
-    """What only SAM 3 answers."""
-    sam3 = "with SAM_MODEL=sam3 in the sam backend; other models answer nothing"
+    """Yield findings that concern SAM 3 only."""
+    sam3 = "with SAM_MODEL=sam3 in the sam backend; other models"
     for control in {each.name: each for each in config.controls}.values():
         drawn_on = control.to_name in config.images
         if control.type == "textarea" and control.name == "prompt" and control.smart and drawn_on:
-            yield CheckResult(control.name, "note", f"typed prompts are answered {sam3}", _SMART)
+            yield CheckResult(
+                control.name, "note", f"typed prompts are answered {sam3} find nothing", _SMART
+            )
         if config.is_exemplar(control.name):
             if control.shape == "rectangle":
-                problem = f"boxes as examples are answered {sam3}"
+                problem = f"boxes are examples {sam3} take them for ordinary boxes"
                 yield CheckResult(control.name, "note", problem, "leave out exemplar elsewhere")
             else:
                 problem = 'exemplar="true" is ignored: only boxes are examples'

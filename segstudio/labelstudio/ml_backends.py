@@ -1,4 +1,4 @@
-"""The two backends of a project: connected in their order, and shown to serve it."""
+"""Connect both backends to a project, in the right order, and verify them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,12 +18,12 @@ _TIMEOUT = 5
 
 
 class BackendError(SegstudioError):
-    """A backend does not answer as it should."""
+    """A backend does not respond as expected."""
 
 
 @dataclass(frozen=True)
 class BasicAuth:
-    """What the backends ask for with basic auth; empty where they do not."""
+    """Login for the backends' basic auth; empty without."""
 
     user: str = ""
     password: str = field(default="", repr=False)
@@ -34,13 +34,13 @@ NO_LOGIN = BasicAuth()
 
 @dataclass(frozen=True)
 class Classes:
-    """What a garment model tells apart.
+    """Classes of a garment model.
 
     Attributes:
-        names: The background first.
-        source: Who says so, for people.
-        learning: Whether labels that no class reaches are learned from annotations.
-        text_prompts: Whether it finds what labels say, so that each label is a class.
+        names: Class names, the background first.
+        source: Human-readable name of the model.
+        learning: Whether labels without a class are learned from annotations.
+        text_prompts: Whether the model finds what labels name, so that each label is a class.
     """
 
     names: tuple[str, ...]
@@ -64,9 +64,9 @@ class BackendPair:
     """The two backends of a project.
 
     Attributes:
-        segmentation: URL of the segmentation backend, as Label Studio reaches it.
-        sam: Likewise of the sam backend.
-        login: Where they ask for one.
+        segmentation: Address of the segmentation backend as Label Studio reaches it.
+        sam: Address of the sam backend as Label Studio reaches it.
+        login: Login for basic auth of both backends.
     """
 
     segmentation: str
@@ -75,9 +75,9 @@ class BackendPair:
 
     @property
     def connections(self) -> list[Connection]:
-        """As projects are connected to them, in order.
+        """Return the connections of a project, in order.
 
-        Label Studio asks the backend that was connected first for a task's prediction.
+        Label Studio asks the first connected backend for a task's prediction.
         """
         user, password = self.login.user, self.login.password
         return [
@@ -86,29 +86,30 @@ class BackendPair:
         ]
 
     def has(self, title: str, url: str) -> bool:
-        """Whether a connection is to one of the two: by its title or its address."""
+        """Return whether a connection leads to one of the two, by its title or its address."""
         title = self.plain_title(title)
         return any(title == each.title or url.rstrip("/") == each.url for each in self.connections)
 
     def plain_title(self, title: str) -> str:
-        """Return a connection's title; that of the segmentation backend may be its version."""
+        """Return a connection's title, where the segmentation backend's may be its version."""
         return self.connections[0].title if title.startswith(VERSION_PREFIXES) else title
 
 
 def connect_backends(label_studio: LabelStudio, project: int, pair: BackendPair) -> bool:
-    """Connect the project to both backends and no older address of theirs.
+    """Connect the project to both backends, replacing their older addresses.
 
-    Where one of the two is missing, has moved, or does not work as it is connected (its password
-    has changed, say), both are connected again, in order; the old connections go only when the new
-    ones are there. Other backends stay.
+    If one of the two is missing, has moved, or does not work (for example because its password
+    has changed), both are connected again, in order; the old connections are removed after the
+    new ones work. Other backends stay.
 
     With uncertainty sampling, the title of the segmentation backend becomes its model version.
 
     Returns:
-        Whether something had to be changed.
+        Whether anything was changed.
 
     Raises:
-        LabelStudioError: It does not reach a backend, or a backend refuses the label config.
+        LabelStudioError: Label Studio cannot reach a backend, or a backend refuses the label
+            config.
     """
     wanted, before = pair.connections, connected(label_studio, project, pair)
     titled = [replace(each, title=pair.plain_title(each.title)) for each in before.values()]
@@ -124,7 +125,7 @@ def connect_backends(label_studio: LabelStudio, project: int, pair: BackendPair)
 
 
 def connected(label_studio: LabelStudio, project: int, pair: BackendPair) -> dict[int, Connection]:
-    """A project's connections to the pair, in Label Studio's order."""
+    """Return a project's connections to the pair, in Label Studio's order."""
     return {
         id_: each
         for id_, each in label_studio.connections(project).items()
@@ -133,7 +134,7 @@ def connected(label_studio: LabelStudio, project: int, pair: BackendPair) -> dic
 
 
 def _connect_all(label_studio: LabelStudio, project: int, wanted: Sequence[Connection]) -> None:
-    """All of them, or none."""
+    """Connect all of them, or none."""
     made: dict[int, Connection] = {}
     try:
         for connection in wanted:
@@ -145,7 +146,7 @@ def _connect_all(label_studio: LabelStudio, project: int, wanted: Sequence[Conne
 
 
 def check_connections(connections: Iterable[Connection]) -> list[CheckResult]:
-    """Return whether Label Studio reaches each backend, and what it answers."""
+    """Return a check of each backend: whether Label Studio reaches it, and its answer."""
     return [
         CheckResult(f"{each.title} {each.url}", "ok" if each.works else "error", each.answer)
         for each in connections
@@ -153,19 +154,19 @@ def check_connections(connections: Iterable[Connection]) -> list[CheckResult]:
 
 
 def ask_version(url: str, login: BasicAuth) -> str:
-    """The model version of a backend that is ready.
+    """Return the model version of a backend that is ready.
 
     Raises:
-        BackendError: It does not answer, or is not ready; says why.
+        BackendError: The backend does not respond, or is not ready; says why.
     """
     return str(_get_json(url, "/readyz", login).get("model_version", ""))
 
 
 def ask_classes(url: str, login: BasicAuth) -> Classes:
-    """What a running backend's model tells apart.
+    """Return the classes of a running backend's model.
 
     Raises:
-        BackendError: It does not answer, or is no backend of ours.
+        BackendError: The address does not respond, or is not a segstudio backend.
     """
     answer = _get_json(url, "/versions", login)
     try:
@@ -175,7 +176,7 @@ def ask_classes(url: str, login: BasicAuth) -> Classes:
         return Classes(names, str(version), *flags)
     except (LookupError, TypeError, ValueError):
         raise BackendError(
-            f"{url} tells no classes", "is it the segmentation backend of this version?"
+            f"{url} returns no classes", "check that it is the segmentation backend of this version"
         ) from None
 
 
@@ -190,7 +191,7 @@ def _get_json(url: str, path: str, login: BasicAuth) -> dict[str, Any]:
             f"{url} does not answer ({type(error).__name__})", "start it: make backends"
         ) from None
     except ValueError:
-        raise BackendError(f"{url} is no backend: {path} gives no JSON", "check the port") from None
+        raise BackendError(f"{url} is not a backend: no JSON at {path}", "check the port") from None
     if answer.is_error or not isinstance(body, dict):
         raise BackendError(f"{url}: {answer.reason_phrase or answer.status_code}")
     return body

@@ -1,4 +1,4 @@
-"""All images of a project prepared for clicks, by the sam backend, before labelers come."""
+"""Precompute the embeddings of all images of a project with the sam backend."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ _LONGEST_PAUSE = 10
 
 @dataclass(frozen=True)
 class Prepared:
-    """What became of one task.
+    """Outcome of one task.
 
     Attributes:
-        task: Its number.
-        outcome: ``made``, ``kept`` (it was there already) or ``failed``.
-        error: The kind of error; empty without one.
-        reason: For people, likewise.
+        task: Task ID.
+        outcome: ``made``, ``kept`` (it existed already) or ``failed``.
+        error: Kind of error; empty on success.
+        reason: Human-readable reason of the failure; empty on success.
     """
 
     task: int
@@ -40,11 +40,11 @@ class Prepared:
 
 
 def prewarm(label_studio: LabelStudio, project: Project, sam: "Sam") -> Iterator[Prepared]:
-    """Prepare all tasks, by their number, and tell of each.
+    """Prepare all tasks in order of their ID, and yield each outcome.
 
     Raises:
-        LabelStudioError: It does not list the tasks.
-        BackendError: The sam backend does not answer.
+        LabelStudioError: The tasks cannot be listed.
+        BackendError: The sam backend does not respond.
     """
     tasks = label_studio.tasks(project.id, "id,data", _PAGE)
     while some := list(islice(tasks, _AT_ONCE)):
@@ -55,19 +55,19 @@ def prewarm(label_studio: LabelStudio, project: Project, sam: "Sam") -> Iterator
 def _prewarm_batch(
     sam: "Sam", tasks: Sequence[Mapping[str, Any]], label_config: str
 ) -> Iterator[Prepared]:
-    """Some tasks, asked for again while the backend's time for a call was what they lacked."""
+    """Yield outcomes of a batch, repeating tasks that exceeded the backend's time for a call."""
     waiting = list(tasks)
     while waiting:
         found = sam.prewarm(waiting, label_config)
         late = {each.task for each in found if each.error == _LATE}
-        if len(late) == len(waiting):  # nothing gets done: that will not be otherwise next time
+        if len(late) == len(waiting):  # no progress: a repetition would not help
             late = set()
         yield from (each for each in found if each.task not in late)
         waiting = [task for task in waiting if task["id"] in late]
 
 
 def _is_busy(answer: httpx.Response) -> bool:
-    """Whether a backend says when to ask again."""
+    """Return whether a backend says when to retry."""
     pause = answer.headers.get("Retry-After", "")
     return answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and pause.isdigit()
 
@@ -78,11 +78,11 @@ def _retry_after(state: RetryCallState) -> float:
 
 
 class Sam:
-    """A sam backend that is asked to prepare tasks; every method may raise BackendError.
+    """Client of a sam backend; every method may raise BackendError.
 
     Args:
-        url: As it is reached from here.
-        login: Where it asks for one.
+        url: Address of the backend as reached from here.
+        login: Login for basic auth.
     """
 
     def __init__(self, url: str, login: BasicAuth) -> None:
@@ -91,14 +91,14 @@ class Sam:
         self._http = http_client(auth=auth, timeout=_TIMEOUT)
 
     def prewarm(self, tasks: Sequence[Mapping[str, Any]], label_config: str) -> list[Prepared]:
-        """Prepare some tasks, and wait for it; an outcome for each."""
+        """Prepare tasks and return the outcome of each when all are done."""
         body = {"tasks": list(tasks), "label_config": label_config, "wait": True}
         try:
             answer = self._post(body)
             results = answer.json().get("results", []) if answer.is_success else []
         except (httpx.HTTPError, ValueError, AttributeError) as error:
             raise BackendError(
-                f"{self._url} does not answer as a sam backend does ({type(error).__name__})",
+                f"{self._url} does not respond like a sam backend ({type(error).__name__})",
                 "start it: make up or make backends; or name it with --sam",
             ) from None
         if answer.is_error:
@@ -106,7 +106,7 @@ class Sam:
         if len(results) != len(tasks):
             raise BackendError(
                 f"{self._url} answers {len(results)} of {len(tasks)} tasks",
-                "is it a sam backend of this version? is MAX_TASKS below 10?",
+                "check that it is a sam backend of this version and MAX_TASKS is 10 or more",
             )
         return [
             Prepared(int(task["id"]), **result) for task, result in zip(tasks, results, strict=True)

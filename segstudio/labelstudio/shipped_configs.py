@@ -1,4 +1,4 @@
-"""Label configs that segstudio ships: package data of the wheel, or the checkout's own folder."""
+"""Label configs shipped with segstudio: package data of the wheel, or a folder of the checkout."""
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -13,4 +13,4 @@ def _folder() -> Traversable:
 
 
 SHIPPED_CONFIGS = _folder()
-"""Folder of XML files."""
+"""Folder of the XML files."""

@@ -1,4 +1,4 @@
-"""A project's own connections to Google Cloud Storage: for its images, and for its annotations."""
+"""Google Cloud Storage connections of a project: sources of images, targets of annotations."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,12 +24,12 @@ class Storage:
     """A storage of a project.
 
     Attributes:
-        id: Its number, among those of its kind.
-        bucket: Name of the bucket.
-        prefix: Folder in it; empty: none.
-        status: In Label Studio's words; ``completed`` after a good synchronisation.
-        synced: How many annotations the last synchronisation wrote.
-        problem: Why it failed; empty where it did not.
+        id: Storage ID, unique for its kind.
+        bucket: Bucket name.
+        prefix: Folder in the bucket; empty: none.
+        status: Status according to Label Studio; ``completed`` after a successful synchronization.
+        synced: Number of annotations written by the last synchronization.
+        problem: Reason of a failure; empty on success.
     """
 
     id: int
@@ -41,15 +41,15 @@ class Storage:
 
     @property
     def url(self) -> str:
-        """``gs://bucket/prefix``."""
+        """Address ``gs://bucket/prefix``."""
         return "/".join(filter(None, [f"gs://{self.bucket}", self.prefix]))
 
 
 def storages(label_studio: LabelStudio, project: int, kind: Kind) -> list[Storage]:
-    """The project's Google storages of a kind, oldest first.
+    """Return the project's Google storages of a kind, oldest first.
 
     Raises:
-        LabelStudioError: As every function here.
+        LabelStudioError: Label Studio refuses the request.
     """
     found = label_studio.call("GET", _PATHS[kind], params={"project": project})
     return sorted(map(_parse_storage, found), key=lambda storage: storage.id)
@@ -58,9 +58,9 @@ def storages(label_studio: LabelStudio, project: int, kind: Kind) -> list[Storag
 def connect_source(
     label_studio: LabelStudio, project: int, bucket: str, key: Mapping[str, str]
 ) -> None:
-    """Let a project show images of a bucket, through addresses signed with a service account.
+    """Connect a bucket whose images the project shows through signed addresses.
 
-    Label Studio is told not to synchronise it: that would make tasks of bare files beside ours.
+    It is not synchronized, because Label Studio would create a task for each file.
     """
     for storage in storages(label_studio, project, "source"):
         if storage.bucket == bucket:
@@ -77,14 +77,14 @@ def connect_source(
 def connect_target(
     label_studio: LabelStudio, project: int, bucket: str, prefix: str, key: Mapping[str, str] | None
 ) -> None:
-    """Let a project write its annotations to a bucket, from now on whenever one is submitted.
+    """Connect a bucket that receives each annotation on submission.
 
     Args:
-        label_studio: That the project is in.
-        project: Its id.
-        bucket: Name of the bucket.
-        prefix: Folder in it; empty: none.
-        key: Of the service account; None: Label Studio's own credentials.
+        label_studio: Client for the Label Studio instance.
+        project: Project ID.
+        bucket: Bucket name.
+        prefix: Folder in the bucket; empty: none.
+        key: Key of the service account; None: Label Studio's own credentials.
     """
     for storage in storages(label_studio, project, "target"):
         if (storage.bucket, storage.prefix) == (bucket, prefix):
@@ -94,27 +94,27 @@ def connect_target(
 
 
 def synchronise(label_studio: LabelStudio, project: int, target: Storage) -> Storage:
-    """Write all annotations of a project to a target, and wait for the end of it.
+    """Write all annotations of a project to a target, and wait until it is done.
 
     Returns:
-        The storage with its outcome.
+        Storage with its updated status.
 
     Raises:
-        LabelStudioError: Also where a Label Studio with a queue of jobs does not get it done.
+        LabelStudioError: Label Studio refuses, or its job queue does not finish in time.
     """
     path = f"{_PATHS['target']}/{target.id}/sync"
     try:
         done = _parse_storage(label_studio.call("POST", path, timeout=_SYNC_SECONDS))
     except LabelStudioError as error:
-        hint = "is the key still good? segstudio storage target with another one renews it"
+        hint = "check that the key is valid; segstudio storage target replaces it"
         raise LabelStudioError(error.message, error.hint or hint, error.status) from None
     if not _has_ended(done):
         listed = partial(_find_listed, label_studio, project, target)
         done = poll(listed, _has_ended, _ASK_AGAIN_SECONDS, _JOB_SECONDS)
     if not _has_ended(done):
         raise LabelStudioError(
-            f"Label Studio has {target.url} {done.status!r} after {_JOB_SECONDS} s",
-            "do the workers of its queue of jobs run? once they do, run the same command again",
+            f"the synchronization of {target.url} is still {done.status!r} after {_JOB_SECONDS} s",
+            "check that Label Studio's job workers are running, then run the command again",
         )
     return done
 
@@ -124,22 +124,22 @@ def _has_ended(storage: Storage) -> bool:
 
 
 def _find_listed(label_studio: LabelStudio, project: int, target: Storage) -> Storage:
-    """Return a target from the listing: only for that Label Studio looks for jobs that died."""
+    """Return a target from the listing: only there, Label Studio detects dead jobs."""
     for each in storages(label_studio, project, "target"):
         if each.id == target.id:
             return each
-    raise LabelStudioError(f"{target.url} was taken from project {project} meanwhile")
+    raise LabelStudioError(f"{target.url} was removed from project {project} at the same time")
 
 
 def annotation_objects(
     label_studio: LabelStudio, project: int, target: Storage
 ) -> Iterator[tuple[int, frozenset[str]]]:
-    """Each annotation of a project, and the names that its object may have in a target.
+    """Yield each annotation of a project, and possible names of its object in a target.
 
-    Label Studio names it after the annotation or, set to save whole tasks, after the task.
+    Label Studio names objects after the annotation or, if it saves whole tasks, after the task.
     """
     folder = f"{target.prefix}/" if target.prefix else ""
-    for task in label_studio.tasks(project, "id,annotations"):  # of annotations, the ids
+    for task in label_studio.tasks(project, "id,annotations"):  # annotations are IDs
         for annotation in task["annotations"]:
             number = int(annotation["id"])
             yield number, frozenset({f"{folder}{number}", f"{folder}{task['id']}.json"})
@@ -166,7 +166,7 @@ def _create_storage(
             raise
         raise LabelStudioError(
             f"Label Studio cannot use gs://{bucket}: {error.message}",
-            "is it there, and may the service account use it? see segstudio bucket setup",
+            "check that it exists and the service account has access: segstudio bucket setup",
             error.status,
         ) from None
 
@@ -174,7 +174,7 @@ def _create_storage(
 def _renew_key(
     label_studio: LabelStudio, kind: Kind, storage: Storage, key: Mapping[str, str] | None
 ) -> None:
-    """Give a storage the key of today; Label Studio does not tell which one it has."""
+    """Replace the key of a storage; Label Studio does not return the current one."""
     if key:
         body = {"google_application_credentials": json.dumps(dict(key)), "bucket": storage.bucket}
         label_studio.call("PATCH", f"{_PATHS[kind]}/{storage.id}", json=body)

@@ -1,4 +1,4 @@
-"""What a target really holds after a synchronisation, beside what Label Studio says of it."""
+"""Compare the objects of a target after a synchronization with Label Studio's own count."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ _NAMED = 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was counted.
+    """Result of a comparison.
 
     Attributes:
-        url: Of the target.
-        problem: Why the synchronisation failed; empty where it did not.
-        synced: How many annotations Label Studio says it wrote.
-        annotations: How many the project has.
-        present: How many of them the bucket holds; None where it cannot be looked at.
-        missing: The first of those that it does not hold.
+        url: Address of the target.
+        problem: Reason of a failed synchronization; empty on success.
+        synced: Number of written annotations according to Label Studio.
+        annotations: Number of annotations in the project.
+        present: Number of those in the bucket; None if it cannot be read.
+        missing: IDs of the first missing ones.
     """
 
     url: str
@@ -32,7 +32,7 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """Whether every annotation is where it should be, as far as can be seen."""
+        """Whether no annotation is known to be missing."""
         seen = self.synced if self.present is None else self.present
         return not self.problem and seen == self.annotations
 
@@ -43,14 +43,14 @@ def read_back(
     """Compare a project's annotations with a target's objects.
 
     Args:
-        label_studio: That the project is in.
-        project: Its id.
-        target: After its synchronisation.
-        objects: Of the target's bucket; None where no key is known.
+        label_studio: Client for the Label Studio instance.
+        project: Project ID.
+        target: Target after its synchronization.
+        objects: Objects of the target's bucket; None without a key.
 
     Raises:
         BucketError: The bucket cannot be listed.
-        LabelStudioError: It does not tell.
+        LabelStudioError: A request fails.
     """
     owners = defaultdict[str, set[int]](set)  # annotations of one task may share an object
     annotations = set[int]()

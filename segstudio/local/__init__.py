@@ -1,1 +1,1 @@
-"""Label Studio and both backends on one machine, joined in a project and ended together."""
+"""Label Studio and both backends on one machine, started and stopped together."""

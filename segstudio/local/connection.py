@@ -1,4 +1,4 @@
-"""Which Label Studio the commands work on: the one that is named, else that of ``make up``."""
+"""Label Studio that the commands use: the configured one, else that of ``make up``."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +18,12 @@ _HINT = (
 
 @dataclass(frozen=True)
 class LabelStudioAccess:
-    """How a Label Studio is reached.
+    """Access to a Label Studio.
 
     Attributes:
-        url: From here.
-        token: Of a user.
-        project: The one that ``make up`` made; None for a Label Studio of somebody else.
+        url: Address as reached from here.
+        token: Token of a user.
+        project: ID of the project that ``make up`` created; None for another Label Studio.
     """
 
     url: str
@@ -32,7 +32,7 @@ class LabelStudioAccess:
 
 
 def resolve_connection(settings: ProjectSettings) -> LabelStudioAccess:
-    """Which Label Studio it is, without asking it anything.
+    """Return the Label Studio to use, without a request.
 
     Raises:
         SettingsError: Address or token is missing.
@@ -42,8 +42,8 @@ def resolve_connection(settings: ProjectSettings) -> LabelStudioAccess:
     if settings.label_studio_url and key:
         return LabelStudioAccess(settings.label_studio_url, key.get_secret_value())
     if settings.label_studio_url or key:
-        lacks = "LABEL_STUDIO_API_KEY" if settings.label_studio_url else "LABEL_STUDIO_URL"
-        raise SettingsError(f"{lacks} is not set", _HINT)
+        missing = "LABEL_STUDIO_API_KEY" if settings.label_studio_url else "LABEL_STUDIO_URL"
+        raise SettingsError(f"{missing} is not set", _HINT)
     if not has_state(settings.state_dir):
         raise SettingsError("no Label Studio is known", _HINT)
     state = read_state(settings.state_dir)
@@ -51,7 +51,7 @@ def resolve_connection(settings: ProjectSettings) -> LabelStudioAccess:
 
 
 def settings_of_its_backends(settings: ProjectSettings) -> dict[str, Path]:
-    """Settings of the backends beside that Label Studio, as far as ``make up`` makes them."""
+    """Return the settings of the backends next to that Label Studio, if ``make up`` runs them."""
     if settings.label_studio_url or settings.label_studio_api_key:
         return {}
     if not has_state(settings.state_dir):
@@ -60,17 +60,17 @@ def settings_of_its_backends(settings: ProjectSettings) -> dict[str, Path]:
 
 
 def open_label_studio(settings: ProjectSettings) -> LabelStudio:
-    """Make a client.
+    """Return a client.
 
     Raises:
-        SegstudioError: As ``resolve_connection``.
+        SegstudioError: No Label Studio is known, or the state of ``make up`` is damaged.
     """
     access = resolve_connection(settings)
     return LabelStudio(access.url, access.token)
 
 
 def backend_pair(settings: ProjectSettings, segmentation: str, sam: str) -> BackendPair:
-    """Both backends: where they are said to be, else where ``make up`` starts them."""
+    """Return both backends: the given addresses, else those of ``make up``."""
     at = f"http://{ADDRESS}"
     password = settings.basic_auth_pass
     login = BasicAuth(

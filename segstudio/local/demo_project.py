@@ -1,4 +1,4 @@
-"""The project that labelers work in: made once, found again, brought up to date on each start."""
+"""Project of ``make up``: created once, found again and updated on each start."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ TEMPLATE = SHIPPED_CONFIGS / "runway_fashion.xml"
 _DIGEST = "sha256"
 
 Advance = Callable[[int, int], None]
-"""Told how many photographs are uploaded, of how many."""
+"""Called with the number of uploaded photographs, and the total."""
 
 
 @dataclass(frozen=True)
 class DemoProjectSpec:
-    """What the project is connected to, and holds.
+    """Backends and contents of the project.
 
     Attributes:
         pair: Both backends.
-        photographs: To label; where there are none, an empty project gets samples.
-        samples: Folder that they are drawn into.
+        photographs: Photographs to label; without any, an empty project gets samples.
+        samples: Folder for drawn samples.
     """
 
     pair: BackendPair
@@ -40,20 +40,20 @@ def update_demo_project(
     remember: Callable[[int], None],
     advance: Advance,
 ) -> int:
-    """Make the project or find it again, connect both backends, add what it lacks.
+    """Find or create the project, connect both backends, and add missing photographs.
 
     Args:
-        label_studio: That it is in.
-        project: Id of the one that an earlier run made; None on the first.
-        spec: What it is connected to, and holds.
-        remember: Is told the id as soon as it is known.
-        advance: Is told how it goes.
+        label_studio: Client for the Label Studio instance.
+        project: ID of the project of an earlier run; None on the first.
+        spec: Backends and contents of the project.
+        remember: Called with the project ID as soon as it is known.
+        advance: Called with the number of uploaded photographs and the total.
 
     Returns:
-        The project's id.
+        Project ID.
 
     Raises:
-        LabelStudioError: It does not reach a backend, or refuses something.
+        LabelStudioError: Label Studio cannot reach a backend, or refuses a request.
     """
     project = find_or_create(label_studio, project, TEMPLATE.read_text())
     remember(project)
@@ -64,21 +64,21 @@ def update_demo_project(
 
 
 def find_or_create(label_studio: LabelStudio, project: int | None, label_config: str) -> int:
-    """The project of an earlier run, if nobody has deleted it; else a new one."""
+    """Return the project of an earlier run if it still exists, else create one."""
     if project is not None and label_studio.has_project(project):
         return project
     return label_studio.create_project(NewProject(TITLE, label_config))
 
 
 def samples_for(label_studio: LabelStudio, project: int, folder: Path) -> list[Photograph]:
-    """Something to try on: drawn pictures, for a project without tasks."""
+    """Return drawn sample pictures for a project without tasks, else nothing."""
     return [] if label_studio.project(project).tasks else draw_samples(folder)
 
 
 def add_photographs(
     label_studio: LabelStudio, project: int, photographs: Sequence[Photograph], advance: Advance
 ) -> int:
-    """Make a task of each photograph that the project does not have yet; returns how many."""
+    """Create a task for each photograph that the project does not have; return their number."""
     known = {meta.get(_DIGEST) for meta in label_studio.task_metas(project)}
     new = {photo.digest: photo for photo in photographs if photo.digest not in known}
     done = 0

@@ -1,4 +1,4 @@
-"""What stands between a labeler and a mask: each part looked at, and how to mend what is wrong."""
+"""Checks between a labeler and a mask, each with a suggested fix."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ from segstudio.local.connection import LabelStudioAccess
 from segstudio.local.task_image import ImageOfTask
 
 TRIED_WITH = "1.23"
-"""Version of Label Studio that all of this was tried with."""
+"""Version of Label Studio that segstudio is tested with."""
 
 _FREE_BYTES = 2 << 30
 _RETRY_SECONDS = 5
@@ -35,16 +35,16 @@ _RETRY_SECONDS = 5
 
 @dataclass(frozen=True)
 class Doctor:
-    """Looks at everything, changes nothing.
+    """Read-only checks of the installation.
 
     Attributes:
-        access: To Label Studio; the reason where none is known.
-        pair: The backends.
-        project: That they are looked at from; None: the one of ``make up``, if any.
-        buckets: That are looked at beside the project's own.
-        google: The service account.
-        folders: That must have room.
-        task_image: Task whose image is fetched instead of all else, with the backends' settings.
+        access: Access to Label Studio, or the reason why none is known.
+        pair: Both backends.
+        project: Project ID to check from; None: that of ``make up``, if any.
+        buckets: Names of buckets to check in addition to the project's own.
+        google: Settings with the service account.
+        folders: Folders that must have free space.
+        task_image: Task whose image is fetched instead of all other checks.
     """
 
     access: LabelStudioAccess | SegstudioError
@@ -56,7 +56,7 @@ class Doctor:
     task_image: ImageOfTask | None = None
 
     def checks(self) -> Iterator[CheckResult]:
-        """The lines, as they come."""
+        """Yield the results of all checks."""
         buckets = list(self.buckets)
         if isinstance(self.access, LabelStudioAccess):
             with LabelStudio(self.access.url, self.access.token) as label_studio:
@@ -73,7 +73,7 @@ class Doctor:
     def _check_label_studio(
         self, label_studio: LabelStudio, access: LabelStudioAccess, buckets: list[str]
     ) -> Iterator[CheckResult]:
-        """Adds the buckets of the project to ``buckets``."""
+        """Check Label Studio and the project; appends the project's buckets to ``buckets``."""
         kind = "personal access token" if is_personal(access.token) else "legacy token"
         try:
             yield CheckResult("Label Studio", "ok", _describe_version(label_studio))
@@ -130,13 +130,13 @@ def _describe_version(label_studio: LabelStudio) -> str:
     version = label_studio.version()
     told = f"{version} at {label_studio.url}"
     tried = version.startswith(f"{TRIED_WITH}.")
-    return told if tried else f"{told}; segstudio was tried with {TRIED_WITH}"
+    return told if tried else f"{told}; segstudio is tested with {TRIED_WITH}"
 
 
 def _check_connections(
     label_studio: LabelStudio, project: int, pair: BackendPair
 ) -> Iterator[CheckResult]:
-    """Whether both backends are there, in their order, and ready; others are not ours to judge."""
+    """Check that both backends are connected in order and work; ignores others."""
     label_studio.project(project)
     connect = f"segstudio backends connect --project {project}"
     connections = connected(label_studio, project, pair).values()
@@ -152,9 +152,10 @@ def _check_connections(
 
 
 def _check_private_addresses(label_studio: LabelStudio, pair: BackendPair) -> CheckResult:
-    """Whether Label Studio may talk to the backends' addresses.
+    """Check that Label Studio allows the backends' addresses.
 
-    It says so before it misses the project that is left out here, so nothing is made.
+    Label Studio validates the address before it notices the missing project, so nothing is
+    created.
     """
     what = "private addresses"
     for url in (pair.segmentation, pair.sam):
@@ -177,7 +178,7 @@ def _check_disk_space(folder: Path) -> CheckResult:
     free = shutil.disk_usage(there).free
     told = f"{free / 1e9:.1f} GB free"
     if free < _FREE_BYTES:
-        return CheckResult(f"disk of {folder}", "error", told, f"make room: du -sh {there}/*")
+        return CheckResult(f"disk of {folder}", "error", told, f"free some: du -sh {there}/*")
     return CheckResult(f"disk of {folder}", "ok", told)
 
 

@@ -1,4 +1,4 @@
-"""The pictures that get labeled: those of a folder, or drawn samples."""
+"""Pictures to label: those of a folder, or drawn samples."""
 
 import hashlib
 import re
@@ -18,10 +18,10 @@ _UPLOADED_AS = {
     **dict.fromkeys(JPEG_SUFFIXES - {".jpg", ".jpeg"}, ".jpg"),
     ".apng": ".png",
 }
-"""Suffixes that Label Studio does not take → one that it takes for the same format."""
+"""Suffixes that Label Studio refuses → an accepted one for the same format."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", *_UPLOADED_AS})
-"""What browsers show, the backends read, and Label Studio takes as an upload."""
+"""Formats that browsers show, the backends read, and Label Studio accepts as uploads."""
 
 _SAMPLES = 6
 _SAMPLE_HEIGHT, _SAMPLE_WIDTH = 900, 600
@@ -34,8 +34,8 @@ class Photograph:
     """A picture file.
 
     Attributes:
-        path: Where it lies.
-        name: For people: its path inside the folder, without the suffix.
+        path: Path of the file.
+        name: Human-readable name: path inside the folder, without the suffix.
     """
 
     path: Path
@@ -43,27 +43,27 @@ class Photograph:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content: the same picture is the same task, whatever its name."""
+        """SHA-256 of the content: equal pictures are one task, whatever their names."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def upload_name(self) -> str:
-        """A file name that needs no quoting in a URL."""
+        """File name that needs no quoting in a URL."""
         suffix = _UPLOADED_AS.get(self.path.suffix.lower(), self.path.suffix)
         return re.sub(r"[^A-Za-z0-9.-]+", "_", self.path.stem + suffix)
 
 
 def find_photographs(folder: Path, left_out: Counter[str] | None = None) -> list[Photograph]:
-    """Find the photographs in a folder and the folders below it, by name.
+    """Return the photographs in a folder and its subfolders, sorted by name.
 
     Args:
-        folder: The folder.
-        left_out: Counts the other files by their suffix.
+        folder: Root folder.
+        left_out: Counter of all other files by suffix.
 
     Raises:
-        PhotographsError: There is no such folder, or nothing in it that can be labeled.
-        TableError: A folder below it cannot be read.
+        PhotographsError: The folder does not exist, or contains no photograph.
+        TableError: A subfolder cannot be read.
     """
     if not folder.is_dir():
         raise PhotographsError(f"IMAGES: no folder {folder}", "name a folder with photographs")
@@ -75,7 +75,7 @@ def find_photographs(folder: Path, left_out: Counter[str] | None = None) -> list
 
 
 def draw_samples(folder: Path) -> list[Photograph]:
-    """Draw the sample pictures, unless they are there; no photograph ships with the project."""
+    """Draw the sample pictures unless they exist; no photograph ships with the project."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(1, _SAMPLES + 1):
         path = folder / f"drawn-{seed}.jpg"
@@ -86,7 +86,7 @@ def draw_samples(folder: Path) -> list[Photograph]:
 
 
 def batches(photographs: Sequence[Photograph]) -> Iterator[list[Photograph]]:
-    """Cut into portions that Label Studio takes in one request, at least one photograph each."""
+    """Yield batches that fit into one request to Label Studio, at least one photograph each."""
     batch: list[Photograph] = []
     size = 0
     for photograph in photographs:

@@ -1,4 +1,4 @@
-"""Commands of the learner, which is a program of its own: it holds torch, and is killed alone."""
+"""Run commands of the learner, a separate program, so that only it loads torch."""
 
 import json
 import os
@@ -15,14 +15,14 @@ Record = dict[str, Any]
 
 
 class LearningFailedError(SegstudioError, kind="learning"):
-    """The learner cannot do what it is asked for."""
+    """A command of the learner failed."""
 
 
 def run_learner(settings: ProjectSettings, words: Sequence[str]) -> Iterator[Record]:
-    """Run a command of the learner and yield what it reports.
+    """Run a command of the learner and yield its records.
 
     Args:
-        settings: Which Label Studio it learns from.
+        settings: Settings that name the Label Studio to learn from.
         words: Command with its options, as in ``python -m segmentation_backend.learning --help``.
 
     Raises:
@@ -43,7 +43,7 @@ def run_learner(settings: ProjectSettings, words: Sequence[str]) -> Iterator[Rec
             if child.poll() is None:
                 child.terminate()
     if child.returncode:
-        raise LearningFailedError(f"the learner ended with code {child.returncode}")
+        raise LearningFailedError(f"the learner exited with code {child.returncode}")
 
 
 def _records(child: "subprocess.Popen[str]") -> Iterator[Record]:

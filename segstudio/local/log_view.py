@@ -1,6 +1,7 @@
-"""What the user sees: progress, the ready line, and the programs' logs side by side."""
+"""Screen of ``segstudio up``: start-up progress, then the warnings of all programs."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -13,14 +14,16 @@ from segstudio.local.processes import Process
 
 _FOLLOW_SECONDS = 0.25
 _COLOURS = ("cyan", "magenta", "green", "yellow")
+_ROUTINE = ("debug", "info")
+_SHOWN_APART = ("level", "event", "timestamp", "exception")
 
 
 class LogView:
-    """The terminal, or the file that stands in for it (then without live displays).
+    """Terminal, or a file without live displays.
 
     Args:
         console: Console to print on.
-        uploading: Shows how many images are in Label Studio while its body runs.
+        uploading: Returns a context that shows the number of uploaded images.
     """
 
     def __init__(
@@ -30,11 +33,12 @@ class LogView:
         self.uploading = uploading
 
     def print(self, text: str, style: str = "") -> None:
-        """Print, one line a line, however narrow the terminal."""
+        """Print text without breaking its lines."""
         self._console.print(Text(text, style), soft_wrap=True)
 
     async def wait(self, processes: Sequence[Process]) -> None:
-        """Show who is not ready yet, until all are."""
+        """Show each program with its address, until all are ready."""
+        width = max(len(process.program.name) for process in processes)
         with Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
@@ -43,14 +47,15 @@ class LogView:
         ) as progress:
 
             async def one(process: Process) -> None:
-                line = progress.add_task(process.program.name, total=1)
+                name, url = process.program.name, process.program.url
+                line = progress.add_task(f"{name:<{width}}  {url or 'in the background'}", total=1)
                 await process.until_ready()
                 progress.advance(line)
 
             await asyncio.gather(*(one(process) for process in processes))
 
     async def follow(self, processes: Sequence[Process]) -> None:
-        """Print what the programs write, each line with its program's name, for ever."""
+        """Print warnings and errors of the programs, each line with the program's name, forever."""
         width = max(len(process.program.name) for process in processes)
         tails = [
             (Text(f"{process.program.name:>{width}} │ ", colour), _Tail(process))
@@ -64,7 +69,7 @@ class LogView:
 
 
 class _Tail:
-    """The lines that a program writes from now on, less its chatter."""
+    """New lines in a program's log, without routine ones."""
 
     def __init__(self, process: Process) -> None:
         self._path = process.log
@@ -77,4 +82,22 @@ class _Tail:
             whole, newline, _ = file.read().rpartition(b"\n")
         self._position += len(whole) + len(newline)
         lines = whole.decode(errors="replace").splitlines()
-        return [line for line in lines if not (self._chatter and self._chatter in line)]
+        shown = (line for line in lines if not (self._chatter and self._chatter in line))
+        return list(filter(None, map(readable, shown)))
+
+
+def readable(line: str) -> str:
+    """Return a line of a log as text for the screen; empty for a routine one.
+
+    Args:
+        line: JSON object with ``event`` and ``level``, or any other text, which is returned as is.
+    """
+    try:
+        record = json.loads(line)
+        level, event = record["level"], record["event"]
+    except (ValueError, LookupError, TypeError):
+        return line
+    if level in _ROUTINE:
+        return ""
+    details = (f"{name}={value}" for name, value in record.items() if name not in _SHOWN_APART)
+    return " ".join([f"{level}: {event}", *details])

@@ -1,4 +1,4 @@
-"""Whether the ports are free, before anything is started."""
+"""Check that ports are free, before anything is started."""
 
 import errno
 import socket
@@ -8,13 +8,13 @@ from segstudio.errors import ProcessError
 
 
 def check_ports(ports: Mapping[str, int]) -> None:
-    """Refuse to start beside something that already listens.
+    """Raise an error if a port is in use.
 
     Args:
-        ports: The variable that moves each port → the port.
+        ports: Port by the name of the variable that sets it.
 
     Raises:
-        ProcessError: A port is taken, not allowed, or named twice; says which variable moves it.
+        ProcessError: A port is taken, not allowed, or used twice; names the variable.
     """
     variables: dict[int, str] = {}
     for variable, port in ports.items():

@@ -1,4 +1,4 @@
-"""Programs that run beside each other: start, wait until ready, notice an end, end them all."""
+"""Run programs in parallel: start, wait until ready, detect exits, stop them all."""
 
 import asyncio
 import os
@@ -25,17 +25,17 @@ _TAIL_LINES = 15
 
 @dataclass(frozen=True)
 class Program:
-    """A server to be started.
+    """Server to start.
 
     Attributes:
-        name: For people and for the log file.
-        command: The executable and its arguments.
-        environment: All of its variables.
-        url: Where it listens, without a path.
-        ready_path: Answers 200 once the program can be used; empty: it serves nothing, and is
-            ready at once.
-        chatter: Log lines with this text stay in the log file.
-        login: Name and password that it asks for with basic auth.
+        name: Name on the screen and of the log file.
+        command: Executable and arguments.
+        environment: Complete environment variables.
+        url: Address of the server, without a path.
+        ready_path: Path that responds 200 once the program is ready; empty: it serves nothing, and
+            is ready at once.
+        chatter: Log lines that contain this text are only in the log file.
+        login: User name and password of its basic auth.
     """
 
     name: str
@@ -49,18 +49,18 @@ class Program:
 
 @dataclass(frozen=True, eq=False)
 class Process:
-    """A program at work; what it writes goes to ``log``."""
+    """Running program; its output goes to ``log``."""
 
     program: Program
     child: asyncio.subprocess.Process
     log: Path
 
     async def until_ready(self, patience: float = _PATIENCE_SECONDS) -> None:
-        """Wait for the program's first 200.
+        """Wait until the program is ready.
 
         Raises:
-            ProcessError: It took longer than ``patience`` seconds, or the program says that it
-                never will be ready.
+            ProcessError: It took longer than ``patience`` seconds, or the program reports that it
+                never will be.
         """
         if not self.program.ready_path:
             return
@@ -78,27 +78,27 @@ class Process:
         except httpx.HTTPError:
             return False
         if problem := _startup_error(response):
-            raise self.failed(f"cannot get ready: {problem}")
+            raise self.failed(f"cannot start: {problem}")
         return response.is_success
 
     async def until_ended(self) -> None:
-        """Wait for the program's end, which is always an error.
+        """Wait until the program exits, which is always an error.
 
         Raises:
-            ProcessError: It ended; says how.
+            ProcessError: The program exited; says how.
         """
         code = await self.child.wait()
-        raise self.failed(f"ended by signal {-code}" if code < 0 else f"ended with code {code}")
+        raise self.failed(f"ended by signal {-code}" if code < 0 else f"exited with code {code}")
 
     def failed(self, how: str) -> ProcessError:
-        """The error that tells how this program failed, with its last lines."""
+        """Return an error that says how this program failed, with its last lines."""
         lines = self.log.read_text(errors="replace").splitlines()
         return ProcessError(
             f"{self.program.name} {how}", f"see {self.log}", "\n".join(lines[-_TAIL_LINES:])
         )
 
     def send(self, signal_number: int) -> None:
-        """Send a signal to the program and all it started."""
+        """Send a signal to the program and all its child processes."""
         with suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal_number)
 
@@ -107,15 +107,15 @@ class Process:
 async def running(
     programs: Sequence[Program], logs: Path, grace: float = _GRACE_SECONDS
 ) -> AsyncIterator[list[Process]]:
-    """Start programs, each in a session of its own, and end them all on leaving.
+    """Start programs, each in its own session, and stop them all on leaving.
 
-    A session of its own keeps the terminal's Ctrl-C away from them: only we get it, and end them in
-    good order.
+    The sessions keep the terminal's Ctrl-C from the programs, so that only this process gets it
+    and stops them in order.
 
     Args:
-        programs: In the order of their start.
-        logs: Folder for what they write; made anew on each start.
-        grace: Seconds that they have to end by themselves.
+        programs: Programs in starting order.
+        logs: Folder for their output; log files are overwritten.
+        grace: Seconds that they have to exit before they are killed.
 
     Raises:
         ProcessError: A program cannot be started.
@@ -131,10 +131,10 @@ async def running(
 
 
 async def guarded(processes: Sequence[Process], work: Coroutine[Any, Any, Result]) -> Result:
-    """Do ``work``, unless one of the processes ends first.
+    """Run ``work``, unless one of the processes exits first.
 
     Raises:
-        ProcessError: A process ended.
+        ProcessError: A process exited.
     """
     task = asyncio.create_task(work)
     watchers = [asyncio.create_task(process.until_ended()) for process in processes]
@@ -170,7 +170,7 @@ async def _start_program(program: Program, log: Path) -> Process:
 
 
 async def _end_processes(processes: Sequence[Process], grace: float) -> None:
-    """End each process and all it started; a further Ctrl-C does not get in the way."""
+    """Stop each process and its children; another Ctrl-C does not interrupt this."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: None)
@@ -185,7 +185,7 @@ async def _end_processes(processes: Sequence[Process], grace: float) -> None:
 
 
 def _startup_error(response: httpx.Response) -> str:
-    """Return why a backend will never be ready; empty where it is ready, or still loading."""
+    """Return why a backend will never be ready; empty if it is ready or still loading."""
     if response.is_success:
         return ""
     try:

@@ -24,18 +24,21 @@ from segstudio.local.log_view import LogView
 from segstudio.local.ports import check_ports
 from segstudio.local.processes import Process, Program, guarded, running
 from segstudio.local.state import State, private_folder, read_state, state_folder, write_state
+from segstudio.local.upgrade import upgrade_line
 from segstudio.settings import UpSettings
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_LOGS = "Warnings and errors appear below; the logs have all messages."
 
 Work = Callable[[Sequence[Process]], Coroutine[Any, Any, None]]
 
 
 def up(settings: UpSettings, screen: LogView) -> None:
-    """Start Label Studio and both backends, join them in a project, follow them until told to stop.
+    """Start Label Studio and both backends with a project, and run until a signal.
 
     Raises:
-        SegstudioError: A part cannot be started or ended by itself; nothing is left running.
+        SegstudioError: A program cannot be started or exited; nothing is left running.
     """
     check_ports({"LABEL_STUDIO_PORT": settings.label_studio_port, **_backend_ports(settings)})
     left_out: Counter[str] = Counter()
@@ -48,10 +51,10 @@ def up(settings: UpSettings, screen: LogView) -> None:
 
 
 def serve(settings: UpSettings, screen: LogView) -> None:
-    """Start both backends alone and follow them until told to stop.
+    """Start both backends alone, and run until a signal.
 
     Raises:
-        SegstudioError: A backend cannot be started or ended by itself; nothing is left running.
+        SegstudioError: A backend cannot be started or exited; nothing is left running.
     """
     check_ports(_backend_ports(settings))
     parts = services.backends(settings, {})
@@ -59,8 +62,10 @@ def serve(settings: UpSettings, screen: LogView) -> None:
 
     async def work(processes: Sequence[Process]) -> None:
         await screen.wait(processes)
+        screen.print("")
         for part in parts:
-            screen.print(f"Ready: {part.name} at {part.url}")
+            screen.print(f"Ready: {part.name} at {part.url}", "bold green")
+        screen.print(f"Stop:  Ctrl-C. {_LOGS}", "dim")
         await screen.follow(processes)
 
     logs = private_folder(settings.state_dir) / "logs"
@@ -68,14 +73,14 @@ def serve(settings: UpSettings, screen: LogView) -> None:
 
 
 def _knows_label_studio() -> bool:
-    """Whether the annotations that are learned from can be read."""
+    """Return whether annotations, which the learner needs, can be read."""
     names = ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY")
     return all(os.environ.get(name) for name in names)
 
 
 @dataclass(frozen=True)
 class _Start:
-    """One ``segstudio up``, its checks passed."""
+    """One run of ``segstudio up`` whose checks have passed."""
 
     settings: UpSettings
     screen: LogView
@@ -92,13 +97,22 @@ class _Start:
             services.learner(self.settings, variables),
         )
 
+    @property
+    def _pair(self) -> BackendPair:
+        return BackendPair(*(part.url for part in self.parts[1:3]))
+
     async def work(self, processes: Sequence[Process]) -> None:
         await self.screen.wait(processes)
         project = await asyncio.to_thread(self._prepare)
         port, state = self.settings.label_studio_port, self.state
+        self.screen.print("")
         self.screen.print(f"Ready: http://localhost:{port}/projects/{project}/data", "bold green")
         self.screen.print(f"Login: {state.email}  password: {state.password}")
-        self.screen.print("Ctrl-C ends everything; `make up` goes on from there.", "dim")
+        self.screen.print("Guide: docs/labeling.md")
+        self.screen.print("Stop:  Ctrl-C. `make up` continues with the same project.")
+        if larger := await asyncio.to_thread(upgrade_line, self._pair):
+            self.screen.print(larger, "dim")
+        self.screen.print(_LOGS, "dim")
         await self.screen.follow(processes)
 
     def _prepare(self) -> int:
@@ -108,15 +122,14 @@ class _Start:
             if error.status != httpx.codes.UNAUTHORIZED:
                 raise
             raise ProcessError(
-                f"the login in {self.folder}/state.json is not that of the database beside it",
-                "restore the file, or move the folder away to start afresh",
+                f"the login in {self.folder}/state.json does not match the database in that folder",
+                "restore the file, or move the folder away to start over",
             ) from None
 
     def _update_project(self) -> int:
         url, token = services.label_studio_url(self.settings), self.state.token
         with LabelStudio(url, token) as label_studio, self.screen.uploading() as advance:
-            pair = BackendPair(*(part.url for part in self.parts[1:3]))
-            spec = DemoProjectSpec(pair, self.photographs, self.folder / "samples")
+            spec = DemoProjectSpec(self._pair, self.photographs, self.folder / "samples")
             return update_demo_project(
                 label_studio, self.state.project, spec, self._remember_project, advance
             )
@@ -130,18 +143,17 @@ def _backend_ports(settings: UpSettings) -> dict[str, int]:
 
 
 async def _supervise(parts: Sequence[Program], logs: Path, screen: LogView, work: Work) -> None:
-    names = ", ".join(part.name for part in parts)
-    screen.print(f"Starting {names}; the first time takes a minute or two. Logs: {logs}")
+    screen.print(f"Starting; the first time takes a minute or two. Logs: {logs}")
     async with running(parts, logs) as processes:
         try:
             await guarded(processes, work(processes))
         except asyncio.CancelledError:
-            screen.print("Ending ...", "dim")
+            screen.print("Stopping …", "dim")
             raise
 
 
 def _run_until_stopped(main: Coroutine[Any, Any, None]) -> None:
-    """Run ``main`` and cancel it on Ctrl-C, SIGTERM or the terminal's end."""
+    """Run ``main``, and cancel it on Ctrl-C, SIGTERM or when the terminal closes."""
 
     async def cancellable() -> None:
         task = asyncio.create_task(main)

@@ -1,4 +1,4 @@
-"""The four programs: how each is started, and with which variables."""
+"""Commands and environment variables of the four programs."""
 
 import os
 import sys
@@ -19,9 +19,9 @@ _PASSED_ON = (
 )
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
-# Label Studio's own list of addresses that it asks nothing of, less loopback and private networks:
-# there are the backends, and it refuses to connect one whose webhook would be refused. Clouds'
-# metadata servers stay out of reach.
+# Label Studio's own list of banned addresses, without loopback and private networks, where the
+# backends are: it refuses to connect a backend whose webhook it would refuse. Metadata servers of
+# clouds stay banned.
 _BANNED_SUBNETS = (
     *("0.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24"),
     *("192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
@@ -32,10 +32,10 @@ _BANNED_SUBNETS = (
 _LABEL_STUDIO = {
     "LABEL_STUDIO_USE_DEFAULT_BANNED_SUBNETS": "false",
     "LABEL_STUDIO_USER_ADDITIONAL_BANNED_SUBNETS": ",".join(_BANNED_SUBNETS),
-    # The token that is made here is a legacy one; it needs no exchange and does not expire.
+    # The token created here is a legacy one, which needs no exchange and does not expire.
     "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
     "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-    # Nothing calls home.
+    # No telemetry.
     "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
     "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
     "LABEL_STUDIO_SENTRY_DSN": "",
@@ -49,15 +49,15 @@ LEARNER = (sys.executable, "-m", "segmentation_backend.learning")
 
 
 def label_studio_url(settings: UpSettings) -> str:
-    """Label Studio as programs on this machine reach it."""
+    """Return the address of Label Studio for programs on this machine."""
     return f"http://{ADDRESS}:{settings.label_studio_port}"
 
 
 def label_studio(settings: UpSettings, folder: Path, state: State) -> Program:
-    """Label Studio with its database and files under ``folder``.
+    """Return Label Studio with its database and files under ``folder``.
 
-    Its variables are a fresh set: it reads dozens of plain names (``HOST``, ``CI``, ``DEBUG``)
-    that the caller's environment may hold for other reasons.
+    It gets a clean environment: it reads dozens of plain names (``HOST``, ``CI``, ``DEBUG``)
+    that the caller may have set for other reasons.
     """
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return Program(
@@ -83,7 +83,7 @@ def label_studio(settings: UpSettings, folder: Path, state: State) -> Program:
 
 
 def _proxies() -> dict[str, str]:
-    """Return the proxies where they are to be used; never for the backends on this machine."""
+    """Return the proxies if they are enabled; never for the backends on this machine."""
     if not trusts_proxies():
         return {}
     given = {name: os.environ[name] for name in _PROXIES if os.environ.get(name)}
@@ -92,11 +92,11 @@ def _proxies() -> dict[str, str]:
 
 
 def backends(settings: UpSettings, variables: Mapping[str, str]) -> tuple[Program, Program]:
-    """The segmentation and the sam backend, on this machine's own address.
+    """Return the segmentation and the sam backend, listening on this machine only.
 
     Args:
-        settings: Tells the ports.
-        variables: Go before the caller's own environment, which the backends otherwise get.
+        settings: Ports of the programs.
+        variables: Environment variables that override those of the caller.
     """
     prewarm = {"SAM_PREWARM_URL": f"http://{ADDRESS}:{settings.sam_port}/prewarm"}
     return (
@@ -106,18 +106,18 @@ def backends(settings: UpSettings, variables: Mapping[str, str]) -> tuple[Progra
 
 
 def learner(settings: UpSettings, variables: Mapping[str, str]) -> Program:
-    """The learner, which makes models of the annotations and serves nothing.
+    """Return the learner, which makes models of the annotations and serves nothing.
 
     Args:
         settings: Ports of the programs.
-        variables: Those of the segmentation backend.
+        variables: Environment variables of the segmentation backend.
     """
     backend, _ = backends(settings, variables)
     return replace(backend, name="learner", command=LEARNER, url="", ready_path="", login=None)
 
 
 def joined_to(settings: UpSettings, folder: Path, state: State) -> dict[str, str]:
-    """What the backends need to serve the Label Studio that ``label_studio`` starts."""
+    """Return the variables that connect the backends to the Label Studio of ``label_studio``."""
     return {
         "LABEL_STUDIO_URL": label_studio_url(settings),
         "LABEL_STUDIO_API_KEY": state.token,
@@ -128,7 +128,7 @@ def joined_to(settings: UpSettings, folder: Path, state: State) -> dict[str, str
 
 
 def image_cache(folder: Path) -> Path:
-    """Where the backends of ``segstudio up`` keep fetched images, below its folder."""
+    """Return the backends' folder for fetched images, below that of ``segstudio up``."""
     return folder / "image-cache"
 
 

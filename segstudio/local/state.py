@@ -1,4 +1,4 @@
-"""What outlives a run: the login, made on the first start, and which project is ours."""
+"""State that outlives a run: the login, created on the first start, and the project."""
 
 import fcntl
 import secrets
@@ -13,13 +13,13 @@ from segstudio.errors import ProcessError
 
 
 class State(BaseModel):
-    """The content of ``state.json``.
+    """Content of ``state.json``.
 
     Attributes:
-        email: Of the one Label Studio user.
-        password: Of that user.
-        token: That user's legacy API token, for the backends and for us.
-        project: Id of the project, once it is made.
+        email: E-mail address of the one Label Studio user.
+        password: Password of that user.
+        token: Legacy API token of that user.
+        project: Project ID; None until it is created.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,13 +32,13 @@ class State(BaseModel):
 
 @contextmanager
 def state_folder(folder: Path) -> Iterator[Path]:
-    """Make the folder, readable by this user alone, and keep a second run out of it.
+    """Create the folder, readable only by this user, and lock it against a second run.
 
     Yields:
-        Its absolute path.
+        Absolute path of the folder.
 
     Raises:
-        ProcessError: Another ``segstudio up`` uses it, or as ``private_folder``.
+        ProcessError: Another ``segstudio up`` uses the folder, or it cannot be made private.
     """
     folder = private_folder(folder)
     with (folder / "lock").open("w") as lock:
@@ -46,19 +46,19 @@ def state_folder(folder: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ProcessError(
-                f"another `make up` is at work in {folder}", "end it, or set STATE_DIR"
+                f"another `make up` is running in {folder}", "stop it, or set STATE_DIR"
             ) from None
         yield folder
 
 
 def private_folder(folder: Path) -> Path:
-    """Make a folder that this user alone may read, also where it is there already.
+    """Create a folder, or change an existing one, so that only this user may read it.
 
     Returns:
-        Its absolute path.
+        Absolute path of the folder.
 
     Raises:
-        ProcessError: It cannot be made, or belongs to somebody else.
+        ProcessError: The folder cannot be created, or belongs to another user.
     """
     folder = folder.absolute()
     try:
@@ -66,19 +66,19 @@ def private_folder(folder: Path) -> Path:
         folder.chmod(0o700)
     except OSError as error:
         raise ProcessError(
-            f"{folder} cannot be made readable by this user alone: {error.strerror}",
+            f"{folder} cannot be made readable by this user only: {error.strerror}",
             "set STATE_DIR to a folder of your own",
         ) from None
     return folder
 
 
 def has_state(folder: Path) -> bool:
-    """Whether ``segstudio up`` has been started in the folder."""
+    """Return whether ``segstudio up`` has been started in the folder."""
     return _state_path(folder).exists()
 
 
 def read_state(folder: Path) -> State:
-    """Read the state; on the first start, make and write it.
+    """Read the state; create and write it on the first start.
 
     Raises:
         ProcessError: The file is damaged.
@@ -92,12 +92,13 @@ def read_state(folder: Path) -> State:
         return State.model_validate_json(path.read_bytes())
     except ValidationError:
         raise ProcessError(
-            f"{path} is damaged", f"restore it, or move {folder} away to start afresh"
+            f"{path} is damaged",
+            f"restore it, or move {folder} away to start over",
         ) from None
 
 
 def write_state(folder: Path, state: State) -> None:
-    """Write the state, readable by this user alone."""
+    """Write the state, readable only by this user."""
     with atomic_write(_state_path(folder), 0o600) as part:
         part.write_text(state.model_dump_json(indent=2) + "\n")
 

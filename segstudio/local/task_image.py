@@ -14,27 +14,27 @@ from segstudio.checks import CheckResult
 
 @dataclass(frozen=True)
 class ImageOfTask:
-    """The images of a task.
+    """Images of a task.
 
     Attributes:
         task: Task ID.
-        settings: As the backends have them.
+        settings: Settings of the backends.
     """
 
     task: int
     settings: ImageSettings
 
     def steps(self, label_studio: LabelStudio) -> Iterator[CheckResult]:
-        """Fetch the images without using or leaving copies.
+        """Fetch the images without using or storing copies.
 
         Args:
             label_studio: Client for the Label Studio instance.
 
         Yields:
-            Each step and what came of it, the failing one last.
+            Each step and its outcome; if one fails, it is the last.
 
         Raises:
-            LabelStudioError: Label Studio does not have the task, or does not answer.
+            LabelStudioError: Label Studio does not have the task, or does not respond.
         """
         path = f"/api/tasks/{self.task}/"
         found = label_studio.call("GET", path, params={"resolve_uri": "false"})

@@ -1,4 +1,4 @@
-"""The Ray that the work is done on: one started here for the run, or a cluster that is there."""
+"""Ray cluster for a run: started here, or an existing one."""
 
 import logging
 import os
@@ -13,8 +13,8 @@ from segstudio.errors import ProcessError
 
 _OBJECT_STORE_BYTES = 512 << 20
 _CORES = 2
-"""Of a core group: one thread for the model, for more mostly wait for each other (measured on a
-busy machine: 19 images/s with one, 11 with two), and a core for what is before and behind it."""
+"""Cores of a group: one thread for the model, because more mostly wait for each other (measured
+on a busy machine: 19 images/s with one, 11 with two), and a core for the other stages."""
 
 _PORT_CHECK_SECONDS = 10
 _START = (
@@ -26,16 +26,16 @@ _REACH = (
     "(`ray start --address=host:port` makes this one such); leave it out for here"
 )
 _REFUSALS = (OSError, RuntimeError, ValueError)
-"""What Ray raises, by its code, where it cannot start or cannot be reached."""
+"""Exceptions of Ray, by its code, when it cannot start or be reached."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """How many processes hold the model, and what each may use.
+    """Number of processes that hold the model, and the resources of each.
 
     Attributes:
-        size: How many.
-        gpus: That Ray sets aside for each.
+        size: Number of processes.
+        gpus: Fraction of a GPU that Ray reserves for each.
         threads: Compute threads of each.
     """
 
@@ -46,14 +46,14 @@ class Pool:
 
 @contextmanager
 def joined(address: str) -> Iterator[None]:
-    """Be part of a Ray cluster as long as the body runs.
+    """Connect to a Ray cluster while the body runs.
 
     Args:
-        address: Of a cluster, as ``ray.init`` takes it; empty: one is started here, for this run.
+        address: Address of a cluster for ``ray.init``; empty: one is started here for this run.
 
     Raises:
         SettingsError: Ray is not installed.
-        ProcessError: The cluster does not answer, cannot be started, or gave up on the work.
+        ProcessError: The cluster does not respond, cannot be started, or failed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -62,7 +62,7 @@ def joined(address: str) -> Iterator[None]:
         import ray.data
 
     _init_ray(address)
-    # What Ray logs is in its own files; what people see is ours.
+    # Ray logs to its own files; the screen is ours.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
@@ -70,7 +70,7 @@ def joined(address: str) -> Iterator[None]:
     except ray.exceptions.RayError as error:
         reason = str(error).strip().partition("\n")[0]
         raise ProcessError(
-            f"Ray gave up: {reason}", "run it again: what is done is kept; its logs tell more"
+            f"Ray gave up: {reason}", "run it again: finished images are kept; see Ray's logs"
         ) from error
     finally:
         ray.shutdown()
@@ -79,7 +79,7 @@ def joined(address: str) -> Iterator[None]:
 def _init_ray(address: str) -> None:
     import ray
 
-    # Seconds that one started here has, and tries (of 40 s each) to reach one that is there.
+    # Seconds to start one here, and number of tries (40 s each) to reach an existing one.
     tries = "1" if address else "120"
     os.environ.update(RAY_gcs_server_port_wait_time_s=tries)
     try:
@@ -92,7 +92,7 @@ def _init_ray(address: str) -> None:
             logging_level=logging.WARNING,
         )
     except Exception as error:
-        # Where a node is not up in time, Ray raises Exception itself.
+        # If a node is not up in time, Ray raises a bare Exception.
         if not isinstance(error, _REFUSALS) and type(error) is not Exception:
             raise
         where, hint = (f"at {address}", _REACH) if address else ("on this machine", _START)
@@ -100,18 +100,18 @@ def _init_ray(address: str) -> None:
 
 
 def _check_port_open(address: str) -> None:
-    """Raise OSError where nobody listens, which Ray would take minutes to find."""
+    """Raise OSError if the port is closed, which Ray would take minutes to notice."""
     found = urlsplit(f"//{address}")
     if found.hostname and found.port:
         socket.create_connection((found.hostname, found.port), _PORT_CHECK_SECONDS).close()
 
 
 def plan_pool(workers: int, models: int = 1) -> Pool:
-    """Share the cluster among models: one a GPU, else one a group of cores.
+    """Divide the cluster among models: one per GPU, else one per group of cores.
 
     Args:
-        workers: How many processes are wanted; 0: as many as fit.
-        models: That share a GPU, each in a process of its own.
+        workers: Number of processes wanted; 0: as many as fit.
+        models: Number of models that share a GPU, each in its own process.
     """
     import ray
 
@@ -120,7 +120,7 @@ def plan_pool(workers: int, models: int = 1) -> Pool:
 
 
 def share(cpus: int, gpus: int, workers: int, models: int) -> Pool:
-    """As ``plan_pool``, of so many processors and GPUs."""
+    """Divide processors and GPUs; see ``plan_pool``."""
     size = workers or gpus or max(cpus // _CORES, 1)
     each = max(cpus // size, 1)
     threads = each if gpus else max(each - 1, 1)

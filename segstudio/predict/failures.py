@@ -1,4 +1,4 @@
-"""``failed.csv``: the images that could not be predicted, each with the reason."""
+"""``failed.csv``: images that could not be predicted, each with the reason."""
 
 import csv
 import io
@@ -12,12 +12,12 @@ _COLUMNS = ("identifier", "image", "reason", "key")
 
 
 class Failures:
-    """The table of failures, a row an identifier or task; it is rewritten whole, and there are few.
+    """Table of failures, a row for each identifier or task; small, and rewritten as a whole.
 
     Args:
-        store: Where it is.
-        name: Of the file.
-        retry: Whether what failed before is taken again: the table begins empty.
+        store: Storage of the table.
+        name: File name of the table.
+        retry: Whether earlier failures are retried: the table starts empty.
     """
 
     def __init__(self, store: Store, name: str, *, retry: bool) -> None:
@@ -31,11 +31,11 @@ class Failures:
 
     @property
     def known(self) -> Iterable[str]:
-        """Keys of the images that failed and are not to be taken again."""
+        """Return the keys of images that failed and are not retried."""
         return tuple(row["key"] for row in self._rows.values())
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
-        """Note what failed, and what does so no longer, on disk too."""
+        """Record new failures, and remove those that succeeded, also on disk."""
         for outcome in outcomes:
             item = outcome.item
             name = str(item.meta.get(IDENTIFIER, "") or item.task or "")

@@ -1,4 +1,4 @@
-"""One image to be predicted, and what came of it."""
+"""An image to predict, and the outcome."""
 
 import json
 from collections.abc import Mapping
@@ -8,15 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Item:
-    """An image on its way.
+    """Image to predict.
 
     Attributes:
-        key: Names the image and its content (a generation, or size and time of a file), or a
-            task with its image and the model; what is done under a key stays done.
-        reference: As ``task.data`` holds it.
-        data: Of the task, the image among it.
-        meta: Of the task.
-        task: Its id in Label Studio; None where it is not there yet.
+        key: Identity of the image and its content (a generation, or size and time of a file), or of
+            a task with its image and the model; what is done under a key stays done.
+        reference: Image reference for ``task.data``.
+        data: Data of the task, including the image.
+        meta: Metadata of the task.
+        task: Task ID in Label Studio; None if it does not exist yet.
     """
 
     key: str
@@ -26,24 +26,24 @@ class Item:
     task: int | None = None
 
     def to_json(self) -> str:
-        """As it travels between processes."""
+        """Return the item as JSON, for transfer between processes."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Item":
-        """Back again."""
+        """Parse the JSON of ``to_json``."""
         return cls(**json.loads(text))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an item.
+    """Outcome of an item.
 
     Attributes:
-        item: It.
-        prediction: In Label Studio's terms: ``result``, ``score``, ``model_version``; None where it
-            failed.
-        reason: Of a failure, for people; else empty.
+        item: Item that was predicted.
+        prediction: Prediction in Label Studio's format: ``result``, ``score``, ``model_version``;
+            None on failure.
+        reason: Human-readable reason of a failure; else empty.
     """
 
     item: Item
@@ -52,7 +52,7 @@ class Outcome:
 
     @property
     def as_task(self) -> dict[str, Any]:
-        """The task that Label Studio imports together with its prediction."""
+        """Return the task with its prediction, in Label Studio's import format."""
         return {
             "data": dict(self.item.data),
             "meta": dict(self.item.meta),

@@ -1,4 +1,4 @@
-"""A bulk prediction: its source and target are opened, what is left is predicted and written."""
+"""Bulk prediction from end to end: open source and target, predict and write what is missing."""
 
 import time
 from collections import Counter
@@ -36,16 +36,16 @@ _FLUSH_SECONDS = 60
 
 
 class Sink(Protocol):
-    """Where predictions go."""
+    """Target of predictions."""
 
     size: int
-    """How many are written at a time."""
+    """Number of predictions in a batch."""
 
     def done(self) -> Iterator[str]:
         """Yield the keys of the items that have predictions."""
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write predictions: all of them or none."""
+        """Write a batch of predictions atomically."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class ShardsSpec:
     """Images to predict into shards.
 
     Attributes:
-        images: The images.
+        images: Images to predict.
         out: Folder or ``gs://bucket/prefix`` for the shards and the table of failures.
         kind: Format of the shards.
-        template: Label config, as ``read_template`` takes it.
+        template: Label config as a file or the name of a template.
     """
 
     images: ImagesSpec
@@ -80,14 +80,14 @@ class ProjectTasksSpec:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a job runs.
+    """Options of a run.
 
     Attributes:
         embed: Whether the sam backend's embeddings are precomputed, too.
         limit: Largest number of images to predict; None: all.
         retry_failed: Whether images in the table of failures are retried.
-        workers: Processes that hold the model; 0: as many as fit.
-        ray_address: Address of a Ray cluster; empty: this machine alone.
+        workers: Number of processes that hold the model; 0: as many as fit.
+        ray_address: Address of a Ray cluster; empty: this machine only.
     """
 
     embed: bool = False
@@ -99,10 +99,10 @@ class RunOptions:
 
 @contextmanager
 def open_job(spec: ShardsSpec | ProjectTasksSpec, options: RunOptions) -> Iterator["Job"]:
-    """Open the source, the target and Ray, load the model once, and find what is left to predict.
+    """Open the source, the target and Ray, load the model once, and yield the planned job.
 
     Raises:
-        SegstudioError: One of them cannot be used; also from the body.
+        SegstudioError: Source, target, Ray or model is unusable; also raised from the body.
     """
     with ExitStack() as stack:
         of_local_backends = settings_of_its_backends(read_settings(ProjectSettings))
@@ -125,13 +125,13 @@ class Job:
     """A planned run.
 
     Attributes:
-        pipeline: Makes predictions.
+        pipeline: Pipeline that makes the predictions.
         model: Model of the pipeline.
-        sink: Where predictions go.
+        sink: Target of the predictions.
         failures: Table of failures.
         failures_name: File name of that table.
-        items: Items that are left to predict.
-        tally: Counts ``predicted``, ``failed``, ``present`` and ``failed_before``.
+        items: Items to predict.
+        tally: Counters ``predicted``, ``failed``, ``present`` and ``failed_before``.
     """
 
     pipeline: Pipeline
@@ -143,21 +143,21 @@ class Job:
     tally: Counter[str]
 
     def run(self, report_outcome: Callable[[Outcome], None]) -> None:
-        """Predict and write what is left, and report each outcome as soon as it is known."""
+        """Predict and write all items, and report each outcome at once."""
         outcomes = self.pipeline.predict(self.items, self.model)
         Writer(self.sink, self.failures, self.tally).write(outcomes, report_outcome)
 
 
 @dataclass(frozen=True)
 class _Target:
-    """A source and a target, opened.
+    """Opened source and target.
 
     Attributes:
         settings: Settings of the segmentation backend.
-        label_config: XML.
-        store: Store with the table of failures.
+        label_config: Label config as XML.
+        store: Storage of the table of failures.
         failures_name: File name of that table.
-        open: Returns, for a model version, the items and where their predictions go.
+        open: Returns, for a model version, the items and the sink.
         access: Project of the tasks, and the login for their images.
     """
 
@@ -195,7 +195,7 @@ def _open_project(stack: ExitStack, spec: ProjectTasksSpec) -> _Target:
 
 
 def _refuse_learned(label_studio: LabelStudio, project: int) -> None:
-    """Leave a project that has learned its own labels to the learner."""
+    """Refuse a project that has learned its own labels: the learner predicts it."""
     for connection in label_studio.connections(project).values():
         if connection.answer.startswith(LEARNED_PREFIX):
             raise SettingsError(
@@ -248,12 +248,12 @@ def pending_items(
 
 @dataclass
 class Writer:
-    """Writes outcomes in portions, and the last portion whatever happens.
+    """Writer of outcomes in batches; the last batch is written even after an error.
 
     Attributes:
-        sink: Where predictions go.
-        failures: Where failures go.
-        tally: Counts ``predicted`` and ``failed``.
+        sink: Target of predictions.
+        failures: Table of failures.
+        tally: Counters ``predicted`` and ``failed``.
     """
 
     sink: Sink
@@ -278,7 +278,7 @@ class Writer:
         return late or len(self._waiting) >= self.sink.size
 
     def _flush(self) -> None:
-        # What is being written waits no longer: where that fails, it is not tried once more.
+        # The batch being written is no longer pending: if that fails, it is not written again.
         portion, self._waiting = self._waiting, []
         predicted = [outcome for outcome in portion if outcome.prediction is not None]
         if predicted:

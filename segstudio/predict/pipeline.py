@@ -1,4 +1,4 @@
-"""The stages joined by Ray Data: it schedules, holds back what runs ahead, repeats what died."""
+"""Pipeline of stages on Ray Data, which schedules, limits buffers and retries after failures."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 _BLOCK = 16
-"""Images that travel together: enough to be worth a task, few enough to be begun again."""
+"""Images in a block: enough to be worth a task, few enough to be repeated."""
 
 _PORTION = 5000
-"""Images that Ray is given at a time, for it keeps what it is given. Models are loaded anew for
+"""Number of images passed to Ray at a time, because it keeps its input. Models are loaded again for
 each portion, 1 % of its time on two cores. The driver's list of what is left and of what is in
 shards grows with the archive, by less than 1 KB an image, so that the time left can be told."""
 
 _STAGE_CPUS = 0.5
 _MODEL_CPUS = 0.01
-"""That Ray sets aside: for models no more than keeps them off a head without processors. They stay
-as long as they live, and where a node is lost all move to the others: with whole processors there,
-they would leave none to the stages before and behind them, and wait for these for ever."""
+"""Cores that Ray reserves for a model: just enough to avoid a head node without processors. Models
+stay alive, and move to other nodes when one is lost: with whole cores, they would leave none to the
+stages before and after them, and wait for these forever."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Makes predictions of one label config with one model.
+    """Makes predictions for one label config with one model.
 
     Attributes:
-        settings: The segmentation backend's.
-        label_config: XML.
-        pool: How many models there are.
-        load: Makes the model, on a worker.
-        block: Images that travel together.
-        portion: Images that Ray knows of at a time.
-        sam: The sam backend's settings, to fill its store, too; None: leave it.
+        settings: Settings of the segmentation backend.
+        label_config: Label config as XML.
+        pool: Number of models and their resources.
+        load: Loads the model on a worker.
+        block: Number of images in a block.
+        portion: Number of images that Ray knows at a time.
+        sam: Settings of the sam backend, to fill its store as well; None: skip.
         access: Project of the tasks, and the login for their images.
     """
 
@@ -58,11 +58,11 @@ class Pipeline:
     access: TaskAccess = NO_TASK
 
     def model(self) -> stages.Model:
-        """Ask a worker what model it has.
+        """Return the model's properties from a worker.
 
         Raises:
-            ModelError: It cannot be loaded.
-            LabelConfigError: It cannot serve the label config.
+            ModelError: The model cannot be loaded.
+            LabelConfigError: The model cannot serve the label config.
         """
         import ray
 
@@ -73,7 +73,7 @@ class Pipeline:
         return told
 
     def predict(self, items: Iterable[Item], model: stages.Model) -> Iterator[Outcome]:
-        """Predict the items, in the order in which they get ready: each once, whatever dies."""
+        """Yield the outcomes of items in order of completion: each once, even after failures."""
         stream = iter(items)
         while portion := list(islice(stream, self.portion)):
             yield from self._predict(portion, model)
@@ -105,7 +105,7 @@ class Pipeline:
             yield from map(_outcome, cast(pa.Table, table).to_pylist())
 
     def _on_models(self, images: "Dataset", stage: type, arguments: tuple[Any, ...]) -> "Dataset":
-        """Give images to a pool of processes that hold a model each."""
+        """Map images to a pool of processes that each hold a model."""
         from ray.data import ActorPoolStrategy
 
         return images.map_batches(

@@ -1,4 +1,4 @@
-"""A project of Label Studio: its tasks that lack a prediction, and where predictions go."""
+"""Predict into a project of Label Studio: tasks without a prediction, and writing predictions."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.control_tasks import is_control
 from ml_backend.labelstudio.queries import TaskFilter
+from ml_backend.labelstudio.task_paths import look_up
 from segstudio.predict.items import Item, Outcome
 from segstudio.retries import poll
 
@@ -23,36 +24,35 @@ _PAGE = 500
 _VERSIONS = "predictions_model_versions"
 
 _WHOLE = 250
-"""Of versions in this many characters Label Studio cut none off: it cuts at 500, of which it then
-takes quotes away, half at most."""
+"""Characters of a version that Label Studio keeps in any case: it truncates at 500, and escaped
+quotes may take half of that."""
 
 
 _LOOK_SECONDS = 2
 _UNANSWERED = (None, 502, 504)
-"""Of a call, or of a proxy before Label Studio, which may still be at work on what it was asked."""
+"""Statuses of a call, or of a proxy, after which Label Studio may still be processing it."""
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether Label Studio may well answer if it is asked again."""
+    """Return whether a repeated request may succeed."""
     return isinstance(error, LabelStudioError) and (
         error.status is None or error.status == 429 or error.status >= 500
     )
 
 
 class ProjectSink:
-    """Reads tasks and writes predictions; whatever is written twice is there once.
+    """Reader of tasks and writer of predictions, without duplicates after retries.
 
-    Label Studio takes no number by which it would know a call again, but makes a call's predictions
-    in one transaction. So where a call got no answer, its predictions are waited for, and it is
-    repeated only where they have not come within ``settle_seconds``; a Label Studio that takes
-    still longer for them has them twice.
+    Label Studio has no idempotency keys, but creates a call's predictions in one transaction. So if
+    a call gets no response, this waits for its predictions, and repeats it only if they have not
+    arrived within ``settle_seconds``; a Label Studio that takes still longer will have duplicates.
 
     Args:
-        label_studio: That the project is in.
-        project: Its id.
-        image_key: Of ``task.data``, that the label config shows the image of.
-        model_version: Of the predictions.
-        retry_seconds: How long a Label Studio that does not answer is asked again.
+        label_studio: Client for the Label Studio instance.
+        project: Project ID.
+        image_key: Key of ``task.data`` whose image the label config shows.
+        model_version: Model version of the predictions.
+        retry_seconds: Seconds to retry a Label Studio that does not respond.
     """
 
     size = 50
@@ -73,38 +73,38 @@ class ProjectSink:
         self._retry_seconds = retry_seconds
 
     def done(self) -> Iterator[str]:
-        """Nothing: ``items`` leaves out the tasks that have a prediction of this version."""
+        """Yield nothing: ``items`` already skips tasks with a prediction of this version."""
         return iter(())
 
     def items(self) -> Iterator[Item]:
-        """Yield the tasks without a prediction of this version, a page at a time in memory.
+        """Yield the tasks without a prediction of this version, with one page in memory.
 
-        Control tasks are left out.
+        Control tasks are skipped.
         """
         last = 0
         while page := self._find_tasks(TaskFilter("id", "greater", last), "id,data,meta"):
             for task in page:
                 if not (is_control(task["meta"]) or self._has_prediction(task)):
-                    reference = str(task["data"].get(self._image_key, ""))
+                    reference = str(look_up(task["data"], self._image_key) or "")
                     yield Item(self._key(task["id"], reference), reference, task=task["id"])
             last = int(page[-1]["id"])
 
     def _key(self, task: int, reference: str) -> str:
-        # What failed is left out the next time only where all of this is as it was.
+        # A failure is skipped the next time only if all of this is unchanged.
         digest = hashlib.sha256(reference.encode()).hexdigest()
         return json.dumps([self._label_studio.url, task, digest, self._version])
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write predictions of tasks that are still there and have none of this version.
+        """Write predictions of existing tasks without a prediction of this version.
 
         Raises:
-            LabelStudioError: It refuses them, or does not answer for too long.
+            LabelStudioError: Label Studio refuses them, or does not respond for too long.
         """
         by_task = {o.item.task: o.prediction for o in outcomes if o.item.task is not None}
         self._with_retries(self._write_once, by_task)
 
     def _write_once(self, by_task: dict[int, Any]) -> None:
-        # Asked each time: an answer that got lost may have left the predictions behind.
+        # Checked each time: predictions may exist although the response was lost.
         missing = self._missing(by_task)
         if not missing:
             return
@@ -117,12 +117,12 @@ class ProjectSink:
             raise
 
     def _arrives_late(self, tasks: Iterable[int]) -> bool:
-        """Wait for predictions of these tasks, of which Label Studio may be making all or none."""
+        """Wait for predictions of these tasks, which Label Studio may still be creating."""
         missing = partial(self._missing, tasks)
         return not poll(missing, operator.not_, _LOOK_SECONDS, self.settle_seconds)
 
     def _missing(self, tasks: Iterable[int]) -> list[int]:
-        """Which of the tasks are there, without a prediction of this version."""
+        """Return the existing tasks without a prediction of this version."""
         there = self._find_tasks(TaskFilter("id", "in_list", sorted(tasks)), "id")
         return [int(task["id"]) for task in there if not self._has_prediction(task)]
 

@@ -1,8 +1,8 @@
-"""Predictions in shards that Label Studio imports, and the ledger of what is in them.
+"""Store predictions in shards that Label Studio imports, with a ledger of their contents.
 
-Below one place: ``shards/part-000000.jsonl`` (or ``.parquet``), a task with its prediction a line;
+Files: ``shards/part-000000.jsonl`` (or ``.parquet``), one task with its prediction per line;
 ``ledger/part-000000.keys``, the keys of that shard, written before it and void without it;
-``about.json``, the model version and label config that all shards are of.
+``about.json``, the model version and label config of all shards.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ _PART = re.compile(rf"(part-\d+)\.(?:{'|'.join(ShardFormat)})").fullmatch
 
 @dataclass(frozen=True)
 class About:
-    """What all shards in a place have in common.
+    """Common properties of all shards in one place.
 
     Attributes:
-        model_version: Of the predictions.
-        label_config: SHA-256 of the label config, as hex.
+        model_version: Model version of the predictions.
+        label_config: SHA-256 of the label config in hex.
     """
 
     model_version: str
@@ -41,17 +41,17 @@ class About:
 
     @classmethod
     def of(cls, model_version: str, label_config: str) -> "About":
-        """The model's and the label config's."""
+        """Return the properties for a model version and a label config."""
         return cls(model_version, hashlib.sha256(label_config.encode()).hexdigest())
 
 
 class ShardSink:
-    """Writes shards, and knows the keys of those that are there.
+    """Writer of shards, which knows the keys of existing ones.
 
     Args:
-        store: Where they are.
-        format_: What new ones are.
-        about: The model and label config.
+        store: Storage of the shards.
+        format_: Format of new shards.
+        about: Model version and label config.
 
     Raises:
         TableError: There are shards of another model or label config.
@@ -74,14 +74,14 @@ class ShardSink:
             )
 
     def done(self) -> Iterator[str]:
-        """The keys of all images that are in shards."""
+        """Yield the keys of all images in shards."""
         for part in sorted(self._parts):
             keys = self._keys(part)
             self._part_of.update((_image_of(key), part) for key in keys)
             yield from keys
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write one more shard; predictions of the same images as they were before go."""
+        """Write another shard; older predictions of the same images are removed."""
         keys = [outcome.item.key for outcome in outcomes]
         images = set(map(_image_of, keys))
         for part in {self._part_of[image] for image in images & self._part_of.keys()}:
@@ -95,7 +95,7 @@ class ShardSink:
         self._part_of.update(dict.fromkeys(images, part))
 
     def _drop_images(self, part: str, images: Set[str]) -> None:
-        # The tasks first: a key without a task is of an image that is no more: it does no harm.
+        # Tasks first: a key without a task, of a removed image, does no harm.
         content = self._store.read(f"{FOLDER}/{self._parts[part]}") or b""
         tasks = tasks_in(content, _shard_format(self._parts[part]))
         self._write_tasks(part, [task for task in tasks if task["meta"][IDENTIFIER] not in images])
@@ -114,7 +114,7 @@ class ShardSink:
 
 
 def _image_of(key: str) -> str:
-    """What names an image in its key, whatever its content: the identifier."""
+    """Return the part of a key that identifies the image, without its content."""
     return str(json.loads(key)[0])
 
 
@@ -123,11 +123,11 @@ def _shard_format(name: str) -> ShardFormat:
 
 
 def encode(tasks: Sequence[Mapping[str, Any]], format_: ShardFormat) -> bytes:
-    """Tasks as the content of one shard."""
+    """Encode tasks as the content of one shard."""
     if format_ is ShardFormat.JSONL:
         return b"".join(json.dumps(task).encode() + b"\n" for task in tasks)
     file = io.BytesIO()
-    # Parquet knows no group without fields.
+    # Parquet has no groups without fields.
     filled = [{name: value for name, value in task.items() if value} for task in tasks]
     pq.write_table(pa.Table.from_pylist(filled), file, compression="zstd")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Shards as ``segstudio predict`` writes them, read as a table whose rows have predictions."""
+"""Read shards of ``segstudio predict`` as a table whose rows have predictions."""
 
 import io
 import json
@@ -12,11 +12,11 @@ from segstudio.data.tables import CsvTable, Row, Table, TableError
 from segstudio.gcs.client import GoogleSettings
 
 FOLDER = "shards"
-"""Of the shards, in the folder that ``segstudio predict --out`` names."""
+"""Folder of the shards in that of ``segstudio predict --out``."""
 
 
 class ShardFormat(StrEnum):
-    """What a shard is written as; its suffix."""
+    """Format of a shard, which is also its suffix."""
 
     JSONL = "jsonl"
     PARQUET = "parquet"
@@ -26,7 +26,7 @@ SUFFIXES = frozenset(f".{each}" for each in ShardFormat)
 
 
 def is_shards(place: str) -> bool:
-    """Whether a path or address is of a shard, a folder or a bucket, and no CSV file."""
+    """Return whether a path or address is a shard, a folder or a bucket, not a CSV file."""
     return place.startswith("gs://") or Path(place).is_dir() or _is_shard(place)
 
 
@@ -45,14 +45,14 @@ def open_task_table(place: str, delimiter: str, google: GoogleSettings) -> Table
 
 
 class ShardTable:
-    """The tasks of shards, in the shards' order; one shard at a time is in memory.
+    """Tasks of shards in order; one shard at a time is in memory.
 
     Args:
-        place: One shard, a folder of shards, or what holds that folder; on disk or ``gs://``.
-        google: Settings for buckets.
+        place: A shard, a folder of shards, or the folder above; on disk or ``gs://``.
+        google: Settings for access to buckets.
 
     Raises:
-        TableError: There is no shard, or the first cannot be read.
+        TableError: There is no shard, or the first is unreadable.
         BucketError: The bucket cannot be read.
     """
 
@@ -96,16 +96,16 @@ class ShardTable:
 
 
 def tasks_in(content: bytes, kind: ShardFormat) -> Iterator[dict[str, Any]]:
-    """The tasks of a shard.
+    """Yield the tasks of a shard.
 
     Raises:
-        ValueError: It is not written so.
-        TypeError: Something in it is no task.
+        ValueError: The content has another format.
+        TypeError: An entry is not a task.
     """
     if kind is ShardFormat.JSONL:
         yield from (_checked(json.loads(line)) for line in content.splitlines())
         return
-    # An optional dependency: `project create` makes tasks of CSV files and JSON Lines without it.
+    # Optional dependency: `project create` reads CSV files and JSON Lines without it.
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(batch_size=100):
@@ -119,7 +119,7 @@ def _checked(task: Any) -> dict[str, Any]:
 
 
 def _without_none(value: Any) -> Any:
-    """Parquet gives each group all fields that one of them has."""
+    """Remove None values: Parquet gives each group all fields that one of them has."""
     if isinstance(value, dict):
         return {name: _without_none(each) for name, each in value.items() if each is not None}
     return [_without_none(each) for each in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Which images are to be predicted: of a manifest, a bucket or a folder."""
+"""Images to predict: of a manifest, a bucket or a folder."""
 
 import json
 from collections import Counter
@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ml_backend.images.gcs import GcsAddress
+from ml_backend.labelstudio.task_paths import put
 from ml_backend.serving.settings import read_settings
 from segstudio.data.manifest import IDENTIFIER, IMAGE
 from segstudio.data.tables import IMAGE_SUFFIXES, CsvTable, FolderTable, Row, Table
@@ -25,8 +26,8 @@ class ImagesSpec:
         source: ``gs://bucket/prefix`` or a folder; not used with a manifest.
         manifest: CSV file with a row for each image; None: all images of ``source``.
         image_column: Column of the manifest with the images' references.
-        identifier_column: Column of the manifest that is different in each row.
-        left_out: Counts files of ``source`` that are no images by their suffix.
+        identifier_column: Column of the manifest that is unique.
+        left_out: Counter, by suffix, of files of ``source`` that are not images.
     """
 
     source: str = ""
@@ -37,7 +38,7 @@ class ImagesSpec:
 
     @property
     def folder(self) -> Path | None:
-        """The folder, if the images are those of one."""
+        """Folder of the images, if they are in one."""
         in_folder = self.source and not self.source.startswith("gs://")
         return Path(self.source) if in_folder else None
 
@@ -46,7 +47,7 @@ def open_items(spec: ImagesSpec, image_key: str) -> Iterator[Item]:
     """Return the images of a manifest, a bucket or a folder.
 
     Raises:
-        TableError: The manifest cannot be read, or makes no tasks.
+        TableError: The manifest is unreadable, or has invalid rows.
         BucketError: The bucket cannot be listed.
     """
     if spec.manifest is not None:
@@ -69,7 +70,7 @@ def _open_manifest(spec: ImagesSpec, path: Path, image_key: str) -> tuple[Table,
 
 
 def manifest_items(table: Table, rule: TaskMapping) -> Iterator[Item]:
-    """The rows of a manifest, all their columns in the task."""
+    """Yield the rows of a manifest, with all columns in the task."""
     for row in table:
         task = rule.task(row)
         reference = row.values[rule.image_column]
@@ -80,7 +81,7 @@ def manifest_items(table: Table, rule: TaskMapping) -> Iterator[Item]:
 def folder_items(
     folder: Path, image_key: str, left_out: Counter[str] | None = None
 ) -> Iterator[Item]:
-    """The images of a folder, as Label Studio's local files; a changed file is another image."""
+    """Yield the images of a folder as Label Studio's local files; a changed file is a new image."""
 
     def item(row: Row) -> Item:
         name = row.values["path"]
@@ -100,7 +101,7 @@ def bucket_items(
     image_key: str,
     left_out: Counter[str] | None = None,
 ) -> Iterator[Item]:
-    """Yield the images of a bucket; an object of another generation is another image."""
+    """Yield the images of a bucket; an object with another generation is a new image."""
     for name, stored in objects.list(address.name):
         suffix = Path(name).suffix.lower()
         if suffix not in IMAGE_SUFFIXES:
@@ -112,7 +113,8 @@ def bucket_items(
 
 
 def _item(key: str, name: str, reference: str, image_key: str) -> Item:
-    return Item(key, reference, {IDENTIFIER: name, image_key: reference}, {IDENTIFIER: name})
+    data = {IDENTIFIER: name, **put(image_key, reference)}
+    return Item(key, reference, data, {IDENTIFIER: name})
 
 
 def _item_key(*parts: str | int) -> str:

@@ -1,6 +1,6 @@
-"""What runs on Ray's workers: the segmentation backend's own stages, a block of images at a time.
+"""Stages that run on Ray's workers: those of the segmentation backend, in blocks of images.
 
-This is the one module beside the backends that imports them, and only where it runs.
+Apart from the backends, this is the only module that imports them, and only where it runs.
 """
 
 import json
@@ -25,16 +25,17 @@ if TYPE_CHECKING:
     from segmentation_backend.settings import SegmentationSettings
 
 Settings: TypeAlias = "SegmentationSettings"
-"""The segmentation backend's; a worker gets them from whoever started the run."""
+"""Settings of the segmentation backend; a worker gets them from the process that started the
+run."""
 
 OfSam: TypeAlias = "SamSettings"
-"""The sam backend's, likewise."""
+"""Settings of the sam backend; a worker gets them from the process that started the run."""
 
 Load = Callable[["SegmentationSettings"], "SegmentationModel"]
-"""Makes the model, where it is needed."""
+"""Loads the model, in the process that uses it."""
 
 Batch = Any
-"""Column to values, as Ray Data hands them over and takes them back."""
+"""Values by column, as Ray Data passes them."""
 
 _FETCHES = 8
 
@@ -43,11 +44,11 @@ _NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
 
 @dataclass(frozen=True)
 class Model:
-    """What must be known of a model before it is used.
+    """Properties of a model that are needed before it is used.
 
     Attributes:
-        version: Of its predictions.
-        classes: That it tells apart, the background first.
+        version: Model version of its predictions.
+        classes: Class names, the background first.
     """
 
     version: str
@@ -55,13 +56,13 @@ class Model:
 
 
 def backend_settings(**changes: object) -> "SegmentationSettings":
-    """The segmentation backend's settings, as this machine's environment has them.
+    """Return the segmentation backend's settings from this machine's environment.
 
-    Images are not kept on disk: each is needed once, and they would push the labelers' out.
-    ``WORKERS`` is of those who serve: here each model is in a process that is counted otherwise.
+    Images are not cached on disk: each is needed once, and they would evict those of labelers.
+    ``WORKERS`` is ignored: it is for serving, and here each model has its own process.
 
     Raises:
-        SettingsError: A variable is wrong.
+        SettingsError: A variable is invalid.
     """
     from segmentation_backend.settings import SegmentationSettings
 
@@ -70,10 +71,10 @@ def backend_settings(**changes: object) -> "SegmentationSettings":
 
 
 def sam_settings(**changes: object) -> "SamSettings":
-    """The sam backend's settings, as this machine's environment has them.
+    """Return the sam backend's settings from this machine's environment.
 
     Raises:
-        SettingsError: A variable is wrong.
+        SettingsError: A variable is invalid.
     """
     from sam_backend.settings import SamSettings
 
@@ -81,7 +82,7 @@ def sam_settings(**changes: object) -> "SamSettings":
 
 
 def load_model(settings: "SegmentationSettings") -> "SegmentationModel":
-    """The model that the segmentation backend would load with these settings."""
+    """Load the model that the segmentation backend would load with these settings."""
     from segmentation_backend.models.registry import load_model
 
     return load_model(settings)
@@ -93,9 +94,9 @@ def describe_model(
     label_config: str,
     sam: "SamSettings | None",
 ) -> Model | SegstudioError:
-    """Load the models, and see that they can serve the label config; errors are given back.
+    """Load the models, and check that they can serve the label config; errors are returned.
 
-    Ray would wrap what is raised on a worker into an error of its own.
+    Ray would wrap an exception raised on a worker.
     """
     from segmentation_backend.predictor import SegmentationPredictor
 
@@ -113,17 +114,17 @@ def describe_model(
 def load_images(
     batch: Batch, settings: "SegmentationSettings", access: TaskAccess = NO_TASK
 ) -> Iterator[Batch]:
-    """Fetch several images at a time, decode them one after the other.
+    """Fetch several images in parallel, and decode them one by one.
 
     Args:
-        batch: ``item``, ``reference`` and ``task``: its ID in Label Studio, 0 without one.
-        settings: Say where images come from and how large they may be.
+        batch: Columns ``item``, ``reference`` and ``task``, the task ID or 0.
+        settings: Image sources and limits.
         access: Project of the tasks, and the login for their images.
 
     Yields:
-        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, ``reason`` why
-        there are none, and ``full``: height and width that browsers show of a huge JPEG, which is
-        decoded reduced, else zeros.
+        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, the ``reason`` of
+        a failure, and ``full``: height and width that browsers show of a huge JPEG that is decoded
+        reduced, else zeros.
     """
     source = _image_source(settings)
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
@@ -161,7 +162,7 @@ def _decoded(encoded: EncodedImage | TaskError) -> Batch:
 
 
 class Embedder:
-    """The sam backend's model in a process of its own, filling the store that the backend reads."""
+    """The sam backend's model in its own process, which fills the embedding store."""
 
     def __init__(self, settings: "SamSettings") -> None:
         from sam_backend.embedding_store.tiers import open_store
@@ -171,7 +172,7 @@ class Embedder:
         self._store = open_store(settings, self._model)
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
-        """Have embeddings of the images in the store; images pass on as they are."""
+        """Compute missing embeddings of the images; yields the images unchanged."""
         for row, reason in enumerate(batch["reason"]):
             if not reason:
                 self._embed(str(batch["identity"][row]), batch["pixels"][row])
@@ -186,7 +187,7 @@ class Embedder:
 
 
 class Segmenter:
-    """The model in a process of its own, for as many images as come."""
+    """The model in its own process, for any number of images."""
 
     def __init__(self, load: Load, settings: "SegmentationSettings", label_config: str) -> None:
         from segmentation_backend.phrases import prompted
@@ -194,7 +195,7 @@ class Segmenter:
         self._model = prompted(load(settings), parse_label_config(label_config))
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
-        """Put ``instances``, serialized, in the place of pixels."""
+        """Replace pixels by serialized ``instances``."""
         from segmentation_backend.models.base import pack_instances
 
         readable = [
@@ -210,7 +211,7 @@ class Segmenter:
 def make_predictions(
     batch: Batch, model: Model, settings: "SegmentationSettings", label_config: str
 ) -> Iterator[Batch]:
-    """Turn instances into ``prediction``: Label Studio's JSON, empty where there is a reason."""
+    """Convert instances to ``prediction`` in Label Studio's JSON; empty for failed images."""
     from ml_backend.labelstudio.enlarge import enlarge
     from segmentation_backend.models.base import unpack_instances
     from segmentation_backend.regions import RegionBuilder
@@ -221,9 +222,9 @@ def make_predictions(
     for item, instances, reason, full in zip(*columns, strict=True):
         prediction = ""
         if not reason:
-            found = builder.predict(unpack_instances(instances), config)
+            regions = builder.regions(unpack_instances(instances), config)
             height, width = map(int, full)
             if height:
-                found = builder.prediction(enlarge(found.result, (height, width)))
-            prediction = json.dumps(found.model_dump())
+                regions = enlarge(regions, (height, width))
+            prediction = json.dumps(builder.prediction(regions).model_dump())
         yield {"item": [item], "reason": [reason], "prediction": [prediction]}

@@ -1,4 +1,4 @@
-"""A labeling project, one copy for each annotator: made once, found again, brought up to date."""
+"""Labeling projects, one copy for each annotator: created once, found again, updated."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -15,20 +15,20 @@ from segstudio.projects.sampling import SampleSize, sample
 from segstudio.projects.tasks import TableSummary, TaskMapping, add_tasks, control_task, count_new
 
 _TITLE = range(3, 51)
-"""How long a title may be, says Label Studio."""
+"""Length limits of a title in Label Studio."""
 
 
 @dataclass(frozen=True)
 class ProjectSpec:
-    """Projects to make: copies with the same tasks.
+    """Projects to create: copies with the same tasks.
 
     Attributes:
         title: Project title; with several copies, a number is appended.
-        label_config: XML, codes added.
+        label_config: Label config as XML, with codes added.
         rule: Mapping of rows to tasks.
-        share: Number of rows that are used.
+        share: Number of rows to use.
         seed: Seed of the sample of rows.
-        control: Part of the tasks that gets no suggestions, 0..1.
+        control: Fraction of the tasks without suggestions, 0..1.
         copies: Number of projects.
         sampling: Order of the label stream, as Label Studio names it.
     """
@@ -44,10 +44,10 @@ class ProjectSpec:
 
     @property
     def titles(self) -> list[str]:
-        """Of all copies.
+        """Return the titles of all copies.
 
         Raises:
-            SettingsError: Label Studio would refuse one.
+            SettingsError: Label Studio would refuse a title.
         """
         copies = range(1, self.copies + 1)
         titles = [f"{self.title} #{n}" for n in copies] if self.copies > 1 else [self.title]
@@ -60,14 +60,14 @@ class ProjectSpec:
         return titles
 
     def is_control(self, task: NewTask) -> bool:
-        """Return whether a task is one of those without suggestions: the same in all copies."""
+        """Return whether a task is a control task, the same in all copies."""
         return is_drawn(task.meta[IDENTIFIER], self.control, self.seed)
 
     def mark(self, found: TableSummary) -> str:
-        """Stands in the description of each copy: a project with another mark is another one.
+        """Return the mark in the description of each copy, which identifies its options.
 
-        Rows that are added to the table later belong to the same project if it has all rows, and
-        to another one if it has a sample of them.
+        If the project has all rows, rows added to the table later belong to it; if it has a sample,
+        they would make another project.
         """
         rows = "" if self.share.is_all else f"{self.share.text} {self.seed} {found.digest}"
         control = [f"control {self.control} {self.seed}"] if self.control else []
@@ -75,7 +75,7 @@ class ProjectSpec:
         return f"[segstudio:{hashlib.sha256(wanted.encode()).hexdigest()[:16]}]"
 
     def description(self, found: TableSummary) -> str:
-        """For people, with the mark."""
+        """Return the human-readable description, including the mark."""
         size = self.share.of(found.rows)
         part = "" if self.share.is_all else f" of {found.rows}, chosen with seed {self.seed}"
         return f"Made by segstudio: {size} images{part}. {self.mark(found)}"
@@ -83,11 +83,11 @@ class ProjectSpec:
 
 @dataclass(frozen=True)
 class ProjectCopy:
-    """One project.
+    """One copy of a project.
 
     Attributes:
-        id: None where a dry run would make it.
-        title: Of the project.
+        id: Project ID; None if a dry run would create it.
+        title: Project title.
         created: Whether it is new.
     """
 
@@ -98,15 +98,15 @@ class ProjectCopy:
 
 @dataclass(frozen=True)
 class ProjectBuilder:
-    """Makes and fills the projects of a spec.
+    """Creates and fills the projects of a spec.
 
     Attributes:
-        label_studio: Where.
-        spec: Projects to make.
-        table: Of all rows.
-        found: What was found in the table.
+        label_studio: Client for the Label Studio instance.
+        spec: Projects to create.
+        table: Table with all rows.
+        found: Summary of the table.
         pair: Backends to connect; None: none.
-        key: Of the service account that shows ``gs://`` images; None: none is known.
+        key: Key of the service account for ``gs://`` images; None without.
         dry_run: Whether to change nothing.
     """
 
@@ -120,14 +120,14 @@ class ProjectBuilder:
 
     @property
     def size(self) -> int:
-        """How many tasks each copy has."""
+        """Number of tasks of each copy."""
         return self.spec.share.of(self.found.rows)
 
     def copies(self) -> list[ProjectCopy]:
-        """Find or make the projects.
+        """Find or create the projects.
 
         Raises:
-            LabelStudioError: There is another project of a title; then nothing is made.
+            LabelStudioError: An unrelated project has one of the titles; then none is created.
         """
         found = {title: self._find_project(title) for title in self.spec.titles}
         return [
@@ -136,7 +136,7 @@ class ProjectBuilder:
         ]
 
     def fill(self, project: int | None, advance: Callable[[], None]) -> tuple[int, int]:
-        """Add the tasks that a copy has not got; returns how many, and how many it had."""
+        """Add missing tasks to a copy; return how many were added, and how many existed."""
         if self.dry_run:
             new = count_new(self.label_studio, project, self._tasks()) if project else self.size
             return new, self.size - new
@@ -150,7 +150,7 @@ class ProjectBuilder:
     def connect(self, project: int) -> None:
         """Connect a copy to the buckets of its images, and to the backends.
 
-        The tasks are there by then: Label Studio tells each backend of all that come later.
+        Call this after adding tasks: Label Studio notifies connected backends of new tasks.
         """
         for bucket in self.found.buckets if self.key else ():
             connect_source(self.label_studio, project, bucket, self.key or {})
@@ -170,9 +170,9 @@ class ProjectBuilder:
                 return project.id
         if same:
             raise LabelStudioError(
-                f"there is a project {same[0].id} {title!r} already, made otherwise than this one",
+                f"there is a project {same[0].id} {title!r} already, with other options",
                 "choose another --title, or repeat the options (template, columns, sample, seed, "
-                "table) that it was made with",
+                "table) that it was created with",
             )
         return None
 

@@ -1,4 +1,4 @@
-"""A sample of rows: uniform, of an exact size, and the same again for the same seed."""
+"""Random samples of rows: uniform, of an exact size, reproducible by seed."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SampleSize:
-    """How much of something: ``30%`` of it, or ``200`` pieces."""
+    """Size of a sample: ``30%`` of the rows, or ``200`` rows."""
 
     text: str
     part: Fraction | None
@@ -21,10 +21,10 @@ class SampleSize:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a share.
+        """Parse a sample size.
 
         Raises:
-            SettingsError: It is none, or nothing, or more than all.
+            SettingsError: The text is invalid, or the size is zero or more than everything.
         """
         number = text.strip().removesuffix("%")
         try:
@@ -33,43 +33,43 @@ class SampleSize:
         except (ValueError, ZeroDivisionError):
             part, size = None, 0
         if (part is not None and not 0 < part <= 1) or (size is not None and size < 1):
-            raise SettingsError(f"{text!r} is no share", "write it as 30% or as 200")
+            raise SettingsError(f"{text!r} is not a sample size", "write it as 30% or as 200")
         return cls(text.strip(), part, size)
 
     @property
     def is_all(self) -> bool:
-        """Whether it is everything, however much there is."""
+        """Whether the sample contains everything."""
         return self.part == 1
 
     def of(self, total: int) -> int:
-        """How many pieces of ``total`` it is; at least one, if there are any."""
+        """Return the number of items out of ``total``; at least one, if there are any."""
         if self.part is None:
             return min(self.count or 0, total)
         return min(max(int(self.part * total + Fraction(1, 2)), 1), total)
 
 
 def parse_part(text: str) -> float:
-    """Read a percentage such as ``10%``, as a part of 1; empty: none.
+    """Parse a percentage such as ``10%`` into a fraction; empty: 0.
 
     Raises:
-        SettingsError: It is none.
+        SettingsError: The text is not a percentage.
     """
     if not text.strip():
         return 0.0
     size = SampleSize.parse(text)
     if size.part is None:
-        raise SettingsError(f"{text!r} is no percentage", "write it as 10%")
+        raise SettingsError(f"{text!r} is not a percentage", "write it as 10%")
     return float(size.part)
 
 
 def sample(items: Iterable[T], total: int, wanted: int, seed: int) -> Iterator[T]:
-    """Choose items in their order, each set of them equally likely.
+    """Yield a random sample of items in their order, each set equally likely.
 
     Args:
-        items: Streamed once.
-        total: How many there are.
-        wanted: How many to choose.
-        seed: The same one chooses the same items.
+        items: Items, streamed once.
+        total: Number of items.
+        wanted: Number of items to choose.
+        seed: Random seed; equal seeds choose the same items.
 
     Source: Knuth, The Art of Computer Programming, volume 2, section 3.4.2, algorithm S.
     """

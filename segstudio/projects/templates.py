@@ -1,4 +1,4 @@
-"""Label configs from templates, with codes added to them."""
+"""Label configs from templates, with codes added."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,20 +10,21 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from ml_backend.errors import SettingsError
 from ml_backend.labelstudio.label_config import parse_label_config, parse_xml
 from ml_backend.labelstudio.media_tags import media_tags
+from ml_backend.labelstudio.task_paths import put
 from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
 
 CODES = "codes"
-"""Class of the ``<View>`` that codes go to; where a template has none, they go to its end."""
+"""Class of the ``<View>`` for codes; without one, they are added at the end."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """A question with fixed answers, as social scientists code images.
+    """Question with fixed answers, as in coding images for social science.
 
     Attributes:
-        name: Of the control and above it.
-        values: The answers.
-        multiple: Whether more than one may be given.
+        name: Name of the control, also shown above it.
+        values: Possible answers.
+        multiple: Whether several answers may be given.
     """
 
     name: str
@@ -32,26 +33,26 @@ class Code:
 
     @classmethod
     def parse(cls, text: str, *, multiple: bool) -> Self:
-        """Read ``Sentiment=Positive,Neutral,Negative``.
+        """Parse ``Sentiment=Positive,Neutral,Negative``.
 
         Raises:
-            SettingsError: It is not written so, or an answer comes twice.
+            SettingsError: The text has another form, or an answer is repeated.
         """
         name, _, listed = text.partition("=")
         values = tuple(value.strip() for value in listed.split(",") if value.strip())
         if not name.strip() or len(values) < 2 or len(set(values)) < len(values):
             raise SettingsError(
-                f"{text!r} is no code with two different answers or more",
+                f"{text!r} is not a code with two or more different answers",
                 'write it as "Sentiment=Positive,Neutral,Negative"',
             )
         return cls(name.strip(), values, multiple)
 
 
 def read_template(name: str) -> str:
-    """The XML of a template: a file, or the name of one that comes with segstudio.
+    """Return the XML of a template: a file, or the name of a shipped one.
 
     Raises:
-        SettingsError: There is none.
+        SettingsError: The template does not exist.
     """
     path: Traversable = Path(name)
     if name == path.name and not path.is_file():
@@ -80,12 +81,16 @@ def read_template_with_codes(
     return add_codes(read_template(name), codes)
 
 
-def image_key(label_config: str) -> str:
-    """The key of ``task.data`` that the image is under.
+def image_key(label_config: str, *, pages: bool = False) -> str:
+    """Return the path into ``task.data`` that the image is under.
+
+    Args:
+        label_config: Label config as XML.
+        pages: Whether a list of images may be there.
 
     Raises:
         LabelConfigError: The label config shows no image.
-        SettingsError: It shows several, or pages, or looks into a field.
+        SettingsError: It shows several, pages without ``pages``, or a later entry of a list.
     """
     images = parse_label_config(label_config).images.values()
     keys = {image.key: None for image in images}
@@ -95,24 +100,37 @@ def image_key(label_config: str) -> str:
             "segstudio makes tasks of one image each",
         )
     (key,) = keys
-    if any(image.pages for image in images) or set(key) & set(".[]"):
+    if shows_pages(label_config) and not pages:
         raise SettingsError(
-            f"the template shows the image of a path or of pages: {key}",
-            "segstudio makes tasks of one image in one field; import such tasks in Label Studio",
+            f"the template shows pages: {key}",
+            "open the tasks in Label Studio, or use Retrieve Predictions there",
         )
-    return next(iter(keys))
+    try:
+        put(key, "")
+    except ValueError as error:
+        raise SettingsError(
+            f"the template shows a later entry of a list: {error}",
+            "segstudio makes tasks of one image; import such tasks in Label Studio",
+        ) from None
+    return key
+
+
+def shows_pages(label_config: str) -> bool:
+    """Return whether an image of a label config has pages (``valueList``)."""
+    config = parse_label_config(label_config, require_image=False)
+    return any(image.pages for image in config.images.values())
 
 
 def media_key(label_config: str) -> str:
-    """Return the key of ``task.data`` that the image, or else the video or sound, is under.
+    """Return the key of ``task.data`` with the image, or else the video or audio.
 
     Raises:
         LabelConfigError: The label config shows none.
-        SettingsError: It shows several.
+        SettingsError: The label config shows several.
     """
     keys = {tag.key: None for tag in media_tags(label_config)}
     if shows_images(label_config) or len(keys) != 1:
-        return image_key(label_config)
+        return image_key(label_config, pages=True)
     return next(iter(keys))
 
 
@@ -122,11 +140,11 @@ def shows_images(label_config: str) -> bool:
 
 
 def add_codes(label_config: str, codes: Sequence[Code]) -> str:
-    """Put codes into a label config; one of a name that is there already takes its place.
+    """Add codes to a label config; an existing one with the same name is replaced.
 
     Raises:
         LabelConfigError: The label config is not valid, or shows no image.
-        SettingsError: The name belongs to something else than choices.
+        SettingsError: The name belongs to a control other than choices.
     """
     if not codes:
         return label_config
@@ -147,7 +165,7 @@ def add_codes(label_config: str, codes: Sequence[Code]) -> str:
 
 
 def _remove(root: Element, name: str) -> None:
-    """Take out the choices of a name, and the header of the same words."""
+    """Remove the choices with a name, and the header with the same text."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.get("name") == name and child.tag != "Choices":

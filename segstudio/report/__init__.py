@@ -1,7 +1,7 @@
-"""A report on labeling projects for the person who leads them.
+"""Report on labeling projects for project leads.
 
-``facts`` reads the projects, all tasks without their results and a sample with them;
-``suggestions`` compares what was suggested with what was submitted; ``times`` are the statistics of
-seconds; ``thumbnails`` draws the images that people changed most; ``page`` puts ``html`` together,
-and ``numbers`` writes the same as CSV.
+``facts`` reads the projects: all tasks without their results, and a sample with them.
+``suggestions`` compares suggestions with submissions; ``times`` has the statistics of durations;
+``thumbnails`` draws the images that annotators changed most; ``page`` assembles the parts made by
+``html``, and ``numbers`` writes the same numbers as CSV.
 """

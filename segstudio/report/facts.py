@@ -1,4 +1,4 @@
-"""What a report tells, read from projects: times of all annotations, suggestions of a sample."""
+"""Facts of a report, read from projects: times of all annotations, suggestions of a sample."""
 
 import random
 from array import array
@@ -27,15 +27,15 @@ _PORTION = 25
 
 @dataclass
 class Progress:
-    """How far a project is.
+    """Progress of a project.
 
-    Attributes:
+    project: Project.
         project: Project.
         labeled: Number of tasks with an annotation that is not skipped.
         skipped: Number of other tasks with an annotation.
         control: Number of tasks without suggestions.
-        seconds: Of annotations of other tasks.
-        control_seconds: Of annotations of tasks without suggestions.
+        seconds: Seconds of each annotation of the other tasks.
+        control_seconds: Seconds of each annotation of tasks without suggestions.
     """
 
     project: LabeledProject
@@ -48,13 +48,13 @@ class Progress:
 
 @dataclass
 class Labeler:
-    """What an annotator did.
+    """Work of one annotator.
 
     Attributes:
-        seconds: Of each annotation, skipped ones left out.
+        seconds: Seconds of each annotation, without skipped ones.
         skipped: Number of skipped tasks.
         regions: Number of regions in the sample.
-        region_seconds: Seconds of the annotations in the sample that these regions are in.
+        region_seconds: Seconds of the annotations in the sample that contain these regions.
     """
 
     seconds: Seconds = field(default_factory=lambda: array("d"))
@@ -65,12 +65,12 @@ class Labeler:
 
 @dataclass
 class Suggestions:
-    """What suggestions of a label, or of a model version, were worth.
+    """Outcome of the suggestions of a label, or of a model version.
 
     Attributes:
-        fates: Number of regions of each fate.
-        iou: Sum over images and labels.
-        images: Number of images and labels that ``iou`` is the sum of.
+        fates: Number of regions by outcome.
+        iou: Sum of IoUs over images and labels.
+        images: Number of terms in ``iou``.
     """
 
     fates: Counter[Fate] = field(default_factory=Counter)
@@ -79,7 +79,7 @@ class Suggestions:
 
     @property
     def mean_iou(self) -> float | None:
-        """Mean IoU of suggestion and submission; None of nothing."""
+        """Mean IoU of suggestion and submission; None without any."""
         return self.iou / self.images if self.images else None
 
     @property
@@ -90,15 +90,15 @@ class Suggestions:
 
 @dataclass(frozen=True)
 class ChangedImage:
-    """An image with what was suggested and what was submitted.
+    """An image with its suggestion and its submission.
 
     Attributes:
-        change: 1 - mean IoU over all labels.
-        identifier: Of the image.
+        change: Amount of change: 1 - mean IoU over all labels.
+        identifier: Identifier of the image.
         task: Task ID.
-        annotator: E-mail address.
-        before: Suggestion.
-        after: Submission.
+        annotator: E-mail address of the annotator.
+        before: Regions of the suggestion.
+        after: Regions of the submission.
     """
 
     change: float
@@ -111,7 +111,7 @@ class ChangedImage:
 
 @dataclass(frozen=True)
 class UnreadableRegion:
-    """A region that is left out of the report, and why."""
+    """A region that the report ignores, and the reason."""
 
     identifier: str
     task: int
@@ -121,17 +121,17 @@ class UnreadableRegion:
 
 @dataclass
 class Facts:
-    """All that a report tells.
+    """Contents of a report.
 
     Attributes:
-        projects: By ID.
-        labelers: By e-mail address.
+        projects: Progress by project ID.
+        labelers: Work by e-mail address.
         sampled: Number of annotations that were compared with their suggestion.
         labels: Suggestions by label.
         versions: Suggestions by model version, in the order they were first used.
-        label_seconds: Seconds by label; each region has an equal share of its annotation's.
-        label_regions: Number of regions by label, of those annotations.
-        changed: Images that people changed most, those first.
+        label_seconds: Seconds by label; the regions of an annotation share its time equally.
+        label_regions: Number of regions by label, in those annotations.
+        changed: Images with the most change, in that order.
     """
 
     projects: dict[int, Progress] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class Facts:
 
     @property
     def suggested(self) -> Seconds:
-        """Seconds of annotations with suggestions, in projects that have tasks without."""
+        """Seconds of annotations with suggestions, in projects that also have tasks without."""
         return _joined(p.seconds for p in self.projects.values() if p.control)
 
     @property
@@ -155,7 +155,7 @@ class Facts:
 
     @property
     def total(self) -> Suggestions:
-        """All suggestions together."""
+        """Suggestions of all labels together."""
         whole = Suggestions()
         for each in self.versions.values():
             whole.fates.update(each.fates)
@@ -166,15 +166,15 @@ class Facts:
 
 @dataclass(frozen=True)
 class FactsReader:
-    """Reads projects into facts: ``survey`` all tasks, then ``compare`` a sample of them.
+    """Reader of facts: ``survey`` all tasks, then ``compare`` a sample of them.
 
     Attributes:
-        reader: Reads annotations.
-        projects: Projects.
-        manifest: Gives images their identifiers.
+        reader: Reader of annotations.
+        projects: Projects to read.
+        manifest: Manifest with the identifiers of images.
         size: Maximum number of tasks in the sample.
         pictures: Maximum number of ``changed`` images.
-        facts: What was found.
+        facts: Facts read so far.
     """
 
     reader: AnnotationReader
@@ -186,7 +186,7 @@ class FactsReader:
     _sample: list[tuple[LabeledProject, int]] = field(default_factory=list)
 
     def survey(self) -> Iterator[None]:
-        """Count all tasks and times, and draw the sample; yields after each task."""
+        """Count all tasks and times, and draw the sample; yield after each task."""
         chance, seen = random.Random(1), 0  # noqa: S311 - a sample, not a secret
         for project in self.projects:
             progress = self.facts.projects[project.id] = Progress(project)
@@ -206,7 +206,7 @@ class FactsReader:
         return len(self._sample)
 
     def compare(self) -> Iterator[list[UnreadableRegion]]:
-        """Compare suggestions with submissions; yields each task's regions that have no pixels."""
+        """Compare suggestions with submissions; yield the unreadable regions of each task."""
         for project in self.projects:
             ids = sorted(id_ for of, id_ in self._sample if of is project)
             for portion in _portions(ids):
@@ -214,7 +214,7 @@ class FactsReader:
                     yield list(self._compare(task))
 
     def _count(self, progress: Progress, task: AnnotatedTask) -> bool:
-        """Count a task; returns whether it is labeled."""
+        """Count a task; return whether it is labeled."""
         control = is_control(task.meta)
         progress.control += control
         labeled = False
@@ -303,7 +303,7 @@ def _portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def rates(labelers: Mapping[str, Labeler]) -> dict[str, tuple[float | None, float | None]]:
-    """Return for each annotator images an hour of labeling, and seconds a region."""
+    """Return images per hour of labeling and seconds per region, by annotator."""
     return {
         name: (
             3600 * len(each.seconds) / sum(each.seconds) if sum(each.seconds) else None,

@@ -1,4 +1,4 @@
-"""Parts of a page: text, tables and plots that need no script and print well."""
+"""HTML parts of a page: text, tables and plots that need no script and print well."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ COLORS = {
     "deleted": "#d55e00",
     "added": "#cc79a7",
 }
-"""Colours that all eyes tell apart: Okabe and Ito, Color Universal Design, 2008."""
+"""Colors for all kinds of color vision: Okabe and Ito, Color Universal Design, 2008."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: text, or a number with what it is of; ``markup`` is HTML already."""
+    """Cell of a table: text or a formatted number; ``markup``: the text is HTML."""
 
     text: str
     is_number: bool = False
@@ -53,12 +53,12 @@ class Cell:
 
 
 def number(value: float | None, digits: int = 0) -> Cell:
-    """Return a cell with a number; a dash without one."""
+    """Return a cell with a number, or a dash for None."""
     return Cell("-" if value is None else f"{value:,.{digits}f}", is_number=True)
 
 
 def percent(value: float | None) -> Cell:
-    """Return a cell with a share as a percentage; a dash without one."""
+    """Return a cell with a fraction as a percentage, or a dash for None."""
     return Cell("-" if value is None else f"{100 * value:.0f} %", is_number=True)
 
 
@@ -68,7 +68,7 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """Return a table whose first column names the rows."""
+    """Return a table whose first column contains the row headers."""
     found = list(rows)
     numeric = [bool(found) and row_cell.is_number for row_cell in (found[0] if found else ())]
     kinds = [' class="number"' if each else "" for each in numeric] or [""] * len(columns)
@@ -91,7 +91,7 @@ def _cell(cell: Cell, position: int) -> str:
 
 
 def stacked_bar(parts: Sequence[tuple[str, int]], description: str) -> str:
-    """Return a bar whose parts have the lengths of their counts."""
+    """Return a bar whose parts are as long as their counts."""
     total, left, shapes = sum(count for _, count in parts), 0.0, []
     for name, count in parts:
         width = 600 * count / total if total else 0
@@ -106,14 +106,14 @@ def stacked_bar(parts: Sequence[tuple[str, int]], description: str) -> str:
 
 
 def key(name: str) -> Cell:
-    """Return a cell that names a part of ``stacked_bar``."""
+    """Return a cell with the color and name of a part of ``stacked_bar``."""
     return Cell(
         f'<span class="key" style="background:{COLORS[name]}"></span>{escape(name)}', markup=True
     )
 
 
 def bar(value: float | None) -> Cell:
-    """Return a cell with a share as a bar; the number itself is in another cell."""
+    """Return a cell with a fraction as a bar; the number is in another cell."""
     width = 0 if value is None else 120 * min(max(value, 0), 1)
     return Cell(
         '<svg viewBox="0 0 120 12" width="120" height="12" aria-hidden="true">'
@@ -124,7 +124,7 @@ def bar(value: float | None) -> Cell:
 
 
 def line_plot(points: Sequence[tuple[str, float]], description: str) -> str:
-    """Return a line through values 0..1, named below; several names on end are numbered."""
+    """Return a line plot of values 0..1 with names below; more than fit are numbered."""
     step, top, height = 560 / max(len(points), 2), 10, 160
     spots = [
         (40 + step * (place + 0.5), top + height * (1 - value))

@@ -14,7 +14,7 @@ COLUMNS = ("about", "name", "measure", "value")
 
 
 def write_numbers(path: Path, facts: Facts) -> None:
-    """Write all numbers; an unknown one is empty.
+    """Write all numbers; unknown ones are empty.
 
     Raises:
         TableError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""The page itself: one file without scripts, in words, tables and plots."""
+"""Report page: one file without scripts, with text, tables and plots."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
@@ -25,9 +25,9 @@ def render(facts: Facts, thumbnails: Sequence[Thumbnails], made_at: str) -> str:
     """Return the page.
 
     Args:
-        facts: What it tells.
-        thumbnails: Pictures of the images that people changed most.
-        made_at: When it was made, for the reader.
+        facts: Facts to report.
+        thumbnails: Pictures of the images that annotators changed most.
+        made_at: Time of creation, as shown to the reader.
     """
     titles = ", ".join(progress.project.title for progress in facts.projects.values())
     parts = [
@@ -191,7 +191,7 @@ def _saved(facts: Facts) -> Iterator[str]:
     saved = time_saved(facts.suggested, facts.control)
     if saved is None:
         yield paragraph(
-            f"Too few to tell: {len(facts.control)} images without suggestions and "
+            f"Not enough data: {len(facts.control)} images without suggestions and "
             f"{len(facts.suggested)} with are labeled, and {FEWEST} of each are needed."
         )
         return
@@ -205,10 +205,10 @@ def _saved(facts: Facts) -> Iterator[str]:
 
 
 def describe_saved(saved: TimeSaved) -> str:
-    """Return what suggestions save, as a sentence."""
+    """Return a sentence on the time that suggestions save."""
     interval = f"95 % confidence interval: {saved.low:.1f} to {saved.high:.1f} s"
     if not saved.is_certain:
-        return f"Whether suggestions save time cannot be told yet ({interval} an image)."
+        return f"Whether suggestions save time cannot be determined yet ({interval} an image)."
     if saved.seconds < 0:
         return f"Suggestions cost {-saved.seconds:.1f} s an image ({interval} saved)."
     share = f", {100 * saved.seconds / saved.without:.0f} % of its time" if saved.without else ""

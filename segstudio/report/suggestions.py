@@ -1,4 +1,4 @@
-"""What became of suggested regions: kept, corrected, relabelled, deleted; and what was added."""
+"""Outcome of suggested regions: kept, corrected, relabelled, deleted; and regions added."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from ml_backend.labelstudio.coco_rle import Rle
 from segstudio.export.mask_regions import MaskRegion
 
 KEPT = 0.95
-"""IoU from which on a region counts as kept as it was."""
+"""Minimum IoU of a region that counts as kept as it was."""
 
 _SAME = 0.3
-"""IoU from which on two regions are the same thing, if none of the same ID is there."""
+"""Minimum IoU of two regions that count as the same object if their IDs differ."""
 
 Fate = Literal["kept", "corrected", "relabelled", "deleted", "added"]
 FATES: tuple[Fate, ...] = ("kept", "corrected", "relabelled", "deleted", "added")
@@ -19,11 +19,11 @@ FATES: tuple[Fate, ...] = ("kept", "corrected", "relabelled", "deleted", "added"
 
 @dataclass(frozen=True)
 class RegionFate:
-    """What became of one region.
+    """Outcome of one region.
 
     Attributes:
-        fate: Fate.
-        label: That was suggested, or submitted for an added region.
+        fate: Outcome, such as ``kept``.
+        label: Label that was suggested, or submitted for an added region.
     """
 
     fate: Fate
@@ -46,7 +46,7 @@ def compare_regions(
 def label_ious(
     suggested: Sequence[MaskRegion], submitted: Sequence[MaskRegion]
 ) -> dict[str, float]:
-    """Return for each label the IoU of all its pixels; 0 where only one of the two has it."""
+    """Return the IoU of all pixels of each label; 0 if only one side has it."""
     before, after = by_label(suggested), by_label(submitted)
     return {
         label: before[label].iou(after[label]) if label in before and label in after else 0.0
@@ -55,7 +55,7 @@ def label_ious(
 
 
 def by_label(masks: Sequence[MaskRegion]) -> dict[str, Rle]:
-    """Return all pixels of each label."""
+    """Return the union of the masks of each label."""
     parts: dict[str, list[Rle]] = {}
     for mask in masks:
         for name in mask.region.names:
@@ -64,7 +64,7 @@ def by_label(masks: Sequence[MaskRegion]) -> dict[str, Rle]:
 
 
 def _pair(suggested: Sequence[MaskRegion], submitted: Sequence[MaskRegion]) -> Mapping[int, int]:
-    """Pair regions: those of one ID, which Label Studio keeps, then the most alike of the rest."""
+    """Pair regions: those with the same ID, which Label Studio keeps, then the most similar."""
     by_id = {mask.region.id: number for number, mask in enumerate(submitted)}
     pairs = {
         number: by_id[mask.region.id]

@@ -1,4 +1,4 @@
-"""Pictures of what was suggested, what was submitted, and the difference."""
+"""Pictures of suggestion, submission and their difference."""
 
 import base64
 import io
@@ -23,18 +23,18 @@ _LONGEST = 360
 
 _GRAY = 200
 _ADDED, _REMOVED = (0, 114, 178), (213, 94, 0)
-"""Blue and orange, which all eyes tell apart: Okabe and Ito, Color Universal Design, 2008."""
+"""Blue and orange for all kinds of color vision: Okabe and Ito, Color Universal Design, 2008."""
 
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """An image three times, as ``data:`` URIs of JPEG.
+    """Three pictures of an image, as ``data:`` URIs of JPEG.
 
     Attributes:
-        changed: What they show.
+        changed: Image with its suggestion and submission.
         suggestion: Image with the suggested regions.
         submission: Image with the submitted regions.
-        difference: Image with the pixels that were added and removed.
+        difference: Image with the added and removed pixels.
     """
 
     changed: ChangedImage
@@ -46,10 +46,12 @@ class Thumbnails:
 def draw_thumbnails(
     changed: Iterable[ChangedImage], palette: Palette, open_source: Callable[[], ImageSource]
 ) -> list[Thumbnails]:
-    """Draw images; one that cannot be fetched is gray below its regions."""
-    images = list(changed)
-    source = open_source() if images else None
-    return [_draw(each, palette, source) for each in images if source]
+    """Draw images; the regions of an image that cannot be fetched are drawn on gray."""
+    drawn, source = [], None
+    for each in changed:
+        source = source or open_source()
+        drawn.append(_draw(each, palette, source))
+    return drawn
 
 
 def _draw(changed: ChangedImage, palette: Palette, source: ImageSource) -> Thumbnails:

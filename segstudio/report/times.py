@@ -1,4 +1,4 @@
-"""Statistics of the seconds that annotations took."""
+"""Statistics of the time that annotations took."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 FEWEST = 20
-"""Annotations with and without suggestions each, below which nothing is said of the difference."""
+"""Minimum number of annotations with and without suggestions for a comparison."""
 
 _MOST = 5000
 _RESAMPLES = 1000
@@ -18,12 +18,12 @@ Seconds = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TimeSaved:
-    """What suggestions save: the difference of the medians without and with them.
+    """Time that suggestions save: difference of the medians without and with them.
 
     Attributes:
-        seconds: For each image; negative where suggestions cost time.
+        seconds: Seconds saved per image; negative if suggestions cost time.
         low: Lower end of the 95 % confidence interval.
-        high: Its upper end.
+        high: Upper end of the 95 % confidence interval.
         without: Median seconds of images without suggestions.
     """
 
@@ -34,17 +34,17 @@ class TimeSaved:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 def median(seconds: Sequence[float]) -> float | None:
-    """Return the median; None of nothing. One long break does not change it."""
+    """Return the median, which one long break does not change; None without values."""
     return float(np.median(np.asarray(seconds))) if len(seconds) else None
 
 
 def time_saved(suggested: Sequence[float], control: Sequence[float]) -> TimeSaved | None:
-    """Compare images with suggestions to control images; None where there are too few to tell.
+    """Compare images with suggestions to control images; None if there are too few.
 
     The interval is a percentile bootstrap: Efron and Tibshirani, An Introduction to the Bootstrap,
     1993, chapter 13.

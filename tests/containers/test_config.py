@@ -11,7 +11,7 @@ import pytest
 from tests.support.repository import ROOT
 
 OVERRIDES = ("gpu", "team", "scale")
-BESIDE = [chosen for size in range(4) for chosen in combinations(OVERRIDES, size)]
+COMBINATIONS = [chosen for size in range(4) for chosen in combinations(OVERRIDES, size)]
 
 
 def config(environment: Mapping[str, str], *words: str) -> str:
@@ -41,7 +41,7 @@ def every_default(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("variables", [os.devnull, ".env.example", "every default"])
-@pytest.mark.parametrize("chosen", BESIDE, ids="+".join)
+@pytest.mark.parametrize("chosen", COMBINATIONS, ids="+".join)
 def test_every_combination_is_clean(
     chosen: tuple[str, ...], variables: str, every_default: str
 ) -> None:

@@ -1,6 +1,6 @@
 """deploy/gcp/startup.sh on a Debian 13 with real Docker, a cloud on the loopback, a small release.
 
-The engine is this machine's: the script's containers run beside those of the other tests.
+The engine is this machine's: the script's containers run next to those of the other tests.
 """
 
 import base64

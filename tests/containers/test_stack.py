@@ -99,7 +99,7 @@ def test_threads_follow_the_cpu_quota(stack: Stack) -> None:
 
 
 def test_the_embedded_network_serves_where_the_weights_cannot_be_had(stack: Stack) -> None:
-    assert "sam2.1_tiny cannot be had, the embedded network serves instead" in stack.logs("models")
+    assert "sam2.1_tiny is not available, the embedded network serves" in stack.logs("models")
     answer = httpx.get(f"http://127.0.0.1:{stack.variables['SAM_PORT']}/readyz")
     assert answer.json()["model_version"].startswith("embedded-")
 
@@ -195,7 +195,7 @@ def test_stopped_and_started_again_nothing_is_lost_and_nothing_comes_twice(stack
         before = work(api, stack)
     stack.down()
     stack.up()
-    assert "all secrets are there" in stack.logs("secrets")
+    assert "all secrets exist" in stack.logs("secrets")
     assert stack.login == login
     with stack.client() as api:
         assert work(api, stack) == before

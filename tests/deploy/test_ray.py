@@ -1,4 +1,4 @@
-"""Ray's containers: the job of deploy/kubernetes/ray beside the backends, docker-compose.ray.yml.
+"""Ray's containers: the job of deploy/kubernetes/ray next to the backends, docker-compose.ray.yml.
 
 KubeRay's own schema is not asked: no package has it.
 """

@@ -98,7 +98,7 @@ def studio(
 
 @pytest.fixture
 def run(studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs ``segstudio`` beside the running Label Studio, in an empty folder."""
+    """Runs ``segstudio`` with the running Label Studio, in an empty folder."""
     ports = {name: str(port) for name, port in studio.ports.items()}
     for name, value in {**ports, **studio.variables, "COLUMNS": "200"}.items():
         monkeypatch.setenv(name, value)
@@ -109,7 +109,7 @@ def run(studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium; no longer than a module, for Playwright keeps an event loop running meanwhile."""
+    """Chromium; no longer than a module, for Playwright keeps an event loop running."""
     expect.set_options(timeout=SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

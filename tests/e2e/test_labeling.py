@@ -1,7 +1,5 @@
 """A labeler's day: the prediction is there, smart tools, brush and eraser, submit."""
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,16 +209,3 @@ def test_a_box_drawn_in_a_turned_view_becomes_a_mask_in_the_right_place(
     (annotation,) = studio.request("GET", f"/api/tasks/{task}")["annotations"]
     assert {each["image_rotation"] for each in annotation["result"]} == {270}
     assert iou(masks(annotation["result"])["skirt"], figure.masks["skirt"]) > 0.8
-
-
-def test_the_labeling_page_has_its_picture_taken_for_the_readme(
-    open_task: Open, figure: Figure
-) -> None:
-    labeling = open_task("plain", Name="Look 17", Theme="Autumn", Typology="skirt")
-    labeling.switch_on_smart_tools()
-    labeling.smart_box("skirt", *box_around(figure.masks["skirt"]))
-    path = picture(labeling, "labeling")
-    assert path.stat().st_size > 50_000
-    if target := os.environ.get("README_SCREENSHOT"):
-        (ROOT / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, ROOT / target)

@@ -116,7 +116,7 @@ def test_after_a_restart_the_first_click_needs_neither_image_nor_model(
     server: FileServer, tmp_path: Path
 ) -> None:
     with sam(tmp_path / "sam", server) as before:
-        mask, beside = ask(before, 1), ask(before, 1, x=51)
+        mask, next_to = ask(before, 1), ask(before, 1, x=51)
     fetches = fetched(server, 1)
     with sam(tmp_path / "sam", server, EMBEDDING_CACHE_MB="0") as after:
         assert np.array_equal(ask(after, 1), mask)
@@ -124,5 +124,5 @@ def test_after_a_restart_the_first_click_needs_neither_image_nor_model(
         assert fetched(server, 1) == fetches
         for file in (tmp_path / "sam" / "images" / "embeddings").iterdir():
             file.write_bytes(b"damaged" * 1000)
-        assert np.array_equal(ask(after, 1, x=51), beside)
+        assert np.array_equal(ask(after, 1, x=51), next_to)
         assert count(after, "segstudio_embedding_store_trouble_total", "damaged") == 1

@@ -83,7 +83,7 @@ def test_the_version_is_printed(environment: Path, tmp_path: Path) -> None:
 def test_a_shipped_label_config_is_linted(environment: Path, tmp_path: Path) -> None:
     result = run(environment, tmp_path, "segstudio", "lint", "runway_fashion")
     assert (result.returncode, result.stderr) == (0, "")
-    assert "fine for both backends" in result.stdout
+    assert "no problems with both backends" in result.stdout
 
 
 def test_a_project_is_planned(

@@ -15,7 +15,7 @@ OWNERS = {"jersey shirt": "t-shirt", "footwear": "shoes"}
 
 @pytest.fixture(scope="session")
 def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """Twelve people with masks, and three with tags beside them."""
+    """Twelve people with masks, and three with tags next to them."""
     root = tmp_path_factory.mktemp("data")
     labelled, tagged = root / "labelled", root / "unlabelled"
     for folder in (labelled / "photos", labelled / "masks", tagged / "photos"):

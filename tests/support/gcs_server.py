@@ -91,7 +91,8 @@ class GcsServer(Loopback):
         expired: Whether tokens are not valid, not even new ones.
         key_deleted: Whether Google knows the key no longer.
         fault: Asked before each request to the bucket; what it refuses is not done.
-        lost_answer: Asked likewise; what it refuses is done all the same.
+        lost_answer: Called with each request; the work of those it selects is done, without an
+            answer.
         writes: How often each object was written.
         requests: Method and path of all requests to the bucket.
         created: Bodies of the requests that created buckets.

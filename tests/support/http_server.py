@@ -54,7 +54,7 @@ class Reply:
     Attributes:
         status: Or ``HANG_UP``.
         body: Of the answer.
-        headers: Beside ``Content-Length``, which they may replace.
+        headers: Headers in addition to ``Content-Length``, which they may replace.
         breaks_after: Bytes of the body after which the connection ends; None: it is sent whole.
         tells_length: Whether there is a ``Content-Length``; else the connection's end is the end.
     """

@@ -87,7 +87,8 @@ class LabelStudioServer(Server):
         jobs: Status and traceback that the synchronisation of ``TARGET`` goes through, one each
             time the targets are listed, the last for ever; none: there is no target.
         fault: Asked before each request; what it refuses is not done.
-        lost_answer: Asked likewise; what it refuses is done all the same, ``late`` seconds later.
+        lost_answer: Called with each request; the work of those it selects is done ``late`` seconds
+            later.
         postgresql: Whether its database is that, and not SQLite.
     """
 

@@ -1,6 +1,6 @@
 """Drives the labeling page as a labeler does, by labels, tools and the mouse."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +15,19 @@ _CONTROLS = {"r": "box", "k": "point"}
 """Key of a smart tool → its name in the label config."""
 
 
+_STEPS = 8
+"""Moves of the mouse in a drag from one spot to the next."""
+
+
 class Spot(NamedTuple):
     """A place in the image as the browser shows it: fractions of its width and height."""
 
     x: float
     y: float
+
+    def towards(self, other: "Spot", fraction: float) -> "Spot":
+        """Return the place at a fraction of the way to another one."""
+        return Spot(*(a + fraction * (b - a) for a, b in zip(self, other, strict=True)))
 
 
 def log_in(page: Page, url: str, email: str, password: str) -> None:
@@ -63,7 +71,9 @@ class LabelingPage:
     def labels(self) -> list[str]:
         """The label of each region, first made first."""
         labels: list[str] = self._page.evaluate(
-            "Htx.annotationStore.selected.regions.map(region => region.labels.join())"
+            """Htx.annotationStore.selected.regions
+                .filter(region => !region.classification)
+                .map(region => region.labels.join())"""
         )
         return labels
 
@@ -144,8 +154,77 @@ class LabelingPage:
         """Drag a box and wait for the mask that is suggested."""
         self.choose_smart_tool("r")
         self.choose_label(label)
+        self.drag_box(first, last)
+
+    def drag_box(self, first: Spot, last: Spot, watch: Callable[[], None] | None = None) -> None:
+        """Drag a box with the chosen tool and label, and wait for the mask that is suggested.
+
+        Args:
+            first: Where the drag begins.
+            last: Where it ends.
+            watch: Called at each step of the drag.
+        """
+        with self._answer():
+            self._drag([first, last], watch)
+
+    def smart_box_by_key(self, key: str, first: Spot, last: Spot) -> None:
+        """Choose a label of the smart box by its key, drag, and wait for the mask."""
+        self.choose_smart_tool("r")
+        self.press(key)
         with self._answer():
             self._drag([first, last])
+
+    def smart_turned_box(self, label: str, first: Spot, second: Spot, third: Spot) -> None:
+        """Click three corners of a turned box and wait for the mask that is suggested."""
+        self.press("Escape")
+        self.press("Shift+R")
+        self._page.wait_for_function(
+            """() => {
+                const tools = Htx.annotationStore.selected.names.get("image").getToolsManager()
+                const tool = tools.findSelectedTool()
+                return tool?.dynamic && tool.toolName === "Rectangle3PointTool"
+            }"""
+        )
+        self.choose_label(label)
+        with self._answer():
+            for spot in (first, second, third):
+                self._page.mouse.move(*self._pixel(spot), steps=4)
+                self._page.mouse.click(*self._pixel(spot))
+
+    def turn_page(self, item: int) -> None:
+        """Show another page of the image, counted from 0, and wait until it is drawn."""
+        self._page.evaluate(
+            "item => Htx.annotationStore.selected.names.get('image').setCurrentImage(item)", item
+        )
+        self._page.wait_for_function(
+            """item => {
+                const image = Htx.annotationStore.selected.names.get("image")
+                return image.currentImage === item && image.imageIsLoaded
+            }""",
+            arg=item,
+        )
+
+    def type_prompt(self, text: str) -> None:
+        """Enter a text in the TextArea for prompts and wait for what is suggested."""
+        field = self._page.locator(".prompt textarea, .prompt input").first
+        field.fill(text)
+        with self._answer():
+            field.press("Enter")
+
+    @property
+    def choices(self) -> list[str]:
+        """What is chosen in all questions on the whole image."""
+        chosen: list[str] = self._page.evaluate(
+            """[...Htx.annotationStore.selected.names.values()]
+                .filter(tag => tag.type === "choices")
+                .flatMap(tag => tag.selectedValues())"""
+        )
+        return chosen
+
+    def delete_all(self) -> None:
+        """Delete each region."""
+        for label in self.labels:
+            self.delete(label)
 
     def smart_points(self, label: str, spots: Sequence[tuple[Spot, bool]]) -> None:
         """Click spots that belong to the object (True) or not, waiting for each new mask."""
@@ -212,11 +291,14 @@ class LabelingPage:
             with self._held("Alt"):
                 self._page.mouse.click(*self._pixel(spot))
 
-    def _drag(self, stroke: Sequence[Spot]) -> None:
+    def _drag(self, stroke: Sequence[Spot], watch: Callable[[], None] | None = None) -> None:
         self._page.mouse.move(*self._pixel(stroke[0]))
         self._page.mouse.down()
-        for _, spot in pairwise(stroke):
-            self._page.mouse.move(*self._pixel(spot), steps=8)
+        for start, end in pairwise(stroke):
+            for step in range(1, _STEPS + 1):
+                self._page.mouse.move(*self._pixel(start.towards(end, step / _STEPS)))
+                if watch:
+                    watch()
         self._page.mouse.up()
 
     def _pixel(self, spot: Spot) -> tuple[float, float]:
@@ -238,3 +320,19 @@ class LabelingPage:
         self._page.keyboard.down(key)
         yield
         self._page.keyboard.up(key)
+
+
+class LabelingStream(LabelingPage):
+    """The label stream of a project, which opens the next task after each submission."""
+
+    def _open(self) -> None:
+        self._page.goto(self._address.partition("?")[0])
+        self._page.get_by_text("Label All Tasks").click()
+        self._page.wait_for_function(
+            "() => document.querySelector('.lsf-image > canvas')?.width > 0"
+        )
+
+    def wait_for_task(self, task: int) -> None:
+        """Wait until a task is shown with the regions of its prediction."""
+        self._page.wait_for_function("task => Number(window.Htx?.task?.id) === task", arg=task)
+        self.wait_for_regions()

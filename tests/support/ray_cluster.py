@@ -18,7 +18,7 @@ from tests.support.waiting import descendants, eventually
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",  # beside much else, workers would starve
+    "RAY_worker_niceness": "0",  # with other load, workers would starve
     "PYTHONPATH": str(ROOT),
 }
 """For Ray and whoever joins it."""
@@ -54,7 +54,7 @@ def running_ray(**variables: str) -> Iterator[Ray]:
     """Start one with two processors; it and all that it started end with the body.
 
     Args:
-        variables: Of its workers' environment, beside this process's own.
+        variables: Environment of its workers, in addition to this process's own.
     """
     folder = Path(tempfile.mkdtemp(prefix="ray"))  # a short path: Ray's sockets are below
     started: list[subprocess.Popen[bytes]] = []

@@ -119,21 +119,39 @@ class Studio:
 
     def new_task(self, photograph: str, **data: str) -> int:
         """Make another task with the image of an imported photograph; returns its id."""
-        (image,) = {t["data"]["image"] for t in self.tasks() if t["data"].get("Name") == photograph}
+        image = self.reference(photograph)
         with self.api() as api:
             api.create_tasks(self.project, [NewTask({"image": image, **data}, {})])
         return int(max(task["id"] for task in self.tasks()))
 
-    def new_project(self, title: str, label_config: str, photograph: str) -> tuple[int, int]:
-        """Make a project of one task, connected to both backends; returns the ids of both."""
+    def reference(self, photograph: str) -> str:
+        """Where an imported photograph is, as tasks have it."""
         (image,) = {t["data"]["image"] for t in self.tasks() if t["data"].get("Name") == photograph}
-        urls = (
-            f"http://localhost:{self.ports[name]}" for name in ("SEGMENTATION_PORT", "SAM_PORT")
-        )
+        return str(image)
+
+    @property
+    def pair(self) -> BackendPair:
+        """Both backends."""
+        names = ("SEGMENTATION_PORT", "SAM_PORT")
+        return BackendPair(*(f"http://localhost:{self.ports[name]}" for name in names))
+
+    def new_project(
+        self, title: str, label_config: str, data: Any, pair: BackendPair | None = None
+    ) -> tuple[int, int]:
+        """Make a project of one task, connected to both backends; returns the ids of both.
+
+        Args:
+            title: Project title.
+            label_config: Label config.
+            data: Data of the task, or the name of an imported photograph.
+            pair: Other backends than those of ``make up``.
+        """
+        if isinstance(data, str):
+            data = {"image": self.reference(data)}
         with self.api() as api:
             project = api.create_project(NewProject(title, label_config))
-            connect_backends(api, project, BackendPair(*urls))
-            api.create_tasks(project, [NewTask({"image": image}, {})])
+            connect_backends(api, project, pair or self.pair)
+            api.create_tasks(project, [NewTask(data, {})])
         (task,) = self.request("GET", "/api/tasks", project=project, fields="all")["tasks"]
         return project, int(task["id"])
 

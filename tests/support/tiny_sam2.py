@@ -47,7 +47,7 @@ def as_published(values: dict[str, Any]) -> bytes:
 
 
 def save(models_dir: Path, seed: int = 0) -> Checkpoint:
-    """Write random weights and the files beside them, as the hub has them but smaller."""
+    """Write random weights and their config files, as on the hub but smaller."""
     folder = models_dir / f"tiny-{seed}"
     folder.mkdir()
     config = _small_config()

@@ -66,7 +66,7 @@ PREPROCESSOR = {
 
 
 def published() -> dict[str, bytes]:
-    """The files beside the weights, as the hub has them."""
+    """Return the config files of the weights, as on the hub."""
     return {
         "config.json": _json(CONFIG) + b"\n",
         "preprocessor_config.json": _json(PREPROCESSOR),
@@ -74,7 +74,7 @@ def published() -> dict[str, bytes]:
 
 
 def save(models_dir: Path, seed: int = 0) -> Checkpoint:
-    """Write random weights and the files beside them, as the hub has them but smaller."""
+    """Write random weights and their config files, as on the hub but smaller."""
     folder = models_dir / f"tiny-{seed}"
     folder.mkdir()
     torch.manual_seed(seed)

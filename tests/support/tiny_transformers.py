@@ -14,15 +14,30 @@ hf: Any = transformers
 SQUARE = {"height": 64, "width": 64}
 NAMES = {0: "person", 1: "dress", 2: "shoe", 3: "sky"}
 LABELS: Mapping[str, Any] = {"id2label": NAMES, "label2id": {name: i for i, name in NAMES.items()}}
+_STAGES = ["stage1", "stage2", "stage3", "stage4"]
 _SWIN = {
     "image_size": 64,
     "embed_dim": 8,
     "depths": [1, 1, 1, 1],
     "num_heads": [1, 1, 2, 2],
     "window_size": 2,
-    "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    "out_features": _STAGES,
 }
-
+_PYRAMID = {"depths": [1] * 4, "hidden_sizes": [8, 8, 16, 16]}
+_VIT = {
+    "hidden_size": 16,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "image_size": 64,
+    "patch_size": 16,
+}
+_DECODER = {
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_ffn_dim": 16,
+    "decoder_ffn_dim": 16,
+    "num_queries": 8,
+}
 
 HEADS = ("class_predictor", "class_labels_classifier", "class_embed", "mask_head.fc")
 """Their weights are enlarged further: an instance needs a confident class and a clear mask."""
@@ -30,8 +45,7 @@ HEADS = ("class_predictor", "class_labels_classifier", "class_embed", "mask_head
 
 def _segformer() -> tuple[Any, Any]:
     config = hf.SegformerConfig(
-        depths=[1] * 4,
-        hidden_sizes=[8, 8, 16, 16],
+        **_PYRAMID,
         num_attention_heads=[1] * 4,
         decoder_hidden_size=16,
         **LABELS,
@@ -41,12 +55,8 @@ def _segformer() -> tuple[Any, Any]:
 
 def _beit() -> tuple[Any, Any]:
     config = hf.BeitConfig(
-        hidden_size=16,
+        **_VIT,
         num_hidden_layers=4,
-        num_attention_heads=2,
-        intermediate_size=16,
-        image_size=64,
-        patch_size=16,
         out_indices=[1, 2, 3, 4],
         pool_scales=[1, 2],
         **LABELS,
@@ -58,9 +68,8 @@ def _beit() -> tuple[Any, Any]:
 
 def _upernet() -> tuple[Any, Any]:
     backbone = hf.ConvNextConfig(
-        depths=[1] * 4,
-        hidden_sizes=[8, 8, 16, 16],
-        out_features=["stage1", "stage2", "stage3", "stage4"],
+        **_PYRAMID,
+        out_features=_STAGES,
     )
     config = hf.UperNetConfig(
         backbone_config=backbone,
@@ -91,14 +100,10 @@ def _mask2former() -> tuple[Any, Any]:
 
 def _maskformer() -> tuple[Any, Any]:
     decoder = hf.DetrConfig(
+        **_DECODER,
         d_model=16,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
         encoder_attention_heads=2,
         decoder_attention_heads=2,
-        num_queries=8,
     )
     config = hf.MaskFormerConfig(
         backbone_config=hf.SwinConfig(**_SWIN),
@@ -116,20 +121,16 @@ def _detr() -> tuple[Any, Any]:
         hidden_sizes=[8, 16, 16, 16],
         depths=[1] * 4,
         layer_type="basic",
-        out_features=["stage1", "stage2", "stage3", "stage4"],
+        out_features=_STAGES,
     )
     config = hf.DetrConfig(
         use_timm_backbone=False,
         backbone=None,
         backbone_config=backbone,
+        **_DECODER,
         d_model=32,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
         encoder_attention_heads=8,
         decoder_attention_heads=8,
-        num_queries=8,
         **LABELS,
     )
     return hf.DetrForSegmentation(config), hf.DetrImageProcessor(size=SQUARE)
@@ -155,12 +156,8 @@ def _eomt() -> tuple[Any, Any]:
 
 def _rf_detr() -> tuple[Any, Any]:
     backbone = hf.RfDetrDinov2Config(
-        hidden_size=16,
+        **_VIT,
         num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        image_size=64,
-        patch_size=16,
         num_windows=1,
         out_features=["stage2"],
     )
@@ -202,7 +199,7 @@ def save(family: str, folder: Path) -> Path:
 
 
 def change_config(folder: Path, **changes: object) -> None:
-    """Set keys of config.json; None takes a key away."""
+    """Set keys of config.json; None removes a key."""
     path = folder / "config.json"
     config = json.loads(path.read_text()) | changes
     path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))

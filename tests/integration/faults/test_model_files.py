@@ -27,7 +27,7 @@ class Case:
         package: Of the backend.
         setting: Its variables.
         weights: That are wrong.
-        less: Bytes that each file lacks; None: there are none.
+        less: Number of bytes missing from each file; None: no file exists.
         said: Of the problem.
     """
 

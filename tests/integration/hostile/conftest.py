@@ -26,7 +26,7 @@ class Scene:
         studio: Label Studio, where the token may go.
         web: A web server that both backends may fetch from, as from any public one.
         forbidden: Listens where nobody may connect to.
-        root: Local files; beside it is a folder with a picture that must never be seen.
+        root: Local files; next to it is a folder with a picture that must never be seen.
     """
 
     segmentation: Backend

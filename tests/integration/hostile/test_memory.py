@@ -37,9 +37,9 @@ class Worker:
 
     @contextmanager
     def grows_less_than(self, limit: int) -> Iterator[None]:
-        """Compare the highest resident size meanwhile with the one at rest."""
+        """Compare the peak resident size while the body runs with that at rest."""
         (worker,) = workers(self.backend)
-        Path(f"/proc/{worker}/clear_refs").write_text("5")  # begin to measure the peak anew
+        Path(f"/proc/{worker}/clear_refs").write_text("5")  # reset the peak
         yield
         assert (status(worker, "VmHWM") - self.at_rest) / MB < limit / MB
 

@@ -1,7 +1,7 @@
 """From annotated pictures to a model that finds what no shipped model knows."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +80,49 @@ def test_the_first_model_is_promoted_with_figures_of_images_held_out(learned: Le
     assert ball.old == 0
     assert ball.new is not None
     assert ball.new > 0.7
+
+
+class Reader:
+    """Reads text: knows every picture, or finds nothing at all."""
+
+    version = "reader"
+
+    def __init__(self, *, knows: bool, phrases: Mapping[str, tuple[str, ...]] | None = None):
+        self._knows = knows
+        self._phrases = phrases or {}
+        self._masks = {image.tobytes(): mask for image, mask in map(draw_things, range(30))}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("background", *self._phrases) if self._phrases else ()
+
+    def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> "Reader":
+        return Reader(knows=self._knows, phrases=phrases)
+
+    def presence(self, image: Pixels, phrases: Sequence[str]) -> dict[str, float]:
+        return dict.fromkeys(phrases, 0.0)
+
+    def segment(self, images: Sequence[Pixels]) -> list[list[Instance]]:
+        return [list(self._find(image)) for image in images]
+
+    def _find(self, image: Pixels) -> Iterator[Instance]:
+        mask = self._masks[image.tobytes()]
+        for number, label in enumerate(self._phrases, start=1):
+            shown = mask == LABELS.index(label)
+            if self._knows and shown.any():
+                yield Instance.of(shown, number, 0.9)
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_model_that_reads_text_serves_unless_the_learned_one_is_better(
+    cache: Path, knows: bool
+) -> None:
+    reader = Reader(knows=knows).for_phrases({label: (label,) for label in LABELS[1:]})
+    found = learn_quick(drawn_set(30), reader, cache, Watcher())
+    assert found.promoted is not knows
+    assert isinstance(found.model, LearnedModel)
+    assert found.model.recipe.shipped == {}
+    assert [each.old for each in found.figures.labels] == [1.0 * knows, 1.0 * knows]
 
 
 def test_few_images_are_cross_validated_and_all_learned_from(

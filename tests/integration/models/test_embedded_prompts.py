@@ -62,7 +62,7 @@ def corrections(
 
 def test_it_serves_the_promptable_protocol(model: EmbeddedPromptableModel) -> None:
     served: PromptableModel = model
-    assert served.version.startswith("embedded-3-")
+    assert served.version.startswith("embedded-4-")
     assert EmbeddedPromptableModel.load().version == served.version
 
 

@@ -108,13 +108,13 @@ def square(left: int, right: int, score: float, class_index: int = 1) -> Instanc
 
 
 def test_doubles_go_and_each_pixel_is_the_best_scores() -> None:
-    best, double, beside, inside = (
+    best, double, next_to, inside = (
         square(0, 10, 0.9),
         square(0, 9, 0.8, 2),
         square(8, 20, 0.7, 2),
         square(1, 5, 0.6, 3),
     )
-    found = apart([inside, beside, double, best])
+    found = apart([inside, next_to, double, best])
     assert [(i.class_index, i.left, i.area) for i in found] == [(1, 0, 100), (2, 10, 100)]
 
 

@@ -112,7 +112,7 @@ def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
     folder = tiny_sams.save("sam_hq", tmp_path)
     assert AutoConfig.from_pretrained(folder).model_type == "sam_hq"
     change_config(folder, model_type="segformer")
-    with pytest.raises(ModelError, match="no interactive segmenter"):
+    with pytest.raises(ModelError, match="not a supported interactive segmenter"):
         load_folder(folder, "tiny", "cpu")
     (folder / "config.json").unlink()
     with pytest.raises(ModelError, match=r"config\.json cannot be read"):

@@ -1,4 +1,4 @@
-"""A bulk run's parts without the command line around them, and the plain loop beside it."""
+"""Parts of a bulk run without the command line, and the plain loop to compare it with."""
 
 import sys
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Ray Data gives what the plain loop gives, whatever dies meanwhile."""
+"""Ray Data returns what the plain loop returns, whatever process dies."""
 
 import json
 import os

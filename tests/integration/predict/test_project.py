@@ -140,7 +140,7 @@ def test_what_failed_is_tried_again_as_soon_as_anything_about_it_is_another(
     assert tasks(label_studio, "model-3") == [1, 2]
     with LabelStudio(server.url.replace("127.0.0.1", "localhost"), TOKEN) as other:
         assert tasks(other) == [1, 2]
-    project.tasks[2] = task("mended.jpg")
+    project.tasks[2] = task("fixed.jpg")
     assert tasks(label_studio) == [2]
 
 

@@ -20,7 +20,7 @@ from segmentation_backend.models.network import GarmentNetwork
 from training import calibration, evaluate, interactive, metrics, prompt_evaluation, segmentation
 from training.chapters import CHAPTERS
 from training.data import DataError, Folder
-from training.garment_evaluation import intervals
+from training.intervals import bootstrap_intervals
 from training.loop import Options, Run
 from training.taxonomy import CLASSES
 
@@ -162,7 +162,12 @@ def test_an_interval_holds_the_figure_and_is_narrower_with_more_photographs() ->
     counts = np.zeros((80, classes, classes), np.int64)
     counts[:, pants, pants] = rng.integers(0, 1000, 80)
     counts[:, pants, 0] = rng.integers(0, 1000, 80)
-    few, many = (intervals(part)["clothes_iou"] for part in (counts[:20], counts))
+    few, many = (
+        bootstrap_intervals(part, lambda total: metrics.scores(total.astype(np.int64)))[
+            "clothes_iou"
+        ]
+        for part in (counts[:20], counts)
+    )
     assert few[0] < metrics.scores(counts[:20].sum(0))["clothes_iou"] < few[1]
     assert many[0] < metrics.scores(counts.sum(0))["clothes_iou"] < many[1]
     assert many[1] - many[0] < few[1] - few[0] < 0.4

@@ -53,3 +53,9 @@ def test_the_changelog_has_the_version() -> None:
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == "Unreleased"
     assert headings[1] == __version__
+
+
+def test_the_version_has_release_notes_of_ten_lines_at_most() -> None:
+    notes = (ROOT / "docs" / "releases" / f"{__version__}.md").read_text()
+    lines = [line for line in notes.splitlines()[1:] if line]
+    assert 5 <= len(lines) <= 10

@@ -193,9 +193,15 @@ def test_a_click_on_the_background_after_a_text_belongs_to_no_text(ask: Ask) -> 
     assert "before any object" in status["value"]["text"][0]
 
 
-@pytest.mark.parametrize("prompt", [typed("red"), box(7, 70, 18, 26, label="Hat")])
-def test_with_another_model_the_labeler_reads_what_is_missing(tmp_path: Path, prompt: Json) -> None:
+def test_with_another_model_a_text_is_answered_with_what_is_missing(tmp_path: Path) -> None:
     ask = asking(make_app(make_predictor(FillModel(), tmp_path)).test_client())
-    (status,) = ask(prompt, label_config=BRUSHES)
-    assert status["value"]["text"] == ["this model finds nothing by text or example"]
-    assert ask(prompt, label_config=BRUSHES.replace(STATUS, "")) == []
+    (status,) = ask(typed("red"), label_config=BRUSHES)
+    assert status["value"]["text"] == ["this model finds nothing by text"]
+    assert ask(typed("red"), label_config=BRUSHES.replace(STATUS, "")) == []
+
+
+def test_with_another_model_an_example_is_an_ordinary_box(tmp_path: Path) -> None:
+    ask = asking(make_app(make_predictor(FillModel(), tmp_path)).test_client())
+    (region,) = ask(box(7, 70, 18, 26, label="Hat"), label_config=BRUSHES)
+    assert region["value"]["brushlabels"] == ["Hat"]
+    assert mask_of(region).sum() == 400

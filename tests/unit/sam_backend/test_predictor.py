@@ -377,6 +377,58 @@ def test_what_is_not_the_labelers_or_not_here_is_not_left_out(ask: Labeled, labe
     assert np.array_equal(one_mask(ask(LEFT_BOX, **labeled)), disc_mask(LEFT))
 
 
+def painted(*strokes: Json, base: Any = None, **more: Any) -> Json:
+    """A region with brush strokes, as a draft holds it before it is submitted."""
+    region = drawn(LEFT_HALF if base is None else base, **more)
+    pixels = region["value"] if base is not None else {"format": "rle"}
+    return region | {"value": pixels | {"touches": list(strokes)}}
+
+
+def stroke(*points: float, kind: str = "add", width: float = 12.5) -> Json:
+    """A stroke in percent of the picture: 12.5 % of its width are 16 pixels."""
+    return {"type": kind, "relativePoints": list(points), "relativeStrokeWidth": width}
+
+
+DOWN = (25, 20, 25, 80)  # through the left disc's middle
+
+
+def test_an_exclusive_suggestion_leaves_out_what_is_painted_in_the_draft(ask: Labeled) -> None:
+    mask = one_mask(ask(LEFT_BOX, drafts=[{"result": [painted(stroke(*DOWN))]}]))
+    assert not mask[:, 27:37].any()
+    assert mask[48, 15]
+    assert mask[48, 48]
+
+
+def test_strokes_lie_on_top_of_pixels_and_the_eraser_takes_away(ask: Labeled) -> None:
+    rub_out = stroke(10, 50, 40, 50, kind="eraser", width=6)
+    result = [painted(stroke(25, 50), rub_out, base=LEFT_HALF), drawn(LEFT_HALF)]
+    mask = one_mask(ask(LEFT_BOX, drafts=[{"result": result}]))
+    assert mask[48, 14:50].all()
+    assert not mask[60, 20:31].any()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        None,
+        stroke(),
+        stroke(1),
+        stroke(1, 2, width=0),
+        stroke(1, 2, width=float("1e9")),
+        stroke(1e12, 5),
+        {"relativePoints": "all", "relativeStrokeWidth": 3},
+        {"relativePoints": [1, None], "relativeStrokeWidth": 3},
+        {"relativePoints": [1, 2], "relativeStrokeWidth": None},
+        {"relativePoints": [1, 2], "relativeStrokeWidth": "nan"},
+    ],
+    ids=str,
+)
+def test_a_damaged_stroke_is_passed_over(ask: Labeled, broken: Any) -> None:
+    result = [painted(broken, stroke(*DOWN))]
+    assert not one_mask(ask(LEFT_BOX, drafts=[{"result": result}]))[:, 27:37].any()
+
+
 def test_without_exclusive_masks_may_overlap(ask: Labeled) -> None:
     draft = [{"result": [drawn(LEFT_HALF)]}]
     mask = one_mask(ask(LEFT_BOX, label_config=LABEL_CONFIG, drafts=draft))

@@ -193,7 +193,7 @@ def _hammer(folder: Path, seed: int) -> int:
 
 
 def processes() -> ProcessPoolExecutor:
-    """Four that begin anew: forks would take over locks that other threads hold."""
+    """Four spawned processes: forks would take over locks that other threads hold."""
     return ProcessPoolExecutor(4, mp_context=get_context("spawn"))
 
 

@@ -25,10 +25,10 @@ def enlarged(mask: Mask, height: int, width: int) -> Mask:
 @given(
     mask=arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9)),
     by=st.integers(1, 8),
-    lacks=st.integers(0, 7),
+    less=st.integers(0, 7),
 )
-def test_an_enlarged_mask_is_encoded_without_being_made(mask: Mask, by: int, lacks: int) -> None:
-    height, width = (max(side * by - lacks, side) for side in mask.shape)
+def test_an_enlarged_mask_is_encoded_without_being_made(mask: Mask, by: int, less: int) -> None:
+    height, width = (max(side * by - less, side) for side in mask.shape)
     expected = enlarged(mask, height, width)
     assert encode_enlarged_rle(mask, height, width) == encode_rle(expected)
 

@@ -50,7 +50,7 @@ def test_a_click_from_a_draft_without_its_sign_is_no_prompt() -> None:
 
 
 def one_list(id_: str, region: dict[str, Any], label: str | None) -> list[dict[str, Any]]:
-    """The two results of a prompt that was drawn with a tool beside a list of labels."""
+    """The two results of a prompt that was drawn with a tool next to a list of labels."""
     kind = region["type"].removesuffix("labels")
     value = {k: v for k, v in region["value"].items() if not k.endswith("labels")}
     tool = region | {"id": id_, "type": kind, "from_name": kind, "value": value}

@@ -57,7 +57,7 @@ def test_a_pulled_model_is_in_models_dir_listed_and_right(toy: Checkpoint, run: 
     folder = Path("models") / "toy-1"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENT
     assert " yes " in run("models", "list").stdout
-    assert run("models", "verify").stdout == "toy: right\n"
+    assert run("models", "verify").stdout == "toy: intact\n"
 
 
 def test_models_dir_is_taken_from_the_environment(
@@ -144,5 +144,5 @@ def test_a_model_of_the_hub_is_pulled_pinned_and_verified(
     assert "licence of hf:toys/net: cc-by-nc-4.0" in result.stdout
     assert "SEGMENTATION_MODEL=hf:toys/net" in result.stdout
     assert (Path("models") / "toys--net" / "model.safetensors").read_bytes() == b"weights"
-    assert run("models", "verify", "hf:toys/net").stdout == "hf:toys/net: right\n"
+    assert run("models", "verify", "hf:toys/net").stdout == "hf:toys/net: intact\n"
     assert run("models", "verify", "fashn").exit_code == 3

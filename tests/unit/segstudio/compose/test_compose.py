@@ -94,7 +94,7 @@ def test_weights_that_cannot_be_had_are_told_and_no_error(
     monkeypatch.setattr(downloads, "PAUSES", (0.01,))
     told: list[str] = []
     pull_named({"vit_b", "auto"}, tmp_path, told.append, PullSettings())
-    assert told[-1].startswith("vit_b cannot be had, the embedded network serves instead")
+    assert told[-1].startswith("vit_b is not available, the embedded network serves instead")
     assert gone.sha256 in told[-1], "how to place it by hand"
 
 

@@ -173,7 +173,7 @@ def test_staple_is_another_method_and_another_project(
     consensus(run, copies)
     refused = run("consensus", "--project", copies, "--title", "Review", "--method", "staple")
     assert refused.exit_code == 1
-    assert "made otherwise" in refused.output
+    assert "with other options" in refused.output
     words = ("--project", copies, "--title", "Review 2", "--method", "staple", "--json")
     assert counts(records(run("consensus", *words))[-1]) == (3, 0, 0, 0)
 

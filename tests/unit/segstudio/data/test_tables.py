@@ -127,5 +127,5 @@ def test_jpeg_is_known_by_every_suffix_and_what_is_left_out_is_counted(tmp_path:
         assert [row.values["stem"] for row in table] == ["a", "b", "c", "d"]
         assert table.left_out == {".heic": 2, ".txt": 1, "": 1}
     told = describe_left_out(table.left_out)
-    assert told == "4 files of other kinds are left out: 1 without suffix, 2 .heic, 1 .txt"
+    assert told == "4 files of other kinds are ignored: 1 without suffix, 2 .heic, 1 .txt"
     assert describe_left_out(Counter()) == ""

@@ -38,9 +38,9 @@ def test_missing_files_are_named_and_the_others_go_on(photos: GcsServer, run: Ru
     del expected["afd.bund/3.jpg"]
     result = run(*UPLOAD, *RULE)
     assert result.exit_code == 3
-    assert "row 2: images/2.jpg: there is no such file" in result.stderr
+    assert "row 2: images/2.jpg: the file does not exist" in result.stderr
     assert "row 3: images/3.jpg: the file is empty" in result.stderr
-    assert "row 4: images/4.jpg: there is no such file" in result.stderr
+    assert "row 4: images/4.jpg: the file does not exist" in result.stderr
     assert photos.content("photos") == expected
     assert [row["ID"] for row in manifest_rows()] == ["1"]
 
@@ -52,7 +52,7 @@ def test_programs_get_a_record_for_each_failure_and_one_of_the_outcome(
     result = run(*UPLOAD, *RULE, "--json")
     failure, outcome = records(result)
     assert failure == {
-        "failed": "images/2.jpg: there is no such file",
+        "failed": "images/2.jpg: the file does not exist",
         "row": 2,
         "name": "afd.bund/2.jpg",
     }
@@ -99,7 +99,7 @@ def test_other_content_is_replaced_only_on_request(photos: GcsServer, run: Run) 
     Path("images/2.jpg").write_bytes(changed)
     result = run(*UPLOAD, *RULE)
     assert result.exit_code == 3
-    assert "row 2: images/2.jpg: afd.bund/2.jpg holds something else; see --repl" in result.stderr
+    assert "row 2: images/2.jpg: afd.bund/2.jpg has different content; see --rep" in result.stderr
     assert photos.content("photos") == expected
     result = run(*UPLOAD, *RULE, "--replace")
     assert "1 uploaded, 1 there already, 0 failed" in result.stdout
@@ -143,10 +143,10 @@ def test_a_large_image_arrives_in_parts(photos: GcsServer, run: Run) -> None:
 @pytest.mark.parametrize(
     ("identifiers", "rule", "problem"),
     [
-        ((1, 2, 3), "{Username}.jpg", "2 rows get no name of their own: row 2: 'afd.bund.jpg' is"),
+        ((1, 2, 3), "{Username}.jpg", "2 rows have no unique name: row 2: 'afd.bund.jpg' is"),
         ((1, " "), "{ID}.jpg", "row 2: ID is empty"),
-        (("../../x",), "{ID}.jpg", "is no path inside the bucket"),
-        ((1,), "{Id}.jpg", "'Id' that is not there (the columns are: Username, ID, Caption,"),
+        (("../../x",), "{ID}.jpg", "is not a path inside the bucket"),
+        ((1,), "{Id}.jpg", "'Id' that does not exist (the columns are: Username, ID, Caption,"),
     ],
 )
 def test_a_rule_that_does_not_fit_is_told_before_anything_is_sent(

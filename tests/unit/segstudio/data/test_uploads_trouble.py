@@ -42,7 +42,7 @@ def test_a_write_whose_answer_got_lost_is_not_done_twice(photos: GcsServer, run:
 def test_an_object_of_somebody_else_is_not_overwritten(photos: GcsServer, run: Run) -> None:
     write_posts(1)
 
-    def meanwhile(_method: str, path: str) -> None:
+    def change_it(_method: str, path: str) -> None:
         if "/upload/" in path and not photos.content("photos"):
             stored = {
                 "name": "afd.bund/1.jpg",
@@ -52,10 +52,10 @@ def test_an_object_of_somebody_else_is_not_overwritten(photos: GcsServer, run: R
             }
             photos.storage.create_file("photos", "afd.bund/1.jpg", b"theirs", stored)
 
-    photos.fault = meanwhile
+    photos.fault = change_it
     result = run(*UPLOAD, *RULE)
     assert result.exit_code == 3
-    assert "gs://photos/afd.bund/1.jpg has changed meanwhile" in result.stderr
+    assert "gs://photos/afd.bund/1.jpg was changed by another program" in result.stderr
     assert photos.content("photos") == {"afd.bund/1.jpg": b"theirs"}
 
 
@@ -63,8 +63,8 @@ def test_an_object_of_somebody_else_is_not_overwritten(photos: GcsServer, run: R
     ("status", "problem", "hint"),
     [
         (401, "Google does not accept the token (HTTP 401)", "segstudio credentials check"),
-        (404, "there is no such bucket (HTTP 404)", "check its name"),
-        (429, "it is asked too often (HTTP 429)", "--workers"),
+        (404, "the bucket does not exist (HTTP 404)", "check its name"),
+        (429, "too many requests (HTTP 429)", "--workers"),
         (503, "HTTP 503: fault 503", "run the command again later"),
     ],
 )
@@ -89,7 +89,7 @@ def test_an_upload_that_stops_says_how_far_it_came(photos: GcsServer, run: Run) 
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert "; 10 of 20 images are in the bucket" in result.stderr
-    assert "then run the same command again: it goes on" in result.stderr
+    assert "then run the same command again to continue" in result.stderr
     photos.fault = always(0, "")
     result = run(*UPLOAD, *RULE)
     assert "10 uploaded, 10 there already, 0 failed" in result.stdout
@@ -99,7 +99,7 @@ def test_a_bucket_that_is_not_there_is_named(gcs: GcsServer, run: Run) -> None:
     write_posts(1)
     result = run(*UPLOAD, *RULE)
     assert result.exit_code == 1
-    assert "gs://photos: there is no such bucket (HTTP 404)" in result.stderr
+    assert "gs://photos: the bucket does not exist (HTTP 404)" in result.stderr
 
 
 def test_a_lacking_permission_comes_with_the_command_that_grants_it(

@@ -154,7 +154,7 @@ def test_masks_are_indexed_with_their_palette_and_the_smaller_region_on_top(
     result = export(run, copies, "masks", "--json")
     assert result.exit_code == 0, result.output
     assert records(result)[-1]["regions"] == 4
-    assert records(result)[-1]["left_out"] == 2, "a point, and a box beside a brush"
+    assert records(result)[-1]["left_out"] == 2, "a point, and a box next to a brush"
     folder = Path("out.masks")
     labels = {row["label"]: int(row["index"]) for row in read_csv(folder / "labels.csv")}
     assert labels == {"background": 0, "dress": 1, "hat": 2, "bag": 3, "shoe": 4}

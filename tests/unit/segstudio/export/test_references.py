@@ -159,7 +159,7 @@ def test_an_image_whose_size_is_unknown_is_named(run: Run, label_studio: LabelSt
     unknown = {**task("1.jpg", annotation(1)), "data": {"image": "ftp://nowhere/1.jpg"}}
     project = label_studio.add(CONFIG, [unknown])
     problem, outcome = export(run, project, "coco", expected=3)
-    assert problem["failed"] == "nobody has drawn on it, and its size is unknown"
+    assert problem["failed"] == "it has no regions, and its size is unknown"
     assert (problem["identifier"], outcome["problems"]) == ("1.jpg", 1)
     (image,) = json.loads(Path("out.coco").read_text())["images"]
     assert (image["width"], image["annotated_by"]) == (None, ["anna@example.org"])

@@ -132,7 +132,7 @@ def test_a_bucket_of_somebody_else_is_told(gcs: GcsServer, run: Run) -> None:
     gcs.fault = lambda method, path: 409 if (method, path) == ("POST", "/storage/v1/b") else None
     result = run(*SETUP)
     assert result.exit_code == 1
-    assert "gs://photos: the name belongs to somebody else's bucket (HTTP 409)" in result.stderr
+    assert "gs://photos: the name is taken by another owner's bucket (HTTP 409)" in result.stderr
 
 
 def test_without_a_project_no_bucket_can_be_created(
@@ -153,7 +153,7 @@ def test_without_a_project_no_bucket_can_be_created(
         ("gs://photos/2024", "labels", "*", "a folder in a bucket"),
         ("gs://Photos", "labels", "*", "not the name of a bucket"),
         ("", "labels", "*", "not the name of a bucket"),
-        ("photos", "labels", "localhost:8080", "no origin"),
+        ("photos", "labels", "localhost:8080", "not an origin"),
     ],
 )
 def test_arguments_that_cannot_work_reach_no_bucket(

@@ -25,7 +25,7 @@ def test_an_encoded_key_is_one_line_that_check_accepts(gcs: GcsServer, run: Run)
     result = run("credentials", "check", "line.txt", "--project", "runway-project")
     assert result.exit_code == 0
     assert EMAIL in result.stdout
-    assert "Google gives a token" in result.stdout
+    assert "Google issued a token" in result.stdout
 
 
 def test_the_variable_is_checked_where_no_file_is_named(gcs: GcsServer, run: Run) -> None:

@@ -8,6 +8,7 @@ from segstudio.labelstudio.lint import label_table, lint
 from segstudio.labelstudio.ml_backends import SAM3, SHIPPED, Classes
 from segstudio.projects.templates import read_template
 from tests.support.command_line import Run, records
+from tests.support.http_server import Server, json_reply
 
 IMAGE = '<Image name="image" value="$image"/>'
 DRESS = '<Label value="Dress"/>'
@@ -168,6 +169,27 @@ def test_the_command_expects_a_backend_that_learns_unless_it_is_told_otherwise(
     assert "no class of the shipped network" in run("lint", tmp_path / "car.xml").stdout
 
 
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "says"),
+    [
+        ({"learning": True}, 3, "none of these labels is known yet"),
+        ({"learning": False}, 3, "no class of by-colour-1 becomes Car; it knows dress"),
+        ({"text_prompts": True, "classes": []}, 0, "no problems with both backends (by-colour-1)"),
+    ],
+)
+def test_a_running_backend_says_what_becomes_of_labels_that_nobody_knows(
+    run: Run, tmp_path: Path, answer: dict[str, object], exit_code: int, says: str
+) -> None:
+    car = "".join(tag.replace("Dress", "Car") for tag in (MASK, BOX))
+    (tmp_path / "car.xml").write_text(f"<View>{IMAGE}{car}</View>")
+    versions = {"versions": ["by-colour-1"], "classes": ["background", "dress"], **answer}
+    with Server() as backend:
+        backend.replies["/versions"] = json_reply(versions)
+        result = run("lint", tmp_path / "car.xml", "--backend", backend.url)
+    assert result.exit_code == exit_code
+    assert says in " ".join(result.stdout.split())
+
+
 def test_classes_that_are_not_known_are_not_checked() -> None:
     car = [tag.replace("Dress", "Car") for tag in (MASK, BOX)]
     assert findings(IMAGE, *car, classes=Classes((), "no answer")) == []
@@ -194,7 +216,10 @@ CHOICES = '<Choices name="c" toName="image"><Choice value="Dress" prompt="dress"
     ("tag", "says"),
     [
         ('<TextArea name="prompt" toName="image"/>', "typed prompts are answered with SAM_MODEL"),
-        (BOX.replace("box", "like").replace("smart", "exemplar"), "boxes as examples"),
+        (
+            BOX.replace("box", "like").replace("smart", "exemplar"),
+            "boxes are examples with SAM_MODEL=sam3",
+        ),
         (CHOICES, "choices with a prompt are predicted with SEGMENTATION_MODEL=sam3 alone"),
     ],
 )
@@ -228,7 +253,7 @@ def test_where_labels_are_the_prompt_the_table_shows_the_phrases(run: Run, tmp_p
 def test_the_command_tells_each_finding_with_its_fix(run: Run) -> None:
     fine, coding = run("lint", "runway_fashion.xml"), run("lint", "visual_coding.xml", "--json")
     assert fine.exit_code == 0
-    assert "fine for both backends" in fine.stdout
+    assert "no problems with both backends" in fine.stdout
     assert coding.exit_code == 3
     (outcome,) = records(coding)
     assert outcome["findings"][0]["fix"].startswith("add <BrushLabels")
@@ -275,7 +300,7 @@ def test_a_key_that_chooses_two_labels_is_told_at_the_second() -> None:
 def test_labels_that_differ_in_case_alone_are_told() -> None:
     twice = LIST.replace(DRESS, f'{DRESS}<Label value="dress"/>')
     (finding,) = findings(IMAGE, twice, TOOLS, classes=Classes((), "no answer"))
-    assert finding.detail == "dress and Dress are equal but for their case"
+    assert finding.detail == "dress and Dress differ only in case"
 
 
 @pytest.mark.parametrize(

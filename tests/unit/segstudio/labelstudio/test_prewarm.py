@@ -68,7 +68,7 @@ def test_all_images_are_prepared_once_and_the_second_run_finds_them(
 ) -> None:
     first = run("prewarm", "--project", project)
     assert first.exit_code == 0
-    assert "233 images prepared, 0 were, 0 failed" in first.stdout
+    assert "233 images prepared, 0 already prepared, 0 failed" in first.stdout
     asked = sorted(image for images in sam.images for image in images)
     assert asked == sorted(f"gs://looks/{number}.jpg" for number in range(1, 234))
     assert max(map(len, sam.images)) <= 10

@@ -48,11 +48,11 @@ def test_a_job_that_nobody_takes_is_not_waited_for_for_ever(
 ) -> None:
     label_studio.jobs = [("queued", None)]
     monkeypatch.setattr(storages, "_JOB_SECONDS", 0.05)
-    with pytest.raises(LabelStudioError, match="gs://labels 'queued'") as caught:
+    with pytest.raises(LabelStudioError, match="gs://labels is still 'queued'") as caught:
         sync(client)
     assert "workers" in caught.value.hint
 
 
 def test_a_target_that_is_disconnected_meanwhile_is_told(client: LabelStudio) -> None:
-    with pytest.raises(LabelStudioError, match="taken from project 3"):
+    with pytest.raises(LabelStudioError, match="removed from project 3"):
         sync(client)

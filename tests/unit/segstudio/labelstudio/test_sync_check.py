@@ -1,4 +1,4 @@
-"""What a target holds beside what a project has, object by object."""
+"""Objects in a target compared with the annotations of a project, one by one."""
 
 from collections.abc import Callable
 from pathlib import Path

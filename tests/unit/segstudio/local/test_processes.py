@@ -71,7 +71,7 @@ def test_a_server_gets_ready_and_is_ended_with_its_children(tmp_path: Path) -> N
 
 def test_a_program_that_ends_while_we_wait_is_named_with_its_last_lines(tmp_path: Path) -> None:
     programs = [server(free_port()), program("broken", BREAKS)]
-    with pytest.raises(ProcessError, match="broken ended with code 1") as error:
+    with pytest.raises(ProcessError, match="broken exited with code 1") as error:
         run(tmp_path, programs, until_ready)
     assert error.value.log_tail == "loading\nno such file"
 
@@ -97,7 +97,7 @@ def test_an_answer_that_is_no_json_is_one_of_a_program_that_is_not_ready_yet(
 
 def test_a_program_that_says_it_cannot_get_ready_is_not_waited_for(tmp_path: Path) -> None:
     broken = server(free_port(), 503, '{"error": {"type": "model", "message": "no weights"}}')
-    with pytest.raises(ProcessError, match="server cannot get ready: no weights"):
+    with pytest.raises(ProcessError, match="server cannot start: no weights"):
         run(tmp_path, [broken], until_ready)
 
 

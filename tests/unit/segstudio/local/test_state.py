@@ -52,7 +52,7 @@ def test_others_cannot_read_the_folder_where_the_backends_alone_were_started_fir
     folder = tmp_path / "state"
     settings = UpSettings(state_dir=folder, segmentation_port=free_port(), sam_port=free_port())
     view = LogView(Console(file=StringIO()), lambda: nullcontext(lambda *_: None))
-    with pytest.raises(ProcessError, match="gone ended"):
+    with pytest.raises(ProcessError, match="gone exited"):
         run.serve(settings, view)
     assert folder.stat().st_mode & 0o777 == 0o700
 

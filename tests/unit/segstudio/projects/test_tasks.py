@@ -41,8 +41,8 @@ def test_another_table_has_another_digest(tmp_path: Path) -> None:
     ("rows", "problem"),
     [
         ([], "no rows"),
-        (["1,a,x", " ,b,y"], "row 2 has nothing in 'ID'"),
-        (["1,a,"], "row 1 has nothing in 'Image'"),
+        (["1,a,x", " ,b,y"], "row 2 has no value in 'ID'"),
+        (["1,a,"], "row 1 has no value in 'Image'"),
         (["1,a,x", "2,b,y", "1,c,z"], "rows 1 and 3 have the same 'ID', '1'"),
     ],
 )
@@ -61,6 +61,21 @@ def test_a_column_may_not_hide_the_image() -> None:
     with pytest.raises(TableError, match=r"\$image") as caught:
         TaskMapping("ID", "Image", "image", ("image",)).check(("ID", "Image", "image"))
     assert "--" not in caught.value.hint, "not every command with such a table has the same options"
+
+
+def test_an_image_at_a_path_and_pages_are_where_the_template_looks(tmp_path: Path) -> None:
+    rows = table(tmp_path, "1,a,gs://one/a.jpg|gs://two/b.jpg")
+    (row,) = rows
+    nested = TaskMapping("ID", "Image", "photo.url", ("Name",)).task(row)
+    assert nested.data == {"ID": "1", "Name": "a", "photo": {"url": row.values["Image"]}}
+    pages = TaskMapping("ID", "Image", "images", (), pages=True)
+    assert pages.task(row).data == {"ID": "1", "images": ["gs://one/a.jpg", "gs://two/b.jpg"]}
+    assert summarize(rows, pages).buckets == ("one", "two")
+
+
+def test_what_a_path_begins_with_may_not_be_a_column() -> None:
+    with pytest.raises(TableError, match=r"\$photo.url as the image"):
+        TaskMapping("ID", "Image", "photo.url", ("photo",)).check(("ID", "Image", "photo"))
 
 
 @pytest.fixture

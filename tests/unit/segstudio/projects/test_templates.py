@@ -5,7 +5,15 @@ import pytest
 
 from ml_backend.errors import SettingsError
 from ml_backend.labelstudio.label_config import parse_label_config
-from segstudio.projects.templates import Code, add_codes, image_key, read_template
+from ml_backend.labelstudio.task_paths import look_up, put
+from segstudio.projects.templates import (
+    Code,
+    add_codes,
+    image_key,
+    media_key,
+    read_template,
+    shows_pages,
+)
 
 PLAIN = '<View><Image name="pic" value="$Photo"/><TextArea name="note" toName="pic"/></View>'
 
@@ -65,7 +73,7 @@ def test_a_name_of_something_else_is_not_taken() -> None:
 
 @pytest.mark.parametrize("text", ["", "Sentiment", "=a,b", "A=", "A=one", "A=b,b", "A=,"])
 def test_what_is_no_code_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="no code"):
+    with pytest.raises(SettingsError, match="not a code"):
         code(text)
 
 
@@ -90,6 +98,21 @@ def test_the_image_is_found_whatever_its_key() -> None:
     two = PLAIN.replace("<TextArea", '<Image name="b" value="$Back"/><TextArea')
     with pytest.raises(SettingsError, match="Photo, Back"):
         image_key(two)
+
+
+@pytest.mark.parametrize("path", ["photo.url", "images[0]", "looks[0].front"])
+def test_the_image_may_be_at_a_path(path: str) -> None:
+    assert image_key(PLAIN.replace("$Photo", f"${path}")) == path
+    assert look_up(put(path, "x.jpg"), path) == "x.jpg"
+
+
+def test_pages_are_for_projects_alone_and_later_entries_for_none() -> None:
+    pages = PLAIN.replace('value="$Photo"', 'valueList="$Photo"')
+    assert (media_key(pages), shows_pages(pages)) == ("Photo", True)
+    with pytest.raises(SettingsError, match="shows pages: Photo"):
+        image_key(pages)
+    with pytest.raises(SettingsError, match=r"images\[1\] is not the first entry"):
+        media_key(PLAIN.replace("$Photo", "$images[1]"))
 
 
 def test_the_polygons_template_has_the_garments_of_the_others() -> None:

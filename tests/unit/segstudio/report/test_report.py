@@ -82,7 +82,7 @@ def test_too_few_control_tasks_are_no_measurement(
     run: Run, label_studio: LabelStudioServer
 ) -> None:
     report(run, add_labeled_project(label_studio, control=FEWEST - 1))
-    assert "Too few to tell: 19 images without suggestions and 60 with" in page()
+    assert "Not enough data: 19 images without suggestions and 60 with" in page()
 
 
 def test_without_control_tasks_the_page_says_how_to_have_some(
@@ -184,7 +184,7 @@ def test_a_difference_that_may_be_chance_is_not_called_one() -> None:
     saved = time_saved([10, 12] * 20, [11, 13, 9, 12] * 10)
     assert saved is not None
     assert not saved.is_certain
-    assert "cannot be told yet" in describe_saved(saved)
+    assert "cannot be determined yet" in describe_saved(saved)
 
 
 def test_suggestions_may_cost_time() -> None:
