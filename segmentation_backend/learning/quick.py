@@ -24,6 +24,7 @@ from segmentation_backend.learning.project_model import ProjectModel
 from segmentation_backend.models.base import SegmentationModel, TextPromptedModel
 
 FEWEST: Final = 8  # annotated images that something can be learned from
+USUAL_IMAGES: Final = 40  # for which the penalties of a head hold; more images need less of them
 MOST_MEASURED: Final = 200  # held-out images that models are measured on
 
 
@@ -165,7 +166,8 @@ class Run:
             countable=self.countable,
             learned_from=tuple(identities) if len(self.folds) > 1 else (),
         )
-        head = fit(samples, len(self._data.labels), self._extractor.decay, self._owners)
+        decay = self._extractor.decay * np.float32(USUAL_IMAGES / len(identities))
+        head = fit(samples, len(self._data.labels), decay, self._owners)
         return LearnedModel(head, recipe, self._extractor, self.base)
 
     def _countable(self) -> tuple[str, ...]:
