@@ -12,11 +12,13 @@ LOWEST = 19
 
 
 def take_lowest_priority() -> None:
-    """Yield to labelers: nice 19 for this process and for the autogroup of its session."""
+    """Yield to labelers: nice 19 for this process, and for its session if that is the learner's."""
     os.nice(LOWEST)
-    # With autogroups, nice alone only orders the processes of one session.
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(LOWEST))
+    # With autogroups, nice alone only orders the processes of one session. A terminal's session is
+    # left as it is: its shell would stay slow after the run.
+    if os.getsid(0) in (os.getpid(), os.getppid()):
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(LOWEST))
 
 
 @contextmanager

@@ -35,7 +35,14 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
         pass
 
 
-def test_a_run_gives_way_to_everything_else() -> None:
+def session_priority() -> str:
+    """Return the kernel's line on this session; empty where it has no autogroups."""
+    path = Path("/proc/self/autogroup")
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_run_gives_way_to_everything_else_and_takes_nobody_along() -> None:
+    before = session_priority()
     program = (
         "import os; from segmentation_backend.learning.priority import take_lowest_priority; "
         "take_lowest_priority(); take_lowest_priority(); print(os.nice(0))"
@@ -45,3 +52,4 @@ def test_a_run_gives_way_to_everything_else() -> None:
     )
     assert done.stdout.strip() == "19"
     assert os.nice(0) < 19
+    assert session_priority() == before
