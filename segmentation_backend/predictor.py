@@ -241,7 +241,7 @@ class SegmentationPredictor:
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Prediction | TaskError:
-        """The regions of all images of a task, or why one of them has none."""
+        """Return the regions of all images of a task, or why one of them has none."""
         builder = self._builder(label_config)
         results: list[Region | ChosenAnswer] = []
         failed: TaskError | None = None
@@ -273,7 +273,7 @@ class SegmentationPredictor:
         return prompted_choices(label_config, image) if self._reader else []
 
     def _questioned(self, label_config: LabelConfig) -> list[str]:
-        """Names of the images with choices that the model can answer."""
+        """Return the names of the images with choices that the model can answer."""
         return [name for name in label_config.images if self._questions(label_config, name)]
 
     def _answers(
@@ -330,7 +330,7 @@ class SegmentationPredictor:
 def _images(
     task: Task, label_config: LabelConfig, names: Sequence[str]
 ) -> list[TaskImage] | TaskError:
-    """The images of a task behind some image tags, or why there is none."""
+    """Return the images of a task behind some image tags, or why there is none."""
     try:
         return [image for name in names for image in task_images(task.data, label_config, name)]
     except TaskError as error:

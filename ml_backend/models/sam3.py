@@ -165,7 +165,7 @@ class ConceptNetwork:
             return None
 
     def _found(self, outputs: Any, number: int, class_index: int, size: tuple[int, int]) -> Found:
-        """The library's instances of one query, the presence gate included."""
+        """Return the library's instances of one query, the presence gate included."""
         names = ("pred_logits", "pred_boxes", "pred_masks", "presence_logits")
         one = type(outputs)(**{name: outputs[name][number : number + 1] for name in names})
         (found,) = self.processor.post_process_instance_segmentation(one, target_sizes=[size])
@@ -178,7 +178,7 @@ class ConceptNetwork:
         return Found(float(one.presence_logits.sigmoid().max()), instances)
 
     def _vision(self, features: Features, count: int) -> Sam3VisionEncoderOutput:
-        """The features as the network takes them, for several queries of one picture."""
+        """Return the features as the network takes them, for several queries of one picture."""
         place = self.network.vision_encoder.neck.position_encoding
         levels, places = [], []
         for each in features.levels:
@@ -192,7 +192,7 @@ class ConceptNetwork:
         )
 
     def _text(self, phrase: str) -> tuple[Tensor, Tensor]:
-        """Features of a phrase, (1, words, C), and its attention mask."""
+        """Return the features of a phrase, (1, words, C), and its attention mask."""
         if phrase not in self._texts:
             encoded = self.processor(text=phrase, return_tensors="pt").to(self.network.device)
             ids, attention = (_short(encoded[name]) for name in ("input_ids", "attention_mask"))
@@ -204,7 +204,7 @@ class ConceptNetwork:
         return self._texts[phrase]
 
     def _boxes(self, queries: Sequence[Query], size: tuple[int, int]) -> dict[str, Tensor]:
-        """Boxes of a query that shows examples, as the network takes them."""
+        """Return the boxes of a query that shows examples, as the network takes them."""
         (query, *_) = queries
         if not query.boxes:
             return {}
@@ -220,7 +220,7 @@ def _short(tokens: Tensor) -> Tensor:
 
 
 def _alike(queries: Sequence[Query]) -> Sequence[Query]:
-    """The first queries that can be answered at once: one with boxes is alone."""
+    """Return the first queries that can be answered at once: one with boxes is alone."""
     with_boxes = [number for number, query in enumerate(queries) if query.boxes]
     return queries[: max(1, with_boxes[0])] if with_boxes else queries
 
