@@ -242,11 +242,7 @@ class SegmentationPredictor:
         label_config: LabelConfig,
         deadline: Deadline,
     ) -> Prediction | TaskError:
-<<<<<<< HEAD
         """Return the regions of all images of a task, or the error of one of them."""
-=======
-        """Return the regions of all images of a task, or why one of them has none."""
->>>>>>> models
         builder = self._builder(label_config)
         results: list[Region | ChosenAnswer] = []
         failed: TaskError | None = None
@@ -335,11 +331,7 @@ class SegmentationPredictor:
 def _images(
     task: Task, label_config: LabelConfig, names: Sequence[str]
 ) -> list[TaskImage] | TaskError:
-<<<<<<< HEAD
     """Return the images of a task for some image tags, or the error."""
-=======
-    """Return the images of a task behind some image tags, or why there is none."""
->>>>>>> models
     try:
         return [image for name in names for image in task_images(task.data, label_config, name)]
     except TaskError as error:

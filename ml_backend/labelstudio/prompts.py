@@ -211,11 +211,7 @@ def _result(context: Any) -> Sequence[Any]:
 
 
 def _typed(result: Sequence[Any]) -> Context | None:
-<<<<<<< HEAD
     """Return the last text of the TextArea for prompts, which holds all that were typed so far."""
-=======
-    """Return the last text of the TextArea for prompts, which holds all that were typed."""
->>>>>>> models
     for area in map(_read_text, reversed(result)):
         texts = [text.strip() for text in area.value.text] if area else []
         if area and any(texts):
