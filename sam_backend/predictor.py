@@ -1,10 +1,10 @@
 """Predictor of the interactive backend: boxes and clicks in, masks out."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -165,9 +165,6 @@ class SamPredictor:
             yield from pool.map(prepare, tasks)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-    def fit(self, event: str, data: Mapping[str, Any]) -> None:
-        """Do nothing: the model does not learn from annotations."""
 
     def _interact(
         self, task: Task, context: Context, label_config: LabelConfig, deadline: Deadline

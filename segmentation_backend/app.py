@@ -31,7 +31,8 @@ def create_app() -> Flask:
     def load() -> SegmentationPredictor:
         return load_predictor(settings, prewarm_client, metrics)
 
-    return ml_backend.serving.app.create_app(load, settings, metrics)
+    note = partial(note_event, learned_folder(settings.models_dir)) if settings.learns else None
+    return ml_backend.serving.app.create_app(load, settings, metrics, note)
 
 
 def load_predictor(
@@ -65,5 +66,5 @@ def load_predictor(
         settings,
         prewarm_client,
         LearnedModels(root, load_learned, settings.learned_in_memory, partial(request_again, root)),
-        partial(note_event, root) if settings.learns else None,
+        learns=settings.learns,
     )

@@ -1,13 +1,13 @@
 """Finds the garments of a project's label config on each task's image."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +104,7 @@ class SegmentationPredictor:
         settings: Settings of the regions to predict.
         prewarm_client: Client that announces each batch's tasks; None: nothing is announced.
         learned: Models of projects that have their own; None: there are none.
-        note_event: Function that records Label Studio's events, if projects are learned; else None.
+        learns: Whether a project's own labels are learned from its annotations.
     """
 
     def __init__(
@@ -114,7 +114,8 @@ class SegmentationPredictor:
         settings: RegionSettings,
         prewarm_client: PrewarmClient | None = None,
         learned: LearnedModels | None = None,
-        note_event: Callable[[str, Mapping[str, Any]], None] | None = None,
+        *,
+        learns: bool = False,
     ) -> None:
         version = f"segmentation-{model.version}"
         self._model = model
@@ -125,7 +126,7 @@ class SegmentationPredictor:
         self._prewarm_client = prewarm_client
         self._executor = PriorityExecutor("model")
         self._learned = learned
-        self._note_event = note_event
+        self.learns = learns
 
     @property
     def model_version(self) -> str:
@@ -141,11 +142,6 @@ class SegmentationPredictor:
     def model(self) -> SegmentationModel:
         """Model that makes the predictions."""
         return self._model
-
-    @property
-    def learns(self) -> bool:
-        """Whether a project's own labels are learned from its annotations."""
-        return self._note_event is not None
 
     @property
     def reads_text(self) -> bool:
@@ -260,12 +256,6 @@ class SegmentationPredictor:
             finally:
                 found.cancel()
         return failed or builder.prediction(results)
-
-    def fit(self, event: str, data: Mapping[str, Any]) -> None:
-        """Record an event that requests learning, if the setting allows it."""
-        log.debug("event", action=event, fields=sorted(data))
-        if self._note_event is not None:
-            self._note_event(event, data)
 
     def _fetch(self, access: TaskAccess, image: TaskImage, deadline: Deadline) -> EncodedImage:
         return self._images.open(image.reference, deadline.remaining(), access)

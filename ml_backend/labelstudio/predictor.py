@@ -1,6 +1,6 @@
 """Protocol of a backend's predictor, in the vocabulary of ``label-studio-ml``."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from ml_backend.deadline import Deadline
@@ -79,10 +79,6 @@ class Predictor(Protocol):
             The prediction of each task, None if this backend has none to make, or the error that
             prevented it.
         """
-        ...
-
-    def fit(self, event: str, data: Mapping[str, Any]) -> None:
-        """Process an event of Label Studio; must return at once."""
         ...
 
 

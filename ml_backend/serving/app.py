@@ -5,9 +5,9 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -60,16 +60,26 @@ _Body = TypeVar("_Body")
 class _App:
     """State shared by the views of one app, kept in ``app.extensions``."""
 
-    def __init__(self, service: Service, settings: BackendSettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        service: Service,
+        settings: BackendSettings,
+        metrics: Metrics,
+        on_event: Callable[[str, Mapping[str, Any]], None] | None,
+    ) -> None:
         self.service = service
         self.settings = settings
         self.metrics = metrics
+        self.on_event = on_event
         # Tasks whose labelers see a reason for an empty result.
         self.shown: dict[str, None] = {}
 
 
 def create_app(
-    load: Callable[[], Predictor], settings: BackendSettings, metrics: Metrics | None = None
+    load: Callable[[], Predictor],
+    settings: BackendSettings,
+    metrics: Metrics | None = None,
+    on_event: Callable[[str, Mapping[str, Any]], None] | None = None,
 ) -> Flask:
     """Create the WSGI app of a backend; the model begins to load in the background.
 
@@ -77,11 +87,14 @@ def create_app(
         load: Function that loads and warms the model and returns its predictor.
         settings: Settings of the backend.
         metrics: Metrics served at ``/metrics``, if the backend adds its own counters.
+        on_event: Function that takes the name and the objects of each event of Label Studio, also
+            while the model loads; must return at once.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes
     metrics = metrics or Metrics()
-    app.extensions[_EXTENSION] = _App(Service(load, settings, metrics), settings, metrics)
+    service = Service(load, settings, metrics)
+    app.extensions[_EXTENSION] = _App(service, settings, metrics, on_event)
     app.register_blueprint(blueprint)
     app.before_request(_start_request)
     app.after_request(_finish_request)
@@ -151,7 +164,10 @@ def webhook() -> Response:
     """Pass on an event; returns without work because Label Studio waits for the response."""
     body = read_body(WebhookRequest)
     action = body.pop("action", None)
-    _state().service.fit(action if isinstance(action, str) else "", body)
+    log.debug("event", action=action, fields=sorted(body))
+    on_event = _state().on_event
+    if on_event is not None and isinstance(action, str):
+        on_event(action, body)
     return _json({"status": "ok"})
 
 

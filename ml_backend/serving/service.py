@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from ml_backend.deadline import Deadline
 from ml_backend.errors import (
@@ -135,10 +134,6 @@ class Service:
         except DeadlineExceededError as error:
             unanswered = error
         return outcomes + [unanswered] * (len(tasks) - len(outcomes))
-
-    def fit(self, event: str, data: dict[str, Any]) -> None:
-        """Pass on an event of Label Studio."""
-        self.predictor.fit(event, data)
 
     def stop(self) -> None:
         """Start no more tasks 20 s from now; the caller requests the remaining ones elsewhere."""

@@ -6,6 +6,7 @@ A run reads only annotations that changed since the last one, and holds one mask
 import hashlib
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from ml_backend.labelstudio.results import Shape, mask_shapes
 from ml_backend.labelstudio.task_images import TaskImage, task_images
 from segmentation_backend.learning.example import (
     IGNORE,
+    MOST_LABELS,
     Example,
     Indices,
     LearningSet,
@@ -83,11 +85,7 @@ class ExampleReader:
         fetched = self._fetch(labeled, signatures, config, project.login, progress)
         kept |= dict(fetched)
         entries = [kept[task] for task in sorted(kept)]
-        labels = {
-            each.value: each.predicted_values
-            for name in config.mask_images()
-            for each in config.mask_labels(name)
-        }
+        labels = _labels(config, entries)
         names = ("background", *labels)
         _report_dropped_labels(entries, names, progress)
         examples = [
@@ -218,6 +216,26 @@ def _shapes(config: LabelConfig, image: str) -> frozenset[Shape]:
     """Return the shapes that are masks on an image."""
     controls = [control for control in config.controls if control.to_name == image]
     return mask_shapes(controls, with_boxes=False)
+
+
+def _labels(
+    config: LabelConfig, entries: Iterable[Mapping[str, Any]]
+) -> dict[str, tuple[str, ...]]:
+    """Return each label and its predicted values.
+
+    Where tasks provide labels, those that were drawn join those of the label config.
+    """
+    labels = {
+        each.value: each.predicted_values
+        for name in config.mask_images()
+        for each in config.mask_labels(name)
+    }
+    if config.has_dynamic_labels:
+        images = (image for entry in entries for image in entry["images"])
+        drawn = Counter(label for image in images for label in image["labels"])
+        found = sorted(label for label, _ in drawn.most_common(MOST_LABELS - len(labels)))
+        labels = {**dict.fromkeys(found, ()), **labels}
+    return labels
 
 
 def _report_dropped_labels(

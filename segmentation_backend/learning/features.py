@@ -17,6 +17,11 @@ from segmentation_backend.models.embedded import EmbeddedGarmentModel
 
 ENCODER: Final[Variant] = "lite2"
 SIDES: Final = (384, 256, 512)  # longer sides of the reduced photograph, in pixels
+# Weights of the squared weights in a head's loss: generic features have to be surer of themselves
+# where those of the garment network say much already.
+DECAY: Final = 5e-3
+DECAY_BESIDE_GARMENTS: Final = 1.0
+DECAY_OF_GARMENTS: Final = 0.03
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
@@ -28,15 +33,11 @@ class Features:
     """Features of one photograph: a value, safe to cache and to share.
 
     Attributes:
-        levels: Levels (D, h, w) float16; each spans the whole photograph.
+        levels: Levels (D, h, w) float16; each spans the whole photograph. If the garment network is
+            used too, the last level holds the logarithms of its probabilities.
     """
 
     levels: tuple[Halves, ...]
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Number of features of each level."""
-        return tuple(len(level) for level in self.levels)
 
     def at(self, points: Floats) -> Halves:
         """Interpolate all levels at points.
@@ -65,7 +66,12 @@ class FeatureExtractor:
 
     Args:
         device: Device for the network: ``"cpu"`` or ``"cuda"``.
-        garments: Whether to add the features of the shipped garment network.
+        garments: Whether to add the features and the answer of the shipped garment network.
+
+    Attributes:
+        version: Version of the features.
+        decay: Penalties (D,) float32 for the squared weights of the features in a head; the answer
+            of the garment network is no feature.
 
     Raises:
         ModelError: The package with the weights is not installed, or its file is damaged.
@@ -79,7 +85,16 @@ class FeatureExtractor:
         self._device = device
         self._garments = EmbeddedGarmentModel.load(device=device) if garments else None
         parts = [ENCODER, SHA256[ENCODER][:8], *map(str, SIDES)]
-        self.version = "-".join(parts + ([self._garments.version] if self._garments else []))
+        self.version = "-".join(parts + ([self._garments.version, "2"] if self._garments else []))
+        self.decay = self._decay()
+
+    def _decay(self) -> Floats:
+        widths = self._encoder.widths
+        generic = sum(widths[2:]) + (len(SIDES) - 1) * sum(widths[3:])
+        if not self._garments:
+            return np.full(generic, DECAY, np.float32)
+        parts = (generic, DECAY_BESIDE_GARMENTS), (self._garments.width, DECAY_OF_GARMENTS)
+        return np.concatenate([np.full(size, decay, np.float32) for size, decay in parts])
 
     @torch.inference_mode()
     def extract(self, image: Pixels) -> Features:

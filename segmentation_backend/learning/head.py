@@ -1,8 +1,8 @@
 """Linear pixel classifier: fitted in seconds, evaluated densely in milliseconds."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,9 +13,10 @@ from torch.nn import functional
 
 from segmentation_backend.learning.features import Features, Floats, Halves
 
-DECAY: Final = 1e-3  # weight of the squared weights in the loss
 STEPS: Final = 60  # of the minimisation
 NEVER: Final = -1e4  # bias of a class that is not to be predicted
+IMPORTANCE: Final = 0.4  # exponent of a thing's area in the weight of its places
+UNFORESEEN: Final = 0.02  # probability of each label before the garment network is asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +26,12 @@ class Samples:
     Attributes:
         features: Features (N, D) float16.
         labels: Class indices (N,) int64.
+        areas: Fractions (N,) float32 of the photograph that the places stand for.
     """
 
     features: Halves
     labels: npt.NDArray[np.int64]
+    areas: Floats
 
     @classmethod
     def join(cls, parts: Sequence["Samples"]) -> "Samples":
@@ -36,26 +39,32 @@ class Samples:
         return cls(
             np.concatenate([part.features for part in parts]),
             np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.areas for part in parts]),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Multinomial logistic regression on features.
+    """Multinomial logistic regression on features; it may correct the garment network's answer.
 
     Attributes:
         weights: Weights (C, D) float32 for raw features (standardization is folded in).
         bias: Biases (C,) float32.
+        shares: Weighted shares (C,) float32 of the classes among the samples.
+        owners: Class of the head for each class of the garment network, whose answer is the last
+            level of features; empty if there is no such level.
     """
 
     weights: Floats
     bias: Floats
+    shares: Floats
+    owners: tuple[int, ...] = ()
 
     def without(self, classes: Iterable[int]) -> "Head":
         """Return a head that never predicts some classes."""
         bias = self.bias.copy()
         bias[list(classes)] = NEVER
-        return Head(self.weights, bias)
+        return replace(self, bias=bias)
 
     def logits(self, features: Features) -> Floats:
         """Classify all places of a photograph.
@@ -68,53 +77,100 @@ class Head:
         """
         size = max((level.shape[1:] for level in features.levels), key=math.prod)
         total = torch.from_numpy(self.bias)[:, None, None]
-        blocks = np.split(self.weights, np.cumsum(features.widths)[:-1], axis=1)
-        for weights, level in zip(blocks, features.levels, strict=True):
-            part = torch.from_numpy(np.tensordot(weights, level.astype(np.float32), 1))
+        for part in self._parts(features):
             total = total + functional.interpolate(part[None], size=size, mode="bilinear")[0]
         return total.numpy()
 
+    def _parts(self, features: Features) -> Iterator[Tensor]:
+        """Classify each level by itself: (C, h, w) logits."""
+        levels = [level.astype(np.float32) for level in features.levels]
+        if self.owners:
+            answer = torch.from_numpy(levels.pop()).permute(1, 2, 0)
+            yield _prior(answer, self.owners, len(self.bias)).permute(2, 0, 1)
+        blocks = np.split(self.weights, np.cumsum([len(level) for level in levels])[:-1], axis=1)
+        for weights, level in zip(blocks, levels, strict=True):
+            yield torch.from_numpy(np.tensordot(weights, level, 1))
 
-def fit(samples: Samples, classes: int) -> Head:
+
+def fit(samples: Samples, classes: int, decay: Floats, owners: Sequence[int] = ()) -> Head:
     """Fit a head to samples.
 
     Args:
         samples: Samples of all classes; classes without a sample are never predicted.
         classes: Number of classes, including the background.
+        decay: Penalties (D,) of the squared weights in the loss.
+        owners: Owners as in the head; if given, the last features are the garment network's answer.
     """
-    inputs = torch.ones(len(samples.labels), samples.features.shape[1] + 1)
-    inputs[:, :-1] = torch.from_numpy(samples.features)
-    features = inputs[:, :-1]  # a view, standardised in place: there may be hundreds of megabytes
-    mean, deviation = features.mean(0), features.std(0) + 1e-3
-    features.sub_(mean).div_(deviation)
+    features = samples.features[:, : len(decay)]
+    inputs = torch.ones(len(features), len(decay) + 1)
+    inputs[:, :-1] = torch.from_numpy(features)
+    standardised = inputs[:, :-1]  # a view: there may be hundreds of megabytes
+    mean, deviation = standardised.mean(0), standardised.std(0) + 1e-3
+    standardised.sub_(mean).div_(deviation)
     labels = torch.from_numpy(samples.labels)
-    weights, bias = _minimize(inputs, labels, classes)
+    prior = torch.zeros(1, classes)
+    if owners:
+        answer = torch.from_numpy(samples.features[:, len(decay) :].astype(np.float32))
+        prior = _prior(answer, owners, classes)
+    importance = torch.from_numpy(_importance(samples))
+    weights, bias = _minimize(inputs, labels, prior, torch.from_numpy(decay), importance)
     weights = weights / deviation
     bias = bias - weights @ mean
-    bias[torch.bincount(labels, minlength=classes) == 0] = NEVER
-    return Head(weights.numpy(), bias.numpy())
+    shares = torch.bincount(labels, importance, minlength=classes) / len(labels)
+    bias[shares == 0] = NEVER
+    return Head(weights.numpy(), bias.numpy(), shares.numpy(), tuple(owners))
 
 
-def _minimize(inputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+def _importance(samples: Samples) -> Floats:
+    """Return (N,) weights of mean 1: large things count more, but less than by their area."""
+    things = samples.labels > 0
+    usual = samples.areas[things].mean() if things.any() else 1.0
+    weights = np.where(things, (samples.areas / usual) ** IMPORTANCE, 1)
+    return np.asarray(weights / weights.mean(), np.float32)
+
+
+def _prior(answer: Tensor, owners: Sequence[int], classes: int) -> Tensor:
+    """Return the logits of labels before anything is learned.
+
+    Args:
+        answer: Logarithms (..., K) of the garment network's probabilities.
+        owners: Label that each of its classes belongs to.
+        classes: Number of labels, including the background.
+
+    Returns:
+        Logarithms (..., ``classes``).
+    """
+    chances = answer.softmax(-1)
+    labels = chances.new_full((*chances.shape[:-1], classes), UNFORESEEN)
+    return labels.index_add_(-1, torch.tensor(owners), chances).log()
+
+
+def _minimize(
+    inputs: Tensor, labels: Tensor, prior: Tensor, decay: Tensor, importance: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return (C, D) weights and (C,) biases that minimize a penalized cross-entropy.
 
     Each step minimizes the quadratic bound of the loss with constant curvature (Böhning, 1992),
     so one factorization serves all steps, with Nesterov's momentum.
 
     Args:
-        inputs: Inputs (N, D + 1), the last column 1.
+        inputs: Inputs (N, D + 1), the last column 1; changed in place.
         labels: Class indices (N,).
-        classes: Number of classes.
+        prior: Logits (N or 1, C) that are added.
+        decay: Penalties (D,) of the squared weights.
+        importance: Weights (N,) of the samples, of mean 1.
     """
-    penalty = torch.full((inputs.shape[1],), 2 * DECAY)
-    penalty[-1] = 1e-6  # of the bias
-    curvature = 0.5 * (inputs.T @ inputs) / len(inputs) + torch.diag(penalty)
+    classes = prior.shape[1]
+    penalty = torch.cat([2 * decay, torch.tensor([1e-6])])  # the last is the bias's
+    root = (importance / len(inputs)).sqrt()[:, None]
+    inputs.mul_(root)  # in place, as there may be hundreds of megabytes
+    curvature = 0.5 * (inputs.T @ inputs) + torch.diag(penalty)
     factor = torch.linalg.cholesky(curvature)
     targets = functional.one_hot(labels, classes).float()
     current = ahead = torch.zeros(inputs.shape[1], classes)
     for step in range(STEPS):
-        residuals = (inputs @ ahead).softmax(1) - targets
-        gradient = inputs.T @ residuals / len(inputs) + penalty[:, None] * ahead
+        residuals = (inputs @ ahead / root + prior).softmax(1) - targets
+        gradient = inputs.T @ (residuals * root) + penalty[:, None] * ahead
         following = ahead - torch.cholesky_solve(gradient, factor)
         ahead = following + step / (step + 3) * (following - current)
         current = following

@@ -18,6 +18,7 @@ from segmentation_backend.learning.calibration import Calibration
 from segmentation_backend.learning.edges import refine
 from segmentation_backend.learning.features import FeatureExtractor, Features, Floats, Pixels
 from segmentation_backend.learning.head import Head
+from segmentation_backend.learning.presence import adjusted
 from segmentation_backend.models.base import ClassMap, Instance, SegmentationModel, decide
 from segmentation_backend.models.embedded import expected_ious
 from segmentation_backend.models.things import class_instances
@@ -125,7 +126,13 @@ class LearnedModel:
         try:
             recipe = Recipe.parse(weights.metadata["recipe"])
             extractor = shared_extractor(device, garments=recipe.garments)
-            head = Head(weights.tensors["weights"].numpy(), weights.tensors["bias"].numpy())
+            tensors = weights.tensors
+            head = Head(
+                tensors["weights"].numpy(),
+                tensors["bias"].numpy(),
+                tensors["shares"].numpy(),
+                tuple(tensors["owners"].tolist()),
+            )
             fits = recipe.extractor == extractor.version and len(recipe.classes) == len(head.bias)
         except (KeyError, TypeError, ValueError) as error:
             raise _unusable(path, repr(error)) from error
@@ -135,9 +142,14 @@ class LearnedModel:
 
     def save(self, path: Path) -> None:
         """Write the model as safetensors; raises OSError where that is impossible."""
-        tensors = {"weights": self._head.weights, "bias": self._head.bias}
-        content = {name: torch.from_numpy(values) for name, values in tensors.items()}
-        save_file(content, path, {"recipe": self.recipe.text()})
+        head = self._head
+        tensors = {
+            "weights": torch.from_numpy(head.weights),
+            "bias": torch.from_numpy(head.bias),
+            "shares": torch.from_numpy(head.shares),
+            "owners": torch.tensor(head.owners, dtype=torch.int64),
+        }
+        save_file(tensors, path, {"recipe": self.recipe.text()})
 
     def with_recipe(self, **changes: Any) -> "LearnedModel":
         """Return the model with other parameters."""
@@ -158,7 +170,7 @@ class LearnedModel:
 
     def _classified(self, features: Features, image: Pixels) -> ClassMap:
         """Return the answer of the head only."""
-        chances = _softmax(self._own.logits(features))
+        chances = adjusted(_softmax(self._own.logits(features)), self._own.shares)
         likely = np.unique(chances.argmax(0))
         sharp = refine(chances[likely], image)
         size = (image.shape[0], image.shape[1])

@@ -1,7 +1,7 @@
 """Learn a head in seconds: features, samples, a fit, figures on held-out images, a verdict."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -96,8 +96,8 @@ class Run:
         self._data = data
         self._previous = previous
         self._progress = progress
-        self._garments = bool(owners(EMBEDDED_CLASSES, data))
-        self._extractor = shared_extractor(device, garments=self._garments)
+        self._owners = _owners(data)
+        self._extractor = shared_extractor(device, garments=bool(self._owners))
         self._cache = FeatureCache(cache, self._extractor.version)
         self.base = previous.base if isinstance(previous, ProjectModel) else previous
         self.countable = self._countable()
@@ -112,13 +112,18 @@ class Run:
         bases = [] if self._previous is self.base else [[self.base]]
         old, new, *others = self.measured(rivals, models, *bases)
         shipped = others[0] if others else old
-        left = self._left_to_shipped(new, shipped)
-        if left:
+        options: list[tuple[Mapping[str, tuple[str, ...]], Measured]] = [({}, new)]
+        if left := self._left_to_shipped(new, shipped):
             (combined,) = self.measured([model.with_recipe(shipped=left) for model in models])
-            left, new = (left, combined) if combined.mean > new.mean else ({}, new)
+            options.append((left, combined))
         model = models[0] if len(models) == 1 else self._fitted(self._data.examples)
-        model = model.with_recipe(shipped=left, calibration=calibrate(new.pairs))
-        return self.judged(model, old, new, len(self._samples))
+        outcomes = []
+        for left_to_shipped, found in options:
+            recipe = {"shipped": left_to_shipped, "calibration": calibrate(found.pairs)}
+            outcomes.append(
+                self.judged(model.with_recipe(**recipe), old, found, len(self._samples))
+            )
+        return max(outcomes, key=lambda each: (each.promoted, each.figures.new or 0))
 
     def _read(self) -> None:
         """Draw samples from the images to learn from."""
@@ -156,11 +161,11 @@ class Run:
         recipe = Recipe(
             self._data.labels,
             self._extractor.version,
-            self._garments,
+            bool(self._owners),
             countable=self.countable,
             learned_from=tuple(identities) if len(self.folds) > 1 else (),
         )
-        head = fit(samples, len(self._data.labels))
+        head = fit(samples, len(self._data.labels), self._extractor.decay, self._owners)
         return LearnedModel(head, recipe, self._extractor, self.base)
 
     def _countable(self) -> tuple[str, ...]:
@@ -233,6 +238,13 @@ class Run:
         )
         verdict = gate.judge(figures)
         return Learned(model, verdict.promoted, verdict.reason, figures)
+
+
+def _owners(data: LearningSet) -> tuple[int, ...]:
+    """Return the label index of each class of the garment network; empty if it reaches no label."""
+    found = owners(EMBEDDED_CLASSES, data)
+    numbers = range(len(EMBEDDED_CLASSES))
+    return tuple(data.labels.index(found[n]) if n in found else 0 for n in numbers) if found else ()
 
 
 def _known(iou: float) -> float | None:

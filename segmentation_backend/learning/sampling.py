@@ -49,9 +49,13 @@ def sample(features: Features, mask: Indices, most: int, seed: int) -> Samples:
     """
     rng = np.random.default_rng(seed)
     drawn = np.concatenate([*_drawn(mask.ravel(), most, rng), np.zeros(0, np.int64)])
+    labels = mask.ravel()[drawn]
+    sizes, counts = (np.bincount(each.ravel(), minlength=256) for each in (mask, labels))
+    areas = sizes[labels] / counts[labels] / mask.size
     rows, columns = np.divmod(drawn, mask.shape[1])
     points = np.column_stack([(columns + 0.5) / mask.shape[1], (rows + 0.5) / mask.shape[0]])
-    return Samples(features.at(points.astype(np.float32)), mask.ravel()[drawn].astype(np.int64))
+    found = features.at(points.astype(np.float32))
+    return Samples(found, labels.astype(np.int64), areas.astype(np.float32))
 
 
 def _drawn(

@@ -26,6 +26,7 @@ WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
 LONGEST: Final = 1024  # sides of the reduced photograph, however slim it is
 SHARPNESS: Final = 8.0  # how clearly the best class of a group takes the whole group
 SMOOTHNESS: Final = 0.09  # of the width: how far around a pixel the best class of a group is sought
+LEAST_CHANCE: Final = 1e-3  # that other heads get to see
 COARSE: Final = 4  # pixels in one, where that neighbourhood is averaged
 
 TOGETHER: Final = 4  # images that go through at once: 9 % quicker than alone, more are no quicker
@@ -126,6 +127,11 @@ class EmbeddedGarmentModel:
         """Class names; index 0 is the background."""
         return self._recipe.classes
 
+    @property
+    def width(self) -> int:
+        """Channels of the decoder's output."""
+        return self._network.head.in_channels
+
     def segment(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[list[Instance]]:
         """Find the garments on (H, W, 3) uint8 RGB images of any sizes."""
         return [garment_instances(each, self.classes) for each in self.classify(images)]
@@ -170,8 +176,8 @@ class EmbeddedGarmentModel:
         """Return features of an (H, W, 3) uint8 RGB image, for other heads.
 
         Returns:
-            (1, D, h, w) each: the decoder's output at 1/8 of the largest size, and the encoder's
-            features at 1/16 and 1/32.
+            (1, D, h, w) each at 1/8 of the largest size: the decoder's output, and the logarithms
+            of ``chances``.
         """
         size = reduced_size(image.shape[0], image.shape[1], self._recipe.areas[-1])
         small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)[None]
@@ -179,7 +185,8 @@ class EmbeddedGarmentModel:
             as_input(torch.from_numpy(small).to(self._device), self._dtype)
         )
         decoded = functional.avg_pool2d(self._network.decoder(encoded[1:]), 2)
-        return [decoded, encoded[3], encoded[4]]
+        chances = functional.avg_pool2d(torch.from_numpy(self.chances([image])), 4)
+        return [decoded, chances.clamp_min(LEAST_CHANCE).log()]
 
     def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> Tensor:
         """Return (B, C, h, w) probabilities of photographs reduced to about ``area`` pixels."""

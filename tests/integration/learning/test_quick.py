@@ -1,6 +1,7 @@
 """From annotated pictures to a model that finds what no shipped model knows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 
 from ml_backend.errors import ImageDecodeError, ModelError
 from segmentation_backend.learning.example import Example, LearningSet, Pixels
+from segmentation_backend.learning.feature_cache import FeatureCache
+from segmentation_backend.learning.features import Features
 from segmentation_backend.learning.gate import is_held_out
-from segmentation_backend.learning.learned_model import LearnedModel
+from segmentation_backend.learning.learned_model import LearnedModel, shared_extractor
 from segmentation_backend.learning.outcome import LearningError
 from segmentation_backend.learning.quick import Learned, learn_quick
 from segmentation_backend.models.base import Instance
@@ -223,3 +226,57 @@ def test_a_label_that_the_shipped_model_finds_better_stays_with_it(
     (found,) = result.model.segment([image])
     assert overlap(mask, found, 2) == 1
     assert [each.score for each in found if each.class_index == 2] == [0.9]
+
+
+def test_a_model_that_looks_at_other_features_is_still_compared(
+    base: EmbeddedGarmentModel, cache: Path
+) -> None:
+    """The crates were called trousers, of which the shipped network has features, and no more."""
+    named = LearningSet(("background", "ball", "trousers"), drawn_set(30).examples)
+    first = learn_quick(named, base, cache, Watcher()).model
+    assert isinstance(first, LearnedModel)
+    assert first.recipe.garments
+    second = learn_quick(drawn_set(30), first, cache, Watcher())
+    assert isinstance(second.model, LearnedModel)
+    assert not second.model.recipe.garments
+    ball, crate = second.figures.labels
+    assert ball.old is not None
+    assert ball.old > 0.5
+    assert crate.old == 0
+
+
+def resident_peak(work: Callable[[], object]) -> float:
+    """Return the highest resident size while something works, in megabytes."""
+    Path("/proc/self/clear_refs").write_text("5")  # begin to measure the peak anew
+    work()
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def test_memory_does_not_grow_with_the_number_of_annotated_images(
+    base: EmbeddedGarmentModel, tmp_path: Path
+) -> None:
+    """Of images whose features are kept already: to make them takes the time, not the memory."""
+    extractor = shared_extractor("cpu")
+    rng = np.random.default_rng(5)
+    kept = FeatureCache(tmp_path, extractor.version)
+    flat = (np.full((32, 32, 3), shade, np.uint8) for shade in (50, 150, 250))
+    levels = (extractor.extract(image).levels for image in flat)
+    shades = [Features(tuple(level[:, :1, :1].copy() for level in each)) for each in levels]
+
+    def annotated(number: int) -> Example:
+        shade = int(rng.integers(3))
+        identity = hashlib.sha256(str(number).encode()).hexdigest()
+        kept.get(identity, lambda: shades[shade])
+        image = np.full((4, 4, 3), 50 + 100 * shade, np.uint8)
+        mask = np.full((4, 4), shade, np.uint8)
+        return Example(identity, ("ann",), LABELS[shade : shade + 1], lambda: (image, mask))
+
+    examples = [annotated(number) for number in range(10_000)]
+
+    def learn(count: int) -> Learned:
+        return learn_quick(LearningSet(LABELS, examples[:count]), base, tmp_path, Watcher())
+
+    few = resident_peak(lambda: learn(1_250))
+    many = resident_peak(lambda: learn(10_000))
+    assert many < few + 30

@@ -45,7 +45,6 @@ class OneBox:
     def __init__(self, fails: Mapping[Any, TaskError] | None = None) -> None:
         self.fails = fails or {}
         self.contexts: list[Context | None] = []
-        self.events: list[tuple[str, Mapping[str, Any]]] = []
         self.may_answer = threading.Event()
         self.asked = threading.Event()
         self.may_answer.set()
@@ -71,9 +70,6 @@ class OneBox:
             self.asked.set()
             self.may_answer.wait(timeout=60)
             yield self.fails.get(task.id) or self._box(task)
-
-    def fit(self, event: str, data: Mapping[str, Any]) -> None:
-        self.events.append((event, data))
 
     def _box(self, task: Task) -> Prediction:
         value = {"x": 1, "y": 2, "width": 3, "height": 4, "rectanglelabels": ["Dress"]}
@@ -171,10 +167,19 @@ def test_versions_lists_the_one_version_and_the_models_classes(client: FlaskClie
     "name",
     ["fashion_webhook_ANNOTATION_CREATED", "fashion_webhook_PROJECT_UPDATED", "fashion_train"],
 )
-def test_events_are_taken_at_once(client: FlaskClient, predictor: OneBox, name: str) -> None:
+def test_events_are_taken_at_once_also_while_the_model_loads(name: str) -> None:
+    may_load = threading.Event()
+    events: list[tuple[str, Mapping[str, Any]]] = []
+
+    def load() -> Predictor:
+        may_load.wait(timeout=60)
+        return OneBox()
+
+    app = create_app(load, BackendSettings(), on_event=lambda *event: events.append(event))
     body = recorded(name)
-    assert post(client, "/webhook", body).status_code == 200
-    ((event, data),) = predictor.events
+    assert post(app.test_client(), "/webhook", body).status_code == 200
+    may_load.set()
+    ((event, data),) = events
     assert event == body["action"]
     assert data["project"]["id"] == 1
 

@@ -233,3 +233,14 @@ def test_a_deleted_annotation_is_forgotten(bench: Bench) -> None:
     bench.server.projects[3].tasks[3_000_001]["annotations"].clear()
     assert bench.read()[0].examples == []
     assert list((bench.folder / "masks").iterdir()) == []
+
+
+def test_labels_that_tasks_provide_are_those_that_were_drawn(bench: Bench) -> None:
+    bench.add(drawn(brush("a", "sail", DRESS), brush("b", "kite", HAT)))
+    config = """<View><Image name="image" value="$image"/>
+      <BrushLabels name="mask" toName="image" value="$labels"><Label value="hull"/></BrushLabels>
+    </View>"""
+    data, _ = bench.read(config=config)
+    assert data.labels == ("background", "kite", "sail", "hull")
+    assert np.array_equal(bench.mask(config=config) == 1, HAT)
+    assert bench.progress.lines == []

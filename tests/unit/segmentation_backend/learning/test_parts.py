@@ -12,6 +12,7 @@ from segmentation_backend.learning.example import IGNORE, Example
 from segmentation_backend.learning.feature_cache import FeatureCache
 from segmentation_backend.learning.features import Features
 from segmentation_backend.learning.head import Samples, fit
+from segmentation_backend.learning.presence import adjusted
 from segmentation_backend.learning.sampling import (
     MOST_IMAGES,
     PER_REGION,
@@ -29,6 +30,14 @@ def halves(*shape: int) -> npt.NDArray[np.float16]:
     return RNG.normal(size=shape).astype(np.float16)
 
 
+def decay(features: int) -> npt.NDArray[np.float32]:
+    return np.full(features, 1e-3, np.float32)
+
+
+def samples(features: npt.NDArray[np.float16], labels: npt.NDArray[np.int64]) -> Samples:
+    return Samples(features, labels, np.full(len(labels), 1e-3, np.float32))
+
+
 def example(number: int, *labels: str) -> Example:
     return Example(f"{number:064x}", (), labels, lambda: draw_things(number))
 
@@ -42,18 +51,57 @@ def test_places_between_cells_mix_their_features() -> None:
 def test_the_head_classifies_a_photograph_as_it_classifies_places() -> None:
     features = Features((halves(3, 8, 12), halves(5, 4, 6), halves(2, 1, 1)))
     labels = RNG.integers(0, 3, 200)
-    head = fit(Samples(halves(200, 10), labels), 3)
+    head = fit(samples(halves(200, 10), labels), 3, decay(10))
     centres = np.array([((x + 0.5) / 12, (y + 0.5) / 8) for y in range(8) for x in range(12)])
     places = features.at(centres.astype(np.float32)).astype(np.float32)
     expected = (places @ head.weights.T + head.bias).T.reshape(3, 8, 12)
     np.testing.assert_allclose(head.logits(features), expected, atol=0.01)
 
 
+def test_a_head_starts_with_the_answer_of_the_garment_network() -> None:
+    """Features that say nothing leave it as it is; one that contradicts it changes it."""
+    answer = np.log(np.array([[0.9, 0.05, 0.05], [0.1, 0.2, 0.7]]), dtype=np.float32)
+    told = np.repeat([0, 1], 100)
+    noise, owners = halves(200, 2), (0, 1, 1)
+    columns = np.hstack([noise, answer[told].astype(np.float16)])
+    head = fit(samples(columns, told), 2, decay(2) + 10, owners)
+    seen = Features((halves(2, 4, 2), answer.T[:, None].astype(np.float16)))
+    np.testing.assert_array_equal(head.logits(seen).argmax(0), [[0, 1]] * 4)
+
+    wrong = np.column_stack([1.0 - told, noise[:, 0], answer[1 - told]]).astype(np.float16)
+    head = fit(samples(wrong, told), 2, decay(2), owners)
+    seen = Features(
+        (
+            np.array([[[1, 0]], [[0, 0]]], np.float16),
+            answer.T[:, None].astype(np.float16)[..., ::-1],
+        )
+    )
+    np.testing.assert_array_equal(head.logits(seen).argmax(0), [[0, 1]])
+
+
+def test_a_label_that_an_image_shows_is_likelier_all_over_it() -> None:
+    shares = np.array([0.5, 0.25, 0.25], np.float32)
+    chances = np.full((3, 4, 4), 1 / 3, np.float32)
+    chances[:, :3] = [[[0.1]], [[0.8]], [[0.1]]]
+    chances[:, 3, 0] = [0.2, 0.38, 0.42]
+    found = adjusted(chances, shares)
+    np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
+    np.testing.assert_array_equal(found[0], chances[0])  # nothing appears, nothing vanishes
+    assert found[:, 3, 0].argmax() == 1
+
+
+def test_a_label_that_an_image_surely_shows_stays_however_small_it_is() -> None:
+    chances = np.zeros((3, 20, 20), np.float32)
+    chances[1] = 1
+    chances[:, 3, 5] = [0.02, 0.03, 0.95]
+    assert adjusted(chances, np.full(3, 1 / 3, np.float32))[:, 3, 5].argmax() == 2
+
+
 def test_a_head_separates_what_can_be_separated() -> None:
     labels = np.repeat([0, 1, 3], 100)
     features = halves(300, 6) * 0.5
     features[np.arange(300), labels] += 3
-    head = fit(Samples(features, labels), 5)
+    head = fit(samples(features, labels), 5, decay(6))
     logits = features.astype(np.float32) @ head.weights.T + head.bias
     assert (logits.argmax(1) == labels).mean() > 0.99
     assert set(logits[:, [2, 4]].argmax(1)) <= {0, 1}
@@ -67,6 +115,8 @@ def test_samples_are_places_of_their_label() -> None:
     drawn = sample(features, mask, 50, seed=3)
     assert np.bincount(drawn.labels).tolist() == [50, 50, 50]
     assert (drawn.features[:, 0] == drawn.labels).all()
+    sizes = [drawn.areas[drawn.labels == label].sum() for label in range(3)]
+    np.testing.assert_allclose(sizes, [(mask == label).mean() for label in range(3)], rtol=1e-5)
 
 
 def test_a_large_project_is_learned_from_within_bounds() -> None:

@@ -1,8 +1,7 @@
 """What a project is answered with before it has learned something, and afterwards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +48,6 @@ class Bench:
 
     def __init__(self, folder: Path, learns: bool) -> None:
         self.root = folder / "learned"
-        self.events: list[str] = []
         images = ImageSource(ImageSettings(image_cache_dir=folder / "images"))
         learned = LearnedModels(self.root, lambda _: Learned(), 8, lambda _: None)
         self.predictor = SegmentationPredictor(
@@ -57,11 +55,8 @@ class Bench:
             images,
             RegionSettings(min_region_fraction=0.001),
             learned=learned,
-            note_event=self._note if learns else None,
+            learns=learns,
         )
-
-    def _note(self, event: str, data: Mapping[str, Any]) -> None:
-        self.events.append(event)
 
     def learn(self) -> LearnedVersion:
         def describe(version: LearnedVersion) -> None:
@@ -111,10 +106,3 @@ def test_learned_labels_reach_no_label_by_synonyms(tmp_path: Path) -> None:
     served = bench.predictor.for_project(str(PROJECT))
     assert served.check(config("BrushLabels", "dresses")) == NOT_LEARNED_YET
     assert bench.predictor.check(config("BrushLabels", "dresses")) == ""
-
-
-def test_events_are_noted_where_projects_are_learned_from(tmp_path: Path) -> None:
-    for learns, noted in ((True, ["START_TRAINING"]), (False, [])):
-        bench = Bench(tmp_path, learns)
-        bench.predictor.fit("START_TRAINING", {})
-        assert bench.events == noted

@@ -1,7 +1,6 @@
 """A version's predictions reach the tasks that labelers get next, and no others."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -58,9 +57,6 @@ class Empty:
                 yield ImageFetchError("it is gone")
             else:
                 yield Prediction(result=[], score=0.5, model_version=self.model_version)
-
-    def fit(self, event: str, data: Mapping[str, Any]) -> None:
-        pass
 
 
 class Bench:
