@@ -192,7 +192,7 @@ class ConceptNetwork:
         )
 
     def _text(self, phrase: str) -> tuple[Tensor, Tensor]:
-        """Features of a phrase, (1, words, C), and its attention mask."""
+        """Return the features of a phrase, (1, words, C), and its attention mask."""
         if phrase not in self._texts:
             encoded = self.processor(text=phrase, return_tensors="pt").to(self.network.device)
             ids, attention = (_short(encoded[name]) for name in ("input_ids", "attention_mask"))
@@ -204,7 +204,7 @@ class ConceptNetwork:
         return self._texts[phrase]
 
     def _boxes(self, queries: Sequence[Query], size: tuple[int, int]) -> dict[str, Tensor]:
-        """Boxes of a query that shows examples, as the network takes them."""
+        """Return the boxes of a query that shows examples, as the network takes them."""
         (query, *_) = queries
         if not query.boxes:
             return {}

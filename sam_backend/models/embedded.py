@@ -26,7 +26,7 @@ from sam_backend.models.honest_clicks import heed, keep_direction, obey, tidy
 from sam_backend.models.network import PROMPT_CHANNELS, PromptNetwork
 
 WEIGHTS: Final = Path(__file__).with_name("embedded.safetensors")
-LONE_CLICK_SIDE: Final = 288  # input side for one click alone: the object may be small
+LONE_CLICK_SIDE: Final = 256  # input side for one click alone: the object may be small
 LARGEST: Final = 1024  # longer side of the reduced picture
 MARGIN: Final = 1.3  # frame to box
 WIDE_MARGIN: Final = 3.4  # frame to last mask: clicks say little of how far the object goes on

@@ -1,5 +1,6 @@
 """Stopped and started again: nothing is lost, nothing comes twice, nothing is left behind."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -32,6 +33,21 @@ def work(studio: Studio) -> list[object]:
 
 def backend_urls(studio: Studio) -> list[str]:
     return [f"http://127.0.0.1:{studio.ports[name]}" for name in ("SEGMENTATION_PORT", "SAM_PORT")]
+
+
+def test_the_screen_says_what_starts_where_and_how_to_go_on(studio: Studio) -> None:
+    lines = studio.output.splitlines()
+    for name, url in {"label-studio": studio.url, "sam": backend_urls(studio)[1]}.items():
+        address = url.replace("localhost", "127.0.0.1")
+        assert any(re.search(rf"{name} +{address}", line) for line in lines)
+    ready = lines.index(f"Ready: {studio.project_url}")
+    assert lines[ready + 1] == f"Login: {studio.state.email}  password: {studio.state.password}"
+    assert lines[ready + 2 : ready + 4] == [
+        "Guide: docs/labeling.md",
+        "Stop:  Ctrl-C. `make up` continues with the same project.",
+    ]
+    assert len(lines[:ready]) < 10, "calm: only what was started"
+    assert not any('"level": "info"' in line for line in lines)
 
 
 def test_ctrl_c_ends_every_process_and_the_next_start_goes_on(studio: Studio) -> None:

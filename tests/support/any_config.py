@@ -2,7 +2,7 @@
 
 import io
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from ml_backend.labelstudio.schemas import Prediction, Task
 from ml_backend.labelstudio.shapes import SHAPES
 from ml_backend.lru import LruCache
 from sam_backend.concepts import ConceptFinder
-from sam_backend.models.base import ConceptModel
+from sam_backend.models.base import ConceptModel, Embedding, Wanted
 from sam_backend.predictor import SamPredictor
 from segmentation_backend.models.base import ClassMap, Instance, SegmentationModel
 from segmentation_backend.models.things import class_instances
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import RegionSettings
 from tests.support.scenes import FillModel, disc_mask, draw
+from tests.support.text_models import ColourConcepts
 
 Json = dict[str, Any]
 
@@ -48,6 +49,49 @@ class Disc:
         ]
         found = [each for one in maps for each in class_instances(one, self.classes)]
         return [found for _ in images]
+
+
+class DiscReader:
+    """Reads text: finds the drawn disc, whatever it is asked for."""
+
+    version = "disc-reader"
+
+    def __init__(self, phrases: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        self._phrases = phrases or {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names, after the background."""
+        return ("background", *self._phrases) if self._phrases else ()
+
+    def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> "DiscReader":
+        """Return the model that finds these things."""
+        return DiscReader(phrases)
+
+    def presence(self, image: np.ndarray, phrases: Sequence[str]) -> dict[str, float]:
+        """Return certainty: everything is there."""
+        return dict.fromkeys(phrases, 1.0)
+
+    def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
+        """Return the disc as a thing of each name."""
+        numbers = range(1, len(self._phrases) + 1)
+        return [[Instance.of(disc_mask(DISC), n, 0.9) for n in numbers] for _ in images]
+
+
+class DiscConcepts(ColourConcepts):
+    """Finds the drawn disc, whatever is typed or shown."""
+
+    def find(self, embedding: Embedding, wanted: Sequence[Wanted]) -> list[Instance]:
+        """Return the disc once for each."""
+        return [Instance.of(disc_mask(DISC), n, 0.9) for n in range(1, len(wanted) + 1)]
+
+
+def typed_on(image: str, *texts: str) -> Json:
+    """Return what Label Studio sends of a text that was entered."""
+    return {
+        **{"id": "t", "from_name": "prompt", "to_name": image, "type": "textarea"},
+        "value": {"text": list(texts)},
+    }
 
 
 def _png() -> str:
@@ -134,6 +178,9 @@ def assert_drawable(results: list[Json], xml: str) -> None:
         control = interface.get_control(each["from_name"])
         assert each["to_name"] in control.to_name
         assert each["type"] == control.tag.lower()
+        if each["type"] == "choices":
+            assert set(each["value"]["choices"]) <= set(control.labels_attrs)
+            continue
         assert (each["original_width"], each["original_height"]) == (128, 96)
         labels = each["value"].get(each["type"], [])
         assert set(labels) <= set(control.labels_attrs)

@@ -31,6 +31,7 @@ def labels(draw: st.DrawFn) -> dict[str, str]:
         "predicted_values": ("dress", "hat, skirt", " ,"),
         "background": ("#ff8000",),
         "smart": ("true",),
+        "prompt": ("dress", "red; blue", " ; "),
     }.items():
         if draw(st.integers(0, 4)) == 0:
             attributes[name] = draw(st.sampled_from(values))
@@ -52,7 +53,8 @@ def label_configs(draw: st.DrawFn, controls: tuple[str, ...] = CONTROLS) -> str:
         tag = draw(st.sampled_from(controls))
         names = {"name": f"c{index}", "toName": draw(st.sampled_from(targets))}
         closable = {"closable": "true"} if tag.startswith("Vector") else {}
-        control = SubElement(place, tag, names | closable | draw(smart))
+        ours = draw(st.sampled_from([{}, {}, {"exemplar": "true"}, {"exclusive": "true"}]))
+        control = SubElement(place, tag, names | closable | ours | draw(smart))
         child = "Choice" if tag == "Choices" else "Label"
         for attributes in draw(st.lists(labels(), min_size=draw(st.integers(0, 2)), max_size=4)):
             inner = SubElement(control, "View") if draw(st.booleans()) else control

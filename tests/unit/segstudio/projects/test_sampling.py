@@ -41,5 +41,5 @@ def test_a_share_is_a_part_or_a_number(text: str, total: int, size: int) -> None
 
 @pytest.mark.parametrize("text", ["", "0", "0%", "-3", "101%", "many", "3.5", "nan%", "1/0%", "%"])
 def test_what_is_no_share_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="share"):
+    with pytest.raises(SettingsError, match="not a sample size"):
         SampleSize.parse(text)
