@@ -247,7 +247,7 @@ def test_a_model_that_looks_at_other_features_is_still_compared(
 
 def resident_peak(work: Callable[[], object]) -> float:
     """Return the highest resident size while something works, in megabytes."""
-    Path("/proc/self/clear_refs").write_text("5")  # begin to measure the peak anew
+    Path("/proc/self/clear_refs").write_text("5")  # begin to measure the peak again
     work()
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
