@@ -120,9 +120,7 @@ def _alone(predictor: Predictor, reference: str, points: Sequence[Point]) -> Ans
 
 def _answer(prediction: Json) -> Answer:
     values = [region["value"] for region in prediction["result"]]
-    labels = (value["labels"][0] for value in values if "labels" in value)
-    masks = (bytes(value["rle"]) for value in values if "rle" in value)
-    return tuple(zip(labels, masks, strict=True))
+    return tuple((value["labels"][0], bytes(value["rle"])) for value in values if "labels" in value)
 
 
 class Labelers:
