@@ -108,5 +108,5 @@ def masks(regions: list[dict[str, Any]]) -> list[Mask]:
     return [
         decode_rle(each["value"]["rle"], each["original_height"], each["original_width"])
         for each in regions
-        if "rle" in each["value"]
+        if "rle" in each["value"] and each["type"] != "labels"
     ]
