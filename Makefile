@@ -23,7 +23,7 @@ backends: $(VENV)/.runtime  ## Start both backends alone, for an existing Label 
 
 .PHONY: bulk
 bulk: $(VENV)/.runtime  ## Install Ray, which `segstudio predict` needs
-	@$(INSTALL) --python $(BIN)/python -r requirements/bulk.txt
+	@$(INSTALL) --no-deps --python $(BIN)/python -r requirements/bulk.txt
 
 .PHONY: test
 test: lint docs $(LABEL_STUDIO_VENV)/.installed emulators chromium redis-server  ## Run all checks and tests except bulk and containers, with a real Label Studio and browser (ARGS=)

@@ -124,3 +124,11 @@ def test_what_needs_an_extra_names_it_in_one_line(
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert f"needs the extra {extra} (pip install 'segstudio[{extra}]'" in line
+
+
+def test_ray_can_be_installed_from_its_lock_beside_what_serves() -> None:
+    install = f"INSTALL={UV} pip install --dry-run --require-hashes"
+    done = subprocess.run(
+        ["make", "bulk", install], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

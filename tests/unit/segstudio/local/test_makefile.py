@@ -45,9 +45,3 @@ def test_label_studio_is_installed_where_it_is_looked_for(
 
 def test_without_a_file_of_settings_it_has_its_own_place(tmp_path: Path) -> None:
     assert "LABEL_STUDIO_VENV=.venv-label-studio exec" in plan(tmp_path, "up")
-
-
-def test_ray_is_installed_from_the_lock_with_its_hashes(tmp_path: Path) -> None:
-    assert "--require-hashes --python .venv/bin/python -r requirements/bulk.txt" in plan(
-        tmp_path, "bulk"
-    )
