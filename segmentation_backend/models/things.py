@@ -13,8 +13,8 @@ from segmentation_backend.models.base import ClassMap, Instance, Mask, box_aroun
 LEAST_PART: Final = 0.25  # of the area of a class's largest part; below, it is a piece of a thing
 LEAST_FIGURE: Final = 0.2  # of the area of the largest figure
 LEAST_HALF: Final = 0.15  # of what is left of a pair where its neck is gone
-WIDEST_NECK: Final = 0.8  # of the width of the narrower half; where a pair may be cut
-NECK_STEPS: Final = 10
+WIDEST_NECK: Final = 0.95  # of the width of the narrower half; where a pair may be cut
+NECK_STEPS: Final = 30
 
 _LEFT, _TOP = cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP
 _WIDTH, _HEIGHT, _AREA = cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA

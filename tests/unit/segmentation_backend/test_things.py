@@ -1,5 +1,6 @@
 """Class maps as instances: what is one thing, and what is two."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -52,6 +53,13 @@ def test_shoes_that_touch_are_cut_at_the_narrowest_place(canvas: np.ndarray) -> 
     assert [left.left, right.left + right.crop.shape[1]] == [14, 46]
     assert abs(left.area - right.area) < 20
     assert np.array_equal(left.mask | right.mask, canvas == SHOE)
+
+
+def test_shoes_with_little_between_them_are_cut_in_the_middle(canvas: np.ndarray) -> None:
+    cv2.circle(canvas, (40, 60), 20, SHOE, -1)
+    cv2.circle(canvas, (58, 60), 20, SHOE, -1)  # the neck is 36 pixels high
+    left, right = found(canvas)["shoe"]
+    assert [left.left + left.crop.shape[1], right.left] == [pytest.approx(49, abs=2)] * 2
 
 
 def test_a_shoe_without_a_neck_is_one_thing(canvas: np.ndarray) -> None:
