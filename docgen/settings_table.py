@@ -6,20 +6,22 @@ from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
 
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel
 
 from docgen.compose_settings import ComposeSettings
+from ml_backend.embedding_store.settings import EmbeddingSettings
 from ml_backend.serving.settings import BackendSettings
 from sam_backend.settings import SamSettings
 from segmentation_backend.settings import SegmentationSettings
 from segstudio.settings import PlaceSettings, UpSettings
 
-SECTIONS: Mapping[str, type[BaseSettings]] = MappingProxyType(
+SECTIONS: Mapping[str, type[BaseModel]] = MappingProxyType(
     {
         "`make up` and `docker compose`": PlaceSettings,
         "`make up`": UpSettings,
         "`docker compose`": ComposeSettings,
         "Both backends": BackendSettings,
+        "Both backends: embeddings": EmbeddingSettings,
         "Segmentation backend": SegmentationSettings,
         "Sam backend": SamSettings,
     }

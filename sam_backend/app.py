@@ -3,13 +3,14 @@
 from flask import Flask
 
 import ml_backend.serving.app
+from ml_backend.embedding_store.tiers import open_store
 from ml_backend.images import ImageSource
 from ml_backend.serving.logs import configure_logging
 from ml_backend.serving.metrics import Metrics
 from ml_backend.serving.settings import read_settings
 from sam_backend import routes
 from sam_backend.concepts import ConceptFinder
-from sam_backend.embedding_store.tiers import open_store
+from sam_backend.embedding_codec import EmbeddingCodec
 from sam_backend.metrics import SamMetrics
 from sam_backend.models.base import WithConcepts
 from sam_backend.models.registry import load_model
@@ -52,7 +53,10 @@ def load_predictor(settings: SamSettings, metrics: SamMetrics | None = None) -> 
     model = load_model(settings)
     metrics = metrics or SamMetrics()
     images = ImageSource(settings, tell=metrics.shared.image_cache_trouble)
-    store = open_store(settings, model, metrics)
+    pixels = settings.max_image_pixels
+    store = open_store(settings, EmbeddingCodec(model, pixels), metrics)
     concepts = model.concepts if isinstance(model, WithConcepts) else None
-    finder = ConceptFinder(concepts, store.of(concepts)) if concepts else None
+    finder = (
+        ConceptFinder(concepts, store.of(EmbeddingCodec(concepts, pixels))) if concepts else None
+    )
     return SamPredictor(model, images, store, finder)

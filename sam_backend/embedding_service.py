@@ -3,20 +3,16 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ml_backend.deadline import Deadline
+from ml_backend.embedding_store.base import Store, compute_once
 from ml_backend.serving.executor import PriorityExecutor, wait_for
 from sam_backend.crops import Crop
 from sam_backend.models.base import Embedder, Embedding
-
-COMPUTE_SECONDS = 90
-"""Seconds to wait for another process that computes an embedding: the time limit of a click."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +37,8 @@ class EmbeddingKey:
         return whole if self.crop is None else f"{whole}/{self.crop}"
 
 
-class EmbeddingStore(Protocol):
-    """Cache of embeddings: memory, with slower tiers behind it. Thread-safe."""
-
-    def get(self, key: EmbeddingKey) -> Embedding | None:
-        """Return an embedding; None if it is not cached."""
-        ...
-
-    def put(self, key: EmbeddingKey, embedding: Embedding) -> None:
-        """Store an embedding as long as there is room."""
-        ...
-
-    def has(self, key: EmbeddingKey) -> bool:
-        """Return whether ``get`` would most likely succeed; reads little."""
-        ...
-
-    def compute_lock(self, key: EmbeddingKey) -> AbstractContextManager[None]:
-        """Return a lock for computing an embedding; waits while another process computes it."""
-        ...
-
+EmbeddingStore = Store[Embedding]
+"""Cache of embeddings, by the name of their key."""
 
 Decode = Callable[[], npt.NDArray[np.uint8]]
 """Returns an image, (H, W, 3) uint8 RGB; raises ImageError."""
@@ -98,7 +77,7 @@ class EmbeddingService:
             DeadlineExceededError: It is being computed, but not done in time.
             ImageError: The computation failed.
         """
-        found = self._store.get(key)
+        found = self._store.get(key.name)
         if found is not None:
             return found
         flight = self._join(key, urgent=True)
@@ -118,14 +97,14 @@ class EmbeddingService:
                 cached.
             ImageError: ``decode`` failed; raised in all waiting requests, and not cached.
         """
-        found = self._store.get(key)
+        found = self._store.get(key.name)
         if found is not None:
             return found
         return self._wait(key, self._join_or_start(key, decode, urgent=True), deadline)
 
     def has(self, key: EmbeddingKey, into_memory: bool) -> bool:
         """Return whether the embedding is cached; optionally move it to the fastest tier."""
-        return self._store.get(key) is not None if into_memory else self._store.has(key)
+        return self._store.get(key.name) is not None if into_memory else self._store.has(key.name)
 
     def precompute(self, key: EmbeddingKey, decode: Decode, deadline: Deadline) -> None:
         """Compute an embedding when no other request is waiting.
@@ -163,13 +142,9 @@ class EmbeddingService:
 
     def _make(self, key: EmbeddingKey, decode: Decode) -> Embedding:
         try:
-            with self._store.compute_lock(key):
-                # Another process may have stored it since the caller's look-up.
-                embedding = self._store.get(key)
-                if embedding is None:
-                    embedding = self._model.embed(decode()).to_float16()
-                    self._store.put(key, embedding)
-                return embedding
+            return compute_once(
+                self._store, key.name, lambda: self._model.embed(decode()).to_float16()
+            )
         finally:
             with self._lock:
                 del self._flights[key]

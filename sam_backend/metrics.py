@@ -1,44 +1,23 @@
 """Counters of the sam backend, in addition to requests and tasks."""
 
+from ml_backend.embedding_store.metrics import EmbeddingMetrics
 from ml_backend.serving.metrics import Metrics
 
 
-class SamMetrics:
+class SamMetrics(EmbeddingMetrics):
     """Counters of one app.
 
     Args:
         metrics: Metrics of the app; None: nothing is published.
-
-    Attributes:
-        shared: Metrics that both backends have.
     """
 
     def __init__(self, metrics: Metrics | None = None) -> None:
-        self.shared = metrics = metrics or Metrics()
-        self._embeddings = metrics.counter(
-            "segstudio_embeddings_total",
-            "Embeddings by where they came from: memory, disk, redis or the model",
-            "source",
-        )
-        self._trouble = metrics.counter(
-            "segstudio_embedding_store_trouble_total",
-            "Embedding store errors: damaged entries dropped, failed writes, Redis unreachable",
-            "tier",
-            "kind",
-        )
-        self._prewarmed = metrics.counter(
+        super().__init__(metrics)
+        self._prewarmed = self.shared.counter(
             "segstudio_prewarm_tasks_total",
             "Tasks to prewarm by outcome: made, kept (was there), dropped, or the kind of error",
             "outcome",
         )
-
-    def came_from(self, source: str) -> None:
-        """Count the source of an embedding."""
-        self._embeddings.labels(source).inc()
-
-    def trouble(self, tier: str, kind: str) -> None:
-        """Count a failure of a tier of the store."""
-        self._trouble.labels(tier, kind).inc()
 
     def prewarmed(self, outcome: str, count: int = 1) -> None:
         """Count outcomes of prewarmed tasks."""

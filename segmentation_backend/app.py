@@ -5,6 +5,7 @@ from functools import partial
 from flask import Flask
 
 import ml_backend.serving.app
+from ml_backend.embedding_store.metrics import EmbeddingMetrics
 from ml_backend.images import ImageSource
 from ml_backend.models.device import choose_device
 from ml_backend.serving.logs import configure_logging
@@ -13,7 +14,7 @@ from ml_backend.serving.settings import read_settings
 from segmentation_backend.learning.requests import note_event, request_again
 from segmentation_backend.learning.serving import LearnedModels
 from segmentation_backend.learning.store import LearnedVersion, learned_folder
-from segmentation_backend.models.base import SegmentationModel
+from segmentation_backend.models.base import SegmentationModel, WithStore
 from segmentation_backend.models.registry import load_model
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.prewarm_client import PrewarmClient
@@ -25,11 +26,12 @@ def create_app() -> Flask:
     settings = read_settings(SegmentationSettings)
     configure_logging(settings.log_level)
     metrics = Metrics()
+    counts = EmbeddingMetrics(metrics)
     url = settings.sam_prewarm_url
     prewarm_client = PrewarmClient(url, settings.login, metrics) if url else None
 
     def load() -> SegmentationPredictor:
-        return load_predictor(settings, prewarm_client, metrics)
+        return load_predictor(settings, prewarm_client, counts)
 
     note = partial(note_event, learned_folder(settings.models_dir)) if settings.learns else None
     return ml_backend.serving.app.create_app(load, settings, metrics, note)
@@ -38,7 +40,7 @@ def create_app() -> Flask:
 def load_predictor(
     settings: SegmentationSettings,
     prewarm_client: PrewarmClient | None = None,
-    metrics: Metrics | None = None,
+    metrics: EmbeddingMetrics | None = None,
 ) -> SegmentationPredictor:
     """Load and warm the model that the settings name.
 
@@ -50,9 +52,11 @@ def load_predictor(
     Raises:
         ModelError: The weights are unusable.
     """
+    metrics = metrics or EmbeddingMetrics()
     model = load_model(settings)
-    trouble = (metrics or Metrics()).image_cache_trouble
-    images = ImageSource(settings, tell=trouble)
+    if isinstance(model, WithStore):
+        model = model.with_store(settings, metrics)
+    images = ImageSource(settings, tell=metrics.shared.image_cache_trouble)
     root = learned_folder(settings.models_dir)
 
     def load_learned(version: LearnedVersion) -> SegmentationModel:

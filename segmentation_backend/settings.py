@@ -5,6 +5,7 @@ from typing import Literal
 import httpx
 from pydantic import BaseModel, Field, field_validator
 
+from ml_backend.embedding_store.settings import EmbeddingSettings
 from ml_backend.models.checkpoints import SEGMENTATION_WEIGHTS
 from ml_backend.models.hub import SEGMENTATION_HUB_MODELS, checked_name
 from ml_backend.serving.settings import BackendSettings
@@ -28,7 +29,7 @@ class RegionSettings(BaseModel, frozen=True):
     )
 
 
-class SegmentationSettings(BackendSettings, RegionSettings):
+class SegmentationSettings(BackendSettings, EmbeddingSettings, RegionSettings):
     """Settings of the segmentation backend, in addition to those of both."""
 
     segmentation_model: str = Field(

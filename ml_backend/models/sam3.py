@@ -3,6 +3,7 @@
 Weights: https://huggingface.co/facebook/sam3 (SAM License; gated).
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +19,19 @@ from transformers import AutoConfig, Sam3Model, Sam3Processor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
+from ml_backend.embedding_store.base import Store, compute_once
+from ml_backend.embedding_store.codec import TensorCodec, Tensors
 from ml_backend.geometry import Box
 from ml_backend.instances import Instance
+from ml_backend.lru import LruCache
 from ml_backend.models.memory import free_memory
 from ml_backend.models.pretrained import read_pretrained
 
 log = structlog.get_logger(__name__)
 
-MOST_TEXTS: Final = 512
+TEXT_BYTES: Final = 16 << 20
+"""Phrases whose features are cached: 33 KB each with the published network."""
+
 BATCH: Final = {"cuda": 32}
 """Phrases that are looked for at once; elsewhere one, which gives the library's own digits."""
 
@@ -34,22 +40,6 @@ MOST_TOKENS: Final = 32
 
 LIKE_THE_BOX: Final = "visual"
 """What the library asks for where boxes alone show what to find."""
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What is worked out once for each picture.
-
-    Attributes:
-        levels: (C, h, w) each, the finest first.
-    """
-
-    levels: Sequence[Tensor]
-
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return sum(level.nbytes for level in self.levels)
 
 
 @dataclass(frozen=True)
@@ -85,14 +75,17 @@ class ConceptNetwork:
     Attributes:
         network: Network on its device, in float32, for answers identical to the library's.
         processor: Processor from the same folder.
+        version: Version of the weights.
+        texts: Cache of the features of phrases.
     """
 
     network: Any
     processor: Any
-    _texts: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    version: str
+    texts: Store[Tensors] = field(default_factory=lambda: LruCache[str, Tensors](TEXT_BYTES))
 
     @classmethod
-    def load(cls, folder: Path, device: str) -> Self:
+    def load(cls, folder: Path, version: str, device: str) -> Self:
         """Load a folder in transformers' format, the image model's or the video model's.
 
         Raises:
@@ -100,21 +93,40 @@ class ConceptNetwork:
         """
         network: Any = read_pretrained(Sam3Model, folder, _config(folder))
         processor = Sam3Processor.from_pretrained(folder, local_files_only=True)  # nosec B615
-        return cls(network.to(device), processor)
+        return cls(network.to(device), processor, version)
+
+    @property
+    def image_codec(self) -> TensorCodec:
+        """Codec of ``features``."""
+        shapes = _shapes(self.network.config.vision_config)
+        layout = {f"level_{n}": (shape, torch.float32) for n, shape in enumerate(shapes)}
+        return TensorCodec(layout, self.network.device.type)
+
+    @property
+    def text_codec(self) -> TensorCodec:
+        """Codec of the features of a phrase."""
+        words = (1, MOST_TOKENS, self.network.text_projection.out_features)
+        layout = {"words": (words, torch.float32), "attention": (words[:2], torch.int64)}
+        return TensorCodec(layout, self.network.device.type)
 
     @torch.inference_mode()
-    def features(self, image: npt.NDArray[np.uint8]) -> Features:
-        """Do the work that is done once for each picture, (H, W, 3) uint8 RGB."""
+    def features(self, image: npt.NDArray[np.uint8]) -> Tensors:
+        """Do the work that is done once for each picture, (H, W, 3) uint8 RGB.
+
+        Returns:
+            (C, h, w) each; the finest is ``level_0``.
+        """
         inputs = self.processor(images=np.require(image, requirements="W"), return_tensors="pt")
         pixels = inputs["pixel_values"].to(self.network.device)
         vision = self.network.get_vision_features(pixel_values=pixels)
         # The network leaves the coarsest level out.
-        return Features([level[0] for level in vision.fpn_hidden_states[:-1]])
+        levels = vision.fpn_hidden_states[:-1]
+        return Tensors({f"level_{n}": level[0] for n, level in enumerate(levels)})
 
     @torch.inference_mode()
     def find(
         self,
-        features: Features,
+        features: Tensors,
         queries: Sequence[Query],
         size: tuple[int, int],
         batch: int | None = None,
@@ -145,18 +157,18 @@ class ConceptNetwork:
             first += len(asked)
 
     def _outputs(
-        self, features: Features, queries: Sequence[Query], size: tuple[int, int], may_fail: bool
+        self, features: Tensors, queries: Sequence[Query], size: tuple[int, int], may_fail: bool
     ) -> Any:
         """Answer queries at once; None where memory runs out, if that may be."""
         try:
-            texts = [self._text(query.phrase) for query in queries]
+            texts = [self._text(query.phrase).by_name for query in queries]
             return self.network(
                 vision_embeds=self._vision(features, len(queries)),
                 # Passed on as an object with this field: ``Sam3Model`` reads it from there.
                 text_embeds=BaseModelOutputWithPooling(
-                    pooler_output=torch.cat([text for text, _ in texts])
+                    pooler_output=torch.cat([text["words"] for text in texts])
                 ),
-                attention_mask=torch.cat([attention for _, attention in texts]),
+                attention_mask=torch.cat([text["attention"] for text in texts]),
                 **self._boxes(queries, size),
             )
         except torch.OutOfMemoryError:
@@ -177,12 +189,12 @@ class ConceptNetwork:
         ]
         return Found(float(one.presence_logits.sigmoid().max()), instances)
 
-    def _vision(self, features: Features, count: int) -> Sam3VisionEncoderOutput:
+    def _vision(self, features: Tensors, count: int) -> Sam3VisionEncoderOutput:
         """Return the features as the network takes them, for several queries of one picture."""
         place = self.network.vision_encoder.neck.position_encoding
         levels, places = [], []
-        for each in features.levels:
-            level = each[None].to(self.network.device, torch.float32)
+        for number in range(len(features.by_name)):
+            level = features.by_name[f"level_{number}"][None].to(self.network.device, torch.float32)
             levels.append(level.expand(count, -1, -1, -1))
             encoding = place(level.shape, level.device, level.dtype)
             places.append(encoding.expand(count, -1, -1, -1))
@@ -191,17 +203,16 @@ class ConceptNetwork:
             fpn_hidden_states=(*levels, levels[-1]), fpn_position_encoding=(*places, places[-1])
         )
 
-    def _text(self, phrase: str) -> tuple[Tensor, Tensor]:
+    def _text(self, phrase: str) -> Tensors:
         """Return the features of a phrase, (1, words, C), and its attention mask."""
-        if phrase not in self._texts:
-            encoded = self.processor(text=phrase, return_tensors="pt").to(self.network.device)
-            ids, attention = (_short(encoded[name]) for name in ("input_ids", "attention_mask"))
-            text = self.network.get_text_features(input_ids=ids, attention_mask=attention)
-            if len(self._texts) >= MOST_TEXTS:
-                self._texts.clear()
-            self._texts[phrase] = text.pooler_output, attention
-            return text.pooler_output, attention
-        return self._texts[phrase]
+        key = f"{self.version}/text/{hashlib.sha256(phrase.encode()).hexdigest()}"
+        return compute_once(self.texts, key, lambda: self._encode(phrase))
+
+    def _encode(self, phrase: str) -> Tensors:
+        encoded = self.processor(text=phrase, return_tensors="pt").to(self.network.device)
+        ids, attention = (_short(encoded[name]) for name in ("input_ids", "attention_mask"))
+        text = self.network.get_text_features(input_ids=ids, attention_mask=attention)
+        return Tensors({"words": text.pooler_output, "attention": attention})
 
     def _boxes(self, queries: Sequence[Query], size: tuple[int, int]) -> dict[str, Tensor]:
         """Return the boxes of a query that shows examples, as the network takes them."""
@@ -227,7 +238,10 @@ def _alike(queries: Sequence[Query]) -> Sequence[Query]:
 
 def feature_shapes(folder: Path) -> list[tuple[int, ...]]:
     """Return the shapes of a folder's features, known without its weights."""
-    vision = _config(folder).vision_config
+    return _shapes(_config(folder).vision_config)
+
+
+def _shapes(vision: Any) -> list[tuple[int, ...]]:
     return [(vision.fpn_hidden_size, *size) for size in vision.backbone_feature_sizes]
 
 

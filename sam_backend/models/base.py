@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
+from ml_backend.embedding_store.codec import Layout
 from ml_backend.geometry import Box, Point
 from ml_backend.instances import Instance
 
@@ -25,9 +25,6 @@ __all__ = [
     "Wanted",
     "WithConcepts",
 ]
-
-Layout = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
-"""Shape and type of an embedding's tensors, by name."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ml_backend.embedding_store.codec import Tensors
 from ml_backend.instances import Instance, apart
 from ml_backend.models.memory import recovering_memory
 from ml_backend.models.sam3 import (
     LIKE_THE_BOX,
     ConceptNetwork,
-    Features,
     Query,
     feature_shapes,
 )
@@ -63,7 +63,7 @@ class Sam3Concepts:
 
     @cached_property
     def _loaded(self) -> ConceptNetwork:
-        return ConceptNetwork.load(self._folder, self.device)
+        return ConceptNetwork.load(self._folder, self.version, self.device)
 
     @property
     def _network(self) -> ConceptNetwork:
@@ -83,13 +83,13 @@ class Sam3Concepts:
         """Encode an image, (H, W, 3) uint8 RGB; the finest level is ``level_0``."""
         height, width = image.shape[:2]
         with recovering_memory(height, width):
-            levels = self._network.features(image).levels
-        return Embedding(height, width, {f"level_{n}": level for n, level in enumerate(levels)})
+            features = self._network.features(image)
+        return Embedding(height, width, features.by_name)
 
     def find(self, embedding: Embedding, wanted: Sequence[Wanted]) -> list[Instance]:
         """See ``ConceptModel.find``."""
         height, width = embedding.height, embedding.width
-        features = Features([embedding.tensors[f"level_{n}"] for n in range(len(self._shapes))])
+        features = Tensors(embedding.tensors)
         queries = [
             Query(
                 each.phrase or LIKE_THE_BOX,

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ml_backend.embedding_store.metrics import EmbeddingMetrics
+from ml_backend.embedding_store.settings import EmbeddingSettings
 from ml_backend.instances import Instance, Mask, box_around
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Mask",
     "SegmentationModel",
     "TextPromptedModel",
+    "WithStore",
     "box_around",
     "decide",
     "pack_instances",
@@ -82,6 +85,22 @@ class TextPromptedModel(Protocol):
         Args:
             image: Photograph (H, W, 3) uint8 RGB.
             phrases: Noun phrases to look for.
+        """
+        ...
+
+
+@runtime_checkable
+class WithStore(Protocol):
+    """Model that can keep what it computes once for each image or phrase."""
+
+    def with_store(
+        self, settings: EmbeddingSettings, metrics: EmbeddingMetrics
+    ) -> SegmentationModel:
+        """Return the model with a cache in memory, on disk and in Redis.
+
+        Args:
+            settings: Sizes and places of the cache.
+            metrics: Counters of the cache.
         """
         ...
 

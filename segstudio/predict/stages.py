@@ -58,7 +58,8 @@ class Model:
 def backend_settings(**changes: object) -> "SegmentationSettings":
     """Return the segmentation backend's settings from this machine's environment.
 
-    Images are not cached on disk: each is needed once, and they would evict those of labelers.
+    Neither images nor embeddings are cached: each is needed once, and they would evict those of
+    labelers.
     ``WORKERS`` is ignored: it is for serving, and here each model has its own process.
 
     Raises:
@@ -67,7 +68,8 @@ def backend_settings(**changes: object) -> "SegmentationSettings":
     from segmentation_backend.settings import SegmentationSettings
 
     settings = read_settings(SegmentationSettings)
-    return settings.model_copy(update={"image_cache_mb": 0, "workers": 1, **changes})
+    uncached = {"image_cache_mb": 0, "embedding_disk_mb": 0, "redis_url": None}
+    return settings.model_copy(update={**uncached, "workers": 1, **changes})
 
 
 def sam_settings(**changes: object) -> "SamSettings":
@@ -165,11 +167,13 @@ class Embedder:
     """The sam backend's model in its own process, which fills the embedding store."""
 
     def __init__(self, settings: "SamSettings") -> None:
-        from sam_backend.embedding_store.tiers import open_store
+        from ml_backend.embedding_store.tiers import open_store
+        from sam_backend.embedding_codec import EmbeddingCodec
         from sam_backend.models.registry import load_model
 
         self._model = load_model(settings)
-        self._store = open_store(settings, self._model)
+        codec = EmbeddingCodec(self._model, settings.max_image_pixels)
+        self._store = open_store(settings, codec)
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
         """Compute missing embeddings of the images; yields the images unchanged."""
@@ -181,7 +185,7 @@ class Embedder:
     def _embed(self, identity: str, pixels: npt.NDArray[np.uint8]) -> None:
         from sam_backend.embedding_service import EmbeddingKey
 
-        key = EmbeddingKey(identity, self._model.version)
+        key = EmbeddingKey(identity, self._model.version).name
         if not self._store.has(key):
             self._store.put(key, self._model.embed(pixels).to_float16())
 

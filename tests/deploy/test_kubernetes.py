@@ -272,7 +272,7 @@ def test_opened_tasks_are_passed_on_to_sam(
     manifests: Manifests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [port] = manifests.container("sam")["ports"]
-    assert pods_reached(manifests.egress("segmentation")) == {("sam", port["name"])}
+    assert ("sam", port["name"]) in pods_reached(manifests.egress("segmentation"))
     assert pods_reached(manifests.ingress("sam")) == {("segmentation", port["name"])}
     assert pods_reached(manifests.ingress("segmentation")) == set()
     [published] = manifests.one("Service", "sam")["spec"]["ports"]
@@ -281,13 +281,18 @@ def test_opened_tasks_are_passed_on_to_sam(
     assert published["targetPort"] == port["name"]
 
 
-def test_redis_is_for_sam_alone(manifests: Manifests, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_is_for_the_backends_alone(manifests: Manifests) -> None:
     [port] = manifests.container("redis")["ports"]
-    assert pods_reached(manifests.egress("sam")) == {("redis", port["name"])}
-    assert pods_reached(manifests.ingress("redis")) == {("sam", port["name"])}
+    [sam] = manifests.container("sam")["ports"]
+    redis = ("redis", port["name"])
+    assert pods_reached(manifests.egress("sam")) == {redis}
+    assert pods_reached(manifests.egress("segmentation")) == {redis, ("sam", sam["name"])}
+    assert pods_reached(manifests.ingress("redis")) == {(name, port["name"]) for name in BACKENDS}
     assert manifests.egress("redis") == []
-    url = manifests.variables("sam")["REDIS_URL"]
-    assert url == f"redis://redis:{manifests.one('Service', 'redis')['spec']['ports'][0]['port']}/0"
+    [published] = manifests.one("Service", "redis")["spec"]["ports"]
+    for name in BACKENDS:
+        url = manifests.variables(name)["REDIS_URL"]
+        assert url == f"redis://redis:{published['port']}/0"
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from transformers import Sam3Model, Sam3Processor
 
+from ml_backend.embedding_store.tiers import open_store
 from ml_backend.instances import Instance
+from sam_backend.embedding_codec import EmbeddingCodec
 from sam_backend.embedding_service import EmbeddingKey
-from sam_backend.embedding_store.tiers import open_store
 from sam_backend.models.base import Box, Prompts, Wanted, WithConcepts
 from sam_backend.models.registry import load_folder
 from sam_backend.models.sam3 import Sam3Concepts, SegmentAnything3
@@ -90,9 +91,9 @@ def test_a_text_longer_than_the_network_reads_is_cut(concepts: Sam3Concepts) -> 
 
 def test_features_come_back_from_disk(concepts: Sam3Concepts, tmp_path: Path) -> None:
     settings = SamSettings(embedding_cache_mb=0, embedding_disk_dir=tmp_path)
-    key = EmbeddingKey("image", concepts.version)
+    key = EmbeddingKey("image", concepts.version).name
     embedding = concepts.embed(IMAGE).to_float16()
-    stores = [open_store(settings, concepts) for _ in "12"]
+    stores = [open_store(settings, EmbeddingCodec(concepts, 10_000)) for _ in "12"]
     stores[0].put(key, embedding)
     kept = stores[1].get(key)
     assert kept is not None

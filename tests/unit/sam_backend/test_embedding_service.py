@@ -15,7 +15,7 @@ from tests.support.scenes import FillModel, Pixels, draw, soon, wait_until
 SCENE = draw([(30, 30, 10)])
 SIZE = SCENE.nbytes
 
-Store = LruCache[EmbeddingKey, Embedding]
+Store = LruCache[str, Embedding]
 
 
 def key(name: str) -> EmbeddingKey:

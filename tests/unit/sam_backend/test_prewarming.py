@@ -19,7 +19,6 @@ from ml_backend.serving.app import create_app
 from ml_backend.serving.executor import ActivityGauge
 from ml_backend.serving.metrics import Metrics
 from sam_backend import routes
-from sam_backend.embedding_service import EmbeddingKey
 from sam_backend.metrics import SamMetrics
 from sam_backend.models.base import Embedding
 from sam_backend.predictor import SamPredictor
@@ -45,7 +44,7 @@ def number_of(image: Pixels) -> int:
 
 
 def make_predictor(model: FillModel, folder: Path) -> SamPredictor:
-    store = LruCache[EmbeddingKey, Embedding](1 << 24)
+    store = LruCache[str, Embedding](1 << 24)
     host = "127.0.0.1"
     images = ImageSource(ImageSettings(image_cache_dir=folder, allowed_image_hosts=(host,)))
     return SamPredictor(model, images, store)

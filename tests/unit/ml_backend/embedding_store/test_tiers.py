@@ -15,17 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from ml_backend.embedding_store.base import COMPUTE_SECONDS, DamagedError
+from ml_backend.embedding_store.metrics import EmbeddingMetrics
+from ml_backend.embedding_store.redis_tier import KEPT_SECONDS, LARGEST, RedisStore
+from ml_backend.embedding_store.tiers import open_store
 from ml_backend.serving.metrics import Metrics
-from sam_backend.embedding_service import (
-    COMPUTE_SECONDS,
-    EmbeddingKey,
-    EmbeddingService,
-    EmbeddingStore,
-)
-from sam_backend.embedding_store.codec import Codec, DamagedError
-from sam_backend.embedding_store.redis_tier import KEPT_SECONDS, LARGEST, RedisStore
-from sam_backend.embedding_store.tiers import open_store
-from sam_backend.metrics import SamMetrics
+from sam_backend.embedding_codec import EmbeddingCodec
+from sam_backend.embedding_service import EmbeddingKey, EmbeddingService, EmbeddingStore
 from sam_backend.models.base import Embedding
 from sam_backend.settings import SamSettings
 from tests.support.redis_server import RedisServer, running_redis
@@ -34,7 +30,8 @@ from tests.support.waiting import eventually
 
 KEY = EmbeddingKey("a" * 64, FillModel.version)
 SCENE = draw([(30, 30, 10)])
-PACKED = Codec(FillModel(), 10**6).pack(FillModel().embed(SCENE))
+CODEC = EmbeddingCodec(FillModel(), 10**6)
+PACKED = CODEC.pack(FillModel().embed(SCENE))
 NOTHING = {"embedding_cache_mb": 0}
 
 Open = Callable[..., tuple[EmbeddingStore, Metrics]]
@@ -50,7 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 def redis(running: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
     """Holds nothing, and is waited for on a busy machine."""
     for limit in ("_CONNECT_SECONDS", "_ANSWER_SECONDS", "_ALIVE_SECONDS"):
-        monkeypatch.setattr(f"sam_backend.embedding_store.redis_tier.{limit}", 30)
+        monkeypatch.setattr(f"ml_backend.embedding_store.redis_tier.{limit}", 30)
     running.client.flushdb()
     return running
 
@@ -63,7 +60,7 @@ def opened(tmp_path: Path) -> Open:
         metrics = Metrics()
         usual: dict[str, object] = {"image_cache_dir": tmp_path / "images"}
         chosen = SamSettings.model_validate(usual | changes)
-        return open_store(chosen, FillModel(), SamMetrics(metrics)), metrics
+        return open_store(chosen, CODEC, EmbeddingMetrics(metrics)), metrics
 
     return make
 
@@ -97,26 +94,26 @@ def source(metrics: Metrics, name: str) -> float:
 
 
 def test_after_a_restart_an_embedding_comes_from_disk_and_then_from_memory(opened: Open) -> None:
-    opened()[0].put(KEY, embedding(7))
+    opened()[0].put(KEY.name, embedding(7))
     store, metrics = opened()
-    assert store.has(KEY)
-    assert shown(store.get(KEY)) == shown(store.get(KEY)) == shown(embedding(7))
+    assert store.has(KEY.name)
+    assert shown(store.get(KEY.name)) == shown(store.get(KEY.name)) == shown(embedding(7))
     assert (source(metrics, "disk"), source(metrics, "memory")) == (1, 1)
 
 
 def test_another_model_finds_nothing(opened: Open) -> None:
-    opened()[0].put(KEY, embedding())
+    opened()[0].put(KEY.name, embedding())
     other = EmbeddingKey(KEY.image, "fill-2")
-    assert opened()[0].get(other) is None
-    assert not opened()[0].has(other)
+    assert opened()[0].get(other.name) is None
+    assert not opened()[0].has(other.name)
 
 
 def test_the_disk_is_bounded_and_what_was_unused_for_longest_goes_first(opened: Open) -> None:
     store, _ = opened(**NOTHING, embedding_disk_mb=1)
     keys = [EmbeddingKey(f"{index:064d}", FillModel.version) for index in range(60)]
     for index, key in enumerate(keys):
-        store.put(key, embedding(index))
-    kept = [key for key in keys if store.has(key)]
+        store.put(key.name, embedding(index))
+    kept = [key for key in keys if store.has(key.name)]
     assert len(kept) == (1 << 20) // (len(PACKED) + 32)
     assert kept == keys[-len(kept) :]
 
@@ -125,15 +122,15 @@ def test_the_disk_is_bounded_and_what_was_unused_for_longest_goes_first(opened: 
 def test_a_damaged_file_is_dropped_and_counted_and_made_anew(
     opened: Open, tmp_path: Path, damage: bytes
 ) -> None:
-    opened()[0].put(KEY, embedding())
+    opened()[0].put(KEY.name, embedding())
     (file,) = (tmp_path / "images" / "embeddings").iterdir()
     file.write_bytes(damage)
     store, metrics = opened()
-    assert store.get(KEY) is None
+    assert store.get(KEY.name) is None
     assert trouble(metrics, "disk", "damaged") == 1
     assert not file.exists()
-    store.put(KEY, embedding())
-    assert shown(opened()[0].get(KEY)) == shown(embedding())
+    store.put(KEY.name, embedding())
+    assert shown(opened()[0].get(KEY.name)) == shown(embedding())
 
 
 @contextmanager
@@ -150,12 +147,12 @@ def full_disk() -> Iterator[None]:
 def test_a_full_disk_keeps_nothing_and_hurts_nobody(opened: Open, tmp_path: Path) -> None:
     store, metrics = opened(embedding_disk_dir=tmp_path)
     with full_disk():
-        store.put(KEY, embedding(3))
-    assert shown(store.get(KEY)) == shown(embedding(3))
+        store.put(KEY.name, embedding(3))
+    assert shown(store.get(KEY.name)) == shown(embedding(3))
     assert trouble(metrics, "disk", "full") == 1
     assert list(tmp_path.iterdir()) == []
-    store.put(KEY, embedding(3))
-    assert shown(opened(embedding_disk_dir=tmp_path)[0].get(KEY)) == shown(embedding(3))
+    store.put(KEY.name, embedding(3))
+    assert shown(opened(embedding_disk_dir=tmp_path)[0].get(KEY.name)) == shown(embedding(3))
 
 
 @pytest.mark.parametrize("parent", ["file", "/sys"])
@@ -168,7 +165,7 @@ def test_a_folder_that_takes_no_files_hurts_nobody(
         store, metrics = opened(embedding_disk_dir=folder)
         service = EmbeddingService(FillModel(), store)
         assert shown(service.get_or_compute(KEY, lambda: SCENE, soon()))
-        assert store.has(KEY)
+        assert store.has(KEY.name)
         assert trouble(metrics, "disk", "full") == 1
 
 
@@ -176,13 +173,13 @@ def test_replicas_share_through_redis_and_keep_what_they_got_on_their_own_disk(
     opened: Open, redis: RedisServer, tmp_path: Path
 ) -> None:
     one, _ = opened(redis_url=redis.url, embedding_disk_dir=tmp_path / "one")
-    one.put(KEY, embedding(9))
+    one.put(KEY.name, embedding(9))
     other, metrics = opened(redis_url=redis.url, embedding_disk_dir=tmp_path / "other")
-    assert other.has(KEY)
-    assert shown(other.get(KEY)) == shown(embedding(9))
+    assert other.has(KEY.name)
+    assert shown(other.get(KEY.name)) == shown(embedding(9))
     assert source(metrics, "redis") == 1
     alone, _ = opened(embedding_disk_dir=tmp_path / "other")
-    assert shown(alone.get(KEY)) == shown(embedding(9))
+    assert shown(alone.get(KEY.name)) == shown(embedding(9))
 
 
 @pytest.mark.parametrize("shared", ["disk", "redis"])
@@ -214,7 +211,7 @@ def test_one_that_died_at_it_is_not_waited_for_long(opened: Open, redis: RedisSe
 def test_one_that_takes_long_is_waited_for_as_long_as_it_is_alive(
     opened: Open, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sam_backend.embedding_store.redis_tier._ALIVE_SECONDS", 6)
+    monkeypatch.setattr("ml_backend.embedding_store.redis_tier._ALIVE_SECONDS", 6)
     store, _ = opened(embedding_disk_mb=0, redis_url=redis.url)
     name = f"segstudio:embedding:{KEY.name}:making"
     left = [6000]
@@ -223,7 +220,7 @@ def test_one_that_takes_long_is_waited_for_as_long_as_it_is_alive(
         left.append(redis.client.pttl(name))
         return left[-1] > left[-2]
 
-    with store.compute_lock(KEY):
+    with store.compute_lock(KEY.name):
         token = redis.client.get(name)
         assert token
         for _ in range(2):
@@ -234,10 +231,10 @@ def test_one_that_takes_long_is_waited_for_as_long_as_it_is_alive(
 
 def test_what_lies_in_redis_unused_for_a_week_is_gone(opened: Open, redis: RedisServer) -> None:
     store, _ = opened(redis_url=redis.url, embedding_disk_mb=0, **NOTHING)
-    store.put(KEY, embedding())
+    store.put(KEY.name, embedding())
     (name,) = redis.client.keys("*")
     redis.client.expire(name, 60)
-    store.get(KEY)
+    store.get(KEY.name)
     assert KEPT_SECONDS - 60 < redis.client.ttl(name) <= KEPT_SECONDS
 
 
@@ -247,7 +244,7 @@ def test_what_lies_in_redis_unused_for_a_week_is_gone(opened: Open, redis: Redis
 def test_redis_is_not_believed(opened: Open, redis: RedisServer, value: bytes) -> None:
     store, metrics = opened(redis_url=redis.url, embedding_disk_mb=0)
     redis.client.set(f"segstudio:embedding:{KEY.name}", value)
-    assert store.get(KEY) is None
+    assert store.get(KEY.name) is None
     assert trouble(metrics, "redis", "damaged") == 1
     assert not redis.client.exists(f"segstudio:embedding:{KEY.name}")
 
@@ -331,9 +328,8 @@ def test_bytes_of_any_kind_are_an_embedding_or_are_damaged(data: st.DataObject) 
     put = data.draw(st.binary(max_size=20))
     cut = data.draw(st.integers(0, len(PACKED)))
     changed = (PACKED[:position] + put + PACKED[position + len(put) :])[cut if cut < 9 else 0 :]
-    codec = Codec(FillModel(), 10**6)
     try:
-        found = codec.unpack(changed)
+        found = CODEC.unpack(changed)
     except DamagedError:
         return
     assert found.tensors["image"].shape == (found.height, found.width, 3)
@@ -356,4 +352,4 @@ def test_bytes_of_any_kind_are_an_embedding_or_are_damaged(data: st.DataObject) 
 )
 def test_safetensors_of_another_kind_are_damaged(tensors: dict[str, torch.Tensor]) -> None:
     with pytest.raises(DamagedError):
-        Codec(FillModel(), 10**6).unpack(save(tensors))
+        CODEC.unpack(save(tensors))

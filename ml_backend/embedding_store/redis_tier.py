@@ -16,13 +16,13 @@ from redis.exceptions import TimeoutError as LateError
 from redis.lock import Lock
 from redis.retry import Retry
 
-from sam_backend.embedding_service import COMPUTE_SECONDS
+from ml_backend.embedding_store.base import COMPUTE_SECONDS
 
 log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
 
-LARGEST = 64 << 20
+LARGEST = 128 << 20
 """Maximum bytes of a value; a larger one is not an embedding, and is not read."""
 
 KEPT_SECONDS = 7 * 24 * 3600
@@ -45,15 +45,22 @@ class RedisStore:
         url: Address as ``redis://``, ``rediss://`` or ``unix://``.
         tell: Called with the kind of trouble: ``gone`` or ``refused``.
         back_off_seconds: Seconds between two tries during an outage.
+        answer_seconds: Seconds to wait for an answer; None: as long as a click may.
     """
 
     name = "redis"
 
-    def __init__(self, url: str, tell: Callable[[str], None], back_off_seconds: float = 5) -> None:
+    def __init__(
+        self,
+        url: str,
+        tell: Callable[[str], None],
+        back_off_seconds: float = 5,
+        answer_seconds: float | None = None,
+    ) -> None:
         self._client = Redis.from_url(
             url,
             socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
+            socket_timeout=answer_seconds or _ANSWER_SECONDS,
             # No retry: it would double the delay of a click, and connections that were closed while
             # idle are reopened anyway.
             retry=Retry(NoBackoff(), 0),

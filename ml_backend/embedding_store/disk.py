@@ -9,8 +9,8 @@ from threading import Event
 from typing import IO
 from zlib import crc32
 
+from ml_backend.embedding_store.base import COMPUTE_SECONDS
 from ml_backend.images.cache import DiskCache
-from sam_backend.embedding_service import COMPUTE_SECONDS
 
 _SUFFIX = ".embedding"
 _FOREVER = float("inf")
