@@ -49,6 +49,13 @@ def concepts_in(context: Context, label_config: LabelConfig) -> list[Concept]:
     return [Concept(Wanted(phrase), _target(phrase, controls)) for phrase in phrases]
 
 
+def missing_phrases(concepts: Sequence[Concept], found: Sequence[Instance]) -> list[str]:
+    """Return the typed phrases that no instance was found for."""
+    seen = {each.class_index for each in found}
+    wanted = (each.wanted for number, each in enumerate(concepts, start=1) if number not in seen)
+    return [each.phrase for each in wanted if each.phrase]
+
+
 def _target(phrase: str, controls: Sequence[Control]) -> Target:
     targets = [Target(control, label.value) for control in controls for label in control.labels]
     names = [

@@ -20,7 +20,7 @@ from ml_backend.labelstudio.prompts import Context
 from ml_backend.labelstudio.schemas import Prediction, Region, Task
 from ml_backend.labelstudio.task_images import TaskImage, task_image, task_images
 from ml_backend.serving.executor import ActivityGauge, PriorityExecutor
-from sam_backend.concepts import Concept, ConceptFinder, concepts_in
+from sam_backend.concepts import Concept, ConceptFinder, concepts_in, missing_phrases
 from sam_backend.crops import Crop, combine, crop_for
 from sam_backend.embedding_service import EmbeddingKey, EmbeddingService, EmbeddingStore
 from sam_backend.exclusive import leave_out
@@ -199,13 +199,16 @@ class SamPredictor:
         image = task_image(task.data, label_config, to_name, context.item)
         encoded = self._images.open(image.reference, deadline.remaining(), task.access)
         things = self._concepts.find(encoded, [each.wanted for each in concepts], deadline)
+        missing = missing_phrases(concepts, things)
         found = [
             _Suggested(
                 concepts[each.class_index - 1].target, Mask(each.mask, each.score, _NO_LOGITS)
             )
             for each in things
         ]
-        return self._suggest(found, image, task, context, encoded.reduced_from())
+        prediction = self._suggest(found, image, task, context, encoded.reduced_from())
+        remark = f"nothing found for: {', '.join(missing)}" if missing else ""
+        return prediction.model_copy(update={"remark": remark})
 
     def _suggest(
         self,

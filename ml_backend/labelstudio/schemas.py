@@ -202,11 +202,15 @@ class StatusText(BaseModel):
 
 
 class Prediction(BaseModel):
-    """Prediction of one task. An empty ``result`` means that nothing was found."""
+    """Prediction of one task. An empty ``result`` means that nothing was found.
+
+    ``remark`` is a text for the labeler about what was not found; it is not serialized.
+    """
 
     result: list[Region | ChosenAnswer]
     score: Annotated[float, Field(ge=0, le=1)]
     model_version: str
+    remark: str = Field("", exclude=True)
 
 
 class Suggestion(BaseModel):

@@ -211,17 +211,20 @@ def _suggestions(body: PredictRequest) -> Response:
 
 
 def _suggestion(body: PredictRequest, task: Task, outcome: Outcome, version: str) -> Suggestion:
-    """Return the regions for a click, and the reason for none if the label config shows it."""
+    """Return the regions for a click, and what was not found if the label config shows it."""
     found = outcome if isinstance(outcome, Prediction) else None
     regions = found.result if found else []
-    status = [] if outcome is None else _status(body, task, "" if regions else _reason(outcome))
+    status = [] if outcome is None else _status(body, task, _reason(outcome))
     return Suggestion(
         result=[*regions, *status], score=found.score if found else 0, model_version=version
     )
 
 
-def _reason(outcome: Outcome) -> str:
-    return outcome.message if isinstance(outcome, TaskError) else NOTHING_FOUND
+def _reason(outcome: Prediction | TaskError) -> str:
+    """Return what the labeler reads; empty if everything was found."""
+    if isinstance(outcome, TaskError):
+        return outcome.message
+    return outcome.remark or ("" if outcome.result else NOTHING_FOUND)
 
 
 def _status(body: PredictRequest, task: Task, text: str) -> list[StatusText]:

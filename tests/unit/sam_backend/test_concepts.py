@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.labelstudio.prompts import parse_context
-from sam_backend.concepts import concepts_in
+from sam_backend.concepts import concepts_in, missing_phrases
 from tests.support.sam_calls import Json, body, box, click, make_app, make_predictor, mask_of, typed
 from tests.support.scenes import LABEL_CONFIG, FillModel, data_uri
 from tests.support.text_models import ColourConcepts
@@ -25,7 +25,6 @@ BRUSHES = f"""<View><Image name="image" value="$image"/>
   <BrushLabels name="brush" toName="image">{LABELS}</BrushLabels>
   <RectangleLabels name="box" toName="image" exemplar="true">{LABELS}</RectangleLabels>
   {TEXT}{STATUS}</View>"""
-
 Ask = Callable[..., list[Json]]
 
 
@@ -118,9 +117,24 @@ def test_a_phrase_that_names_no_label_gets_none(ask: Ask) -> None:
     assert "brushlabels" not in region["value"]
 
 
-def test_nothing_found_is_said(ask: Ask) -> None:
+def test_phrases_that_found_nothing_are_named(ask: Ask) -> None:
     (status,) = ask(typed("blue car"))
-    assert status["value"]["text"] == ["no object here"]
+    assert status["value"]["text"] == ["nothing found for: blue car"]
+    *regions, status = ask(typed("blue car; red shoe; lamp"))
+    assert labels(regions) == ["red shoe", "red shoe"]
+    assert status["value"]["text"] == ["nothing found for: blue car, lamp"]
+
+
+def test_once_everything_is_found_the_text_about_missing_phrases_is_cleared(ask: Ask) -> None:
+    ask(typed("red shoe; lamp"))
+    *regions, status = ask(typed("red shoe"))
+    assert labels(regions) == ["red shoe", "red shoe"]
+    assert status["value"]["text"] == []
+
+
+def test_an_example_that_nothing_resembles_is_no_missing_phrase() -> None:
+    context = parse_context({"result": [box(7, 70, 18, 26, label="Hat")]})
+    assert missing_phrases(concepts_in(context, parse_label_config(BRUSHES)), []) == []
 
 
 def test_an_image_is_encoded_once_for_all_texts(ask: Ask, concepts: ColourConcepts) -> None:
