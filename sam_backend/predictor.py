@@ -98,12 +98,14 @@ class SamPredictor:
         return self
 
     def check(self, label_config: LabelConfig) -> str:
-        """Require a control that takes masks, and a smart tool with its labels on the same image.
+        """Require a control that takes masks, and on the same image a smart tool with its labels.
+
+        A text for typed prompts suffices if the model finds what is typed.
 
         Raises:
             LabelConfigError: One of them is missing.
         """
-        refuse(label_config.problems_for_prompts())
+        refuse(label_config.problems_for_prompts(reads_text=self.reads_text))
         return ""
 
     def predict(

@@ -17,6 +17,9 @@ MASK_RANKS: Mapping[str, int] = {
 PROMPT_SHAPES = ("keypoint", "rectangle")
 """Shapes whose smart tools send prompts that are answered."""
 
+TYPED_PROMPT = "prompt"
+"""Name of the ``TextArea`` in which labelers type what to find."""
+
 
 @dataclass(frozen=True)
 class Label:

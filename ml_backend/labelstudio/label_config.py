@@ -14,6 +14,7 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.labelstudio.controls import (
     MASK_RANKS,
     PROMPT_SHAPES,
+    TYPED_PROMPT,
     Control,
     ImageTag,
     Label,
@@ -91,6 +92,17 @@ class LabelConfig:
         """Return the controls for prompts."""
         return tuple(c for c in self._drawing if c.shape in PROMPT_SHAPES and c.smart)
 
+    def typed_prompts(self) -> tuple[Control, ...]:
+        """Return the texts in which labelers type what to find."""
+        return tuple(
+            c
+            for c in self.controls
+            if (c.type, c.name) == ("textarea", TYPED_PROMPT)
+            and c.smart
+            and c.to_name in self.images
+            and c.attributes.get("perregion", "").lower() != "true"  # sent to no backend
+        )
+
     def labels_of(self, control: Control) -> tuple[Label, ...]:
         """Return the labels that a control's regions may have, from itself or from a list."""
         return tuple(label for each in self._with_labels(control) for label in each.labels)
@@ -162,8 +174,12 @@ class LabelConfig:
         """Return why no task has a reference for some image tags; nothing where they have."""
         return [problem for name in images if (problem := image_problem(self.images[name]))]
 
-    def problems_for_prompts(self) -> list[Problem]:
-        """Return why no prompt can be answered with a mask; empty if one can."""
+    def problems_for_prompts(self, *, reads_text: bool) -> list[Problem]:
+        """Return why no prompt can be answered with a mask; empty if one can.
+
+        Args:
+            reads_text: Whether the model finds what labelers type.
+        """
         problems = self.problems_for_masks()
         if problems or self.prompted_images():
             return problems
@@ -172,7 +188,14 @@ class LabelConfig:
         mask = self.mask_controls()[0]
         text = "no smart KeyPointLabels or RectangleLabels on the same image shares a label with it"
         box = f'<RectangleLabels name="box" toName="{mask.to_name}" smart="true">'
-        return [Problem(mask.name, text, f"add e.g. {box} with the same <Label> tags")]
+        fix = f"add e.g. {box} with the same <Label> tags"
+        typed = [each for each in self.typed_prompts() if self.suggestion_controls(each.to_name)]
+        if not typed:
+            return [Problem(mask.name, text, fix)]
+        if reads_text:
+            return []
+        text = "the model of the sam backend finds nothing by text, and there is no smart tool"
+        return [Problem(typed[0].name, text, f"set SAM_MODEL=sam3, or {fix} as {mask.name}")]
 
     def _no_masks(self) -> Problem:
         text = "no BrushLabels, PolygonLabels or RectangleLabels control takes masks"

@@ -37,7 +37,9 @@ def lint(
     sam3: Annotated[
         bool,
         typer.Option(
-            "--sam3", help="Check for SEGMENTATION_MODEL=sam3, which looks for what labels say."
+            "--sam3",
+            help="Check for SAM 3 in both backends, which finds what labels say and labelers type; "
+            "with --backend, in the sam backend.",
         ),
     ] = False,
     fix: Annotated[
@@ -57,6 +59,7 @@ def lint(
         login = backend_pair(settings, "", "").login
         offline = SAM3 if sam3 else replace(SHIPPED, learning=settings.learn != "off")
         classes = ask_classes(backend, login) if backend else offline
+        classes = replace(classes, typed_prompts=sam3)
         config = read_template(template)
         findings = report.checks(find_problems(config, classes))
         labels = (

@@ -1,6 +1,7 @@
 """Check that both backends can serve a label config, before anything is created or connected."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ml_backend.errors import SegstudioError
 from segstudio.checks import CheckResult
@@ -13,11 +14,16 @@ class IncompatibleConfigError(SegstudioError, kind="label_config"):
 
 
 def known_classes(pair: BackendPair) -> Classes:
-    """Return the classes of the garment model; no names if it cannot be reached from here."""
+    """Return what both models find; a backend that cannot be reached from here refuses nothing."""
     try:
-        return ask_classes(pair.segmentation, pair.login)
+        classes = ask_classes(pair.segmentation, pair.login)
     except BackendError as error:
-        return Classes((), str(error))
+        classes = Classes((), str(error))
+    try:
+        reads_text = ask_classes(pair.sam, pair.login).text_prompts
+    except BackendError:
+        reads_text = True
+    return replace(classes, typed_prompts=reads_text)
 
 
 def check_served(label_config: str, classes: Classes) -> Sequence[CheckResult]:

@@ -53,10 +53,10 @@ def lint(label_config: str, classes: Classes) -> list[CheckResult]:
         found = [CheckResult(each.where, "error", each.text, each.fix) for each in wrong]
     else:
         found = [
-            *_refused(config),
+            *_refused(config, classes),
             *_masks(config),
             *_ignored_smart(config),
-            *_lost_labels(config),
+            *_lost_labels(config, classes),
             *(_words(config) if classes.text_prompts else _classes(config, classes)),
             *_doubles(config),
             *_attributes(config),
@@ -103,8 +103,9 @@ def _reached(labels: Sequence[Label], classes: Classes) -> dict[str, Sequence[st
     }
 
 
-def _refused(config: LabelConfig) -> Iterator[CheckResult]:
-    for each in dict.fromkeys((*config.problems_for_masks(), *config.problems_for_prompts())):
+def _refused(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
+    for_prompts = config.problems_for_prompts(reads_text=classes.typed_prompts)
+    for each in dict.fromkeys((*config.problems_for_masks(), *for_prompts)):
         fix = each.fix
         if not any(map(config.suggestion_controls, config.images)):
             brush = brush_example(next(iter(config.images)))
@@ -139,8 +140,8 @@ def _ignored_smart(config: LabelConfig) -> Iterator[CheckResult]:
             yield CheckResult(name, "warning", problem, f'write <{tag} smart="false" …>')
 
 
-def _lost_labels(config: LabelConfig) -> Iterator[CheckResult]:
-    if config.problems_for_prompts():
+def _lost_labels(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
+    if config.problems_for_prompts(reads_text=classes.typed_prompts):
         return
     for tool in config.smart_tools():
         lost, masks = config.lost_labels(tool), config.suggestion_controls(tool.to_name)
@@ -261,8 +262,7 @@ def _text_prompts(config: LabelConfig, classes: Classes) -> Iterator[CheckResult
     """Yield findings that concern SAM 3 only."""
     sam3 = "with SAM_MODEL=sam3 in the sam backend; other models"
     for control in {each.name: each for each in config.controls}.values():
-        drawn_on = control.to_name in config.images
-        if control.type == "textarea" and control.name == "prompt" and control.smart and drawn_on:
+        if control in config.typed_prompts():
             yield CheckResult(
                 control.name, "note", f"typed prompts are answered {sam3} find nothing", _SMART
             )
@@ -275,7 +275,7 @@ def _text_prompts(config: LabelConfig, classes: Classes) -> Iterator[CheckResult
                 fix = "write it on a Rectangle or RectangleLabels"
                 yield CheckResult(control.name, "warning", problem, fix)
         asks = control.type == "choices" and any(map(prompt_of, control.labels))
-        if asks and drawn_on and not classes.text_prompts:
+        if asks and control.to_name in config.images and not classes.text_prompts:
             problem = "choices with a prompt are predicted with SEGMENTATION_MODEL=sam3 alone"
             yield CheckResult(control.name, "note", problem, "leave out prompt elsewhere")
 

@@ -41,12 +41,14 @@ class Classes:
         source: Human-readable name of the model.
         learning: Whether labels without a class are learned from annotations.
         text_prompts: Whether the model finds what labels name, so that each label is a class.
+        typed_prompts: Whether the sam backend's model finds what labelers type.
     """
 
     names: tuple[str, ...]
     source: str
     learning: bool = False
     text_prompts: bool = False
+    typed_prompts: bool = False
 
     def __str__(self) -> str:
         if self.text_prompts:
@@ -56,7 +58,7 @@ class Classes:
 
 
 SHIPPED = Classes(EMBEDDED_CLASSES, "the shipped network")
-SAM3 = Classes((), "SAM 3", text_prompts=True)
+SAM3 = Classes((), "SAM 3", text_prompts=True, typed_prompts=True)
 
 
 @dataclass(frozen=True)

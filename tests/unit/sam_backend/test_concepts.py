@@ -25,6 +25,9 @@ BRUSHES = f"""<View><Image name="image" value="$image"/>
   <BrushLabels name="brush" toName="image">{LABELS}</BrushLabels>
   <RectangleLabels name="box" toName="image" exemplar="true">{LABELS}</RectangleLabels>
   {TEXT}{STATUS}</View>"""
+TYPED_ALONE = f"""<View><Image name="image" value="$image"/>
+  <BrushLabels name="brush" toName="image" smart="false">{LABELS}</BrushLabels>{TEXT}</View>"""
+
 Ask = Callable[..., list[Json]]
 
 
@@ -135,6 +138,11 @@ def test_once_everything_is_found_the_text_about_missing_phrases_is_cleared(ask:
 def test_an_example_that_nothing_resembles_is_no_missing_phrase() -> None:
     context = parse_context({"result": [box(7, 70, 18, 26, label="Hat")]})
     assert missing_phrases(concepts_in(context, parse_label_config(BRUSHES)), []) == []
+
+
+def test_a_text_is_answered_where_there_is_no_smart_tool(ask: Ask) -> None:
+    results = ask(typed("red shoe"), label_config=TYPED_ALONE)
+    assert [each["value"]["brushlabels"] for each in results] == [["red shoe"], ["red shoe"]]
 
 
 def test_an_image_is_encoded_once_for_all_texts(ask: Ask, concepts: ColourConcepts) -> None:

@@ -25,7 +25,7 @@ def target(xml: str, label: str | None, to_name: str) -> tuple[str, str | None]:
 
 
 def check_tools(xml: str) -> None:
-    refuse(parse_label_config(xml).problems_for_prompts())
+    refuse(parse_label_config(xml).problems_for_prompts(reads_text=False))
 
 
 def test_the_usual_label_config_is_served() -> None:

@@ -88,7 +88,7 @@ def test_tools_without_labels_have_those_of_the_list_on_their_image() -> None:
     assert [label.value for label in mask.labels] == ["Dress", "Hat"]
     assert {tool.name: len(tool.labels) for tool in config.smart_tools()} == {"box": 2, "point": 2}
     assert config.prompted_images() == ["image"]
-    assert config.problems_for_prompts() == []
+    assert config.problems_for_prompts(reads_text=False) == []
 
 
 def test_a_list_on_another_image_gives_no_labels() -> None:
@@ -116,7 +116,7 @@ def test_a_vector_takes_masks_where_it_closes() -> None:
 def test_without_any_labels_masks_have_none() -> None:
     config = parse_label_config(f'<View><Image name="image" value="$image"/>{TOOLS}</View>')
     assert [(c.name, c.labels) for c in config.mask_controls()] == [("brush", ())]
-    assert config.problems_for_prompts() == []
+    assert config.problems_for_prompts(reads_text=False) == []
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_labels_of_a_task_are_those_of_its_data() -> None:
         '<Brush name="b" toName="i"/><Rectangle name="r" toName="i"/></View>'
     )
     dynamic = parse_label_config(xml)
-    refuse([*dynamic.problems_for_masks(), *dynamic.problems_for_prompts()])
+    refuse([*dynamic.problems_for_masks(), *dynamic.problems_for_prompts(reads_text=False)])
     listed = [{"value": "dress", "background": "red"}, {"value": "Hat", "alias": "hat"}, "shoe", 7]
     (mask,) = dynamic.for_task({"labels": listed}).mask_controls()
     assert [label.value for label in mask.labels] == ["dress", "hat", "shoe"]

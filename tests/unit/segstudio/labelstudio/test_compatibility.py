@@ -1,5 +1,8 @@
 """Lint and both backends give one verdict on a label config."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
@@ -10,12 +13,18 @@ from ml_backend.serving.app import create_app
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import RegionSettings, SegmentationSettings
-from segstudio.labelstudio.compatibility import IncompatibleConfigError, check_served
+from segstudio.labelstudio.compatibility import (
+    IncompatibleConfigError,
+    check_served,
+    known_classes,
+)
 from segstudio.labelstudio.lint import lint
-from segstudio.labelstudio.ml_backends import SHIPPED
+from segstudio.labelstudio.ml_backends import SAM3, SHIPPED, BackendPair
+from tests.support.http_server import Server, json_reply
 from tests.support.label_configs import label_configs
 from tests.support.sam_calls import make_app, make_predictor
 from tests.support.scenes import FillModel, wait_until
+from tests.support.text_models import ColourConcepts
 
 IMAGES = '<Image name="a" value="$a"/><Image name="b" value="$b"/>'
 ON_TWO_IMAGES = f"""<View>{IMAGES}
@@ -86,6 +95,63 @@ def test_a_class_may_reach_any_brush_of_the_image(backends: Backends) -> None:
     xml = xml.replace('value="hat"', 'value="scratch"')
     assert refusals(backends, xml) == [False, False]
     assert errors(xml) == []
+
+
+TYPED_ALONE = """<View><Image name="a" value="$a"/>
+<BrushLabels name="brush" toName="a" smart="false"><Label value="dress"/></BrushLabels>
+<TextArea name="prompt" toName="a"/></View>"""
+
+
+@pytest.mark.parametrize("concepts", [None, ColourConcepts()], ids=["boxes", "text"])
+def test_typed_prompts_alone_are_served_by_lint_as_by_sam(
+    tmp_path: Path, concepts: ColourConcepts | None
+) -> None:
+    sam = make_app(make_predictor(FillModel(), tmp_path, concepts=concepts)).test_client()
+    told = sam.get("/versions").get_json()
+    classes = replace(SHIPPED, typed_prompts=told["text_prompts"])
+    found = [each for each in lint(TYPED_ALONE, classes) if each.status == "error"]
+    answer = sam.post("/setup", json={"schema": TYPED_ALONE})
+    if concepts:
+        assert answer.status_code == 200
+        assert found == []
+    else:
+        (error,) = found
+        assert answer.status_code == 422
+        assert answer.get_json()["error"]["message"] == f"{error.subject}: {error.detail}"
+        assert error.subject == "prompt"
+        assert error.fix.startswith("set SAM_MODEL=sam3, or add e.g. <RectangleLabels")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("<TextArea", '<TextArea smart="false"'), ("<TextArea", '<TextArea perRegion="true"')],
+    ids=["not smart", "of a region"],
+)
+def test_a_text_that_label_studio_sends_to_no_backend_is_no_prompt(change: tuple[str, str]) -> None:
+    found = [each for each in lint(TYPED_ALONE.replace(*change), SAM3) if each.status == "error"]
+    assert [each.subject for each in found] == ["brush"]
+
+
+@pytest.mark.parametrize(
+    ("text_prompts", "served"), [(True, True), (False, False), (None, True)], ids=str
+)
+def test_connecting_asks_the_sam_backend_whether_it_reads_text(
+    text_prompts: bool | None, served: bool
+) -> None:
+    """One that cannot be reached from here is asked by Label Studio."""
+    garments = {"versions": ["g"], "classes": list(SHIPPED.names), "text_prompts": False}
+    with Server() as segmentation, Server() as sam:
+        segmentation.replies["/versions"] = json_reply(garments)
+        if text_prompts is not None:
+            sam.replies["/versions"] = json_reply(
+                {"versions": ["s"], "classes": [], "text_prompts": text_prompts}
+            )
+        classes = known_classes(BackendPair(segmentation.url, sam.url))
+    if served:
+        check_served(TYPED_ALONE, classes)
+    else:
+        with pytest.raises(IncompatibleConfigError, match="finds nothing by text"):
+            check_served(TYPED_ALONE, classes)
 
 
 @pytest.mark.parametrize("target", ["nothing", "text"])

@@ -69,7 +69,7 @@ def test_two_fixes_of_one_tag_are_both_made() -> None:
     broken = config(IMAGE, MASK.replace('"image" smart="false"', '"photo"'), BOX)
     fixed, done = fix(broken)
     assert len(done) == 2
-    assert parse_label_config(fixed).problems_for_prompts() == []
+    assert parse_label_config(fixed).problems_for_prompts(reads_text=False) == []
 
 
 def test_the_command_writes_the_fixed_config_beside_and_tells_the_lines(
