@@ -25,6 +25,11 @@ def prompted_choices(label_config: LabelConfig, image: str) -> list[Control]:
     ]
 
 
+def questioned_images(label_config: LabelConfig) -> list[str]:
+    """Return the names of the images with such ``Choices``, in document order."""
+    return [name for name in label_config.images if prompted_choices(label_config, name)]
+
+
 def asked_phrases(controls: Sequence[Control]) -> tuple[str, ...]:
     """Return the phrases of all choices, each once."""
     phrases = (p for control in controls for choice in control.labels for p in prompt_of(choice))

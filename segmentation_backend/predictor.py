@@ -24,7 +24,12 @@ from ml_backend.labelstudio.schemas import ChosenAnswer, Prediction, Region, Tas
 from ml_backend.labelstudio.task_images import TaskImage, task_images
 from ml_backend.models.memory import recovering_memory
 from ml_backend.serving.executor import PriorityExecutor, wait_for
-from segmentation_backend.choices import asked_phrases, chosen, prompted_choices
+from segmentation_backend.choices import (
+    asked_phrases,
+    chosen,
+    prompted_choices,
+    questioned_images,
+)
 from segmentation_backend.classes import NOT_LEARNED_YET
 from segmentation_backend.learning.serving import LearnedModels
 from segmentation_backend.models.base import Instance, SegmentationModel, TextPromptedModel
@@ -265,7 +270,7 @@ class SegmentationPredictor:
 
     def _questioned(self, label_config: LabelConfig) -> list[str]:
         """Return the names of the images with choices that the model can answer."""
-        return [name for name in label_config.images if self._questions(label_config, name)]
+        return questioned_images(label_config) if self._reader else []
 
     def _answers(
         self, seen: _Segmented, label_config: LabelConfig, image: TaskImage

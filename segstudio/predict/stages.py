@@ -4,7 +4,7 @@ Apart from the backends, this is the only module that imports them, and only whe
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -16,12 +16,14 @@ import numpy.typing as npt
 from ml_backend.errors import SegstudioError, TaskError
 from ml_backend.images import NO_TASK, ImageSettings, ImageSource, TaskAccess
 from ml_backend.images.source import EncodedImage
-from ml_backend.labelstudio.label_config import parse_label_config
+from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
 from ml_backend.serving.settings import read_settings
 
 if TYPE_CHECKING:
+    from ml_backend.labelstudio.schemas import ChosenAnswer, Region
     from sam_backend.settings import SamSettings
-    from segmentation_backend.models.base import SegmentationModel
+    from segmentation_backend.models.base import Instance, SegmentationModel
+    from segmentation_backend.regions import RegionBuilder
     from segmentation_backend.settings import SegmentationSettings
 
 Settings: TypeAlias = "SegmentationSettings"
@@ -194,41 +196,79 @@ class Segmenter:
     """The model in its own process, for any number of images."""
 
     def __init__(self, load: Load, settings: "SegmentationSettings", label_config: str) -> None:
+        from segmentation_backend.choices import asked_phrases, prompted_choices
+        from segmentation_backend.models.base import TextPromptedModel
         from segmentation_backend.phrases import prompted
 
-        self._model = prompted(load(settings), parse_label_config(label_config))
+        model, config = load(settings), parse_label_config(label_config)
+        questions = [each for name in config.images for each in prompted_choices(config, name)]
+        self._model = prompted(model, config)
+        self._reader = model if isinstance(model, TextPromptedModel) else None
+        self._phrases = asked_phrases(questions)
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
-        """Replace pixels by serialized ``instances``."""
+        """Replace pixels by serialized ``instances`` and the ``presence`` of choices as JSON."""
         from segmentation_backend.models.base import pack_instances
 
         readable = [
             p for p, reason in zip(batch["pixels"], batch["reason"], strict=True) if not reason
         ]
-        found = iter(self._model.segment(readable))
+        found = self._found(readable)
         for item, reason, full in zip(batch["item"], batch["reason"], batch["full"], strict=True):
-            packed = pack_instances([] if reason else next(found))
+            instances, presence = ([], {}) if reason else next(found)
             kept = {"item": [item], "reason": [reason], "full": [full]}
-            yield {**kept, "instances": [packed]}
+            packed = {"instances": [pack_instances(instances)], "presence": [json.dumps(presence)]}
+            yield {**kept, **packed}
+
+    def _found(
+        self, images: Sequence[npt.NDArray[np.uint8]]
+    ) -> "Iterator[tuple[list[Instance], Mapping[str, float]]]":
+        """Yield the instances on each image, and the confidence that it shows what choices name."""
+        if not (self._reader and self._phrases):
+            yield from ((instances, {}) for instances in self._model.segment(images))
+            return
+        for image in images:  # one by one: both answers come from the same cached features
+            (instances,) = self._model.segment([image])
+            yield instances, self._reader.presence(image, self._phrases)
 
 
 def make_predictions(
     batch: Batch, model: Model, settings: "SegmentationSettings", label_config: str
 ) -> Iterator[Batch]:
-    """Convert instances to ``prediction`` in Label Studio's JSON; empty for failed images."""
-    from ml_backend.labelstudio.enlarge import enlarge
+    """Convert what was found to ``prediction`` in Label Studio's JSON; empty for failed images."""
     from segmentation_backend.models.base import unpack_instances
     from segmentation_backend.regions import RegionBuilder
 
     builder = RegionBuilder(model.version, model.classes, settings)
     config = parse_label_config(label_config)
-    columns = (batch[name] for name in ("item", "instances", "reason", "full"))
-    for item, instances, reason, full in zip(*columns, strict=True):
+    columns = (batch[name] for name in ("item", "instances", "presence", "reason", "full"))
+    for item, instances, presence, reason, full in zip(*columns, strict=True):
         prediction = ""
         if not reason:
-            regions = builder.regions(unpack_instances(instances), config)
-            height, width = map(int, full)
-            if height:
-                regions = enlarge(regions, (height, width))
-            prediction = json.dumps(builder.prediction(regions).model_dump())
+            size = (int(full[0]), int(full[1]))
+            found = unpack_instances(instances), json.loads(presence)
+            results = _results(builder, config, *found, size)
+            prediction = json.dumps(builder.prediction(results).model_dump())
         yield {"item": [item], "reason": [reason], "prediction": [prediction]}
+
+
+def _results(
+    builder: "RegionBuilder",
+    config: LabelConfig,
+    instances: "Sequence[Instance]",
+    presence: Mapping[str, float],
+    full: tuple[int, int],
+) -> "list[Region | ChosenAnswer]":
+    """Return the regions and answers on each tag that shows the image."""
+    from ml_backend.labelstudio.enlarge import enlarge
+    from ml_backend.labelstudio.task_images import TaskImage
+    from segmentation_backend.choices import chosen, prompted_choices, questioned_images
+
+    results: list[Region | ChosenAnswer] = []
+    questioned = questioned_images(config) if presence else []
+    for name in dict.fromkeys((*config.mask_images(), *questioned)):
+        regions = builder.regions(instances, config, name)
+        results += enlarge(regions, full) if any(full) else regions
+        if name in questioned:
+            results += chosen(prompted_choices(config, name), presence, TaskImage(name, None, ""))
+    return results

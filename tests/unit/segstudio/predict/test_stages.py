@@ -1,14 +1,27 @@
 """The stages import the backends only on the workers that run them."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from ml_backend.images import TaskAccess
+import numpy as np
+import pytest
+
+from ml_backend.deadline import Deadline
+from ml_backend.images import ImageSource, TaskAccess
+from ml_backend.labelstudio.label_config import parse_label_config
+from ml_backend.labelstudio.schemas import Prediction, Task
+from segmentation_backend.models.base import SegmentationModel
+from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import SegmentationSettings
-from segstudio.predict.stages import load_images
+from segstudio.predict.stages import Model, Segmenter, describe_model, load_images, make_predictions
 from tests.support.http_server import Reply, Request, Server
 from tests.support.pictures import png
+from tests.support.ray_models import ByColour
+from tests.support.scenes import data_uri
+from tests.support.text_models import ByName
 
 
 def test_the_stages_import_a_backend_only_where_they_run() -> None:
@@ -45,3 +58,93 @@ def test_images_are_fetched_for_their_task_and_with_the_login_of_its_project(
         assert [each["full"] for each in found] == [[(0, 0)], [(0, 0)]]
         tokens = {r.route: r.headers["Authorization"].split()[0] for r in web.requests}
         assert tokens == {"/a.png": "Basic", "/tasks/17/presign/": "Token"}
+
+
+BRUSH = """<BrushLabels name="mask-{0}" toName="{0}"><Label value="red"/><Label value="hat"/>
+  </BrushLabels>"""
+CHOICES = """<Choices name="seen" toName="{}" choice="multiple"><Choice value="Dress"
+  prompt="blue dress; red dress"/><Choice value="Grass" prompt="green"/><Choice value="Other"/>
+  </Choices>"""
+
+
+def shown(*controls: str, images: str = "a") -> str:
+    tags = "".join(f'<Image name="{name}" value="$image"/>' for name in images)
+    return f"<View>{tags}{''.join(controls)}</View>"
+
+
+def picture(*colours: tuple[int, int, int]) -> str:
+    """Draw a square of each colour."""
+    image = np.zeros((40, 60, 3), np.uint8)
+    for number, colour in enumerate(colours):
+        image[10:30, 5 + 25 * number : 25 + 25 * number] = colour
+    return data_uri(image)
+
+
+PICTURES = [picture((220, 0, 0), (0, 220, 0)), picture(), picture((0, 220, 0))]
+
+
+def in_bulk(model: SegmentationModel, xml: str, references: list[str]) -> list[Any]:
+    """Predict with all stages, one after the other."""
+    settings = SegmentationSettings()
+
+    def load(_: SegmentationSettings) -> SegmentationModel:
+        return model
+
+    about = describe_model(load, settings, xml, None)
+    assert isinstance(about, Model)
+    numbers = list(map(str, range(len(references))))
+    batch = {"item": numbers, "reference": references, "task": [0] * len(references)}
+    segment = Segmenter(load, settings, xml)
+    return [
+        json.loads(done["prediction"][0]) if done["prediction"][0] else None
+        for loaded in load_images(batch, settings)
+        for found in segment(loaded)
+        for done in make_predictions(found, about, settings, xml)
+    ]
+
+
+def by_the_backend(model: SegmentationModel, xml: str, references: list[str]) -> list[Any]:
+    settings = SegmentationSettings()
+    predictor = SegmentationPredictor(model, ImageSource(settings), settings)
+    tasks = [Task(data={"image": each}) for each in references]
+    config, deadline = parse_label_config(xml), Deadline.after(60)
+    answers = predictor.predict(tasks, None, label_config=config, deadline=deadline)
+    return [each.model_dump() if isinstance(each, Prediction) else None for each in answers]
+
+
+def without_ids(predictions: list[Any]) -> list[Any]:
+    """Regions get ids by chance."""
+    return [
+        each and {**each, "result": [{**region, "id": ""} for region in each["result"]]}
+        for each in predictions
+    ]
+
+
+BOTH = shown(BRUSH.format("a"), CHOICES.format("a"))
+TWO_TAGS = shown(BRUSH.format("a"), CHOICES.format("b"), BRUSH.format("b"), images="ab")
+
+
+@pytest.mark.parametrize(
+    ("model", "xml"),
+    [
+        (ByName(), BOTH),
+        (ByName(), shown(CHOICES.format("a"))),
+        (ByName(), TWO_TAGS),
+        (ByColour(), BOTH),
+        (ByColour(), TWO_TAGS),
+    ],
+    ids=["masks and choices", "choices alone", "one picture in two tags", "no text", "two tags"],
+)
+def test_in_bulk_an_image_gets_the_answers_that_the_backend_gives(
+    model: SegmentationModel, xml: str
+) -> None:
+    references = [*PICTURES, "data:image/png;base64,broken"]
+    bulk = in_bulk(model, xml, references)
+    assert without_ids(bulk) == without_ids(by_the_backend(model, xml, references))
+    chosen = [
+        [each["value"]["choices"] for each in prediction["result"] if each["type"] == "choices"]
+        for prediction in bulk[:-1]
+    ]
+    reads = isinstance(model, ByName)
+    assert chosen == ([[["Dress", "Grass"]], [], [["Grass"]]] if reads else [[], [], []])
+    assert bulk[-1] is None
