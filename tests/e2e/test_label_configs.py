@@ -214,6 +214,23 @@ def readers(tmp_path: Path) -> Iterator[BackendPair]:
         yield BackendPair(*(stack.enter_context(served(app)) for app in apps))
 
 
+def test_a_box_drawn_as_an_example_suggests_all_that_looks_like_it(
+    page: Page, studio: Studio, readers: BackendPair, run: Run
+) -> None:
+    like = NAMED.replace('name="box"', 'name="box" exemplar="true"')
+    project, task = studio.new_project("Examples", like, {"image": data_uri(scene())}, readers)
+    labeling = open_task(page, studio, project, task)
+    labeling.delete_all()
+    labeling.switch_on_smart_tools()
+    labeling.smart_box("red shoe", Spot(0.14, 0.81), Spot(0.33, 0.96))  # around the left shoe
+    labeling.accept()
+    assert labeling.labels == ["red shoe", "red shoe"]
+    labeling.submit()
+    masks = [mask for _, mask in exported(run, project)]
+    assert [mask.sum() for mask in masks] == [5000, 5000]
+    assert np.array_equal(masks[0] | masks[1], scene()[:, :, 0] > 100)
+
+
 def test_things_are_suggested_by_the_names_of_their_labels_and_by_what_is_typed(
     page: Page, studio: Studio, readers: BackendPair, run: Run
 ) -> None:
