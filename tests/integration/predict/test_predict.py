@@ -24,8 +24,8 @@ PICTURES = count(7)
 
 
 def picture() -> bytes:
-    """JPEG, each different."""
-    image = draw_figure(next(PICTURES), 96, 64).image
+    """JPEG, each different, large enough for the network to be sure of something."""
+    image = draw_figure(next(PICTURES), 288, 192).image
     return cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes()
 
 
