@@ -47,7 +47,11 @@ def predict(
         str, typer.Option(help="Label config as for `project create`; a project has its own.")
     ] = "runway_fashion",
     image_column: Annotated[
-        str, typer.Option(help="Column of the manifest with the images' references.")
+        str,
+        typer.Option(
+            help="Column of the manifest with the images' references. Not used if the template "
+            "shows several fields: each comes from the column of its name."
+        ),
     ] = IMAGE,
     identifier_column: Annotated[
         str, typer.Option(help="Column of the manifest with a unique value in each row.")

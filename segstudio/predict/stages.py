@@ -4,10 +4,11 @@ Apart from the backends, this is the only module that imports them, and only whe
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from ml_backend.errors import SegstudioError, TaskError
 from ml_backend.images import NO_TASK, ImageSettings, ImageSource, TaskAccess
 from ml_backend.images.source import EncodedImage
-from ml_backend.labelstudio.label_config import parse_label_config
+from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config, refuse
 from ml_backend.serving.settings import read_settings
 
 if TYPE_CHECKING:
@@ -48,11 +49,9 @@ class Model:
 
     Attributes:
         version: Model version of its predictions.
-        classes: Class names, the background first.
     """
 
     version: str
-    classes: tuple[str, ...]
 
 
 def backend_settings(**changes: object) -> "SegmentationSettings":
@@ -104,11 +103,13 @@ def describe_model(
         predictor = SegmentationPredictor(load(settings), ImageSource(settings), settings)
         config = parse_label_config(label_config)
         predictor.check(config)
+        # The predictor also serves a config of questions alone, which have no answers here.
+        refuse(config.problems_for_masks())
         if sam is not None:
             Embedder(sam)
     except SegstudioError as error:
         return error.with_traceback(None)
-    return Model(predictor.model_version, predictor.classes_for(config))
+    return Model(predictor.model_version)
 
 
 def load_images(
@@ -117,22 +118,27 @@ def load_images(
     """Fetch several images in parallel, and decode them one by one.
 
     Args:
-        batch: Columns ``item``, ``reference`` and ``task``, the task ID or 0.
+        batch: Columns ``reference``, ``task``, the task ID or 0, and others, which are passed on.
         settings: Image sources and limits.
         access: Project of the tasks, and the login for their images.
 
     Yields:
-        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, the ``reason`` of
-        a failure, and ``full``: height and width that browsers show of a huge JPEG that is decoded
-        reduced, else zeros.
+        For each image its columns, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, the ``reason``
+        of a failure, and ``full``: height and width that browsers show of a huge JPEG that is
+        decoded reduced, else zeros.
     """
     source = _image_source(settings)
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
         fetched = pool.map(
             partial(_fetch, source, access), map(str, batch["reference"]), map(int, batch["task"])
         )
-        for item, encoded in zip(batch["item"], fetched, strict=True):
-            yield {"item": [item], **_decoded(encoded)}
+        for row, encoded in enumerate(fetched):
+            yield {**_row(batch, row), **_decoded(encoded)}
+
+
+def _row(batch: Batch, row: int, *without: str) -> Batch:
+    """Return a batch of one row, without some columns."""
+    return {name: [values[row]] for name, values in batch.items() if name not in without}
 
 
 @lru_cache(maxsize=1)
@@ -176,7 +182,7 @@ class Embedder:
         for row, reason in enumerate(batch["reason"]):
             if not reason:
                 self._embed(str(batch["identity"][row]), batch["pixels"][row])
-            yield {name: [values[row]] for name, values in batch.items()}
+            yield _row(batch, row)
 
     def _embed(self, identity: str, pixels: npt.NDArray[np.uint8]) -> None:
         from sam_backend.embedding_service import EmbeddingKey
@@ -190,41 +196,61 @@ class Segmenter:
     """The model in its own process, for any number of images."""
 
     def __init__(self, load: Load, settings: "SegmentationSettings", label_config: str) -> None:
-        from segmentation_backend.phrases import prompted
-
-        self._model = prompted(load(settings), parse_label_config(label_config))
+        self._model = load(settings)
+        self._config = parse_label_config(label_config)
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
-        """Replace pixels by serialized ``instances``."""
+        """Replace pixels by serialized ``instances`` and the ``classes`` that they are of."""
         from segmentation_backend.models.base import pack_instances
 
-        readable = [
-            p for p, reason in zip(batch["pixels"], batch["reason"], strict=True) if not reason
-        ]
-        found = iter(self._model.segment(readable))
-        for item, reason, full in zip(batch["item"], batch["reason"], batch["full"], strict=True):
-            packed = pack_instances([] if reason else next(found))
-            kept = {"item": [item], "reason": [reason], "full": [full]}
-            yield {**kept, "instances": [packed]}
+        for data, rows in groupby(range(len(batch["data"])), lambda row: batch["data"][row]):
+            found = iter(self._segment(batch, list(rows), str(data)))
+            for row, (classes, instances) in found:
+                answer = {"instances": [pack_instances(instances)], "classes": [classes]}
+                yield {**_row(batch, row, "pixels"), **answer}
+
+    def _segment(
+        self, batch: Batch, rows: Sequence[int], data: str
+    ) -> Iterator[tuple[int, tuple[str, list[Any]]]]:
+        """Yield the instances on images of tasks with the same labels; none where it failed."""
+        from segmentation_backend.phrases import prompted
+
+        model = prompted(self._model, _config_of(self._config, data))
+        readable = [batch["pixels"][row] for row in rows if not batch["reason"][row]]
+        found = iter(model.segment(readable))
+        classes = json.dumps(model.classes)
+        for row in rows:
+            yield row, (classes, [] if batch["reason"][row] else next(found))
 
 
-def make_predictions(
+def _config_of(config: LabelConfig, data: str) -> LabelConfig:
+    """Return the label config with the labels of a task, whose data is JSON."""
+    return config.for_task(json.loads(data)) if data else config
+
+
+def make_regions(
     batch: Batch, model: Model, settings: "SegmentationSettings", label_config: str
 ) -> Iterator[Batch]:
-    """Convert instances to ``prediction`` in Label Studio's JSON; empty for failed images."""
+    """Convert the instances on images to their tasks' ``regions`` in Label Studio's JSON."""
     from ml_backend.labelstudio.enlarge import enlarge
     from segmentation_backend.models.base import unpack_instances
     from segmentation_backend.regions import RegionBuilder
 
-    builder = RegionBuilder(model.version, model.classes, settings)
     config = parse_label_config(label_config)
-    columns = (batch[name] for name in ("item", "instances", "reason", "full"))
-    for item, instances, reason, full in zip(*columns, strict=True):
-        prediction = ""
+    for row, reason in enumerate(batch["reason"]):
+        regions = []
         if not reason:
-            regions = builder.regions(unpack_instances(instances), config)
-            height, width = map(int, full)
+            classes = tuple(json.loads(batch["classes"][row]))
+            regions = RegionBuilder(model.version, classes, settings).regions(
+                unpack_instances(batch["instances"][row]),
+                _config_of(config, str(batch["data"][row])),
+                str(batch["tag"][row]),
+                None if (page := int(batch["page"][row])) < 0 else page,
+            )
+            height, width = map(int, batch["full"][row])
             if height:
                 regions = enlarge(regions, (height, width))
-            prediction = json.dumps(builder.prediction(regions).model_dump())
-        yield {"item": [item], "reason": [reason], "prediction": [prediction]}
+        yield {
+            **{name: [batch[name][row]] for name in ("item", "image", "reason")},
+            "regions": [json.dumps([region.model_dump() for region in regions])],
+        }

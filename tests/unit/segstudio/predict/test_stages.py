@@ -35,7 +35,7 @@ def test_images_are_fetched_for_their_task_and_with_the_login_of_its_project(
             image_cache_dir=tmp_path,
         )
         batch = {
-            "item": ["a", "b"],
+            "item": [0, 1],
             "reference": [f"{web.url}/a.png", "s3://photos/a.png"],
             "task": [16, 17],
         }
@@ -43,5 +43,6 @@ def test_images_are_fetched_for_their_task_and_with_the_login_of_its_project(
         found = list(load_images(batch, settings, access))
         assert [each["reason"] for each in found] == [[""], [""]]
         assert [each["full"] for each in found] == [[(0, 0)], [(0, 0)]]
+        assert [each["item"] for each in found] == [[0], [1]]
         tokens = {r.route: r.headers["Authorization"].split()[0] for r in web.requests}
         assert tokens == {"/a.png": "Basic", "/tasks/17/presign/": "Token"}
