@@ -29,6 +29,7 @@ from segstudio.predict import cluster, stages
 from segstudio.predict.items import Item
 from segstudio.predict.pipeline import Pipeline
 from segstudio.predict.sources import folder_items
+from segstudio.projects.tasks import TaskField
 from segstudio.projects.templates import read_template
 from tests.support import ray_models as models
 from tests.support import ray_pictures as pictures
@@ -95,7 +96,7 @@ class _Noting:
 def _against_the_plain_loop(folder: Path, turns: int) -> Figure:
     config = read_template("runway_fashion")
     pipeline = _pipeline(folder, config, stages.load_model, 1)
-    items = list(folder_items(folder, "image"))
+    items = list(folder_items(folder, TaskField("image")))
     model, source = load_model(pipeline.settings), ImageSource(pipeline.settings)
     garments = RegionBuilder("plain", model.classes, pipeline.settings)
     parsed = parse_label_config(config)
@@ -154,8 +155,8 @@ def _memory(folder: Path) -> Iterator[Figure]:
 
 def _repeated(folder: Path, count: int) -> list[Item]:
     """Return ``count`` images by repeating the few that exist."""
-    once = list(folder_items(folder, "image"))
-    return [Item(f"{n}", once[n % len(once)].reference) for n in range(count)]
+    once = list(folder_items(folder, TaskField("image")))
+    return [replace(once[n % len(once)], key=f"{n}") for n in range(count)]
 
 
 def _exhaust(pipeline: Pipeline, items: list[Item]) -> None:

@@ -168,6 +168,11 @@ class SegmentationPredictor:
         """Return the model's classes, given the labels of a config."""
         return prompted(self._model, label_config).classes
 
+    def answered_images(self, label_config: LabelConfig) -> list[str]:
+        """Return the names of the images that get masks, then of those that get answers only."""
+        questioned = self._questioned(label_config)
+        return list(dict.fromkeys((*label_config.mask_images(), *questioned)))
+
     def check(self, label_config: LabelConfig) -> str:
         """Return a remark if no label is known yet, but will be learned.
 
@@ -215,7 +220,7 @@ class SegmentationPredictor:
         if not (knows or questioned or label_config.has_dynamic_labels):
             yield from (None for _ in tasks)
             return
-        names = list(dict.fromkeys((*label_config.mask_images(), *questioned)))
+        names = self.answered_images(label_config)
         plans = [_images(task, label_config, names) for task in tasks]
         images = (
             (task.access, image)

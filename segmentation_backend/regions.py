@@ -10,7 +10,7 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.labelstudio.label_config import Control, Label, LabelConfig, refuse
 from ml_backend.labelstudio.label_matching import match_labels
 from ml_backend.labelstudio.mask_regions import drop_specks, mask_regions
-from ml_backend.labelstudio.schemas import ChosenAnswer, Prediction, Region
+from ml_backend.labelstudio.schemas import ChosenAnswer, Prediction, Region, mean_score
 from ml_backend.labelstudio.thresholds import score_threshold
 from segmentation_backend.classes import SYNONYMS
 from segmentation_backend.models.base import Instance, Mask
@@ -94,7 +94,7 @@ class RegionBuilder:
 
     def prediction(self, results: Sequence[Region | ChosenAnswer]) -> Prediction:
         """Return the prediction of a task with these results; its score is their mean."""
-        score = sum(each.score for each in results) / len(results) if results else 0.0
+        score = mean_score([each.score for each in results])
         return Prediction(result=[*results], score=score, model_version=self.model_version)
 
     def _things(self, instances: Sequence[Instance], target: Target) -> list[list[Instance]]:

@@ -43,9 +43,14 @@ STORAGE_HINT = (
 )
 HINTS = {
     401: KEY_HINT,
-    403: KEY_HINT,
+    403: f"{KEY_HINT}; with a valid one, the file is missing or belongs to a project that it may "
+    "not see",
     500: "Label Studio also returns this for a missing file; see its log",
 }
+LOCAL_FILES_HINT = (
+    "in Label Studio, set LOCAL_FILES_SERVING_ENABLED=true and add the folder as a source storage "
+    "of type Local files; or set LOCAL_FILES_DOCUMENT_ROOT for the backends"
+)
 
 
 class LabelStudio(Source):
@@ -222,7 +227,7 @@ class LabelStudio(Source):
             return self._client.get(url, self._policy, deadline, etag, headers)
         except HttpStatusError as error:
             if error.url.host == self._base.host:
-                error.hint = HINTS.get(error.status, error.hint)
+                error.hint = _hint(error)
             raise
 
     def _authorization(self, deadline: Deadline, rejected: str = "") -> str:
@@ -245,6 +250,13 @@ class LabelStudio(Source):
                 "Label Studio's token refresh returned no token",
                 "check that LABEL_STUDIO_URL is Label Studio itself",
             ) from error
+
+
+def _hint(error: HttpStatusError) -> str:
+    """Return what to do about an error of Label Studio."""
+    if error.status in (403, 404) and "/data/local-files" in error.url.path:
+        return LOCAL_FILES_HINT
+    return HINTS.get(error.status, error.hint)
 
 
 class Storages(Source):

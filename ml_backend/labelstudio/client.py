@@ -55,7 +55,7 @@ class NewProject:
 class NewTask:
     """Task to create: data for the labeling page, ``meta`` for programs, predictions."""
 
-    data: Mapping[str, str]
+    data: Mapping[str, Any]
     meta: Mapping[str, str]
     predictions: Sequence[Mapping[str, Any]] = ()
 

@@ -213,6 +213,11 @@ class Prediction(BaseModel):
     remark: str = Field("", exclude=True)
 
 
+def mean_score(scores: Sequence[float]) -> float:
+    """Return the score of a prediction, the mean of its results' scores; 0 without any."""
+    return sum(scores) / len(scores) if scores else 0.0
+
+
 class Suggestion(BaseModel):
     """Response to a click: a prediction's regions, and optionally a text for the labeler."""
 

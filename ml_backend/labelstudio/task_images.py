@@ -101,6 +101,13 @@ def references(data: Mapping[str, Any], image: ImageTag) -> list[str]:
     return [each if isinstance(each, str) else "" for each in listed[:MOST_PAGES]] or [""]
 
 
+def needed_data(data: Mapping[str, Any], label_config: LabelConfig) -> dict[str, Any]:
+    """Return the values of a task's data that its images and labels come from, by path."""
+    paths = [image.key for image in label_config.images.values()]
+    paths += [control.dynamic for control in label_config.controls if control.dynamic]
+    return {path: value for path in paths if (value := look_up(data, path)) is not None}
+
+
 def split_pages(text: str) -> list[str]:
     """Split the addresses of several pages that a table holds in one field.
 

@@ -120,7 +120,7 @@ def _upload_all(report: Report, job: UploadJob) -> float:
     """List the bucket and upload, with progress bars; return the seconds of the upload."""
     job.index.record_listing(report.track(job.listing(), "listing the bucket"))
     begun = time.monotonic()
-    for outcome in report.track(job.run(), "images", len(job.index)):
+    for outcome in report.track(job.run(), "files", len(job.index)):
         if outcome.state == "failed":
             row, name = outcome.item.row, outcome.item.name
             record = {"failed": outcome.reason, "row": row.number, "name": name}
@@ -134,7 +134,7 @@ def _print_summary(report: Report, job: UploadJob, seconds: float) -> None:
     dry_run = job.manifest_path is None
     report.print(
         f"{counts['uploaded']} {'would be ' if dry_run else ''}uploaded, {counts['present']} there "
-        f"already, {counts['failed']} failed ({speed} images/s)"
+        f"already, {counts['failed']} failed ({speed} files/s)"
     )
     if not dry_run:
         rows = counts["uploaded"] + counts["present"]

@@ -47,7 +47,11 @@ def predict(
         str, typer.Option(help="Label config as for `project create`; a project has its own.")
     ] = "runway_fashion",
     image_column: Annotated[
-        str, typer.Option(help="Column of the manifest with the images' references.")
+        str,
+        typer.Option(
+            help="Column of the manifest with the images' references. Not used if the template "
+            "shows several fields: each comes from the column of its name."
+        ),
     ] = IMAGE,
     identifier_column: Annotated[
         str, typer.Option(help="Column of the manifest with a unique value in each row.")
@@ -116,7 +120,7 @@ def _check_options(source: object, project: object, manifest: object, out: str) 
 def _run_job(report: Report, job: Job) -> float:
     """Predict with a progress bar; return the duration in seconds."""
     begun = time.monotonic()
-    with report.progress("images", len(job.items)) as bar:
+    with report.progress("tasks", len(job.items)) as bar:
 
         def report_outcome(outcome: Outcome) -> None:
             bar.advance()
@@ -136,7 +140,7 @@ def _print_summary(report: Report, job: Job, seconds: float, dry_run: bool) -> N
     done = f"{len(job.items)} would be" if dry_run else counts["predicted"]
     report.print(
         f"{done} predicted, {counts['failed']} failed, {counts['present']} there already, "
-        f"{counts['failed_before']} failed before ({speed} images/s) by {version}"
+        f"{counts['failed_before']} failed before ({speed} tasks/s) by {version}"
     )
     if counts["failed"] or counts["failed_before"]:
         report.print(f"{job.failures_name} has the reasons; --retry-failed retries them")

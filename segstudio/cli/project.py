@@ -25,10 +25,9 @@ from segstudio.projects.create import ProjectBuilder, ProjectCopy, ProjectSpec
 from segstudio.projects.sampling import SampleSize, parse_part
 from segstudio.projects.tasks import TaskMapping, summarize
 from segstudio.projects.templates import (
-    media_key,
     read_template_with_codes,
     shows_images,
-    shows_pages,
+    task_fields,
 )
 from segstudio.settings import ProjectSettings
 
@@ -74,7 +73,10 @@ def create(
     ],
     image_column: Annotated[
         str,
-        typer.Option(help="Column with the references of images, video or audio (gs://, http://)."),
+        typer.Option(
+            help="Column with the references of images, video or audio (gs://, http://). Not used "
+            "if the template shows several fields: each comes from the column of its name."
+        ),
     ] = IMAGE,
     identifier_column: Annotated[
         str, typer.Option(help="Column with a unique value in each row; joins labels to rows.")
@@ -141,8 +143,7 @@ def create(
     with reporting(as_json) as report:
         config = read_template_with_codes(template, choices or (), multiple or ())
         names = tuple(dict.fromkeys(name.strip() for name in meta.split(",") if name.strip()))
-        shown, pages = media_key(config), shows_pages(config)
-        mapping = TaskMapping(identifier_column, image_column, shown, names, pages)
+        mapping = TaskMapping(identifier_column, image_column, task_fields(config), names)
         settings = read_settings(ProjectSettings)
         served = backends and shows_images(config)
         pair = backend_pair(settings, segmentation, sam) if served else None

@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -45,11 +45,25 @@ class ImageFiles:
     open_source: Callable[[], ImageSource]
 
     def fetch(self, pictures: Iterable[PictureFile]) -> Iterator[FetchedImage]:
-        """Fetch several images at a time; existing files are not fetched again."""
+        """Fetch several images at a time; existing files are not fetched again.
+
+        A file that several pictures show is fetched once.
+        """
         self.folder.mkdir(exist_ok=True)
         source = self._source
-        with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
-            yield from pool.map(lambda each: self._fetch(source, each), pictures)
+        pool = ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch")
+        begun: dict[Path, Future[str]] = {}
+        waiting: list[tuple[PictureFile, Future[str]]] = []
+        try:
+            for each in pictures:
+                path = self._path(each)
+                if path not in begun:
+                    begun[path] = pool.submit(self._fetch, source, each)
+                waiting.append((each, begun[path]))
+            for each, reason in waiting:
+                yield FetchedImage(each, reason.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def find(self, picture: PictureFile) -> Path | None:
         """Return the path of an image's file; None if it could not be fetched."""
@@ -75,19 +89,20 @@ class ImageFiles:
     def _source(self) -> ImageSource:
         return self.open_source()
 
-    def _fetch(self, source: ImageSource, picture: PictureFile) -> FetchedImage:
+    def _fetch(self, source: ImageSource, picture: PictureFile) -> str:
+        """Fetch an image unless its file exists; return why it failed, if it did."""
         path = self._path(picture)
         if path.is_file():
-            return FetchedImage(picture)
+            return ""
         try:
             access = TaskAccess(picture.task)
             data = source.open(picture.reference, access=access).data
             _check_image(data)
         except TaskError as error:
-            return FetchedImage(picture, error.message)
+            return error.message
         with atomic_write(path) as part:
             part.write_bytes(data)
-        return FetchedImage(picture)
+        return ""
 
     def _path(self, picture: PictureFile) -> Path:
         reference = picture.address or picture.reference

@@ -1,20 +1,19 @@
-"""An image to predict, and the outcome."""
+"""A task to predict, and the outcome."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Item:
-    """Image to predict.
+    """Task to predict, with one image or several.
 
     Attributes:
-        key: Identity of the image and its content (a generation, or size and time of a file), or of
-            a task with its image and the model; what is done under a key stays done.
-        reference: Image reference for ``task.data``.
-        data: Data of the task, including the image.
+        key: Identity of the images and their content (a generation, or size and time of a file), or
+            of a task with its images and the model; what is done under a key stays done.
+        reference: Image reference, the first of several, for messages.
+        data: Data of the task, including the images.
         meta: Metadata of the task.
         task: Task ID in Label Studio; None if it does not exist yet.
     """
@@ -24,15 +23,6 @@ class Item:
     data: Mapping[str, Any] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     task: int | None = None
-
-    def to_json(self) -> str:
-        """Return the item as JSON, for transfer between processes."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Item":
-        """Parse the JSON of ``to_json``."""
-        return cls(**json.loads(text))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from ml_backend.errors import SettingsError
 from ml_backend.images import NO_TASK, TaskAccess
 from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.labelstudio.shown_version import LEARNED_PREFIX
 from ml_backend.serving.settings import read_settings
 from segstudio.data.scratch_db import NameIndex
@@ -29,7 +30,7 @@ from segstudio.predict.shard_sink import About, ShardSink
 from segstudio.predict.shard_table import ShardFormat
 from segstudio.predict.sources import ImagesSpec, open_items
 from segstudio.predict.stages import Model, Settings, backend_settings, sam_settings
-from segstudio.projects.templates import image_key, read_template
+from segstudio.projects.templates import read_template, task_fields
 from segstudio.settings import ProjectSettings
 
 _FLUSH_SECONDS = 60
@@ -177,8 +178,8 @@ def _open_project(stack: ExitStack, spec: ProjectTasksSpec) -> _Target:
     config = project.label_config
 
     def open_sink(version: str) -> tuple[Iterator[Item], Sink]:
-        key = image_key(config)
-        sink = ProjectSink(label_studio, spec.project, key, version, spec.retry_seconds)
+        parsed = parse_label_config(config)
+        sink = ProjectSink(label_studio, spec.project, parsed, version, spec.retry_seconds)
         return sink.items(), sink
 
     settings = backend_settings(
@@ -211,7 +212,7 @@ def _open_shards(spec: ShardsSpec) -> _Target:
     store = open_store(spec.out, read_settings(GoogleSettings))
     folder = spec.images.folder
     root = {"local_files_document_root": folder.absolute()} if folder else {}
-    items = open_items(spec.images, image_key(config))
+    items = open_items(spec.images, task_fields(config))
 
     def open_sink(version: str) -> tuple[Iterator[Item], Sink]:
         return items, ShardSink(store, spec.kind, About.of(version, config))

@@ -1,6 +1,7 @@
 """Pipeline of stages on Ray Data, which schedules, limits buffers and retries after failures."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from ml_backend.errors import SegstudioError
+from ml_backend.errors import SegstudioError, TaskError
 from ml_backend.images import NO_TASK, TaskAccess
+from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
+from ml_backend.labelstudio.schemas import mean_score
+from ml_backend.labelstudio.task_images import TaskImage, needed_data, task_images
 from segstudio.predict import stages
 from segstudio.predict.cluster import Pool
 from segstudio.predict.items import Item, Outcome
@@ -31,6 +35,42 @@ _MODEL_CPUS = 0.01
 """Cores that Ray reserves for a model: just enough to avoid a head node without processors. Models
 stay alive, and move to other nodes when one is lost: with whole cores, they would leave none to the
 stages before and after them, and wait for these forever."""
+
+
+Row = dict[str, Any]
+"""Outcome of one image: columns of ``stages.make_results``."""
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A task with its images.
+
+    Attributes:
+        item: Task.
+        images: Images that get masks or answers, at least one.
+        data: Data of the task as JSON, if it provides labels; else empty.
+    """
+
+    item: Item
+    images: tuple[TaskImage, ...]
+    data: str
+
+    def outcome(self, rows: Sequence[Row], model: stages.Model) -> Outcome:
+        """Return the outcome of the task, given that of each image in order."""
+        failed = [self._reason(row) for row in rows if row["reason"]]
+        if failed:
+            return Outcome(self.item, None, failed[0])
+        results = [result for row in rows for result in json.loads(row["results"])]
+        score = mean_score([result["score"] for result in results])
+        prediction = {"result": results, "score": score, "model_version": model.version}
+        return Outcome(self.item, prediction)
+
+    def _reason(self, row: Row) -> str:
+        image = self.images[row["image"]]
+        if len(self.images) == 1:
+            return str(row["reason"])
+        page = "" if image.item is None else f", page {image.item + 1}"
+        return f"{image.to_name}{page}: {row['reason']}"
 
 
 @dataclass(frozen=True)
@@ -74,22 +114,44 @@ class Pipeline:
 
     def predict(self, items: Iterable[Item], model: stages.Model) -> Iterator[Outcome]:
         """Yield the outcomes of items in order of completion: each once, even after failures."""
-        stream = iter(items)
-        while portion := list(islice(stream, self.portion)):
+        config = parse_label_config(self.label_config)
+        portion: list[_Planned] = []
+        images = 0
+        for item in items:
+            planned = _plan(item, config, model.tags)
+            if isinstance(planned, TaskError):
+                yield Outcome(item, None, str(planned))
+                continue
+            portion.append(planned)
+            images += len(planned.images)
+            if images >= self.portion:
+                yield from self._predict(portion, model)
+                portion, images = [], 0
+        if portion:
             yield from self._predict(portion, model)
 
-    def _predict(self, items: Sequence[Item], model: stages.Model) -> Iterator[Outcome]:
+    def _predict(self, planned: Sequence[_Planned], model: stages.Model) -> Iterator[Outcome]:
+        """Predict images, and yield the outcome of a task once all of its images are predicted."""
+        found: dict[int, dict[int, Row]] = defaultdict(dict)
+        for row in self._rows(planned, model):
+            number = row["item"]
+            found[number][row["image"]] = row
+            if len(found[number]) == len(planned[number].images):
+                parts = [part for _, part in sorted(found.pop(number).items())]
+                yield planned[number].outcome(parts, model)
+
+    def _rows(self, planned: Sequence[_Planned], model: stages.Model) -> Iterator[Row]:
         import ray.data
 
         threads = {"threads": self.pool.threads}
         settings = self.settings.model_copy(update=threads)
         predict = partial(
-            stages.make_predictions,
+            stages.make_results,
             model=model,
             settings=settings,
             label_config=self.label_config,
         )
-        images = ray.data.from_arrow(list(_tables(items, self.block))).map_batches(
+        images = ray.data.from_arrow(list(_tables(planned, self.block))).map_batches(
             partial(stages.load_images, settings=settings, access=self.access),
             batch_size=None,
             num_cpus=_STAGE_CPUS,
@@ -102,7 +164,7 @@ class Pipeline:
         )
         predicted = segmented.map_batches(predict, batch_size=None, num_cpus=_STAGE_CPUS)
         for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
-            yield from map(_outcome, cast(pa.Table, table).to_pylist())
+            yield from cast(pa.Table, table).to_pylist()
 
     def _on_models(self, images: "Dataset", stage: type, arguments: tuple[Any, ...]) -> "Dataset":
         """Map images to a pool of processes that each hold a model."""
@@ -118,17 +180,30 @@ class Pipeline:
         )
 
 
-def _tables(items: Iterable[Item], size: int) -> Iterator[pa.Table]:
-    stream = iter(items)
-    while block := list(islice(stream, size)):
-        columns = {
-            "item": [item.to_json() for item in block],
-            "reference": [item.reference for item in block],
-            "task": [item.task or 0 for item in block],
+def _plan(item: Item, config: LabelConfig, tags: Sequence[str]) -> _Planned | TaskError:
+    """Return a task with the images that some tags show, or why there are none."""
+    try:
+        images = [image for tag in tags for image in task_images(item.data, config, tag)]
+    except TaskError as error:
+        return error
+    data = json.dumps(needed_data(item.data, config)) if config.has_dynamic_labels else ""
+    return _Planned(item, tuple(images), data)
+
+
+def _tables(planned: Iterable[_Planned], size: int) -> Iterator[pa.Table]:
+    """Yield the images of tasks in blocks; ``item`` and ``image`` are their numbers."""
+    rows = (
+        {
+            "item": number,
+            "image": order,
+            "tag": image.to_name,
+            "page": -1 if image.item is None else image.item,
+            "reference": image.reference,
+            "task": each.item.task or 0,
+            "data": each.data,
         }
-        yield pa.table(columns)
-
-
-def _outcome(row: dict[str, Any]) -> Outcome:
-    prediction = json.loads(row["prediction"]) if row["prediction"] else None
-    return Outcome(Item.from_json(row["item"]), prediction, row["reason"])
+        for number, each in enumerate(planned)
+        for order, image in enumerate(each.images)
+    )
+    while block := list(islice(rows, size)):
+        yield pa.Table.from_pylist(block)

@@ -12,8 +12,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import LabelStudio
 from ml_backend.labelstudio.control_tasks import is_control
+from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.queries import TaskFilter
-from ml_backend.labelstudio.task_paths import look_up
+from ml_backend.labelstudio.task_images import needed_data, references
 from segstudio.predict.items import Item, Outcome
 from segstudio.retries import poll
 
@@ -50,7 +51,7 @@ class ProjectSink:
     Args:
         label_studio: Client for the Label Studio instance.
         project: Project ID.
-        image_key: Key of ``task.data`` whose image the label config shows.
+        label_config: Label config of the project.
         model_version: Model version of the predictions.
         retry_seconds: Seconds to retry a Label Studio that does not respond.
     """
@@ -62,13 +63,13 @@ class ProjectSink:
         self,
         label_studio: LabelStudio,
         project: int,
-        image_key: str,
+        label_config: LabelConfig,
         model_version: str,
         retry_seconds: float,
     ) -> None:
         self._label_studio = label_studio
         self._project = project
-        self._image_key = image_key
+        self._config = label_config
         self._version = model_version
         self._retry_seconds = retry_seconds
 
@@ -85,14 +86,16 @@ class ProjectSink:
         while page := self._find_tasks(TaskFilter("id", "greater", last), "id,data,meta"):
             for task in page:
                 if not (is_control(task["meta"]) or self._has_prediction(task)):
-                    reference = str(look_up(task["data"], self._image_key) or "")
-                    yield Item(self._key(task["id"], reference), reference, task=task["id"])
+                    yield self._item(task["id"], task["data"])
             last = int(page[-1]["id"])
 
-    def _key(self, task: int, reference: str) -> str:
+    def _item(self, task: int, data: dict[str, Any]) -> Item:
+        shown = [self._config.images[name] for name in self._config.mask_images()]
+        found = [each for image in shown for each in references(data, image)]
         # A failure is skipped the next time only if all of this is unchanged.
-        digest = hashlib.sha256(reference.encode()).hexdigest()
-        return json.dumps([self._label_studio.url, task, digest, self._version])
+        digest = hashlib.sha256("\n".join(found).encode()).hexdigest()
+        key = json.dumps([self._label_studio.url, task, digest, self._version])
+        return Item(key, found[0], needed_data(data, self._config), task=task)
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write predictions of existing tasks without a prediction of this version.

@@ -1,21 +1,22 @@
-"""Images to predict: of a manifest, a bucket or a folder."""
+"""Tasks to predict: of a manifest, a bucket or a folder."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
+from ml_backend.errors import SettingsError
 from ml_backend.images.gcs import GcsAddress
-from ml_backend.labelstudio.task_paths import put
+from ml_backend.labelstudio.task_paths import place
 from ml_backend.serving.settings import read_settings
 from segstudio.data.manifest import IDENTIFIER, IMAGE
 from segstudio.data.tables import IMAGE_SUFFIXES, CsvTable, FolderTable, Row, Table
 from segstudio.gcs.client import GoogleObjects, GoogleSettings, connect, parse_address
 from segstudio.gcs.objects import Objects
 from segstudio.predict.items import Item
-from segstudio.projects.tasks import TaskMapping, summarize
+from segstudio.projects.tasks import TaskField, TaskMapping, summarize
 
 
 @dataclass(frozen=True)
@@ -43,27 +44,41 @@ class ImagesSpec:
         return Path(self.source) if in_folder else None
 
 
-def open_items(spec: ImagesSpec, image_key: str) -> Iterator[Item]:
-    """Return the images of a manifest, a bucket or a folder.
+def open_items(spec: ImagesSpec, fields: tuple[TaskField, ...]) -> Iterator[Item]:
+    """Return the tasks of a manifest's rows, or of the images of a bucket or a folder.
+
+    Args:
+        spec: Images to predict.
+        fields: Fields of the tasks that the template shows.
 
     Raises:
         TableError: The manifest is unreadable, or has invalid rows.
+        SettingsError: The template shows several images, and the source is no manifest.
         BucketError: The bucket cannot be listed.
     """
     if spec.manifest is not None:
-        return manifest_items(*_open_manifest(spec, spec.manifest, image_key))
+        return manifest_items(*_open_manifest(spec, spec.manifest, fields))
+    if len(fields) > 1:
+        raise SettingsError(
+            f"the template shows several fields: {', '.join(each.path for each in fields)}; "
+            "a file is one image",
+            "give --manifest, a CSV with a column for each, or --project",
+        )
+    (field,) = fields
     if spec.folder is not None:
-        return folder_items(spec.folder, image_key, spec.left_out)
+        return folder_items(spec.folder, field, spec.left_out)
     address = parse_address(spec.source)
     objects = GoogleObjects(connect(read_settings(GoogleSettings)), address.bucket)
-    return bucket_items(objects, address, image_key, spec.left_out)
+    return bucket_items(objects, address, field, spec.left_out)
 
 
-def _open_manifest(spec: ImagesSpec, path: Path, image_key: str) -> tuple[Table, TaskMapping]:
+def _open_manifest(
+    spec: ImagesSpec, path: Path, fields: tuple[TaskField, ...]
+) -> tuple[Table, TaskMapping]:
     table = CsvTable(path)
-    own = (spec.image_column, spec.identifier_column)
-    more = tuple(name for name in table.columns if name not in own)
-    mapping = TaskMapping(spec.identifier_column, spec.image_column, image_key, more)
+    mapping = TaskMapping(spec.identifier_column, spec.image_column, fields, ())
+    own = (spec.identifier_column, *mapping.columns(table.columns))
+    mapping = replace(mapping, meta=tuple(name for name in table.columns if name not in own))
     mapping.check(table.columns)
     summarize(table, mapping)
     return table, mapping
@@ -73,13 +88,13 @@ def manifest_items(table: Table, rule: TaskMapping) -> Iterator[Item]:
     """Yield the rows of a manifest, with all columns in the task."""
     for row in table:
         task = rule.task(row)
-        reference = row.values[rule.image_column]
-        key = _item_key(row.values[rule.identifier_column], reference)
-        yield Item(key, reference, task.data, task.meta)
+        references = rule.references(row)
+        key = _item_key(row.values[rule.identifier_column], *references)
+        yield Item(key, references[0], task.data, task.meta)
 
 
 def folder_items(
-    folder: Path, image_key: str, left_out: Counter[str] | None = None
+    folder: Path, field: TaskField, left_out: Counter[str] | None = None
 ) -> Iterator[Item]:
     """Yield the images of a folder as Label Studio's local files; a changed file is a new image."""
 
@@ -87,7 +102,7 @@ def folder_items(
         name = row.values["path"]
         stat = (folder / name).stat()
         reference = f"/data/local-files/?d={quote(name)}"
-        return _item(_item_key(name, stat.st_size, stat.st_mtime_ns), name, reference, image_key)
+        return _item(_item_key(name, stat.st_size, stat.st_mtime_ns), name, reference, field)
 
     table = FolderTable(folder)
     if left_out is not None:
@@ -98,7 +113,7 @@ def folder_items(
 def bucket_items(
     objects: Objects,
     address: GcsAddress,
-    image_key: str,
+    field: TaskField,
     left_out: Counter[str] | None = None,
 ) -> Iterator[Item]:
     """Yield the images of a bucket; an object with another generation is a new image."""
@@ -109,12 +124,12 @@ def bucket_items(
                 left_out[suffix] += 1
         else:
             reference = str(GcsAddress(address.bucket, name))
-            yield _item(_item_key(name, stored.generation), name, reference, image_key)
+            yield _item(_item_key(name, stored.generation), name, reference, field)
 
 
-def _item(key: str, name: str, reference: str, image_key: str) -> Item:
-    data = {IDENTIFIER: name, **put(image_key, reference)}
-    return Item(key, reference, data, {IDENTIFIER: name})
+def _item(key: str, name: str, reference: str, field: TaskField) -> Item:
+    shown = place([(field.path, [reference] if field.pages else reference)])
+    return Item(key, reference, {IDENTIFIER: name, **shown}, {IDENTIFIER: name})
 
 
 def _item_key(*parts: str | int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ml_backend.labelstudio.schemas import ChosenAnswer, Region
     from sam_backend.settings import SamSettings
     from segmentation_backend.models.base import Instance, SegmentationModel
-    from segmentation_backend.regions import RegionBuilder
     from segmentation_backend.settings import SegmentationSettings
 
 Settings: TypeAlias = "SegmentationSettings"
@@ -50,11 +50,11 @@ class Model:
 
     Attributes:
         version: Model version of its predictions.
-        classes: Class names, the background first.
+        tags: Names of the image tags that get masks or answers, in the order of the results.
     """
 
     version: str
-    classes: tuple[str, ...]
+    tags: tuple[str, ...]
 
 
 def backend_settings(**changes: object) -> "SegmentationSettings":
@@ -112,7 +112,7 @@ def describe_model(
             Embedder(sam)
     except SegstudioError as error:
         return error.with_traceback(None)
-    return Model(predictor.model_version, predictor.classes_for(config))
+    return Model(predictor.model_version, tuple(predictor.answered_images(config)))
 
 
 def load_images(
@@ -121,22 +121,27 @@ def load_images(
     """Fetch several images in parallel, and decode them one by one.
 
     Args:
-        batch: Columns ``item``, ``reference`` and ``task``, the task ID or 0.
+        batch: Columns ``reference``, ``task``, the task ID or 0, and others, which are passed on.
         settings: Image sources and limits.
         access: Project of the tasks, and the login for their images.
 
     Yields:
-        For each image ``item``, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, the ``reason`` of
-        a failure, and ``full``: height and width that browsers show of a huge JPEG that is decoded
-        reduced, else zeros.
+        For each image its columns, ``pixels`` (H, W, 3) uint8 RGB, its ``identity``, the ``reason``
+        of a failure, and ``full``: height and width that browsers show of a huge JPEG that is
+        decoded reduced, else zeros.
     """
     source = _image_source(settings)
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch") as pool:
         fetched = pool.map(
             partial(_fetch, source, access), map(str, batch["reference"]), map(int, batch["task"])
         )
-        for item, encoded in zip(batch["item"], fetched, strict=True):
-            yield {"item": [item], **_decoded(encoded)}
+        for row, encoded in enumerate(fetched):
+            yield {**_row(batch, row), **_decoded(encoded)}
+
+
+def _row(batch: Batch, row: int, *without: str) -> Batch:
+    """Return a batch of one row, without some columns."""
+    return {name: [values[row]] for name, values in batch.items() if name not in without}
 
 
 @lru_cache(maxsize=1)
@@ -182,7 +187,7 @@ class Embedder:
         for row, reason in enumerate(batch["reason"]):
             if not reason:
                 self._embed(str(batch["identity"][row]), batch["pixels"][row])
-            yield {name: [values[row]] for name, values in batch.items()}
+            yield _row(batch, row)
 
     def _embed(self, identity: str, pixels: npt.NDArray[np.uint8]) -> None:
         from sam_backend.embedding_service import EmbeddingKey
@@ -196,79 +201,106 @@ class Segmenter:
     """The model in its own process, for any number of images."""
 
     def __init__(self, load: Load, settings: "SegmentationSettings", label_config: str) -> None:
-        from segmentation_backend.choices import asked_phrases, prompted_choices
         from segmentation_backend.models.base import TextPromptedModel
-        from segmentation_backend.phrases import prompted
 
-        model, config = load(settings), parse_label_config(label_config)
-        questions = [each for name in config.images for each in prompted_choices(config, name)]
-        self._model = prompted(model, config)
+        model = load(settings)
+        self._model = model
         self._reader = model if isinstance(model, TextPromptedModel) else None
-        self._phrases = asked_phrases(questions)
+        self._config = parse_label_config(label_config)
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
-        """Replace pixels by serialized ``instances`` and the ``presence`` of choices as JSON."""
+        """Replace pixels by what is found.
+
+        Yields:
+            For each image its columns, serialized ``instances``, and as JSON the ``classes`` that
+            they are of and the ``presence`` of what choices name.
+        """
         from segmentation_backend.models.base import pack_instances
 
-        readable = [
-            p for p, reason in zip(batch["pixels"], batch["reason"], strict=True) if not reason
-        ]
-        found = self._found(readable)
-        for item, reason, full in zip(batch["item"], batch["reason"], batch["full"], strict=True):
-            instances, presence = ([], {}) if reason else next(found)
-            kept = {"item": [item], "reason": [reason], "full": [full]}
-            packed = {"instances": [pack_instances(instances)], "presence": [json.dumps(presence)]}
-            yield {**kept, **packed}
+        for data, rows in groupby(range(len(batch["data"])), lambda row: batch["data"][row]):
+            for row, seen in self._see(batch, list(rows), str(data)):
+                answer = {
+                    "instances": [pack_instances(seen.instances)],
+                    "classes": [json.dumps(seen.classes)],
+                    "presence": [json.dumps(seen.presence)],
+                }
+                yield {**_row(batch, row, "pixels"), **answer}
 
-    def _found(
-        self, images: Sequence[npt.NDArray[np.uint8]]
-    ) -> "Iterator[tuple[list[Instance], Mapping[str, float]]]":
-        """Yield the instances on each image, and the confidence that it shows what choices name."""
-        if not (self._reader and self._phrases):
-            yield from ((instances, {}) for instances in self._model.segment(images))
-            return
-        for image in images:  # one by one: both answers come from the same cached features
-            (instances,) = self._model.segment([image])
-            yield instances, self._reader.presence(image, self._phrases)
+    def _see(self, batch: Batch, rows: Sequence[int], data: str) -> "Iterator[tuple[int, _Seen]]":
+        """Yield what is found on images of tasks with the same labels; nothing where it failed."""
+        from segmentation_backend.phrases import prompted
+
+        model = prompted(self._model, _config_of(self._config, data))
+        readable = [row for row in rows if not batch["reason"][row]]
+        yield from ((row, _Seen((), model.classes, {})) for row in rows if batch["reason"][row])
+        # A model that reads text answers both questions from the features of one image.
+        portions = [[row] for row in readable] if self._reader else [readable]
+        for portion in portions:
+            found = model.segment([batch["pixels"][row] for row in portion])
+            for row, instances in zip(portion, found, strict=True):
+                presence = self._presence(str(batch["tag"][row]), batch["pixels"][row])
+                yield row, _Seen(instances, model.classes, presence)
+
+    def _presence(self, tag: str, pixels: npt.NDArray[np.uint8]) -> Mapping[str, float]:
+        """Return the confidence that an image shows what the choices on its tag name."""
+        from segmentation_backend.choices import asked_phrases, prompted_choices
+
+        phrases = asked_phrases(prompted_choices(self._config, tag)) if self._reader else ()
+        return self._reader.presence(pixels, phrases) if self._reader and phrases else {}
 
 
-def make_predictions(
+@dataclass(frozen=True)
+class _Seen:
+    """What a model finds on an image: instances of its classes, and the presence of phrases."""
+
+    instances: "Sequence[Instance]"
+    classes: tuple[str, ...]
+    presence: Mapping[str, float]
+
+
+def _config_of(config: LabelConfig, data: str) -> LabelConfig:
+    """Return the label config with the labels of a task, whose data is JSON."""
+    return config.for_task(json.loads(data)) if data else config
+
+
+def make_results(
     batch: Batch, model: Model, settings: "SegmentationSettings", label_config: str
 ) -> Iterator[Batch]:
-    """Convert what was found to ``prediction`` in Label Studio's JSON; empty for failed images."""
-    from segmentation_backend.models.base import unpack_instances
-    from segmentation_backend.regions import RegionBuilder
-
-    builder = RegionBuilder(model.version, model.classes, settings)
+    """Convert what is found on images to their tasks' ``results`` in Label Studio's JSON."""
     config = parse_label_config(label_config)
-    columns = (batch[name] for name in ("item", "instances", "presence", "reason", "full"))
-    for item, instances, presence, reason, full in zip(*columns, strict=True):
-        prediction = ""
-        if not reason:
-            size = (int(full[0]), int(full[1]))
-            found = unpack_instances(instances), json.loads(presence)
-            results = _results(builder, config, *found, size)
-            prediction = json.dumps(builder.prediction(results).model_dump())
-        yield {"item": [item], "reason": [reason], "prediction": [prediction]}
+    for row, reason in enumerate(batch["reason"]):
+        results = [] if reason else _results(batch, row, model, settings, config)
+        yield {
+            **{name: [batch[name][row]] for name in ("item", "image", "reason")},
+            "results": [json.dumps([each.model_dump() for each in results])],
+        }
 
 
 def _results(
-    builder: "RegionBuilder",
-    config: LabelConfig,
-    instances: "Sequence[Instance]",
-    presence: Mapping[str, float],
-    full: tuple[int, int],
+    batch: Batch,
+    row: int,
+    model: Model,
+    settings: "SegmentationSettings",
+    label_config: LabelConfig,
 ) -> "list[Region | ChosenAnswer]":
-    """Return the regions and answers on each tag that shows the image."""
+    """Return the regions and the answers on one image."""
     from ml_backend.labelstudio.enlarge import enlarge
     from ml_backend.labelstudio.task_images import TaskImage
-    from segmentation_backend.choices import chosen, prompted_choices, questioned_images
+    from segmentation_backend.choices import chosen, prompted_choices
+    from segmentation_backend.models.base import unpack_instances
+    from segmentation_backend.regions import RegionBuilder
 
-    results: list[Region | ChosenAnswer] = []
-    questioned = questioned_images(config) if presence else []
-    for name in dict.fromkeys((*config.mask_images(), *questioned)):
-        regions = builder.regions(instances, config, name)
-        results += enlarge(regions, full) if any(full) else regions
-        if name in questioned:
-            results += chosen(prompted_choices(config, name), presence, TaskImage(name, None, ""))
-    return results
+    tag, page = str(batch["tag"][row]), int(batch["page"][row])
+    item = None if page < 0 else page
+    classes = tuple(json.loads(batch["classes"][row]))
+    presence = json.loads(batch["presence"][row])
+    regions = RegionBuilder(model.version, classes, settings).regions(
+        unpack_instances(batch["instances"][row]),
+        _config_of(label_config, str(batch["data"][row])),
+        tag,
+        item,
+    )
+    height, width = map(int, batch["full"][row])
+    shown = enlarge(regions, (height, width)) if height else regions
+    questions = prompted_choices(label_config, tag) if presence else []
+    return [*shown, *chosen(questions, presence, TaskImage(tag, item, ""))]

@@ -71,7 +71,7 @@ class ProjectSpec:
         """
         rows = "" if self.share.is_all else f"{self.share.text} {self.seed} {found.digest}"
         control = [f"control {self.control} {self.seed}"] if self.control else []
-        wanted = "\0".join([self.label_config, repr(self.rule), rows, *control])
+        wanted = "\0".join([self.label_config, self.rule.mark, rows, *control])
         return f"[segstudio:{hashlib.sha256(wanted.encode()).hexdigest()[:16]}]"
 
     def description(self, found: TableSummary) -> str:

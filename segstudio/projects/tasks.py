@@ -1,16 +1,18 @@
 """Create tasks from a table's rows, checked before anything is created, in batches."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 from urllib.parse import urlsplit
 
 from ml_backend.labelstudio.client import LabelStudio, NewTask
 from ml_backend.labelstudio.control_tasks import CONTROL
 from ml_backend.labelstudio.task_images import split_pages
-from ml_backend.labelstudio.task_paths import put
+from ml_backend.labelstudio.task_paths import look_up, place, root
 from segstudio.data.manifest import IDENTIFIER
 from segstudio.data.scratch_db import NameIndex
 from segstudio.data.tables import Row, Table, TableError
@@ -19,24 +21,46 @@ BATCH = 500
 
 
 @dataclass(frozen=True)
+class TaskField:
+    """Field of ``task.data`` that a template shows.
+
+    Attributes:
+        path: Path of the field, such as ``image``, ``photo.url`` or ``images[1]``.
+        pages: Whether it holds several references; a table has them in one cell, with line breaks,
+            ``|``, ``;`` or commas between them, or as a JSON list.
+        labels: Whether it holds the labels of the task, a JSON list, instead of references.
+    """
+
+    path: str
+    pages: bool = False
+    labels: bool = False
+
+
+@dataclass(frozen=True)
 class TaskMapping:
     """Mapping of rows to tasks.
 
     Attributes:
         identifier_column: Unique column, which joins labels to rows later.
-        image_column: Column with the image reference.
-        image_key: Key of ``task.data`` whose image the label config shows.
+        image_column: Column with the references, if the template shows one field of references.
+            Otherwise, and for labels, a field is in the column of its name.
+        fields: Fields that the template shows.
         meta: Columns that the labeling page may show.
-        pages: Whether the image's column holds several references, with line breaks, ``|``, ``;``
-            or commas between them.
     """
 
     identifier_column: str
     image_column: str
-    image_key: str
+    fields: tuple[TaskField, ...]
     meta: tuple[str, ...]
-    # Not shown: projects made before are found by the text of their rule.
-    pages: bool = field(default=False, repr=False)
+
+    @property
+    def mark(self) -> str:
+        """Text that identifies the mapping, in the form of the projects that exist already."""
+        paths = ", ".join(field.path for field in self.fields if not field.labels)
+        return (
+            f"TaskMapping(identifier_column={self.identifier_column!r}, "
+            f"image_column={self.image_column!r}, image_key={paths!r}, meta={self.meta!r})"
+        )
 
     def check(self, columns: tuple[str, ...]) -> None:
         """Check that the table has all columns, and that none hides another.
@@ -44,33 +68,84 @@ class TaskMapping:
         Raises:
             TableError: A column is missing, or would be hidden.
         """
-        used = (self.identifier_column, self.image_column, *self.meta)
-        missing = [repr(name) for name in used if name not in columns]
+        sources = {field: self._column(field, columns) for field in self.fields}
+        used = (self.identifier_column, *sources.values(), *self.meta)
+        missing = [repr(name) for name in dict.fromkeys(used) if name not in columns]
         if missing:
             raise TableError(
                 f"the table has no column {', '.join(missing)}", f"it has {', '.join(columns)}"
             )
-        others = {self.identifier_column, *self.meta} - {self.image_column}
-        (root,) = put(self.image_key, "")
-        if root in others:
-            raise TableError(
-                f"the template shows ${self.image_key} as the image, and a column of that name "
-                "would take its place",
-                f"rename that column, or leave it out; the image is {self.image_column!r}",
-            )
+        for field, source in sources.items():
+            if root(field.path) in {self.identifier_column, *self.meta} - {source}:
+                shown = "labels" if field.labels else "image"
+                raise TableError(
+                    f"the template shows ${field.path} as the {shown}, and a column of that name "
+                    "would take its place",
+                    f"rename that column, or leave it out; the {shown} is {source!r}",
+                )
+
+    def columns(self, all_: Collection[str]) -> tuple[str, ...]:
+        """Return the columns of the fields, of all columns of a table."""
+        return tuple(dict.fromkeys(self._column(field, all_) for field in self.fields))
 
     def task(self, row: Row) -> NewTask:
-        """Return the task of a row; programs find it again by ``meta.identifier``."""
+        """Return the task of a row; programs find it again by ``meta.identifier``.
+
+        Raises:
+            TableError: A field has no value, or one of another kind.
+        """
         identifier = row.values[self.identifier_column]
         data = {name: row.values[name] for name in (self.identifier_column, *self.meta)}
-        references = self.references(row)
-        shown = put(self.image_key, references if self.pages else references[0])
+        shown = place((field.path, self._value(field, row)) for field in self.fields)
         return NewTask({**data, **shown}, {IDENTIFIER: identifier}, row.predictions)
 
     def references(self, row: Row) -> list[str]:
-        """Return the references of a row's image, or of its pages."""
-        image = row.values[self.image_column]
-        return split_pages(image) if self.pages else [image]
+        """Return the references of a row, of all fields and pages.
+
+        Raises:
+            TableError: See ``task``.
+        """
+        values = [self._value(field, row) for field in self.fields if not field.labels]
+        return [
+            each for value in values for each in (value if isinstance(value, list) else [value])
+        ]
+
+    def _column(self, field: TaskField, columns: Collection[str]) -> str:
+        named = (field.path, root(field.path))
+        alone = not field.labels and sum(not each.labels for each in self.fields) == 1
+        candidates = (self.image_column, *named) if alone else named
+        return next((name for name in candidates if name in columns), candidates[0])
+
+    def _value(self, field: TaskField, row: Row) -> Any:
+        """Return what a task has under a field: text, or a list for pages and labels."""
+        column = self._column(field, row.values)
+        value: Any = row.values[column]
+        if column == root(field.path) != field.path:
+            # The whole object or list that the path leads into, as shards have it.
+            whole = _parsed(value)
+            inside = isinstance(whole, dict | list) or column != self.image_column
+            value = look_up({column: whole}, field.path) if inside else value
+        if isinstance(value, str) and (field.labels or field.pages):
+            value = _parsed(value) if field.labels else split_pages(value)
+        if not _is_valid(field, value):
+            kind = "JSON list of labels" if field.labels else "value"
+            raise TableError(f"row {row.number} has no {kind} in {column!r} for ${field.path}")
+        return value
+
+
+def _parsed(text: str) -> Any:
+    """Return the value of a JSON cell; None if it is not JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _is_valid(field: TaskField, value: Any) -> bool:
+    if field.labels:
+        return isinstance(value, list)
+    listed = value if field.pages and isinstance(value, list) else [value]
+    return bool(listed) and all(isinstance(each, str) and each.strip() for each in listed)
 
 
 def control_task(task: NewTask) -> NewTask:
@@ -102,14 +177,17 @@ def summarize(table: Table, rule: TaskMapping) -> TableSummary:
     """Read a table and validate it.
 
     Raises:
-        TableError: An identifier or image is empty, an identifier is repeated, or there is no row.
+        TableError: An identifier, image or label list is invalid, an identifier is repeated, or
+            there is no row.
     """
     rows, digest, buckets = 0, hashlib.sha256(), dict[str, None]()
     with NameIndex() as index:
         for row in table:
-            identifier, image = row.values[rule.identifier_column], row.values[rule.image_column]
-            _check_row(row, rule, index)
-            digest.update(f"{len(identifier)}:{identifier}{len(image)}:{image}".encode())
+            _check_identifier(row, rule.identifier_column, index)
+            cells = (rule.identifier_column, *rule.columns(row.values))
+            for value in (row.values[name] for name in cells):
+                digest.update(f"{len(value)}:{value}".encode())
+            rule.task(row)  # raises if a field has no value
             for each in rule.references(row):
                 if each.startswith("gs://"):
                     buckets[urlsplit(each).netloc] = None
@@ -119,16 +197,14 @@ def summarize(table: Table, rule: TaskMapping) -> TableSummary:
     return TableSummary(rows, digest.hexdigest(), tuple(buckets))
 
 
-def _check_row(row: Row, rule: TaskMapping, index: NameIndex) -> None:
-    for column in (rule.identifier_column, rule.image_column):
-        if not row.values[column].strip():
-            raise TableError(f"row {row.number} has no value in {column!r}")
-    identifier = row.values[rule.identifier_column]
+def _check_identifier(row: Row, column: str, index: NameIndex) -> None:
+    identifier = row.values[column]
+    if not identifier.strip():
+        raise TableError(f"row {row.number} has no value in {column!r}")
     first = index.claim(identifier, row.number)
     if first != row.number:
         raise TableError(
-            f"rows {first} and {row.number} have the same {rule.identifier_column!r}, "
-            f"{identifier!r}",
+            f"rows {first} and {row.number} have the same {column!r}, {identifier!r}",
             "choose another --identifier-column",
         )
 

@@ -8,10 +8,11 @@ from typing import Self
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from ml_backend.errors import SettingsError
-from ml_backend.labelstudio.label_config import parse_label_config, parse_xml
+from ml_backend.labelstudio.label_config import parse_label_config, parse_xml, refuse
 from ml_backend.labelstudio.media_tags import media_tags
-from ml_backend.labelstudio.task_paths import put
+from ml_backend.labelstudio.task_paths import place
 from segstudio.labelstudio.shipped_configs import SHIPPED_CONFIGS
+from segstudio.projects.tasks import TaskField
 
 CODES = "codes"
 """Class of the ``<View>`` for codes; without one, they are added at the end."""
@@ -81,57 +82,32 @@ def read_template_with_codes(
     return add_codes(read_template(name), codes)
 
 
-def image_key(label_config: str, *, pages: bool = False) -> str:
-    """Return the path into ``task.data`` that the image is under.
-
-    Args:
-        label_config: Label config as XML.
-        pages: Whether a list of images may be there.
+def task_fields(label_config: str) -> tuple[TaskField, ...]:
+    """Return the fields of ``task.data`` that images, video, audio and labels come from.
 
     Raises:
-        LabelConfigError: The label config shows no image.
-        SettingsError: It shows several, pages without ``pages``, or a later entry of a list.
+        LabelConfigError: The label config is not valid, or shows none of them.
+        SettingsError: No task can have all of the fields.
     """
-    images = parse_label_config(label_config).images.values()
-    keys = {image.key: None for image in images}
-    if len(keys) > 1:
-        raise SettingsError(
-            f"the template shows several images: {', '.join(keys)}",
-            "segstudio makes tasks of one image each",
-        )
-    (key,) = keys
-    if shows_pages(label_config) and not pages:
-        raise SettingsError(
-            f"the template shows pages: {key}",
-            "open the tasks in Label Studio, or use Retrieve Predictions there",
-        )
+    config = parse_label_config(label_config, require_image=False)
+    # One that is the same in all tasks, such as a legend, needs no field.
+    images = [image for image in config.images.values() if "$" in image.written]
+    refuse(config.problems_of_images(image.name for image in images))
+    shown = [*images, *media_tags(label_config)]
+    if not shown:
+        # One of these raises the error that says what is missing.
+        refuse(config.problems_of_images(parse_label_config(label_config).images))
+    fields = [TaskField(tag.key, tag.pages) for tag in shown]
+    fields += [TaskField(c.dynamic, labels=True) for c in config.controls if c.dynamic]
+    fields = list(dict.fromkeys(fields))
     try:
-        put(key, "")
+        place((field.path, "") for field in fields)
     except ValueError as error:
         raise SettingsError(
-            f"the template shows a later entry of a list: {error}",
-            "segstudio makes tasks of one image; import such tasks in Label Studio",
+            f"the template shows what no task can hold: {error}",
+            "name each image's field in value, or the list of its pages in valueList",
         ) from None
-    return key
-
-
-def shows_pages(label_config: str) -> bool:
-    """Return whether an image of a label config has pages (``valueList``)."""
-    config = parse_label_config(label_config, require_image=False)
-    return any(image.pages for image in config.images.values())
-
-
-def media_key(label_config: str) -> str:
-    """Return the key of ``task.data`` with the image, or else the video or audio.
-
-    Raises:
-        LabelConfigError: The label config shows none.
-        SettingsError: The label config shows several.
-    """
-    keys = {tag.key: None for tag in media_tags(label_config)}
-    if shows_images(label_config) or len(keys) != 1:
-        return image_key(label_config, pages=True)
-    return next(iter(keys))
+    return tuple(fields)
 
 
 def shows_images(label_config: str) -> bool:

@@ -2,7 +2,7 @@
 
 import io
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from PIL import Image
 
 from ml_backend.deadline import Deadline
 from ml_backend.images import ImageSettings, ImageSource
-from ml_backend.labelstudio.label_config import LabelConfig
+from ml_backend.labelstudio.label_config import Control, LabelConfig, parse_label_config
 from ml_backend.labelstudio.prompts import parse_context
 from ml_backend.labelstudio.schemas import Prediction, Task
 from ml_backend.labelstudio.shapes import SHAPES
+from ml_backend.labelstudio.task_paths import place
 from ml_backend.lru import LruCache
 from sam_backend.concepts import ConceptFinder
 from sam_backend.models.base import ConceptModel, Embedding, Wanted
@@ -32,6 +33,19 @@ Json = dict[str, Any]
 DISC = (32, 48, 20)
 LABELS = ("dress", "hat", "car")
 """Names that the model knows."""
+
+TASK_LABELS = ("hat", "dress", "Dress", "car", "auto", "wheel & tyre")
+"""Labels that tasks provide: all that a tool may have."""
+
+PROMPTS: Mapping[str, tuple[Json, ...]] = {
+    "keypoint": ({"x": 25.0, "y": 50.0, "width": 0.3},),
+    "rectangle": (
+        {"x": 10.0, "y": 29.0, "width": 31.0, "height": 42.0, "rotation": 0},
+        # Of three points: the same box, turned around another corner.
+        {"x": 41.0, "y": 29.0, "width": 31.5, "height": 41.3, "rotation": 90},
+    ),
+}
+"""Values of prompts for the disc."""
 
 
 class Disc:
@@ -141,28 +155,39 @@ def _how(config: LabelConfig) -> Json:
 
 
 def fitting_data(config: LabelConfig) -> Json:
-    """Return the data of a task with an image, or two pages, for each image tag."""
-    return {
-        image.key: [PICTURE, PICTURE] if image.pages else PICTURE
-        for image in config.images.values()
-    }
+    """Return the data of a task: an image, or two pages, for each image tag, and labels."""
+    images = {i.key: [PICTURE, PICTURE] if i.pages else PICTURE for i in config.images.values()}
+    names = [{"value": name} for name in TASK_LABELS]
+    return place([*images.items(), *((path, names) for path in _dynamic(config))])
+
+
+def _dynamic(config: LabelConfig) -> set[str]:
+    return {control.dynamic for control in config.controls if control.dynamic}
 
 
 def prompts_of(config: LabelConfig, image: str) -> list[Json]:
     """Return what Label Studio sends of a smart tool of an image that is answered."""
-    tool = next(
-        t
-        for t in config.smart_tools()
-        if t.to_name == image and (not t.labels or len(config.lost_labels(t)) < len(t.labels))
-    )
-    lost = config.lost_labels(tool)
-    label = next((each.value for each in tool.labels if each.value not in lost), None)
-    value: Json = {"x": 25.0, "y": 50.0, "width": 0.3}
-    if tool.shape == "rectangle":
-        value = {"x": 10.0, "y": 29.0, "width": 31.0, "height": 42.0, "rotation": 0}
-    prompt: Json = {"id": "p", "from_name": tool.name, "to_name": image, "type": tool.type}
+    return next(all_prompts(config, image))
+
+
+def all_prompts(config: LabelConfig, image: str) -> Iterator[list[Json]]:
+    """Yield what Label Studio sends of each smart tool of an image that is answered.
+
+    Args:
+        config: Label config, with the labels of the task.
+        image: Name of the image tag.
+    """
+    for tool in config.smart_tools():
+        lost = config.lost_labels(tool)
+        if tool.to_name == image and (not tool.labels or len(lost) < len(tool.labels)):
+            label = next((each.value for each in tool.labels if each.value not in lost), None)
+            yield from (_prompt(config, tool, label, value) for value in PROMPTS[tool.shape])
+
+
+def _prompt(config: LabelConfig, tool: Control, label: str | None, value: Json) -> list[Json]:
+    prompt: Json = {"id": "p", "from_name": tool.name, "to_name": tool.to_name, "type": tool.type}
     prompt |= {"original_width": 128, "original_height": 96, "is_positive": True}
-    if config.images[image].pages:
+    if config.images[tool.to_name].pages:
         prompt["item_index"] = 1
     if tool.has_own_list:
         return [prompt | {"value": value | {tool.type: [label]}}]
@@ -173,6 +198,7 @@ def prompts_of(config: LabelConfig, image: str) -> list[Json]:
 def assert_drawable(results: list[Json], xml: str) -> None:
     """Check that Label Studio can draw results, by its own library's reading of the config."""
     interface = LabelInterface(xml)
+    dynamic = {control.name for control in parse_label_config(xml).controls if control.dynamic}
     geometry: dict[str, Json] = {}
     for each in results:
         control = interface.get_control(each["from_name"])
@@ -183,7 +209,8 @@ def assert_drawable(results: list[Json], xml: str) -> None:
             continue
         assert (each["original_width"], each["original_height"]) == (128, 96)
         labels = each["value"].get(each["type"], [])
-        assert set(labels) <= set(control.labels_attrs)
+        of_task = TASK_LABELS if control.name in dynamic else ()
+        assert set(labels) <= {*control.labels_attrs, *of_task}
         if control.tag == "Labels":
             assert each["id"] in geometry, "the geometry comes first"
             # Label Studio's import refuses a list's result without the geometry.

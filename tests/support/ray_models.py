@@ -11,7 +11,10 @@ from segmentation_backend.settings import SegmentationSettings
 
 
 class ByColour:
-    """Red is a dress, green a hat; brightness is the score, so that each image has its own."""
+    """Red is a dress, green a hat; the brighter, the surer, so that each image has its own score.
+
+    All are surer than ``SCORE_THRESHOLD``.
+    """
 
     version = "by-colour"
     classes = ("background", "dress", "hat")
@@ -22,7 +25,9 @@ class ByColour:
     def _one(self, image: np.ndarray) -> ClassMap:
         bright = image.max(axis=2) > 100
         indices = np.where(bright, image[:, :, :2].argmax(axis=2) + 1, 0).astype(np.uint8)
-        return ClassMap(indices, np.array([0, *image[:, :, :2].mean((0, 1)) / 255], np.float32))
+        return ClassMap(
+            indices, np.array([0, *(0.5 + image[:, :, :2].mean((0, 1)) / 510)], np.float32)
+        )
 
 
 class Slow(ByColour):

@@ -19,6 +19,7 @@ from segstudio.predict.pipeline import Pipeline
 from segstudio.predict.shard_sink import About, ShardSink
 from segstudio.predict.shard_table import ShardFormat
 from segstudio.predict.sources import folder_items
+from segstudio.projects.tasks import TaskField
 from tests.support import ray_models as models
 from tests.support.ray_pictures import CONFIG
 
@@ -32,7 +33,7 @@ def pipeline(folder: Path, load: stages.Load = models.load, block: int = 16) -> 
 
 
 def items(folder: Path) -> list[Item]:
-    return list(folder_items(folder, "image"))
+    return list(folder_items(folder, TaskField("image")))
 
 
 def plain_loop(folder: Path, of: list[Item]) -> dict[str, Any]:
@@ -67,7 +68,9 @@ def run_to_shards(folder: Path, out: Path) -> Counter[str]:
     shards = ShardSink(Folder(out), ShardFormat.JSONL, About.of(model.version, CONFIG))
     shards.size = SHARD
     failures = Failures(Folder(out), "failed.csv", retry=False)
-    todo = list(pending_items(folder_items(folder, "image"), shards.done(), failures, tally))
+    todo = list(
+        pending_items(folder_items(folder, TaskField("image")), shards.done(), failures, tally)
+    )
     Writer(shards, failures, tally).write(work.predict(todo, model), lambda _outcome: None)
     return tally
 

@@ -40,6 +40,7 @@ def test_two_thousand_images_get_what_a_plain_loop_gives_broken_ones_in_between(
     outcomes = list(work.predict(items, work.model()))
     assert len(outcomes) == len(names)
     assert serial.by_key(outcomes) == serial.plain_loop(folder, items)
+    assert all(o.prediction["result"] for o in outcomes if o.prediction)
     failed = {o.item.meta["identifier"]: o.reason for o in outcomes if o.prediction is None}
     assert sorted(failed) == [names[number] for number in BROKEN]
     assert all("damaged" in reason or "image" in reason for reason in failed.values())

@@ -9,6 +9,7 @@ import pytest
 
 from ml_backend.errors import LabelStudioError, SettingsError
 from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.label_config import parse_label_config
 from segstudio.data.store import Folder
 from segstudio.predict.failures import Failures
 from segstudio.predict.items import Item, Outcome
@@ -22,6 +23,7 @@ from segstudio.predict.job import (
 from segstudio.predict.project_sink import ProjectSink
 from tests.support.http_server import HANG_UP, Reply, Request
 from tests.support.label_studio_server import TOKEN, FakeProject, LabelStudioServer, refusal, task
+from tests.support.ray_pictures import CONFIG
 
 VERSION = "model-2"
 TASKS = 1200
@@ -49,7 +51,7 @@ def label_studio(server: LabelStudioServer, project: FakeProject) -> Iterator[La
 
 
 def target(label_studio: LabelStudio, seconds: float = 30) -> ProjectSink:
-    return ProjectSink(label_studio, 3, "image", VERSION, seconds)
+    return ProjectSink(label_studio, 3, parse_label_config(CONFIG), VERSION, seconds)
 
 
 def predicted(item: Item) -> Outcome:
@@ -133,7 +135,7 @@ def test_what_failed_is_tried_again_as_soon_as_anything_about_it_is_another(
 
     def tasks(label_studio: LabelStudio, version: str = VERSION) -> list[int | None]:
         known = Failures(Folder(tmp_path), "failed.csv", retry=False)
-        items = ProjectSink(label_studio, 3, "image", version, 30).items()
+        items = ProjectSink(label_studio, 3, parse_label_config(CONFIG), version, 30).items()
         return [item.task for item in pending_items(items, (), known, Counter())]
 
     assert tasks(label_studio) == []

@@ -323,6 +323,17 @@ def test_an_upload_without_an_address_of_label_studio_says_what_to_set(settings:
     assert "LABEL_STUDIO_URL" in caught.value.hint
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_local_file_that_label_studio_does_not_serve_says_what_to_set(
+    status: int, label_studio: LabelStudio, with_key: With
+) -> None:
+    label_studio.server.replies["/data/local-files/"] = Reply(status)
+    with pytest.raises(ImageFetchError, match=f"HTTP {status}") as caught:
+        with_key().load("/data/local-files/?d=a.png")
+    assert "LOCAL_FILES_SERVING_ENABLED" in caught.value.hint
+    assert "LABEL_STUDIO_API_KEY" not in caught.value.hint
+
+
 def test_tokens_are_in_no_message_log_line_or_repr(
     label_studio: LabelStudio,
     with_key: With,

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from ml_backend.errors import LabelConfigError
@@ -11,12 +12,13 @@ from tests.support.any_config import (
     Backends,
     DiscConcepts,
     DiscReader,
+    all_prompts,
     assert_drawable,
     fitting_data,
     prompts_of,
     typed_on,
 )
-from tests.support.label_configs import LABELED_CONTROLS, label_configs
+from tests.support.label_configs import LABELED_CONTROLS, fitting_configs, label_configs
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +50,26 @@ def served(backend: Predictor, xml: str) -> LabelConfig | None:
     return None
 
 
+any_configs = st.one_of(label_configs(LABELED_CONTROLS), fitting_configs())
+
 many = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @many
-@given(label_configs(LABELED_CONTROLS))
+@given(fitting_configs())
+def test_a_mask_control_and_a_smart_tool_that_share_a_label_are_served_on_every_image(
+    backends: Backends, xml: str
+) -> None:
+    config, prompted = served(backends.segmentation, xml), served(backends.sam, xml)
+    assert config
+    assert prompted
+    data = fitting_data(config)
+    assert {each["to_name"] for each in backends.predict(config, data)} == {*config.images}
+    assert {*config.prompted_images()} == {*config.images}
+
+
+@many
+@given(any_configs)
 def test_a_batch_gives_regions_that_label_studio_draws_or_setup_refuses(
     backends: Backends, xml: str
 ) -> None:
@@ -64,19 +81,22 @@ def test_a_batch_gives_regions_that_label_studio_draws_or_setup_refuses(
 
 
 @many
-@given(label_configs(LABELED_CONTROLS))
+@given(any_configs)
 def test_a_click_gives_regions_that_label_studio_draws_or_setup_refuses(
     backends: Backends, xml: str
 ) -> None:
     if config := served(backends.sam, xml):
+        data = fitting_data(config)
         for image in config.prompted_images():
-            results = backends.click(config, fitting_data(config), *prompts_of(config, image))
-            assert_drawable(results, xml)
-            assert {each["to_name"] for each in results} == {image}
+            for prompts in all_prompts(config.for_task(data), image):
+                event(f"{prompts[0]['type']} with {len(prompts)} results")
+                results = backends.click(config, data, *prompts)
+                assert_drawable(results, xml)
+                assert {each["to_name"] for each in results} == {image}
 
 
 @settings(many, max_examples=30)
-@given(label_configs(LABELED_CONTROLS))
+@given(any_configs)
 def test_models_that_read_text_give_what_label_studio_draws_or_setup_refuses(
     readers: Backends, xml: str
 ) -> None:
@@ -85,8 +105,9 @@ def test_models_that_read_text_give_what_label_studio_draws_or_setup_refuses(
         assert results
         assert_drawable(results, xml)
     if config := served(readers.sam, xml):
+        data = fitting_data(config)
         for image in config.prompted_images():
-            clicked = readers.click(config, fitting_data(config), *prompts_of(config, image))
-            typed = readers.click(config, fitting_data(config), typed_on(image, "a dress; cars"))
+            clicked = readers.click(config, data, *prompts_of(config.for_task(data), image))
+            typed = readers.click(config, data, typed_on(image, "a dress; cars"))
             assert_drawable([*clicked, *typed], xml)
             assert {each["to_name"] for each in [*clicked, *typed]} == {image}

@@ -35,7 +35,7 @@ def test_controls_labels_and_images_are_those_that_the_sdk_reads(xml: str) -> No
         (c.name, c.type, c.to_name, [(x.value, x.predicted_values, x.background) for x in c.labels])
         for c in found.controls
     ] == [control(tag, to_name) for tag in expected.controls for to_name in tag.to_name]
-    assert {image.name: f"${image.key}" for image in found.images.values()} == {
+    assert {image.name: image.written for image in found.images.values()} == {
         tag.name: tag.value for tag in expected.objects if tag.tag == "Image"
     }
 

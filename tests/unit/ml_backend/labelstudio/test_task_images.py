@@ -8,7 +8,7 @@ from ml_backend.errors import ImageReferenceError, LabelConfigError
 from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config, refuse
 from ml_backend.labelstudio.predictor import references_alone
 from ml_backend.labelstudio.schemas import Task
-from ml_backend.labelstudio.task_images import split_pages, task_image, task_images
+from ml_backend.labelstudio.task_images import needed_data, split_pages, task_image, task_images
 
 BRUSH = '<BrushLabels name="m" toName="i"><Label value="dress"/></BrushLabels>'
 
@@ -92,6 +92,24 @@ def test_what_is_passed_on_of_a_task_are_its_images_alone() -> None:
         assert alone.data == expected
         (image,) = task_images(json.loads(json.dumps(alone.data)), label_config, "i")
         assert image.reference == "/a.jpg"
+
+
+def test_what_is_kept_of_a_task_shows_the_same_images_and_labels() -> None:
+    xml = (
+        '<View><Image name="i" value="$photo.url"/><Image name="j" valueList="$pages"/>'
+        '<Labels name="l" toName="i" value="$labels"/><Brush name="b" toName="i"/></View>'
+    )
+    both = parse_label_config(xml)
+    data = {
+        **{"photo": {"url": "/a.jpg", "more": "x" * 9}, "pages": ["/b.jpg", "/c.jpg"]},
+        **{"labels": [{"value": "dress"}], "text": "secret"},
+    }
+    kept = needed_data(data, both)
+    assert not {"photo", "text"} & kept.keys()
+    assert "xxx" not in json.dumps(kept)
+    for name in ("i", "j"):
+        assert task_images(kept, both, name) == task_images(data, both, name)
+    assert both.for_task(kept) == both.for_task(data)
 
 
 def test_labels_of_a_task_are_those_of_its_data() -> None:

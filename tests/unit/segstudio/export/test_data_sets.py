@@ -16,6 +16,7 @@ from PIL import Image
 from pycocotools.coco import COCO  # type: ignore[import-untyped]
 from torchvision.datasets import VOCDetection, VOCSegmentation  # type: ignore[import-untyped]
 
+from ml_backend.images import EncodedImage, ImageSource
 from ml_backend.labelstudio.coco_rle import Mask
 from tests.support.command_line import Run, records
 from tests.support.drawn import CONFIG, HEIGHT, WIDTH, brush, choice, polygon, rectangle_mask
@@ -300,3 +301,24 @@ def test_an_image_that_cannot_be_fetched_is_named_and_the_others_are_put_in(
     assert (problem["identifier"], outcome["images"], outcome["images_failed"]) == ("2.jpg", 1, 1)
     assert Path("out.images/1.jpg").is_file()
     assert not Path("out.images/2.jpg").exists()
+
+
+def test_an_image_that_many_tasks_show_is_fetched_once_and_put_in_for_each(
+    run: Run, label_studio: LabelStudioServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Counter[str]()
+    opens = ImageSource.open
+
+    def counted(source: ImageSource, reference: str, *more: Any, **options: Any) -> EncodedImage:
+        opened[reference] += 1
+        return opens(source, reference, *more, **options)
+
+    monkeypatch.setattr(ImageSource, "open", counted)
+    image = data_uri(HEIGHT, WIDTH)
+    drawn = [annotation(n, brush("r", "hat", HAT)) for n in range(1, 41)]
+    tasks = [task(f"{n}.jpg", each, image=image) for n, each in enumerate(drawn)]
+    project = str(label_studio.add(CONFIG, tasks))
+    outcome = export(run, project, "masks", "--with-images")
+    assert (outcome["images"], outcome["images_failed"]) == (40, 0)
+    assert len({*Path("out/images").rglob("*.jpg")}) == 40
+    assert opened == {image: 1}

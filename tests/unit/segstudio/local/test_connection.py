@@ -1,5 +1,6 @@
 """Which Label Studio and backends the commands take, and what a project is called."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from segstudio.local.connection import backend_pair, resolve_connection
 from segstudio.local.state import State, write_state
 from segstudio.projects.create import ProjectSpec
 from segstudio.projects.sampling import SampleSize
-from segstudio.projects.tasks import TableSummary, TaskMapping
+from segstudio.projects.tasks import TableSummary, TaskField, TaskMapping
 from segstudio.settings import ProjectSettings
 
-RULE = TaskMapping("ID", "Image", "image", ())
+RULE = TaskMapping("ID", "Image", (TaskField("image"),), ())
 FOUND = TableSummary(10, "digest", ())
 
 
@@ -82,10 +83,15 @@ def test_the_mark_tells_projects_of_other_options_apart() -> None:
         order(share="50%", seed=2),
         order(share="5"),
         order(label_config="<View></View>"),
-        order(rule=TaskMapping("ID", "Image", "image", ("Name",))),
+        order(rule=replace(RULE, meta=("Name",))),
+        order(rule=replace(RULE, fields=(*RULE.fields, TaskField("back")))),
         order(),
     ]
     assert len({each.mark(FOUND) for each in wanted}) == len(wanted)
+
+
+def test_projects_of_earlier_releases_are_found_by_their_mark() -> None:
+    assert order().mark(FOUND) == "[segstudio:7068fe80ffcf49ab]"
 
 
 def test_rows_that_are_added_later_belong_to_a_project_of_all_rows_alone() -> None:

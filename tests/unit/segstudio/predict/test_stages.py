@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from ml_backend.labelstudio.schemas import Prediction, Task
 from segmentation_backend.models.base import SegmentationModel
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import SegmentationSettings
-from segstudio.predict.stages import Model, Segmenter, describe_model, load_images, make_predictions
+from segstudio.predict.stages import Model, Segmenter, describe_model, load_images, make_results
 from tests.support.http_server import Reply, Request, Server
 from tests.support.pictures import png
 from tests.support.ray_models import ByColour
@@ -48,7 +50,7 @@ def test_images_are_fetched_for_their_task_and_with_the_login_of_its_project(
             image_cache_dir=tmp_path,
         )
         batch = {
-            "item": ["a", "b"],
+            "item": [0, 1],
             "reference": [f"{web.url}/a.png", "s3://photos/a.png"],
             "task": [16, 17],
         }
@@ -56,6 +58,7 @@ def test_images_are_fetched_for_their_task_and_with_the_login_of_its_project(
         found = list(load_images(batch, settings, access))
         assert [each["reason"] for each in found] == [[""], [""]]
         assert [each["full"] for each in found] == [[(0, 0)], [(0, 0)]]
+        assert [each["item"] for each in found] == [[0], [1]]
         tokens = {r.route: r.headers["Authorization"].split()[0] for r in web.requests}
         assert tokens == {"/a.png": "Basic", "/tasks/17/presign/": "Token"}
 
@@ -80,11 +83,13 @@ def picture(*colours: tuple[int, int, int]) -> str:
     return data_uri(image)
 
 
+OUTCOME = ("item", "image", "reason", "results")
+
 PICTURES = [picture((220, 0, 0), (0, 220, 0)), picture(), picture((0, 220, 0))]
 
 
 def in_bulk(model: SegmentationModel, xml: str, references: list[str]) -> list[Any]:
-    """Predict with all stages, one after the other."""
+    """Predict with all stages, one after the other; the results of each task, None if it failed."""
     settings = SegmentationSettings()
 
     def load(_: SegmentationSettings) -> SegmentationModel:
@@ -92,15 +97,31 @@ def in_bulk(model: SegmentationModel, xml: str, references: list[str]) -> list[A
 
     about = describe_model(load, settings, xml, None)
     assert isinstance(about, Model)
-    numbers = list(map(str, range(len(references))))
-    batch = {"item": numbers, "reference": references, "task": [0] * len(references)}
-    segment = Segmenter(load, settings, xml)
-    return [
-        json.loads(done["prediction"][0]) if done["prediction"][0] else None
-        for loaded in load_images(batch, settings)
-        for found in segment(loaded)
-        for done in make_predictions(found, about, settings, xml)
+    images = [
+        {"item": number, "image": order, "tag": tag, "page": -1, "reference": each, "task": 0}
+        for number, each in enumerate(references)
+        for order, tag in enumerate(about.tags)
     ]
+    batch = {name: [row[name] for row in images] for name in images[0]} | {
+        "data": [""] * len(images)
+    }
+    loaded = joined(load_images(batch, settings))
+    found = joined(Segmenter(load, settings, xml)(loaded))
+    results: dict[int, list[Any] | None] = {number: [] for number in range(len(references))}
+    done = joined(make_results(found, about, settings, xml))
+    for number, _, reason, shown in sorted(zip(*(done[n] for n in OUTCOME), strict=True)):
+        before = results[number]
+        results[number] = None if reason or before is None else [*before, *json.loads(shown)]
+    return list(results.values())
+
+
+def joined(rows: Iterator[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """Join batches of one row."""
+    together: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        for name, values in row.items():
+            together[name] += values
+    return together
 
 
 def by_the_backend(model: SegmentationModel, xml: str, references: list[str]) -> list[Any]:
@@ -109,15 +130,13 @@ def by_the_backend(model: SegmentationModel, xml: str, references: list[str]) ->
     tasks = [Task(data={"image": each}) for each in references]
     config, deadline = parse_label_config(xml), Deadline.after(60)
     answers = predictor.predict(tasks, None, label_config=config, deadline=deadline)
-    return [each.model_dump() if isinstance(each, Prediction) else None for each in answers]
+    found = [each.model_dump() if isinstance(each, Prediction) else None for each in answers]
+    return [each and each["result"] for each in found]
 
 
-def without_ids(predictions: list[Any]) -> list[Any]:
+def without_ids(tasks: list[Any]) -> list[Any]:
     """Regions get ids by chance."""
-    return [
-        each and {**each, "result": [{**region, "id": ""} for region in each["result"]]}
-        for each in predictions
-    ]
+    return [each and [{**result, "id": ""} for result in each] for each in tasks]
 
 
 BOTH = shown(BRUSH.format("a"), CHOICES.format("a"))
@@ -142,8 +161,8 @@ def test_in_bulk_an_image_gets_the_answers_that_the_backend_gives(
     bulk = in_bulk(model, xml, references)
     assert without_ids(bulk) == without_ids(by_the_backend(model, xml, references))
     chosen = [
-        [each["value"]["choices"] for each in prediction["result"] if each["type"] == "choices"]
-        for prediction in bulk[:-1]
+        [each["value"]["choices"] for each in results if each["type"] == "choices"]
+        for results in bulk[:-1]
     ]
     reads = isinstance(model, ByName)
     assert chosen == ([[["Dress", "Grass"]], [], [["Grass"]]] if reads else [[], [], []])

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from ml_backend.labelstudio.client import LabelStudio
-from segstudio.data.tables import CsvTable, TableError
+from ml_backend.labelstudio.task_paths import look_up
+from segstudio.data.tables import CsvTable, Row, TableError
 from segstudio.projects.create import ProjectBuilder, ProjectSpec
 from segstudio.projects.sampling import SampleSize
-from segstudio.projects.tasks import TaskMapping, summarize
+from segstudio.projects.tasks import TaskField, TaskMapping, summarize
 from tests.support.http_server import Reply, Request
 from tests.support.label_studio_server import TOKEN, FakeProject, LabelStudioServer, refusal
 
-RULE = TaskMapping("ID", "Image", "image", ("Name",))
+IMAGE = (TaskField("image"),)
+RULE = TaskMapping("ID", "Image", IMAGE, ("Name",))
 
 
 def table(folder: Path, *rows: str) -> CsvTable:
@@ -59,23 +61,92 @@ def test_columns_that_are_missing_are_named_beside_those_that_are_there() -> Non
 
 def test_a_column_may_not_hide_the_image() -> None:
     with pytest.raises(TableError, match=r"\$image") as caught:
-        TaskMapping("ID", "Image", "image", ("image",)).check(("ID", "Image", "image"))
+        TaskMapping("ID", "Image", IMAGE, ("image",)).check(("ID", "Image", "image"))
     assert "--" not in caught.value.hint, "not every command with such a table has the same options"
 
 
 def test_an_image_at_a_path_and_pages_are_where_the_template_looks(tmp_path: Path) -> None:
     rows = table(tmp_path, "1,a,gs://one/a.jpg|gs://two/b.jpg")
     (row,) = rows
-    nested = TaskMapping("ID", "Image", "photo.url", ("Name",)).task(row)
+    nested = TaskMapping("ID", "Image", (TaskField("photo.url"),), ("Name",)).task(row)
     assert nested.data == {"ID": "1", "Name": "a", "photo": {"url": row.values["Image"]}}
-    pages = TaskMapping("ID", "Image", "images", (), pages=True)
+    pages = TaskMapping("ID", "Image", (TaskField("images", pages=True),), ())
     assert pages.task(row).data == {"ID": "1", "images": ["gs://one/a.jpg", "gs://two/b.jpg"]}
     assert summarize(rows, pages).buckets == ("one", "two")
 
 
 def test_what_a_path_begins_with_may_not_be_a_column() -> None:
     with pytest.raises(TableError, match=r"\$photo.url as the image"):
-        TaskMapping("ID", "Image", "photo.url", ("photo",)).check(("ID", "Image", "photo"))
+        TaskMapping("ID", "Image", (TaskField("photo.url"),), ("photo",)).check(
+            ("ID", "Image", "photo")
+        )
+
+
+def rows_of(folder: Path, header: str, *rows: str) -> CsvTable:
+    path = folder / "several.csv"
+    path.write_text("\n".join([header, *rows]))
+    return CsvTable(path)
+
+
+def test_several_images_come_from_the_columns_named_like_their_fields(tmp_path: Path) -> None:
+    header = "identifier,a,images[1],pages,Name"
+    cells = '1,gs://one/a.jpg,https://h/b.jpg,"gs://two/c.jpg;gs://one/d.jpg",Anna'
+    rows = rows_of(tmp_path, header, cells)
+    fields = (TaskField("a"), TaskField("images[1]"), TaskField("pages", pages=True))
+    rule = TaskMapping("identifier", "image", fields, ("Name",))
+    rule.check(rows.columns)
+    (row,) = rows
+    assert rule.task(row).data == {
+        "identifier": "1",
+        "Name": "Anna",
+        "a": "gs://one/a.jpg",
+        "images": [None, "https://h/b.jpg"],
+        "pages": ["gs://two/c.jpg", "gs://one/d.jpg"],
+    }
+    assert summarize(rows, rule).buckets == ("one", "two")
+    with pytest.raises(TableError, match=r"no column 'a', 'images\[1\]', 'pages'"):
+        rule.check(("identifier", "Name", "image"))
+
+
+def test_another_image_of_several_makes_another_table(tmp_path: Path) -> None:
+    rule = TaskMapping("ID", "image", (TaskField("a"), TaskField("b")), ())
+    digests = {
+        summarize(rows_of(tmp_path, "ID,a,b", row), rule).digest
+        for row in ("1,x,y", "1,x,z", "1,y,x")
+    }
+    assert len(digests) == 3
+    with pytest.raises(TableError, match=r"row 1 has no value in 'b' for \$b"):
+        summarize(rows_of(tmp_path, "ID,a,b", "1,xy,"), rule)
+
+
+def test_labels_of_each_task_are_a_json_list_in_the_column_of_their_name(tmp_path: Path) -> None:
+    rule = TaskMapping("ID", "Image", (*IMAGE, TaskField("labels", labels=True)), ())
+    rows = rows_of(tmp_path, "ID,Image,labels", '1,a.jpg,"[{""value"": ""dress""}]"')
+    rule.check(rows.columns)
+    (row,) = rows
+    assert rule.task(row).data["labels"] == [{"value": "dress"}]
+    assert rule.references(row) == ["a.jpg"]
+    with pytest.raises(TableError, match="row 1 has no JSON list of labels in 'labels'"):
+        summarize(rows_of(tmp_path, "ID,Image,labels", "1,a.jpg,dress"), rule)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "path"),
+    [
+        ("photo", '{"url": "a.jpg"}', "photo.url"),
+        ("images", '["x.jpg", "a.jpg"]', "images[1]"),
+        ("images", '[{"url": "a.jpg"}]', "images[0].url"),
+    ],
+)
+def test_an_object_or_list_of_a_shard_stays_what_it_is(column: str, cell: str, path: str) -> None:
+    row = Row(1, {"identifier": "1", column: cell})
+    for image_column in ("image", column):
+        rule = TaskMapping("identifier", image_column, (TaskField(path),), ())
+        rule.check(tuple(row.values))
+        assert look_up(rule.task(row).data, path) == "a.jpg"
+    other = Row(1, {"identifier": "1", column: "{}"})
+    with pytest.raises(TableError, match=rf"no value in '{column}'"):
+        TaskMapping("identifier", "image", (TaskField(path),), ()).task(other)
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@ from pathlib import Path
 import defusedxml.ElementTree
 import pytest
 
-from ml_backend.errors import SettingsError
+from ml_backend.errors import LabelConfigError, SettingsError
 from ml_backend.labelstudio.label_config import parse_label_config
-from ml_backend.labelstudio.task_paths import look_up, put
+from ml_backend.labelstudio.task_paths import look_up, place
+from segstudio.projects.tasks import TaskField
 from segstudio.projects.templates import (
     Code,
     add_codes,
-    image_key,
-    media_key,
     read_template,
-    shows_pages,
+    task_fields,
 )
 
 PLAIN = '<View><Image name="pic" value="$Photo"/><TextArea name="note" toName="pic"/></View>'
@@ -93,26 +92,56 @@ def test_a_mistyped_path_is_told_and_never_one_of_our_templates_instead(tmp_path
             read_template(str(name))
 
 
-def test_the_image_is_found_whatever_its_key() -> None:
-    assert image_key(PLAIN) == "Photo"
-    two = PLAIN.replace("<TextArea", '<Image name="b" value="$Back"/><TextArea')
-    with pytest.raises(SettingsError, match="Photo, Back"):
-        image_key(two)
+def images(*attributes: str) -> str:
+    tags = (f'<Image name="i{n}" {each}/>' for n, each in enumerate(attributes))
+    return f"<View>{''.join(tags)}</View>"
 
 
-@pytest.mark.parametrize("path", ["photo.url", "images[0]", "looks[0].front"])
+def test_the_fields_of_images_are_found_whatever_their_names() -> None:
+    assert task_fields(PLAIN) == (TaskField("Photo"),)
+    two = images('value="$Photo"', 'value="$Back"', 'value="$Photo"')
+    assert task_fields(two) == (TaskField("Photo"), TaskField("Back"))
+    assert task_fields(images('valueList="$Photos"')) == (TaskField("Photos", pages=True),)
+    labels = '<Labels name="l" toName="pic" value="$names"/></View>'
+    shown = task_fields(PLAIN.replace("</View>", labels))
+    assert shown == (TaskField("Photo"), TaskField("names", labels=True))
+
+
+@pytest.mark.parametrize("path", ["photo.url", "images[0]", "looks[0].front", "images[2]"])
 def test_the_image_may_be_at_a_path(path: str) -> None:
-    assert image_key(PLAIN.replace("$Photo", f"${path}")) == path
-    assert look_up(put(path, "x.jpg"), path) == "x.jpg"
+    assert task_fields(PLAIN.replace("$Photo", f"${path}")) == (TaskField(path),)
+    assert look_up(place([(path, "x.jpg")]), path) == "x.jpg"
 
 
-def test_pages_are_for_projects_alone_and_later_entries_for_none() -> None:
-    pages = PLAIN.replace('value="$Photo"', 'valueList="$Photo"')
-    assert (media_key(pages), shows_pages(pages)) == ("Photo", True)
-    with pytest.raises(SettingsError, match="shows pages: Photo"):
-        image_key(pages)
-    with pytest.raises(SettingsError, match=r"images\[1\] is not the first entry"):
-        media_key(PLAIN.replace("$Photo", "$images[1]"))
+def test_values_at_paths_into_one_list_or_object_are_together() -> None:
+    values = [("images[2]", "c"), ("images[0]", "a"), ("photo.url", "u"), ("photo.size.x", 3)]
+    assert place(values) == {"images": ["a", None, "c"], "photo": {"url": "u", "size": {"x": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('value="$photo"', 'value="$photo.url"'),
+        ('value="$photo.url"', 'value="$photo"'),
+        ('value="$photos"', 'valueList="$photos"'),
+        ('value="$a"', 'value="$photos[1000]"'),
+        ('value="$a[0]"', 'value="$a.b"'),
+    ],
+)
+def test_fields_that_no_task_can_have_together_are_refused(first: str, second: str) -> None:
+    with pytest.raises(SettingsError, match="no task can hold"):
+        task_fields(images(first, second))
+
+
+def test_an_image_of_all_tasks_needs_no_field_and_is_refused_alone() -> None:
+    legend = 'value="https://h/legend.png"'
+    assert task_fields(images(legend, 'value="$photo"')) == (TaskField("photo"),)
+    with pytest.raises(LabelConfigError, match="every task would show the same image"):
+        task_fields(images(legend))
+    with pytest.raises(LabelConfigError, match="fixed address before the variable"):
+        task_fields(images('value="https://h/$photo"'))
+    with pytest.raises(LabelConfigError, match="shows no Image"):
+        task_fields("<View/>")
 
 
 def test_the_polygons_template_has_the_garments_of_the_others() -> None:
