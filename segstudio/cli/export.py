@@ -123,8 +123,14 @@ def export(
         )
         with open_export(reader, spec, image_source) as work:
             _run(report, work)
-    if any(work.tally[name] for name in ("problems", "without_row", "images_failed")):
+    incomplete = any(work.tally[name] for name in ("problems", "without_row", "images_failed"))
+    if incomplete or _has_nothing_by(annotator, work):
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _has_nothing_by(annotator: str, work: Export) -> bool:
+    """Return whether one annotator was asked for, and nothing is by them."""
+    return bool(annotator) and not work.tally["annotations"] + work.tally["skipped"]
 
 
 def _run(report: Report, work: Export) -> None:
@@ -164,6 +170,12 @@ def _print_summary(report: Report, work: Export, seconds: float) -> None:
         report.error(
             f"{tally['without_row']} annotations are of images that the manifest does not have",
             {"failed": "not in the manifest", "annotations": tally["without_row"]},
+        )
+    if _has_nothing_by(spec.annotator, work):
+        report.error(
+            f"no annotation is by {spec.annotator}; without --annotator, the output has a column "
+            "with the annotators",
+            {"failed": "no annotation by this annotator", "annotator": spec.annotator},
         )
     report.result(
         {

@@ -303,6 +303,12 @@ def test_one_annotators_masks_can_be_had_alone(run: Run, copies: str) -> None:
     assert annotators == {BEN}
 
 
+def test_a_mistyped_annotator_is_named(run: Run, copies: str) -> None:
+    result = export(run, copies, "csv", "--annotator", "nobody@example.org")
+    assert result.exit_code == 3
+    assert "no annotation is by nobody@example.org" in result.output
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_region_that_cannot_be_drawn_is_named_and_the_others_are_written(
     run: Run, label_studio: LabelStudioServer, kind: str

@@ -1,5 +1,6 @@
 """Tables become tasks: what is refused before anything is made, and what a large one takes."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from segstudio.data.tables import CsvTable, Row, TableError
 from segstudio.projects.create import ProjectBuilder, ProjectSpec
 from segstudio.projects.sampling import SampleSize
 from segstudio.projects.tasks import TaskField, TaskMapping, summarize
+from tests.support.command_line import Run
 from tests.support.http_server import Reply, Request
 from tests.support.label_studio_server import TOKEN, FakeProject, LabelStudioServer, refusal
 
@@ -228,3 +230,26 @@ def test_a_task_that_is_deleted_meanwhile_makes_none_of_the_others_come_twice(
     label_studio.fault = delete_the_first_after_a_page
     assert fill(label_studio.url, rows) == (0, 1_500)
     assert len(project.tasks) == 1_499
+
+
+TWO = """<View><Image name="a" value="$front"/><Image name="b" value="$images[1]"/>
+<Brush name="mask" toName="a,b"/><Rectangle name="box" toName="a,b"/>
+<Labels name="label" toName="a,b" value="$labels"/></View>"""
+
+
+def test_a_project_of_two_images_is_created_of_a_table_and_of_shards(
+    run: Run, label_studio: LabelStudioServer
+) -> None:
+    Path("two.xml").write_text(TWO)
+    Path("two.csv").write_text('identifier,front,images[1],labels\n1,/a.jpg,/b.jpg,"[""dress""]"\n')
+    images = {"front": "/a.jpg", "images": [None, "/b.jpg"]}
+    data = {"identifier": "1", "labels": ["dress"], **images}
+    shard = {"data": data, "meta": {"identifier": "1"}, "predictions": []}
+    Path("part-000000.jsonl").write_text(json.dumps(shard))
+    for title, tasks in (("Table", "two.csv"), ("Shards", "part-000000.jsonl")):
+        words = ("--template", "two.xml", "--title", title, "--tasks", tasks, "--no-backends")
+        for _ in range(2):
+            result = run("project", "create", *words)
+            assert result.exit_code == 0, result.output
+    made = [[*project.tasks.values()] for project in label_studio.projects.values()]
+    assert [[task["data"] for task in tasks] for tasks in made] == [[data], [data]]
