@@ -2,7 +2,7 @@
 
 import io
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from segmentation_backend.models.things import class_instances
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import RegionSettings
 from tests.support.scenes import FillModel, disc_mask, draw
-from tests.support.text_models import ColourConcepts
+from tests.support.text_models import ColourConcepts, PhraseModel
 
 Json = dict[str, Any]
 
@@ -51,22 +51,10 @@ class Disc:
         return [found for _ in images]
 
 
-class DiscReader:
+class DiscReader(PhraseModel):
     """Reads text: finds the drawn disc, whatever it is asked for."""
 
     version = "disc-reader"
-
-    def __init__(self, phrases: Mapping[str, tuple[str, ...]] | None = None) -> None:
-        self._phrases = phrases or {}
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names, after the background."""
-        return ("background", *self._phrases) if self._phrases else ()
-
-    def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> "DiscReader":
-        """Return the model that finds these things."""
-        return DiscReader(phrases)
 
     def presence(self, image: np.ndarray, phrases: Sequence[str]) -> dict[str, float]:
         """Return certainty: everything is there."""
@@ -74,7 +62,7 @@ class DiscReader:
 
     def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
         """Return the disc as a thing of each name."""
-        numbers = range(1, len(self._phrases) + 1)
+        numbers = range(1, len(self.phrases) + 1)
         return [[Instance.of(disc_mask(DISC), n, 0.9) for n in numbers] for _ in images]
 
 
