@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from label_studio_sdk.label_interface.interface import LabelInterface
 from PIL import Image
 
 from ml_backend.deadline import Deadline
@@ -15,7 +14,6 @@ from ml_backend.images import ImageSettings, ImageSource
 from ml_backend.labelstudio.label_config import LabelConfig
 from ml_backend.labelstudio.prompts import parse_context
 from ml_backend.labelstudio.schemas import Prediction, Task
-from ml_backend.labelstudio.shapes import SHAPES
 from ml_backend.lru import LruCache
 from sam_backend.concepts import ConceptFinder
 from sam_backend.models.base import ConceptModel, Embedding, Wanted
@@ -156,30 +154,3 @@ def prompts_of(config: LabelConfig, image: str) -> list[Json]:
         return [prompt | {"value": value | {tool.type: [label]}}]
     listed = {"from_name": tool.labels_from, "type": "labels", "value": value | {"labels": [label]}}
     return [prompt | {"value": value}, *([prompt | listed] if label else [])]
-
-
-def assert_drawable(results: list[Json], xml: str) -> None:
-    """Check that Label Studio can draw results, by its own library's reading of the config."""
-    interface = LabelInterface(xml)
-    geometry: dict[str, Json] = {}
-    for each in results:
-        control = interface.get_control(each["from_name"])
-        assert each["to_name"] in control.to_name
-        assert each["type"] == control.tag.lower()
-        if each["type"] == "choices":
-            assert set(each["value"]["choices"]) <= set(control.labels_attrs)
-            continue
-        assert (each["original_width"], each["original_height"]) == (128, 96)
-        labels = each["value"].get(each["type"], [])
-        assert set(labels) <= set(control.labels_attrs)
-        if control.tag == "Labels":
-            assert each["id"] in geometry, "the geometry comes first"
-            # Label Studio's import refuses a list's result without the geometry.
-            assert each["value"] == geometry[each["id"]] | {"labels": labels}
-            assert labels
-        else:
-            shape = each["type"].removesuffix("labels")
-            assert SHAPES[shape].keys <= each["value"].keys()
-            geometry[each["id"]] = each["value"]
-        source = interface.get_object(each["to_name"]).attr
-        assert ("item_index" in each) == ("valueList" in source)

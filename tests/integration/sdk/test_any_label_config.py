@@ -11,11 +11,11 @@ from tests.support.any_config import (
     Backends,
     DiscConcepts,
     DiscReader,
-    assert_drawable,
     fitting_data,
     prompts_of,
     typed_on,
 )
+from tests.support.drawable import assert_drawable
 from tests.support.label_configs import LABELED_CONTROLS, label_configs
 
 
