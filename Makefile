@@ -43,11 +43,20 @@ test-containers: docker $(VENV)/.dev chromium  ## Build the images and test dock
 
 .PHONY: lint
 lint: $(VENV)/.dev audit  ## Check style, format, types and security
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync mypy ruff lint-imports codespell bandit
+
+# mypy takes as long as all others; each prints as a whole when it ends.
+.PHONY: mypy ruff lint-imports codespell bandit
+mypy:
+	$(BIN)/mypy
+ruff:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+lint-imports:
 	$(BIN)/lint-imports
+codespell:
 	$(BIN)/codespell --dictionary - --dictionary .codespell-words.txt $$(git ls-files)
+bandit:
 	$(BIN)/bandit -q -ll -r .ci ml_backend sam_backend segmentation_backend segstudio synthetic training
 
 .PHONY: docs

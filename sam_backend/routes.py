@@ -9,7 +9,8 @@ from flask import Blueprint, Response, current_app
 from ml_backend.errors import TaskError
 from ml_backend.labelstudio.label_config import LabelConfig, parse_label_config
 from ml_backend.labelstudio.schemas import MOST_TASKS, TaskWithLogin
-from ml_backend.serving.app import read_body, service_of
+from ml_backend.serving.app import service_of
+from ml_backend.serving.request_body import read_body
 from ml_backend.serving.service import TOO_MANY
 from sam_backend.predictor import Prewarmed, SamPredictor
 from sam_backend.prewarming import Prewarmer

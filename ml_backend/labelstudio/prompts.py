@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
@@ -21,6 +21,8 @@ LONGEST_TEXT = 1000
 
 _LARGEST = 1e6
 """Maximum side of an image in pixels."""
+
+_Result = TypeVar("_Result", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -210,9 +212,17 @@ def _result(context: Any) -> Sequence[Any]:
     return result[-MOST_REGIONS:] if isinstance(result, list) else []
 
 
+def _read(kind: type[_Result], raw: Any) -> _Result | None:
+    """Return an entry of a context as a result of this kind; None if it is none."""
+    try:
+        return kind.model_validate(raw)
+    except ValidationError:
+        return None
+
+
 def _typed(result: Sequence[Any]) -> Context | None:
     """Return the last text of the TextArea for prompts, which holds all that were typed so far."""
-    for area in map(_read_text, reversed(result)):
+    for area in (_read(_TypedText, raw) for raw in reversed(result)):
         texts = [text.strip() for text in area.value.text] if area else []
         if area and any(texts):
             last = [text for text in texts if text][-1][:LONGEST_TEXT]
@@ -221,19 +231,12 @@ def _typed(result: Sequence[Any]) -> Context | None:
     return None
 
 
-def _read_text(raw: Any) -> _TypedText | None:
-    try:
-        return _TypedText.model_validate(raw)
-    except ValidationError:
-        return None
-
-
 def _read_prompts(result: Sequence[Any]) -> list[_Prompt]:
     """Return each prompt with its label, which a separate list sends as its own result.
 
     A click on the background belongs to the object of the previous prompt on the same image.
     """
-    regions = [region for region in map(_read_region, result) if region]
+    regions = [region for raw in result if (region := _read(_Region, raw))]
     listed = {each.id: each.label for each in regions if each.type == "labels" and each.id}
     prompts: list[_Prompt] = []
     objects: dict[tuple[str, int], str | None] = {}
@@ -248,13 +251,6 @@ def _read_prompts(result: Sequence[Any]) -> list[_Prompt]:
             objects[region.to_name, region.item_index] = label
         prompts.append(_Prompt(region, label, background))
     return prompts
-
-
-def _read_region(raw: Any) -> _Region | None:
-    try:
-        return _Region.model_validate(raw)
-    except ValidationError:
-        return None
 
 
 def _point(prompt: _Prompt) -> Point | None:

@@ -1,8 +1,10 @@
-"""Load networks of transformers from local folders, strictly and offline."""
+"""Networks of transformers: loaded from local folders, strictly and offline; their inputs."""
 
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
@@ -51,3 +53,12 @@ def read_pretrained(kind: type[Network], folder: Path, config: PreTrainedConfig)
             "install the version of transformers that requirements/runtime.txt names",
         )
     return cast(Network, network.eval().requires_grad_(False))
+
+
+def network_inputs(processor: Any, image: npt.NDArray[np.uint8]) -> Any:
+    """Return the tensors that a processor makes of an (H, W, 3) uint8 RGB image, by name."""
+    return processor(
+        images=np.require(image, requirements="W"),  # PyTorch shares only writable memory
+        input_data_format="channels_last",
+        return_tensors="pt",
+    )

@@ -1,17 +1,14 @@
 """Label Studio ML API over HTTP: parse, authorize, respond. Makes no decision about images."""
 
-import hmac
 import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import msgspec
 import structlog
-from flask import Blueprint, Flask, Request, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ml_backend import __version__
@@ -19,10 +16,8 @@ from ml_backend.errors import (
     BusyError,
     RequestError,
     SegstudioError,
-    TaskError,
     UnauthorizedError,
 )
-from ml_backend.images import redact
 from ml_backend.labelstudio.label_config import parse_label_config
 from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.labelstudio.prompts import has_prompts, is_empty
@@ -32,29 +27,20 @@ from ml_backend.labelstudio.schemas import (
     PredictRequest,
     PredictResponse,
     SetupRequest,
-    StatusText,
-    Suggestion,
-    Task,
     WebhookRequest,
 )
-from ml_backend.labelstudio.status import status_text
-from ml_backend.labelstudio.task_images import references
+from ml_backend.serving.basic_auth import authorize
 from ml_backend.serving.metrics import Metrics
-from ml_backend.serving.service import Outcome, Service
+from ml_backend.serving.request_body import decode, read, read_body
+from ml_backend.serving.service import Answer, Service
 from ml_backend.serving.settings import BackendSettings
+from ml_backend.serving.suggestions import Suggestions
+from ml_backend.serving.task_records import record_tasks
 
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("ml", __name__)
 
 _EXTENSION = "segstudio"
-_MOST_REFERENCES = 5
-_CHUNK = 1 << 16
-_MOST_SHOWN = 1000
-
-NOTHING_FOUND = "no object here"
-"""Text for the labeler if the model finds nothing."""
-
-_Body = TypeVar("_Body")
 
 
 class _App:
@@ -71,8 +57,7 @@ class _App:
         self.settings = settings
         self.metrics = metrics
         self.on_event = on_event
-        # Tasks whose labelers see a reason for an empty result.
-        self.shown: dict[str, None] = {}
+        self.suggestions = Suggestions()
 
 
 def create_app(
@@ -174,89 +159,52 @@ def webhook() -> Response:
 @blueprint.post("/predict")
 def predict() -> Response:
     """Predict a batch of tasks, or one click."""
-    sent = _read(request)
-    body = _decode(sent, PredictRequest)
+    sent = read(request)
+    body = decode(sent, PredictRequest)
     if body.context is None:
         return _predictions(body)
     # From here on, every failure becomes "nothing found": Label Studio shows no errors, and
     # keeps the prompt of an error response on the page.
     g.interactive = body
     if has_prompts(body.context) and _is_exclusive(body):
-        body = _decode(sent, InteractiveRequest)
+        body = decode(sent, InteractiveRequest)
     return _no_suggestion(body) if is_empty(body.context) else _suggestions(body)
 
 
 def _predictions(body: PredictRequest) -> Response:
-    found = _state().service.predict(body)
-    _record(body, found.outcomes)
+    found = _predict(body)
     answer = PredictResponse(
-        results=[outcome if isinstance(outcome, Prediction) else [] for outcome in found.outcomes],
+        results=[each if isinstance(each, Prediction) else [] for each in found.outcomes],
         model_version=found.model_version,
     )
-    return Response(answer.model_dump_json(), content_type="application/json")
+    return _answer(answer)
 
 
 def _suggestions(body: PredictRequest) -> Response:
-    found = _state().service.predict(body)
-    _record(body, found.outcomes)
-    version = found.model_version
-    answer = PredictResponse(
-        results=[
-            _suggestion(body, task, outcome, version)
-            for task, outcome in zip(body.tasks, found.outcomes, strict=True)
-        ],
-        model_version=version,
-    )
-    return Response(answer.model_dump_json(), content_type="application/json")
-
-
-def _suggestion(body: PredictRequest, task: Task, outcome: Outcome, version: str) -> Suggestion:
-    """Return the regions for a click, and what was not found if the label config shows it."""
-    found = outcome if isinstance(outcome, Prediction) else None
-    regions = found.result if found else []
-    status = [] if outcome is None else _status(body, task, _reason(outcome))
-    return Suggestion(
-        result=[*regions, *status], score=found.score if found else 0, model_version=version
-    )
-
-
-def _reason(outcome: Prediction | TaskError) -> str:
-    """Return what the labeler reads; empty if everything was found."""
-    if isinstance(outcome, TaskError):
-        return outcome.message
-    return outcome.remark or ("" if outcome.result else NOTHING_FOUND)
-
-
-def _status(body: PredictRequest, task: Task, text: str) -> list[StatusText]:
-    """Return the text for the labeler; an empty one clears what was shown before."""
-    if not has_prompts(body.context):
-        return []
-    shown, key = _state().shown, f"{task.project!r:.40} {task.id!r:.40}"
-    if not text and key not in shown:
-        return []
-    shown.pop(key, None)
-    if text:
-        shown[key] = None
-        while len(shown) > _MOST_SHOWN:
-            shown.pop(next(iter(shown)), None)
-    return status_text(parse_label_config(body.label_config), text)
+    found = _predict(body)
+    results = _state().suggestions.found(body, found.outcomes, found.model_version)
+    return _answer(PredictResponse(results=[*results], model_version=found.model_version))
 
 
 def _no_suggestion(body: PredictRequest, text: str = "") -> Response:
     """Return an empty result for each task of an interactive call, with a reason if possible."""
     try:
         version = _state().service.predictor.model_version
-        results = [
-            Suggestion(
-                result=_status(body, task, text) if text else [], score=0, model_version=version
-            )
-            for task in body.tasks
-        ]
+        results = _state().suggestions.nothing(body, text, version)
     except SegstudioError:  # the model is loading, or the label config is invalid
         version = ""
-        results = [Suggestion(result=[], score=0, model_version="") for _ in body.tasks]
-    answer = PredictResponse(results=[*results], model_version=version)
-    return Response(answer.model_dump_json(), content_type="application/json")
+        results = _state().suggestions.nothing(body, "", version)
+    return _answer(PredictResponse(results=[*results], model_version=version))
+
+
+def _predict(body: PredictRequest) -> Answer:
+    found = _state().service.predict(body)
+    record_tasks(body, found.outcomes, _state().metrics, _state().settings.max_tasks)
+    return found
+
+
+def _answer(body: PredictResponse) -> Response:
+    return Response(body.model_dump_json(), content_type="application/json")
 
 
 def _is_exclusive(body: PredictRequest) -> bool:
@@ -276,70 +224,6 @@ def _state() -> _App:
     return app
 
 
-def read_body(kind: type[_Body]) -> _Body:
-    """Return the body of the current request, validated as ``kind``.
-
-    Raises:
-        RequestError: The body is too large, or does not match ``kind``.
-    """
-    return _decode(_read(request), kind)
-
-
-def _decode(sent: bytearray, kind: type[_Body]) -> _Body:
-    try:
-        return msgspec.json.decode(sent, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(
-            f"the body cannot be read: {error}", "send what docs/openapi.yaml describes"
-        ) from None
-
-
-def _read(sent: Request) -> bytearray:
-    """Return the body without a second copy: ``sent.get_data()`` holds two, and truncates.
-
-    One allocation of the announced size returns to the system afterwards; a buffer that grows
-    leaves up to half of a large body in its thread's heap.
-    """
-    body, end = bytearray(sent.content_length or 0), 0
-    while end != sent.content_length and (chunk := sent.stream.read(_CHUNK)):
-        body[end : end + len(chunk)] = chunk
-        end += len(chunk)
-    del body[end:]
-    return body
-
-
-def _record(body: PredictRequest, outcomes: Sequence[Outcome]) -> None:
-    """Count all outcomes, and log the failures; those above MAX_TASKS share one line."""
-    counter = _state().metrics.tasks
-    for outcome in outcomes:
-        counter.labels(_kind(outcome)).inc()
-    admitted = _state().settings.max_tasks
-    for task, outcome in islice(zip(body.tasks, outcomes, strict=True), admitted):
-        if isinstance(outcome, TaskError):
-            log.warning(
-                "task_failed",
-                task=task.id,
-                references=_references(task, body.label_config),
-                error=outcome.kind,
-                reason=str(outcome),
-            )
-    if len(outcomes) > admitted:
-        log.warning("tasks_above_limit", count=len(outcomes) - admitted, reason=str(outcomes[-1]))
-
-
-def _kind(outcome: Outcome) -> str:
-    if isinstance(outcome, TaskError):
-        return outcome.kind
-    return "none" if outcome is None else "predicted"
-
-
-def _references(task: Task, label_config: str) -> list[str]:
-    """Return the task's image references for a log, without signatures and embedded images."""
-    images = islice(parse_label_config(label_config).images.values(), _MOST_REFERENCES)
-    found = (reference for image in images for reference in references(task.data, image))
-    return [redact(reference) for reference in islice(found, _MOST_REFERENCES)]
-
-
 def _start_request() -> None:
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
@@ -347,26 +231,7 @@ def _start_request() -> None:
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
     if request.endpoint != "ml.livez":
-        _authorise(_state().settings)
-
-
-def _authorise(settings: BackendSettings) -> None:
-    if not (settings.basic_auth_user and settings.basic_auth_pass):
-        return
-    given = request.authorization
-    user, password = (given.username, given.password) if given else (None, None)
-    # Both are always compared, so that the time reveals nothing.
-    right_user = _equal_in_constant_time(user, settings.basic_auth_user)
-    right_password = _equal_in_constant_time(password, settings.basic_auth_pass.get_secret_value())
-    if not (right_user and right_password):
-        raise UnauthorizedError(
-            "user name or password is missing or wrong",
-            "set basic auth on the model's connection in Label Studio",
-        )
-
-
-def _equal_in_constant_time(given: str | None, expected: str) -> bool:
-    return hmac.compare_digest((given or "").encode(), expected.encode())
+        authorize(_state().settings, request.authorization)
 
 
 def _finish_request(response: Response) -> Response:

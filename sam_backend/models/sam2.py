@@ -29,7 +29,7 @@ from transformers import (
 from ml_backend.errors import ModelError
 from ml_backend.models.blocks import autocast, fast_dtype
 from ml_backend.models.checkpoints import Checkpoint
-from ml_backend.models.pretrained import read_pretrained
+from ml_backend.models.pretrained import network_inputs, read_pretrained
 from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 _CONFIGS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
@@ -115,11 +115,7 @@ class SegmentAnything2:
         The tensors are the features for clicks, the finest first: three of (C, h, w) float32,
         named ``features_0`` and so on.
         """
-        inputs = self._processor(
-            images=np.require(image, requirements="W"),  # PyTorch shares only writable memory
-            input_data_format="channels_last",
-            return_tensors="pt",
-        )
+        inputs = network_inputs(self._processor, image)
         device = self._network.device
         with autocast(device, self._dtype):
             features = self._network.get_image_embeddings(inputs["pixel_values"].to(device))

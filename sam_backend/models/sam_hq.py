@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import SamHQConfig, SamHQModel, SamHQProcessor
 
 from ml_backend.models.blocks import autocast, fast_dtype
-from ml_backend.models.pretrained import read_pretrained
+from ml_backend.models.pretrained import network_inputs, read_pretrained
 from sam_backend.models.base import Embedding, Layout, Mask, Prompts
 
 
@@ -68,11 +68,7 @@ class SegmentAnythingHq:
         The tensors are ``features`` (C, h, w) and ``early`` (h, w, D) of the first block, the
         source of fine edges; float32.
         """
-        inputs = self._processor(
-            images=np.require(image, requirements="W"),  # PyTorch shares only writable memory
-            input_data_format="channels_last",
-            return_tensors="pt",
-        )
+        inputs = network_inputs(self._processor, image)
         device = self._network.device
         with autocast(device, self._dtype):
             features, early = self._network.get_image_embeddings(inputs["pixel_values"].to(device))

@@ -21,7 +21,7 @@ from transformers import (
 
 from ml_backend.models.blocks import fast_dtype
 from ml_backend.models.checkpoints import Checkpoint
-from ml_backend.models.pretrained import read_pretrained
+from ml_backend.models.pretrained import network_inputs, read_pretrained
 from segmentation_backend.models.base import ClassMap, Instance, decide
 from segmentation_backend.models.things import class_instances
 
@@ -91,11 +91,7 @@ class SegformerGarmentModel:
     @torch.inference_mode()
     def classify(self, image: npt.NDArray[np.uint8]) -> ClassMap:
         """Classify every pixel of an (H, W, 3) uint8 RGB image."""
-        inputs = self._processor(
-            images=np.require(image, requirements="W"),  # PyTorch shares only writable memory
-            input_data_format="channels_last",
-            return_tensors="pt",
-        )
+        inputs = network_inputs(self._processor, image)
         pixels = inputs["pixel_values"].to(self._network.device, self._network.dtype)
         logits = self._network(pixel_values=pixels).logits[0].float().cpu()
         indices = decide(logits.numpy(), (image.shape[0], image.shape[1]))

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoImageProcessor, PreTrainedConfig
 from transformers.models.auto import modeling_auto
 
 from ml_backend.errors import ModelError
-from ml_backend.models.pretrained import read_pretrained
+from ml_backend.models.pretrained import network_inputs, read_pretrained
 from segmentation_backend.models.base import ClassMap, Instance, decide
 from segmentation_backend.models.segformer import confidence
 from segmentation_backend.models.things import class_instances
@@ -92,11 +92,7 @@ class TransformersModel:
     @torch.inference_mode()
     def _segment_one(self, image: npt.NDArray[np.uint8]) -> list[Instance]:
         size = (image.shape[0], image.shape[1])
-        inputs = self._processor(
-            images=np.require(image, requirements="W"),  # PyTorch shares only writable memory
-            input_data_format="channels_last",
-            return_tensors="pt",
-        )
+        inputs = network_inputs(self._processor, image)
         device = self._network.device
         given = {
             name: inputs[name].to(device)

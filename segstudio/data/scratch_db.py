@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Iterable
-from types import TracebackType
 from typing import ClassVar, Self
 
 from segstudio.gcs.objects import ObjectMeta
@@ -24,12 +23,7 @@ class ScratchDatabase:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._database.close()
 
 

@@ -170,7 +170,7 @@ def test_transformers_takes_the_panoptic_segments(out: Path) -> None:
             image = Image.open(
                 out / "panoptic" / "images" / path.stem[9:] / images[each["image_id"]]
             )
-            made = processor(  # type: ignore[call-arg]
+            made = processor(
                 images=image.convert("RGB"),
                 annotations=each,
                 masks_path=path.with_suffix(""),

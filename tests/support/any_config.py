@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from label_studio_sdk.label_interface.interface import LabelInterface
 from PIL import Image
 
 from ml_backend.deadline import Deadline
 from ml_backend.images import ImageSettings, ImageSource
-from ml_backend.labelstudio.label_config import Control, LabelConfig, parse_label_config
+from ml_backend.labelstudio.label_config import Control, LabelConfig
 from ml_backend.labelstudio.prompts import parse_context
 from ml_backend.labelstudio.schemas import Prediction, Task
-from ml_backend.labelstudio.shapes import SHAPES
 from ml_backend.labelstudio.task_paths import place
 from ml_backend.lru import LruCache
 from sam_backend.concepts import ConceptFinder
@@ -26,7 +24,7 @@ from segmentation_backend.models.things import class_instances
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import RegionSettings
 from tests.support.scenes import FillModel, disc_mask, draw
-from tests.support.text_models import ColourConcepts
+from tests.support.text_models import ColourConcepts, PhraseModel
 
 Json = dict[str, Any]
 
@@ -65,22 +63,10 @@ class Disc:
         return [found for _ in images]
 
 
-class DiscReader:
+class DiscReader(PhraseModel):
     """Reads text: finds the drawn disc, whatever it is asked for."""
 
     version = "disc-reader"
-
-    def __init__(self, phrases: Mapping[str, tuple[str, ...]] | None = None) -> None:
-        self._phrases = phrases or {}
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names, after the background."""
-        return ("background", *self._phrases) if self._phrases else ()
-
-    def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> "DiscReader":
-        """Return the model that finds these things."""
-        return DiscReader(phrases)
 
     def presence(self, image: np.ndarray, phrases: Sequence[str]) -> dict[str, float]:
         """Return certainty: everything is there."""
@@ -88,7 +74,7 @@ class DiscReader:
 
     def segment(self, images: Sequence[np.ndarray]) -> list[list[Instance]]:
         """Return the disc as a thing of each name."""
-        numbers = range(1, len(self._phrases) + 1)
+        numbers = range(1, len(self.phrases) + 1)
         return [[Instance.of(disc_mask(DISC), n, 0.9) for n in numbers] for _ in images]
 
 
@@ -193,32 +179,3 @@ def _prompt(config: LabelConfig, tool: Control, label: str | None, value: Json) 
         return [prompt | {"value": value | {tool.type: [label]}}]
     listed = {"from_name": tool.labels_from, "type": "labels", "value": value | {"labels": [label]}}
     return [prompt | {"value": value}, *([prompt | listed] if label else [])]
-
-
-def assert_drawable(results: list[Json], xml: str) -> None:
-    """Check that Label Studio can draw results, by its own library's reading of the config."""
-    interface = LabelInterface(xml)
-    dynamic = {control.name for control in parse_label_config(xml).controls if control.dynamic}
-    geometry: dict[str, Json] = {}
-    for each in results:
-        control = interface.get_control(each["from_name"])
-        assert each["to_name"] in control.to_name
-        assert each["type"] == control.tag.lower()
-        if each["type"] == "choices":
-            assert set(each["value"]["choices"]) <= set(control.labels_attrs)
-            continue
-        assert (each["original_width"], each["original_height"]) == (128, 96)
-        labels = each["value"].get(each["type"], [])
-        of_task = TASK_LABELS if control.name in dynamic else ()
-        assert set(labels) <= {*control.labels_attrs, *of_task}
-        if control.tag == "Labels":
-            assert each["id"] in geometry, "the geometry comes first"
-            # Label Studio's import refuses a list's result without the geometry.
-            assert each["value"] == geometry[each["id"]] | {"labels": labels}
-            assert labels
-        else:
-            shape = each["type"].removesuffix("labels")
-            assert SHAPES[shape].keys <= each["value"].keys()
-            geometry[each["id"]] = each["value"]
-        source = interface.get_object(each["to_name"]).attr
-        assert ("item_index" in each) == ("valueList" in source)

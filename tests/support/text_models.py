@@ -1,6 +1,7 @@
 """Models that answer like SAM 3: they find what phrases name, here the colour of a thing."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
 
 import cv2
 import numpy as np
@@ -29,10 +30,8 @@ def things_of(image: Pixels, phrase: str, class_index: int = 1) -> Iterator[Inst
     yield from (Instance.of(parts == number, class_index, 0.8) for number in order)
 
 
-class ByName:
-    """A segmentation model whose right answer anyone can see."""
-
-    version = "by-name"
+class PhraseModel:
+    """What segmentation models that read text share: their classes are the names asked for."""
 
     def __init__(self, phrases: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self.phrases = phrases or {}
@@ -42,9 +41,15 @@ class ByName:
         """The names, after the background."""
         return ("background", *self.phrases) if self.phrases else ()
 
-    def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> "ByName":
+    def for_phrases(self, phrases: Mapping[str, tuple[str, ...]]) -> Self:
         """Return the model that finds these things."""
-        return ByName(phrases)
+        return type(self)(phrases)
+
+
+class ByName(PhraseModel):
+    """A segmentation model whose right answer anyone can see."""
+
+    version = "by-name"
 
     def presence(self, image: Pixels, phrases: Sequence[str]) -> dict[str, float]:
         """Return 0.9 for what is there, else 0.1."""

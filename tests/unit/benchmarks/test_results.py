@@ -3,11 +3,8 @@
 from pathlib import Path
 
 from benchmarks.measure import Figure, Spread
-from benchmarks.plots import draw
 from benchmarks.results import Result, markdown, read_results, update_results, write_results
-from tests.support.repository import ROOT
 
-DOCUMENTED = ROOT / "docs" / "benchmarks" / "results.csv"
 CLICK = Figure(
     name="warm click",
     unit="ms",
@@ -46,11 +43,3 @@ def test_the_table_has_three_digits_and_quartiles_where_there_are_several() -> N
         "| 1.15 (1.07 to 1.19) | ≤ +15 ms: +8.7 | met |"
     )
     assert last == "| errors | 0 |  |  |  | none | not met |"
-
-
-def test_the_documented_figures_can_be_shown(tmp_path: Path) -> None:
-    results = read_results(DOCUMENTED)
-    assert all(each.part and each.date and each.machine for each in results)
-    assert len({each.figure.name for each in results}) == len(results)
-    draw(tmp_path / "ratios.svg", [each.figure for each in results])
-    assert "warm click" in (tmp_path / "ratios.svg").read_text()

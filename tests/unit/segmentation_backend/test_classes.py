@@ -3,7 +3,6 @@ import pytest
 from ml_backend.labelstudio.label_config import Label
 from ml_backend.labelstudio.label_matching import match_labels
 from segmentation_backend.classes import EMBEDDED_CLASSES, SYNONYMS
-from segmentation_backend.models.embedded import EmbeddedGarmentModel
 
 
 @pytest.mark.parametrize(
@@ -25,7 +24,3 @@ def test_the_nearest_name_wins() -> None:
     labels = [Label("other tops"), Label("T-shirt")]
     found = match_labels(EMBEDDED_CLASSES, labels, SYNONYMS)
     assert found[EMBEDDED_CLASSES.index("jersey shirt")] == "T-shirt"
-
-
-def test_the_classes_are_those_of_the_shipped_network() -> None:
-    assert EmbeddedGarmentModel.load().classes == EMBEDDED_CLASSES

@@ -1,14 +1,11 @@
 """What tags make of a network's answer: they choose among garments, and miss some."""
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
-from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from training.data import Folder, presence
-from training.garment_samples import DISPUTED, UNKNOWN, load_labelled, load_tagged
-from training.pseudo_labels import least_shares, pseudo_label, sure_labels
+from training.garment_samples import DISPUTED, UNKNOWN, load_labelled
+from training.pseudo_labels import least_shares, sure_labels
 from training.taxonomy import CLASSES
 
 DRESS, SKIRT, COAT, SCARF = map(CLASSES.index, ("dress", "skirt", "coat", "scarf-gloves"))
@@ -23,24 +20,6 @@ def answer(shares: dict[int, float], side: int = 12) -> npt.NDArray[np.float32]:
         chances[number, side // 2 :] = share
     chances[0, side // 2 :] = shares.get(0, 0.0)
     return chances
-
-
-def test_labels_are_among_the_tags_and_never_at_a_border(
-    drawn_folder: Folder, tmp_path: Path
-) -> None:
-    tagged = load_tagged(drawn_folder.path.parent / "unlabelled")
-    least = least_shares(load_labelled(drawn_folder, drawn_folder.photographs()[:4]))
-    model = EmbeddedGarmentModel.load()
-    for example in pseudo_label(model, tagged, least, tmp_path / "labels.npy"):
-        known = example.labels < DISPUTED
-        assert 0.1 < known.mean() < 1
-        assert example.tags[np.unique(example.labels[known])].all()
-        for first, second in (
-            (example.labels[1:], example.labels[:-1]),
-            (example.labels[:, 1:], example.labels[:, :-1]),
-        ):
-            both = (first < DISPUTED) & (second < DISPUTED)
-            assert (first == second)[both].all()
 
 
 def test_tags_choose_among_garments() -> None:

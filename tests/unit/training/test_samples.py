@@ -5,8 +5,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ml_backend.models.efficientnet import EfficientNetLite
-from ml_backend.models.imagenet import load_imagenet
 from sam_backend.models.base import Box
 from sam_backend.models.frames import Frame, bounds
 from synthetic.scenes import draw_scene
@@ -16,7 +14,6 @@ from training.collages import Collages, OpenPictures
 from training.data import Folder
 from training.grabcut import grab_cut
 from training.objects import Found, Garments, Scenes, Things, load_annotated
-from training.pseudo_objects import find_things
 from training.taxonomy import CLASSES
 
 SOURCES = ["garments", "collages", "collages of open pictures", "scenes", "things"]
@@ -142,19 +139,6 @@ def test_objects_are_in_their_pictures(sources: dict[str, interactive.Source], n
         assert picture.dtype == np.uint8
         assert picture.shape[:2] == mask.shape
         assert mask.any()
-
-
-def test_things_are_found_where_nobody_labeled_any() -> None:
-    encoder = EfficientNetLite("lite0").eval()
-    load_imagenet(encoder, "lite0")
-    rng = np.random.default_rng(1)
-    photo = rng.integers(90, 110, (240, 320, 3)).astype(np.uint8)
-    truth = disc(320, 150, 120, 50)[:240]
-    photo[truth] = photo[truth] // 3 + np.array((150, 20, 10), np.uint8)
-    found = find_things(photo, encoder)
-    assert found
-    assert max(iou(truth, mask) for mask in found) > 0.85
-    assert len(found) <= 5
 
 
 def test_scenes_have_things_that_do_not_overlap() -> None:

@@ -1,20 +1,15 @@
 import csv
 import re
-import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from ml_backend.labelstudio.annotations import AnnotationReader
-from ml_backend.labelstudio.client import LabelStudio
-from segstudio.export.manifest_join import Manifest
-from segstudio.report.facts import FactsReader
 from segstudio.report.page import describe_saved
 from segstudio.report.times import FEWEST, TimeSaved, median, time_saved
 from tests.support.command_line import Run, records
-from tests.support.drawn import CONFIG, HEIGHT, WIDTH, brush, choice, rectangle_mask
-from tests.support.label_studio_server import TOKEN, LabelStudioServer, annotation, task
+from tests.support.drawn import CONFIG, HEIGHT, WIDTH, brush, rectangle_mask
+from tests.support.label_studio_server import LabelStudioServer, annotation, task
 from tests.support.labeled_projects import add_labeled_project, prediction, suggested
 from tests.support.pictures import data_uri
 
@@ -158,26 +153,6 @@ def test_a_bad_region_is_named_and_costs_nothing(run: Run, label_studio: LabelSt
     good = brush("s1", "dress", DRESS)
     found = report(run, label_studio.add(CONFIG, [suggested(1, [good, bad], "v", 5)]), exit_code=3)
     assert found["all", "", "kept"] == 1
-
-
-def test_a_hundred_thousand_tasks_take_no_more_memory_than_a_thousand(
-    label_studio: LabelStudioServer,
-) -> None:
-    said = annotation(1, choice("Sentiment", "Positive"))
-    peaks = []
-    for count in (3000, 9000):
-        project = label_studio.add(CONFIG, [task(f"{n}.jpg", said) for n in range(count)])
-        with LabelStudio(label_studio.url, TOKEN) as client, Manifest(None) as rows:
-            reader = AnnotationReader(client)
-            facts = FactsReader(reader, [reader.project(project)], rows, 10, 1)
-            tracemalloc.start()
-            for _ in facts.survey():
-                pass
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-        assert facts.sample_size == 10
-        assert facts.facts.projects[project].labeled == count
-    assert peaks[1] < peaks[0] * 1.3, "two pages of 1000 tasks, and a number for each annotation"
 
 
 def test_a_difference_that_may_be_chance_is_not_called_one() -> None:

@@ -13,11 +13,11 @@ from tests.support.any_config import (
     DiscConcepts,
     DiscReader,
     all_prompts,
-    assert_drawable,
     fitting_data,
     prompts_of,
     typed_on,
 )
+from tests.support.drawable import assert_drawable
 from tests.support.label_configs import LABELED_CONTROLS, fitting_configs, label_configs
 
 
