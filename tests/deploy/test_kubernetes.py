@@ -352,4 +352,6 @@ def test_the_learner_shares_a_volume_with_the_backends_that_serve_its_models(
         assert settings.learn == "auto"
     assert found.container("learner")["image"] == found.container("segmentation")["image"]
     assert reaches(found.egress("learner"), LABEL_STUDIO, 443)
+    redis = {(name, "redis") for name in (*BACKENDS, "learner")}
+    assert pods_reached(found.ingress("redis")) == redis
     assert settings_of(overlay("site"), "segmentation", monkeypatch).learn == "off"
