@@ -10,8 +10,8 @@ from ml_backend.labelstudio.predictor import Predictor
 from ml_backend.serving import model_loader
 from ml_backend.serving.metrics import Metrics
 from ml_backend.serving.model_loader import ModelLoader
+from tests.support.one_box import OneBox
 from tests.support.waiting import eventually
-from tests.unit.ml_backend.serving.test_app import OneBox
 
 
 class Weights:
