@@ -90,7 +90,7 @@ class ProjectSink:
             last = int(page[-1]["id"])
 
     def _item(self, task: int, data: dict[str, Any]) -> Item:
-        shown = [self._config.images[name] for name in self._config.mask_images()]
+        shown = self._config.images.values()
         found = [each for image in shown for each in references(data, image)]
         # A failure is skipped the next time only if all of this is unchanged.
         digest = hashlib.sha256("\n".join(found).encode()).hexdigest()

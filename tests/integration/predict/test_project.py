@@ -69,6 +69,15 @@ def test_tasks_come_page_by_page_less_those_that_have_this_version(
     assert items[0].reference == "gs://looks/1.jpg"
 
 
+def test_tasks_of_questions_alone_come_too(label_studio: LabelStudio) -> None:
+    questions = parse_label_config(
+        '<View><Image name="i" value="$image"/><Choices name="c" toName="i">'
+        '<Choice value="Street" prompt="street"/></Choices></View>'
+    )
+    item = next(ProjectSink(label_studio, 3, questions, VERSION, 30).items())
+    assert (item.reference, item.data) == ("gs://looks/1.jpg", {"image": "gs://looks/1.jpg"})
+
+
 @pytest.mark.parametrize("postgresql", [False, True])
 @pytest.mark.parametrize("length", [8, 16])
 def test_a_task_of_so_many_versions_that_label_studio_cuts_them_off_gets_this_one_once(
