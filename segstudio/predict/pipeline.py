@@ -42,7 +42,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class _Planned:
+class Planned:
     """A task with its images.
 
     Attributes:
@@ -115,10 +115,10 @@ class Pipeline:
     def predict(self, items: Iterable[Item], model: stages.Model) -> Iterator[Outcome]:
         """Yield the outcomes of items in order of completion: each once, even after failures."""
         config = parse_label_config(self.label_config)
-        portion: list[_Planned] = []
+        portion: list[Planned] = []
         images = 0
         for item in items:
-            planned = _plan(item, config, model.tags)
+            planned = plan(item, config, model.tags)
             if isinstance(planned, TaskError):
                 yield Outcome(item, None, str(planned))
                 continue
@@ -130,7 +130,7 @@ class Pipeline:
         if portion:
             yield from self._predict(portion, model)
 
-    def _predict(self, planned: Sequence[_Planned], model: stages.Model) -> Iterator[Outcome]:
+    def _predict(self, planned: Sequence[Planned], model: stages.Model) -> Iterator[Outcome]:
         """Predict images, and yield the outcome of a task once all of its images are predicted."""
         found: dict[int, dict[int, Row]] = defaultdict(dict)
         for row in self._rows(planned, model):
@@ -140,7 +140,7 @@ class Pipeline:
                 parts = [part for _, part in sorted(found.pop(number).items())]
                 yield planned[number].outcome(parts, model)
 
-    def _rows(self, planned: Sequence[_Planned], model: stages.Model) -> Iterator[Row]:
+    def _rows(self, planned: Sequence[Planned], model: stages.Model) -> Iterator[Row]:
         import ray.data
 
         threads = {"threads": self.pool.threads}
@@ -151,7 +151,7 @@ class Pipeline:
             settings=settings,
             label_config=self.label_config,
         )
-        images = ray.data.from_arrow(list(_tables(planned, self.block))).map_batches(
+        images = ray.data.from_arrow(list(tables(planned, self.block))).map_batches(
             partial(stages.load_images, settings=settings, access=self.access),
             batch_size=None,
             num_cpus=_STAGE_CPUS,
@@ -180,17 +180,17 @@ class Pipeline:
         )
 
 
-def _plan(item: Item, config: LabelConfig, tags: Sequence[str]) -> _Planned | TaskError:
+def plan(item: Item, config: LabelConfig, tags: Sequence[str]) -> Planned | TaskError:
     """Return a task with the images that some tags show, or why there are none."""
     try:
         images = [image for tag in tags for image in task_images(item.data, config, tag)]
     except TaskError as error:
         return error
     data = json.dumps(needed_data(item.data, config)) if config.has_dynamic_labels else ""
-    return _Planned(item, tuple(images), data)
+    return Planned(item, tuple(images), data)
 
 
-def _tables(planned: Iterable[_Planned], size: int) -> Iterator[pa.Table]:
+def tables(planned: Iterable[Planned], size: int) -> Iterator[pa.Table]:
     """Yield the images of tasks in blocks; ``item`` and ``image`` are their numbers."""
     rows = (
         {

@@ -1,10 +1,8 @@
 """The stages import the backends only on the workers that run them."""
 
-import json
+import re
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,8 @@ from ml_backend.labelstudio.schemas import Prediction, Task
 from segmentation_backend.models.base import SegmentationModel
 from segmentation_backend.predictor import SegmentationPredictor
 from segmentation_backend.settings import SegmentationSettings
+from segstudio.predict.items import Item, Outcome
+from segstudio.predict.pipeline import Planned, plan, tables
 from segstudio.predict.stages import Model, Segmenter, describe_model, load_images, make_results
 from tests.support.http_server import Reply, Request, Server
 from tests.support.pictures import png
@@ -83,13 +83,12 @@ def picture(*colours: tuple[int, int, int]) -> str:
     return data_uri(image)
 
 
-OUTCOME = ("item", "image", "reason", "results")
-
+BROKEN = "data:image/png;base64,broken"
 PICTURES = [picture((220, 0, 0), (0, 220, 0)), picture(), picture((0, 220, 0))]
 
 
-def in_bulk(model: SegmentationModel, xml: str, references: list[str]) -> list[Any]:
-    """Predict with all stages, one after the other; the results of each task, None if it failed."""
+def in_bulk(model: SegmentationModel, xml: str, tasks: list[dict[str, Any]]) -> list[Outcome]:
+    """Predict with all stages, one after the other, in blocks of two images."""
     settings = SegmentationSettings()
 
     def load(_: SegmentationSettings) -> SegmentationModel:
@@ -97,46 +96,42 @@ def in_bulk(model: SegmentationModel, xml: str, references: list[str]) -> list[A
 
     about = describe_model(load, settings, xml, None)
     assert isinstance(about, Model)
-    images = [
-        {"item": number, "image": order, "tag": tag, "page": -1, "reference": each, "task": 0}
-        for number, each in enumerate(references)
-        for order, tag in enumerate(about.tags)
+    config = parse_label_config(xml)
+    planned = [plan(Item("", "", data), config, about.tags) for data in tasks]
+    ready = [each for each in planned if isinstance(each, Planned)]
+    segment = Segmenter(load, settings, xml)
+    rows = [
+        {name: values[0] for name, values in done.items()}
+        for table in tables(ready, 2)
+        for loaded in load_images(table.to_pydict(), settings)
+        for found in segment(loaded)
+        for done in make_results(found, about, settings, xml)
     ]
-    batch = {name: [row[name] for row in images] for name in images[0]} | {
-        "data": [""] * len(images)
+    outcomes = {
+        id(each): each.outcome([row for row in rows if row["item"] == number], about)
+        for number, each in enumerate(ready)
     }
-    loaded = joined(load_images(batch, settings))
-    found = joined(Segmenter(load, settings, xml)(loaded))
-    results: dict[int, list[Any] | None] = {number: [] for number in range(len(references))}
-    done = joined(make_results(found, about, settings, xml))
-    for number, _, reason, shown in sorted(zip(*(done[n] for n in OUTCOME), strict=True)):
-        before = results[number]
-        results[number] = None if reason or before is None else [*before, *json.loads(shown)]
-    return list(results.values())
+    return [
+        outcomes[id(each)] if isinstance(each, Planned) else Outcome(Item("", ""), None, str(each))
+        for each in planned
+    ]
 
 
-def joined(rows: Iterator[dict[str, list[Any]]]) -> dict[str, list[Any]]:
-    """Join batches of one row."""
-    together: dict[str, list[Any]] = defaultdict(list)
-    for row in rows:
-        for name, values in row.items():
-            together[name] += values
-    return together
-
-
-def by_the_backend(model: SegmentationModel, xml: str, references: list[str]) -> list[Any]:
+def by_the_backend(model: SegmentationModel, xml: str, tasks: list[dict[str, Any]]) -> list[Any]:
     settings = SegmentationSettings()
     predictor = SegmentationPredictor(model, ImageSource(settings), settings)
-    tasks = [Task(data={"image": each}) for each in references]
     config, deadline = parse_label_config(xml), Deadline.after(60)
-    answers = predictor.predict(tasks, None, label_config=config, deadline=deadline)
-    found = [each.model_dump() if isinstance(each, Prediction) else None for each in answers]
-    return [each and each["result"] for each in found]
+    asked = [Task(data=data) for data in tasks]
+    answers = predictor.predict(asked, None, label_config=config, deadline=deadline)
+    return [each.model_dump() if isinstance(each, Prediction) else None for each in answers]
 
 
-def without_ids(tasks: list[Any]) -> list[Any]:
+def without_ids(predictions: list[Any]) -> list[Any]:
     """Regions get ids by chance."""
-    return [each and [{**result, "id": ""} for result in each] for each in tasks]
+    return [
+        each and {**each, "result": [{**region, "id": ""} for region in each["result"]]}
+        for each in predictions
+    ]
 
 
 BOTH = shown(BRUSH.format("a"), CHOICES.format("a"))
@@ -157,13 +152,61 @@ TWO_TAGS = shown(BRUSH.format("a"), CHOICES.format("b"), BRUSH.format("b"), imag
 def test_in_bulk_an_image_gets_the_answers_that_the_backend_gives(
     model: SegmentationModel, xml: str
 ) -> None:
-    references = [*PICTURES, "data:image/png;base64,broken"]
-    bulk = in_bulk(model, xml, references)
-    assert without_ids(bulk) == without_ids(by_the_backend(model, xml, references))
+    tasks = [{"image": each} for each in (*PICTURES, BROKEN)]
+    bulk: list[Any] = [each.prediction for each in in_bulk(model, xml, tasks)]
+    assert without_ids(bulk) == without_ids(by_the_backend(model, xml, tasks))
     chosen = [
-        [each["value"]["choices"] for each in results if each["type"] == "choices"]
-        for results in bulk[:-1]
+        [each["value"]["choices"] for each in prediction["result"] if each["type"] == "choices"]
+        for prediction in bulk[:-1]
     ]
     reads = isinstance(model, ByName)
     assert chosen == ([[["Dress", "Grass"]], [], [["Grass"]]] if reads else [[], [], []])
     assert bulk[-1] is None
+
+
+DYNAMIC = """<View><Image name="a" value="$image"/><Labels name="label" toName="a" value="$labels"/>
+  <Brush name="mask" toName="a"/></View>"""
+PAGES = shown(BRUSH.format("a"), CHOICES.format("a").replace("name=", 'perItem="true" name='))
+SEVERAL: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "pages": (
+        PAGES.replace('value="$image"', 'valueList="$images"'),
+        [{"images": PICTURES}, {"images": [PICTURES[0], BROKEN]}, {"images": []}],
+    ),
+    "two images": (
+        TWO_TAGS.replace("$image", "$front", 1).replace("$image", "$photo.back"),
+        [
+            {"front": PICTURES[0], "photo": {"back": PICTURES[2]}},
+            {"front": PICTURES[0], "photo": {"back": BROKEN}},
+            {"front": PICTURES[0]},
+        ],
+    ),
+    "labels of the task": (
+        DYNAMIC,
+        [
+            {"image": PICTURES[0], "labels": [{"value": "red"}]},
+            {"image": PICTURES[0], "labels": [{"value": "green"}, {"value": "red"}]},
+            {"image": PICTURES[0], "labels": [{"value": "Robe", "predicted_values": "dress"}]},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("model", [ByName(), ByColour()])
+@pytest.mark.parametrize("case", SEVERAL)
+def test_in_bulk_a_task_of_several_images_gets_the_answers_that_the_backend_gives(
+    model: SegmentationModel, case: str
+) -> None:
+    xml, tasks = SEVERAL[case]
+    bulk = in_bulk(model, xml, tasks)
+    predictions: list[Any] = [each.prediction for each in bulk]
+    assert without_ids(predictions) == without_ids(by_the_backend(model, xml, tasks))
+    if case != "labels of the task":
+        assert [bool(each) for each in predictions] == [True, False, False]
+        assert bulk[1].reason.startswith(("a, page 2: ", "b: "))
+        assert re.search("'images'|'photo.back'", bulk[2].reason)
+    elif isinstance(model, ByName):
+        labels = [
+            {n for r in each["result"] for n in r["value"].get("labels", ())}
+            for each in predictions
+        ]
+        assert labels[:2] == [{"red"}, {"green", "red"}]
