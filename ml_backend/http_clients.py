@@ -1,8 +1,9 @@
 """Factory of all HTTP clients, so that certificates and proxies are the same everywhere."""
 
 import ssl
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
@@ -57,13 +58,42 @@ def tls_context(settings: HttpSettings | None = None) -> ssl.SSLContext:
     Raises:
         SettingsError: A file or folder of authorities cannot be read.
     """
+    return _context(_authorities(settings))
+
+
+def _authorities(settings: HttpSettings | None = None) -> "tuple[_Authority, ...]":
     environment = _Environment()
+    named = {
+        name.upper(): getattr(settings, name, None) or getattr(environment, name)
+        for name in ("ssl_cert_file", "ssl_cert_dir", "requests_ca_bundle")
+    }
+    return tuple(_Authority.at(name, path) for name, path in named.items() if path)
+
+
+class _Authority(NamedTuple):
+    """A variable with its path, and when that last changed in ns; 0 if nothing is there."""
+
+    variable: str
+    path: Path
+    changed: int
+
+    @classmethod
+    def at(cls, variable: str, path: Path) -> "_Authority":
+        try:
+            return cls(variable, path, path.stat().st_mtime_ns)
+        except OSError:  # _trust says so
+            return cls(variable, path, 0)
+
+
+def _context(authorities: tuple[_Authority, ...]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=certifi.where())
-    for name in ("ssl_cert_file", "ssl_cert_dir", "requests_ca_bundle"):
-        path: Path | None = getattr(settings, name, None) or getattr(environment, name)
-        if path is not None:
-            _trust(context, name.upper(), path)
+    for variable, path, _ in authorities:
+        _trust(context, variable, path)
     return context
+
+
+# For httpx, which does not change a context: reading authorities takes 30 ms and more.
+_shared_context = lru_cache(maxsize=4)(_context)
 
 
 def _trust(context: ssl.SSLContext, variable: str, path: Path) -> None:
@@ -110,6 +140,6 @@ def trusts_proxies() -> bool:
 def _shared_options() -> dict[str, Any]:
     return {
         "trust_env": trusts_proxies(),
-        "verify": tls_context(),
+        "verify": _shared_context(_authorities()),
         "mounts": {f"all://{f'[{host}]' if ':' in host else host}": None for host in LOOPBACK},
     }

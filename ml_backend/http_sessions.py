@@ -13,12 +13,13 @@ from ml_backend.http_clients import tls_context, trusts_proxies
 
 def prepare_session(session: requests.Session, connections: int = 10) -> None:
     """Apply the certificates and proxies of ``http_clients`` to a session of requests."""
-    session.trust_env = trusts_proxies()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter(pool_maxsize=connections))
+    adapter = _Adapter(pool_maxsize=connections)
     renewal = getattr(session, "_auth_request", None)
-    if renewal is not None:  # the session that google-auth fetches tokens with
-        prepare_session(renewal.session)
+    # Also the session that google-auth fetches tokens with.
+    for each in (session, *([renewal.session] if renewal is not None else ())):
+        each.trust_env = trusts_proxies()
+        for scheme in ("http://", "https://"):
+            each.mount(scheme, adapter)
 
 
 class _Adapter(HTTPAdapter):
