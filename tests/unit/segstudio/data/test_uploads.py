@@ -62,14 +62,14 @@ def test_programs_get_a_record_for_each_failure_and_one_of_the_outcome(
     assert result.stderr == ""
 
 
-def test_a_terminal_shows_a_bar_with_images_per_second(
+def test_a_terminal_shows_a_bar_with_files_per_second(
     photos: GcsServer, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     write_posts(1, 2, 3)
     result = run(*UPLOAD, *RULE)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", result.stderr)
-    assert re.search(r"images .*3/3 \d+\.\d/s", shown)
+    assert re.search(r"files .*3/3 \d+\.\d/s", shown)
 
 
 def test_what_is_there_is_skipped_by_its_checksum(photos: GcsServer, run: Run) -> None:
