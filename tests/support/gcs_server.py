@@ -46,7 +46,7 @@ class Key:
     """A service account's key pair."""
 
     def __init__(self) -> None:
-        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        private = rsa.generate_private_key(public_exponent=65537, key_size=1024)
         self.public_pem = private.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
