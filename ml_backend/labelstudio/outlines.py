@@ -78,11 +78,14 @@ def _fill_window(outline: Outline, height: int, width: int) -> Mask:
     first, counts = rows.min(axis=0), np.abs(rows[1] - rows[0])
     edge = np.repeat(np.arange(len(outline)), counts)
     row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
-    (x, y), (dx, dy) = start[edge].T, (end - start)[edge].T
+    # Both ways along a cut to a hole have to cross a row at the same float.
+    down = (start[:, 1] < end[:, 1])[:, None]
+    upper, lower = np.where(down, start, end), np.where(down, end, start)
+    (x, y), (dx, dy) = upper[edge].T, (lower - upper)[edge].T
     crossing = x + (row + 0.5 - y) * dx / dy
     column = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
     winding = np.zeros((height, width + 1), np.int32)
-    np.add.at(winding, (row, column), np.sign(dy).astype(np.int32))
+    np.add.at(winding, (row, column), np.where(down[edge, 0], 1, -1))
     filled: Mask = np.cumsum(winding[:, :-1], axis=1, dtype=np.int32) != 0
     return filled
 

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco  # type: ignore[import-untyped]
@@ -31,7 +31,14 @@ def rectangle(left: int, top: int, width: int, height: int) -> Mask:
 masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
 
+def with_holes(height: int, width: int, *holes: tuple[int, int]) -> Mask:
+    mask = np.ones((height, width), np.bool_)
+    mask[tuple(np.transpose(holes))] = False
+    return mask
+
+
 @given(masks)
+@example(with_holes(8, 12, (0, 1), (2, 5), (4, 10)))  # a cut passes the center of a pixel
 def test_without_tolerance_every_pixel_comes_back(mask: Mask) -> None:
     if mask.any():
         assert (filled(mask, tolerance=0) == mask).all()
