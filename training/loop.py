@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ml_backend.errors import SegstudioError
+from ml_backend.models.blocks import fast_dtype
 from training.data import DataError
 
 matplotlib.use("Agg")
@@ -121,8 +122,10 @@ class Run(Generic[Net]):
         return self.options.rate * min(1.0, (self.seen + BATCH) / 4000, max(left, 0.0))
 
     def autocast(self) -> torch.autocast:
-        """Return a bfloat16 context."""
-        return torch.autocast(self.options.device, torch.bfloat16)
+        """Return a context in which networks compute in bfloat16, where that is fast."""
+        device = self.options.device
+        native = fast_dtype(device) == torch.bfloat16
+        return torch.autocast(device, torch.bfloat16, enabled=native)
 
     def step(self, loss: Tensor, samples: int) -> None:
         """Update the weights by the ``loss`` of ``samples`` samples."""
