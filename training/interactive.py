@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from ml_backend.models.blocks import speed_up
+from ml_backend.models.blocks import read_weights, speed_up
 from ml_backend.models.efficientnet import EfficientNetLite, as_input
 from ml_backend.models.imagenet import load_imagenet
 from sam_backend.models.base import Box, Point, Prompts
@@ -62,6 +62,7 @@ from training.pseudo_objects import find_things
 CHAPTERS = ((0.16, 128), (0.6, 192), (1.0, 224))
 DECAY = 0.5  # share of the run over which the learning rate falls to zero
 SHARES = (0.45, 0.35, 0.08, 0.12)  # of garments, collages, drawn scenes, things of photographs
+FINAL_SHARES = (0.7, 0.18, 0.04, 0.08)  # the same, in a run that starts from trained weights
 ROUNDS = (0.45, 0.19, 0.12, 0.1, 0.08, 0.06)  # how often 0, 1, … 5 corrections come first
 SERVED = 224  # side that the trained network answers best at, on validation
 LOOKS_AGAIN = (0.15, 0.35)  # how often a round adds no click: a second look; at a vague prompt
@@ -278,8 +279,9 @@ def train(
     unlabeled: Path,
     workers: int,
     pictures: Path | None = None,
+    start: Path | None = None,
 ) -> Run[PromptNetwork]:
-    """Run all remaining chapters.
+    """Run all remaining chapters, or only the last one if started from trained weights.
 
     Args:
         options: Options of the command line.
@@ -287,9 +289,10 @@ def train(
         unlabeled: Folder of ``photos/`` without masks; may be empty.
         workers: Number of processes that prepare samples.
         pictures: Folder of openly licensed pictures for collages, if there is one.
+        start: Weights of an earlier run to start from; None: ImageNet's.
     """
     torch.manual_seed(options.seed)
-    run = Run(_pretrained(), options)
+    run = Run(_pretrained(start), options)
     quicken(run.network)
     parts = partition(folder.photographs())
     garments, scenes = Garments(load_annotated(folder, parts.training)), Scenes()
@@ -299,17 +302,21 @@ def train(
     collages = Collages(photos, garments, scenes, OpenPictures.read(pictures) if pictures else None)
     sources = (garments, collages, scenes, things)
     unseen = load_annotated(folder, parts.validation[::10])
-    shares = (*SHARES[:3], SHARES[3] if len(things) else 0.0)
-    for end, side in CHAPTERS:
+    shares = SHARES if start is None else FINAL_SHARES
+    shares = (*shares[:3], shares[3] if len(things) else 0.0)
+    for end, side in CHAPTERS if start is None else CHAPTERS[-1:]:
         if run.progress() < end:
             _train_chapter(run, Crops(sources, shares, side, options.seed), end, workers, unseen)
     return run
 
 
-def _pretrained() -> PromptNetwork:
-    """Return a network with ImageNet's encoder, whose picture-only stages are frozen."""
+def _pretrained(start: Path | None = None) -> PromptNetwork:
+    """Return a network with ImageNet's encoder or trained weights; picture-only stages frozen."""
     network = PromptNetwork()
-    load_imagenet(network.encoder, "lite0")
+    if start is None:
+        load_imagenet(network.encoder, "lite0")
+    else:
+        network.load_state_dict(read_weights(start).tensors)
     for part in (network.encoder.stem, *network.encoder.stages[:LOOKED]):
         part.requires_grad_(False)
     return network
@@ -365,6 +372,11 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, help="end the run after so many, whatever the samples"
     )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="weights of an earlier run to train on from, instead of ImageNet's",
+    )
     arguments = parser.parse_args()
     options = replace(options_from(arguments), decay=DECAY, minutes=arguments.minutes)
     if arguments.export:
@@ -372,7 +384,12 @@ def main() -> None:
     else:
         unlabeled = arguments.unlabeled or arguments.data.parent / "unlabelled"
         run = train(
-            options, Folder.open(arguments.data), unlabeled, arguments.pictures, arguments.workers
+            options,
+            Folder.open(arguments.data),
+            unlabeled,
+            workers=arguments.workers,
+            pictures=arguments.pictures,
+            start=arguments.start,
         )
     save_network(run.average, options.run / "embedded.safetensors", {"side": str(SERVED)})
 

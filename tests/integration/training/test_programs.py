@@ -7,12 +7,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from ml_backend.models.blocks import read_weights
 from ml_backend.models.efficientnet import EfficientNetLite
 from ml_backend.models.imagenet import load_imagenet
+from sam_backend.models import embedded
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.network import PromptNetwork
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
@@ -89,6 +92,28 @@ def test_interactive_needs_no_unlabeled_photographs(
         replace(options, samples=16), drawn_folder, tmp_path / "nothing", workers=0
     )
     assert run.seen == 16
+
+
+def test_interactive_trains_on_from_weights_as_its_command_says(
+    drawn_folder: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pictures = tmp_path / "pictures" / "stamps"
+    pictures.mkdir(parents=True)
+    cut_out = np.zeros((60, 60, 4), np.uint8)
+    cut_out[20:40, 20:40] = (0, 0, 255, 255)
+    cv2.imwrite(str(pictures / "square.png"), cut_out)
+    command = ["interactive", "--data", str(drawn_folder.path), "--run", str(tmp_path / "run")]
+    command += ["--pictures", str(pictures.parent), "--unlabeled", str(tmp_path / "nothing")]
+    command += ["--samples", "16", "--workers", "1", "--start", str(embedded.WEIGHTS)]
+    monkeypatch.setattr(sys, "argv", command)
+    interactive.main()
+    trained = read_weights(tmp_path / "run" / "embedded.safetensors").tensors
+    for name, before in read_weights(embedded.WEIGHTS).tensors.items():
+        if before.is_floating_point():
+            assert torch.allclose(trained[name], before, atol=1e-2)  # one step at a low rate
+    assert EmbeddedPromptableModel.load(tmp_path / "run" / "embedded.safetensors")
 
 
 def test_a_stopped_segmentation_goes_on_with_what_it_had(
