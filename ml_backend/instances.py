@@ -78,16 +78,15 @@ def apart(instances: Sequence[Instance]) -> list[Instance]:
     """Drop doubles of a better instance, then give each pixel to the best score."""
     kept: list[Instance] = []
     for each in sorted(instances, key=lambda instance: -instance.score):
-        mask = each.mask
-        if any(_iou(mask, other.mask) >= SAME_THING for other in kept):
+        left, area = each.mask, each.area
+        shared = [np.count_nonzero(left[other.box] & other.crop) for other in kept]
+        if any(
+            both >= SAME_THING * (area + other.area - both)
+            for both, other in zip(shared, kept, strict=True)
+        ):
             continue
-        left = mask.copy()
         for other in kept:
             left[other.box] &= ~other.crop
-        if left.sum() >= LEAST_LEFT * mask.sum():
+        if np.count_nonzero(left) >= LEAST_LEFT * area:
             kept.append(Instance.of(left, each.class_index, each.score))
     return kept
-
-
-def _iou(one: Mask, other: Mask) -> float:
-    return float((one & other).sum() / max((one | other).sum(), 1))
