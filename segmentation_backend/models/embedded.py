@@ -163,13 +163,18 @@ class EmbeddedGarmentModel:
             (B, C, h, w) probabilities at half of the largest size. Mirrored images are not used:
             strides are padded on one side, so a mirrored answer is shifted by a pixel.
         """
-        looks = [self._look(images, area) for area in self._recipe.areas]
-        size = looks[-1].shape[-2:]
-        resized = [functional.interpolate(look, size=size, mode="bilinear") for look in looks[:-1]]
-        mean = torch.stack([*resized, looks[-1]]).mean(0)
-        smooth = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
-        weighed = smooth * torch.tensor(self._recipe.priors, device=smooth.device)[:, None, None]
-        return np.asarray((weighed / weighed.sum(1, keepdim=True)).cpu().numpy(), np.float32)
+        # The largest first: the others find room in the memory that it has left.
+        *smaller, largest = self._recipe.areas
+        looks = [self._look(images, largest)]
+        size = looks[0].shape[-2:]
+        for area in smaller[::-1]:
+            look = self._look(images, area)
+            looks.append(functional.interpolate(look, size=size, mode="bilinear"))
+        mean = torch.stack(looks[::-1]).mean(0)
+        weighed = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
+        weighed *= torch.tensor(self._recipe.priors, device=weighed.device)[:, None, None]
+        weighed /= weighed.sum(1, keepdim=True)
+        return np.asarray(weighed.cpu().numpy(), np.float32)
 
     @torch.inference_mode()
     def features(self, image: npt.NDArray[np.uint8]) -> list[Tensor]:
