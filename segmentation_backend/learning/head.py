@@ -16,6 +16,7 @@ from segmentation_backend.learning.features import Features, Floats, Halves
 STEPS: Final = 60  # of the minimisation
 NEVER: Final = -1e4  # bias of a class that is not to be predicted
 IMPORTANCE: Final = 0.4  # exponent of a thing's area in the weight of its places
+LEAN: Final = 0.4  # taken from the logit of the background: missing costs more work than excess
 UNFORESEEN: Final = 0.02  # probability of each label before the garment network is asked
 
 
@@ -116,6 +117,7 @@ def fit(samples: Samples, classes: int, decay: Floats, owners: Sequence[int] = (
     weights, bias = _minimize(inputs, labels, prior, torch.from_numpy(decay), importance)
     weights = weights / deviation
     bias = bias - weights @ mean
+    bias[0] -= LEAN
     shares = torch.bincount(labels, importance, minlength=classes) / len(labels)
     bias[shares == 0] = NEVER
     return Head(weights.numpy(), bias.numpy(), shares.numpy(), tuple(owners))

@@ -11,7 +11,7 @@ from segmentation_backend.learning.edges import refine
 from segmentation_backend.learning.example import IGNORE, Example
 from segmentation_backend.learning.feature_cache import FeatureCache
 from segmentation_backend.learning.features import Features
-from segmentation_backend.learning.head import Samples, fit
+from segmentation_backend.learning.head import LEAN, Samples, fit
 from segmentation_backend.learning.presence import adjusted
 from segmentation_backend.learning.sampling import (
     MOST_IMAGES,
@@ -56,6 +56,14 @@ def test_the_head_classifies_a_photograph_as_it_classifies_places() -> None:
     places = features.at(centres.astype(np.float32)).astype(np.float32)
     expected = (places @ head.weights.T + head.bias).T.reshape(3, 8, 12)
     np.testing.assert_allclose(head.logits(features), expected, atol=0.01)
+
+
+def test_an_undecided_place_is_a_thing_not_the_background() -> None:
+    labels = np.repeat([0, 1, 2], [40, 40, 40])
+    head = fit(samples(np.ones((120, 2), np.float16), labels), 3, decay(2))
+    logits = head.logits(Features((np.ones((2, 1, 1), np.float16),)))[:, 0, 0]
+    assert logits[1] == pytest.approx(logits[2], abs=1e-3)
+    assert logits[1] - logits[0] == pytest.approx(LEAN, abs=1e-3)
 
 
 def test_a_head_starts_with_the_answer_of_the_garment_network() -> None:
