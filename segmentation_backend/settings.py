@@ -42,6 +42,13 @@ class SegmentationSettings(BackendSettings, EmbeddingSettings, RegionSettings):
         "auto",
         description="When to learn a project's labels: auto (after annotations), nightly or off",
     )
+    learn_nice: int = Field(
+        19,
+        ge=0,
+        le=19,
+        description="Nice value of the learner, 0 to 19: 19 yields to all other processes; less "
+        "where these never leave it a turn",
+    )
     learned_in_memory: int = Field(
         8, ge=1, description="Learned models that a worker keeps in memory"
     )

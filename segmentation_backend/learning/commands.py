@@ -20,7 +20,7 @@ from ml_backend.labelstudio.responses import Project
 from ml_backend.serving.logs import configure_logging
 from ml_backend.serving.settings import read_settings
 from segmentation_backend.learning.learner import EXIT_GONE, Learner, due_at
-from segmentation_backend.learning.priority import one_at_a_time, take_lowest_priority
+from segmentation_backend.learning.priority import lower_priority, one_at_a_time
 from segmentation_backend.learning.store import (
     LearnedVersion,
     ProjectStore,
@@ -105,9 +105,9 @@ class _Context:
         return all(due_at(self.root, key, mode) > now for key in known_projects(self.root))
 
     def alone(self) -> ExitStack:
-        """Return a context with the lowest priority and without a concurrent run."""
+        """Return a context with low priority and without a concurrent run."""
         stack = ExitStack()
-        take_lowest_priority()
+        lower_priority(self.settings.learn_nice)
         stack.enter_context(one_at_a_time(self.root, lambda: report({"waiting": True})))
         return stack
 
@@ -123,7 +123,7 @@ def _open_label_studio(settings: SegmentationSettings) -> LabelStudio:
 
 
 def _serve(context: _Context, options: argparse.Namespace) -> int:  # noqa: ARG001
-    take_lowest_priority()
+    lower_priority(context.settings.learn_nice)
     learner = Learner(context.root, context.settings.learn, context.label_studio)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, learner.stop)

@@ -1,4 +1,4 @@
-"""Lowest priority for this process, and mutual exclusion of runs."""
+"""Low priority for this process, and mutual exclusion of runs."""
 
 import fcntl
 import os
@@ -8,17 +8,19 @@ from pathlib import Path
 
 from segmentation_backend.learning.store import writing
 
-LOWEST = 19
 
+def lower_priority(nice: int) -> None:
+    """Yield to labelers: lower the priority of this process, and of its session if it is its own.
 
-def take_lowest_priority() -> None:
-    """Yield to labelers: nice 19 for this process, and for its session if that is the learner's."""
-    os.nice(LOWEST)
+    Args:
+        nice: Nice value, 0..19; a process that has a larger one keeps it.
+    """
+    os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
     # With autogroups, nice alone only orders the processes of one session. A terminal's session is
     # left as it is: its shell would stay slow after the run.
     if os.getsid(0) in (os.getpid(), os.getppid()):
         with suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(LOWEST))
+            Path("/proc/self/autogroup").write_text(str(nice))
 
 
 @contextmanager

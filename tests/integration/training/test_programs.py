@@ -111,7 +111,7 @@ def test_interactive_trains_on_from_weights_as_its_command_says(
     interactive.main()
     trained = read_weights(tmp_path / "run" / "embedded.safetensors").tensors
     for name, before in read_weights(embedded.WEIGHTS).tensors.items():
-        if before.is_floating_point():
+        if before.ndim > 1:  # no statistics of batches
             assert torch.allclose(trained[name], before, atol=1e-2)  # one step at a low rate
     assert EmbeddedPromptableModel.load(tmp_path / "run" / "embedded.safetensors")
 

@@ -44,8 +44,8 @@ def session_priority() -> str:
 def test_a_run_gives_way_to_everything_else_and_takes_nobody_along() -> None:
     before = session_priority()
     program = (
-        "import os; from segmentation_backend.learning.priority import take_lowest_priority; "
-        "take_lowest_priority(); take_lowest_priority(); print(os.nice(0))"
+        "import os; from segmentation_backend.learning.priority import lower_priority; "
+        "lower_priority(19); lower_priority(5); print(os.nice(0))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
