@@ -168,13 +168,13 @@ def _minimize(
     inputs.mul_(root)  # in place, as there may be hundreds of megabytes
     curvature = 0.5 * (inputs.T @ inputs) + torch.diag(penalty)
     factor = torch.linalg.cholesky(curvature)
-    targets = functional.one_hot(labels, classes).float()
-    current = ahead = torch.zeros(inputs.shape[1], classes)
+    # With classes in rows the products take a third of the time.
+    targets = functional.one_hot(labels, classes).float().T
+    current = ahead = torch.zeros(classes, inputs.shape[1])
     for step in range(STEPS):
-        residuals = (inputs @ ahead / root + prior).softmax(1) - targets
-        # In this order the product takes a fifth of the time with few classes.
-        gradient = ((residuals * root).T @ inputs).T + penalty[:, None] * ahead
-        following = ahead - torch.cholesky_solve(gradient, factor)
+        residuals = (ahead @ inputs.T / root.T + prior.T).softmax(0) - targets
+        gradient = (residuals * root.T) @ inputs + penalty * ahead
+        following = ahead - torch.cholesky_solve(gradient.T, factor).T
         ahead = following + step / (step + 3) * (following - current)
         current = following
-    return current[:-1].T.contiguous(), current[-1]
+    return current[:, :-1].contiguous(), current[:, -1]
