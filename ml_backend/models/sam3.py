@@ -143,10 +143,11 @@ class ConceptNetwork:
             torch.OutOfMemoryError: Not even one fits.
         """
         count = batch or BATCH.get(self.network.device.type, 1)
+        vision = self._vision(features)
         first = 0
         while first < len(queries):
             asked = _alike(queries[first : first + count])
-            outputs = self._outputs(features, asked, size, may_fail=len(asked) > 1)
+            outputs = self._outputs(vision, asked, size, may_fail=len(asked) > 1)
             if outputs is None:
                 count = len(asked) // 2
                 free_memory()
@@ -157,13 +158,17 @@ class ConceptNetwork:
             first += len(asked)
 
     def _outputs(
-        self, features: Tensors, queries: Sequence[Query], size: tuple[int, int], may_fail: bool
+        self,
+        vision: Sam3VisionEncoderOutput,
+        queries: Sequence[Query],
+        size: tuple[int, int],
+        may_fail: bool,
     ) -> Any:
         """Answer queries at once; None where memory runs out, if that may be."""
         try:
             texts = [self._text(query.phrase).by_name for query in queries]
             return self.network(
-                vision_embeds=self._vision(features, len(queries)),
+                vision_embeds=_repeated(vision, len(queries)),
                 # Passed on as an object with this field: ``Sam3Model`` reads it from there.
                 text_embeds=BaseModelOutputWithPooling(
                     pooler_output=torch.cat([text["words"] for text in texts])
@@ -189,15 +194,14 @@ class ConceptNetwork:
         ]
         return Found(float(one.presence_logits.sigmoid().max()), instances)
 
-    def _vision(self, features: Tensors, count: int) -> Sam3VisionEncoderOutput:
-        """Return the features as the network takes them, for several queries of one picture."""
+    def _vision(self, features: Tensors) -> Sam3VisionEncoderOutput:
+        """Return the features as the network takes them."""
         place = self.network.vision_encoder.neck.position_encoding
-        levels, places = [], []
-        for number in range(len(features.by_name)):
-            level = features.by_name[f"level_{number}"][None].to(self.network.device, torch.float32)
-            levels.append(level.expand(count, -1, -1, -1))
-            encoding = place(level.shape, level.device, level.dtype)
-            places.append(encoding.expand(count, -1, -1, -1))
+        levels = [
+            features.by_name[f"level_{number}"][None].to(self.network.device, torch.float32)
+            for number in range(len(features.by_name))
+        ]
+        places = [place(level.shape, level.device, level.dtype) for level in levels]
         # The last level is left out, whatever it is.
         return Sam3VisionEncoderOutput(
             fpn_hidden_states=(*levels, levels[-1]), fpn_position_encoding=(*places, places[-1])
@@ -223,6 +227,18 @@ class ConceptNetwork:
         inputs = self.processor(original_sizes=[list(size)], input_boxes=boxes, return_tensors="pt")
         names = ("input_boxes", "input_boxes_labels")
         return {name: inputs[name].to(self.network.device) for name in names}
+
+
+def _repeated(vision: Sam3VisionEncoderOutput, count: int) -> Sam3VisionEncoderOutput:
+    """Return the features of a picture for several queries, without copying them."""
+    return Sam3VisionEncoderOutput(
+        fpn_hidden_states=tuple(
+            level.expand(count, -1, -1, -1) for level in vision.fpn_hidden_states
+        ),
+        fpn_position_encoding=tuple(
+            place.expand(count, -1, -1, -1) for place in vision.fpn_position_encoding
+        ),
+    )
 
 
 def _short(tokens: Tensor) -> Tensor:

@@ -15,13 +15,13 @@ hf: Any = transformers
 SIDE = 128
 
 
-def save(folder: Path) -> Path:
-    """Write a checkpoint."""
+def save(folder: Path, side: int = SIDE) -> Path:
+    """Write a checkpoint with an input of ``side`` pixels, a multiple of 64; published: 1008."""
     torch.manual_seed(1)
-    network = hf.Sam3Model(_config())
+    network = hf.Sam3Model(_config(side))
     _tell_words_apart(network)
     network.save_pretrained(folder)
-    _processor().save_pretrained(folder)
+    _processor(side).save_pretrained(folder)
     return folder
 
 
@@ -59,24 +59,24 @@ def _tell_words_apart(network: Any) -> None:
                 weight.mul_(4)
 
 
-def _processor() -> Any:
-    images = hf.Sam3ImageProcessor(size={"height": SIDE, "width": SIDE})
+def _processor(side: int = SIDE) -> Any:
+    images = hf.Sam3ImageProcessor(size={"height": side, "width": side})
     return hf.Sam3Processor(images, _tokenizer())
 
 
-def _config() -> Any:
-    grid = SIDE // 16
+def _config(side: int = SIDE) -> Any:
+    grid = side // 16
     width = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 4}
     vision = {
         "backbone_config": {
             "model_type": "sam3_vit_model",
             **width,
             "num_hidden_layers": 2,
-            "image_size": SIDE,
+            "image_size": side,
             "patch_size": 16,
             "window_size": 4,
             "global_attn_indexes": [1],
-            "pretrain_image_size": SIDE,
+            "pretrain_image_size": side,
         },
         "fpn_hidden_size": 32,
         "backbone_feature_sizes": [[grid * 4] * 2, [grid * 2] * 2, [grid] * 2],
