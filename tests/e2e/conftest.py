@@ -83,7 +83,7 @@ def studio(
     names = ("LABEL_STUDIO_PORT", "SEGMENTATION_PORT", "SAM_PORT")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     folder = tmp_path_factory.mktemp("studio")
-    models = {"MODELS_DIR": str(folder / "models"), "LEARN_NICE": "0"}  # tests run beside
+    models = {"MODELS_DIR": str(folder / "models"), "LEARN_NICE": "0"}  # other tests run too
     studio = Studio(folder, ports, cloud.variables | outside.variables | models)
     studio.images.mkdir()
     save_plain(studio.images / "plain.jpg", figure)

@@ -65,7 +65,7 @@ class Place:
             "LABEL_STUDIO_API_KEY": TOKEN,
             "MODELS_DIR": str(self.folder / "models"),
             "IMAGE_CACHE_DIR": str(self.folder / "images"),
-            "LEARN_NICE": "0",  # else it waits for the tests that run beside
+            "LEARN_NICE": "0",  # else it waits for other tests
         }
 
     @property
