@@ -15,7 +15,8 @@ def lower_priority(nice: int) -> None:
     Args:
         nice: Nice value, 0..19; a process that has a larger one keeps it.
     """
-    os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
+    nice = max(nice, os.getpriority(os.PRIO_PROCESS, 0))
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
     # With autogroups, nice alone only orders the processes of one session. A terminal's session is
     # left as it is: its shell would stay slow after the run.
     if os.getsid(0) in (os.getpid(), os.getppid()):
