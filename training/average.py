@@ -14,7 +14,7 @@ from torch import Tensor
 from sam_backend.models.network import PromptNetwork
 from training.data import DataError
 from training.interactive import SERVED
-from training.loop import run_program, save_network
+from training.loop import CHECKPOINT, run_program, save_network
 
 
 def average(runs: Sequence[Path]) -> PromptNetwork:
@@ -38,7 +38,7 @@ def average(runs: Sequence[Path]) -> PromptNetwork:
 
 
 def _weights(run: Path) -> dict[str, Tensor]:
-    path = run / "checkpoint.pt"
+    path = run / CHECKPOINT
     if not path.exists():
         raise DataError(f"{path} is not there: nothing to average")
     weights: dict[str, Tensor] = torch.load(path, "cpu", weights_only=True)["average"]

@@ -26,6 +26,7 @@ from matplotlib import pyplot as plt
 
 Net = TypeVar("Net", bound=nn.Module)
 BATCH = 16
+CHECKPOINT = "checkpoint.pt"  # in the folder of a run
 ENCODER_RATE = 0.25  # of the learning rate, for parameters of ``encoder``, which come pretrained
 
 
@@ -81,7 +82,7 @@ class Run(Generic[Net]):
 
     @property
     def _checkpoint(self) -> Path:
-        return self.options.run / "checkpoint.pt"
+        return self.options.run / CHECKPOINT
 
     def _resume(self) -> None:
         state = torch.load(self._checkpoint, map_location=self.options.device, weights_only=True)
