@@ -106,6 +106,12 @@ def read_weights(path: Path) -> Weights:
 def prepare(network: nn.Module, weights: Weights, device: str) -> torch.dtype:
     """Load ``weights`` into ``network`` and prepare it for inference on ``device``.
 
+    Args:
+        network: Network with the layers only: on torch's device ``"meta"``, because random initial
+            weights would take most of the time of loading.
+        weights: Its parameters.
+        device: Device for the network: ``"cpu"`` or ``"cuda"``.
+
     Returns:
         Floating-point type of the input: bfloat16 where the CPU computes in it natively.
 
@@ -113,7 +119,8 @@ def prepare(network: nn.Module, weights: Weights, device: str) -> torch.dtype:
         ModelError: The weights are for another network.
     """
     try:
-        network.load_state_dict({name: t.float() for name, t in weights.tensors.items()})
+        tensors = {name: tensor.float() for name, tensor in weights.tensors.items()}
+        network.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
         raise ModelError(
             f"The weights do not fit {type(network).__name__}: {error}",

@@ -55,7 +55,7 @@ def load_imagenet(encoder: EfficientNetLite, variant: Variant) -> None:
     Raises:
         ModelError: The package is not installed, or its file is damaged.
     """
-    encoder.load_state_dict(convert(read_checkpoint(variant), encoder.state_dict()))
+    encoder.load_state_dict(convert(read_checkpoint(variant), encoder.state_dict()), assign=True)
 
 
 def convert(published: dict[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:

@@ -65,7 +65,8 @@ class EmbeddedPromptableModel:
             ModelError: The weights are missing, damaged or for another network.
         """
         weights = read_weights(path or WEIGHTS)
-        network = PromptNetwork()
+        with torch.device("meta"):
+            network = PromptNetwork()
         prepare(network, weights, device)
         return cls(network, f"embedded-4-{weights.digest}", _side(weights), device)
 

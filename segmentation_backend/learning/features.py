@@ -78,7 +78,8 @@ class FeatureExtractor:
     """
 
     def __init__(self, device: str = "cpu", *, garments: bool = False) -> None:
-        encoder = EfficientNetLite(ENCODER)
+        with torch.device("meta"):  # random initial weights would take a second
+            encoder = EfficientNetLite(ENCODER)
         load_imagenet(encoder, ENCODER)
         self._encoder = encoder
         self._dtype = speed_up(encoder, device)

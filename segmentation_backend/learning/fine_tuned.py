@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -32,7 +33,8 @@ class FineTunedModel:
 
     def __init__(self, weights: Weights, base: SegmentationModel, device: str = "cpu") -> None:
         recipe = Recipe.read(weights)
-        network = GarmentNetwork(len(recipe.classes))
+        with torch.device("meta"):
+            network = GarmentNetwork(len(recipe.classes))
         dtype = prepare(network, weights, device)
         self.base = base
         self.version = f"fine-tuned-{weights.digest}"

@@ -118,7 +118,8 @@ class EmbeddedGarmentModel:
         """
         weights = read_weights(path or WEIGHTS)
         recipe = Recipe.read(weights)
-        network = GarmentNetwork(len(recipe.classes))
+        with torch.device("meta"):
+            network = GarmentNetwork(len(recipe.classes))
         dtype = prepare(network, weights, device)
         return cls(network, recipe, f"embedded-2-{weights.digest}", dtype, device)
 
