@@ -10,6 +10,9 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.uint8]
 
+FEWEST = 8
+"""Minimum number of annotated images that something can be learned from."""
+
 IGNORE = 255
 """Index of pixels whose label is unknown."""
 

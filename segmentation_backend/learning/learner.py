@@ -11,17 +11,20 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import structlog
 
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, SegstudioError
 from ml_backend.labelstudio.client import LabelStudio
+from ml_backend.labelstudio.label_config import parse_label_config
+from ml_backend.labelstudio.responses import Project
+from segmentation_backend.learning.example import FEWEST
 from segmentation_backend.learning.requests import Mode, RequestFile
-from segmentation_backend.learning.state import is_published, read_state
+from segmentation_backend.learning.state import is_published, read_state, write_state
 from segmentation_backend.learning.store import (
     LearnedStoreError,
     ProjectKey,
@@ -136,7 +139,7 @@ class Learner:
             job = next_job(self._root, self._mode, time.time(), self.rests)
             if job is None:
                 self._stopped.wait(LOOK_SECONDS)
-            else:
+            elif not self._wait_for_more(job):
                 self._do(job)
 
     def catch_up(self) -> None:
@@ -156,6 +159,27 @@ class Learner:
             except LearnedStoreError as error:
                 log.warning("cannot_write", reason=str(error))
                 return
+
+    def _wait_for_more(self, job: Job) -> bool:
+        """Answer an automatic request of a project with too few annotations, without a child.
+
+        Labelers would notice the processor time of a child after each of their first submissions.
+        """
+        request_file = RequestFile(self._root, job.project)
+        request = request_file.read()
+        if job.verb != "run" or request is None or request.at_once:
+            return False
+        try:
+            project = self._label_studio.project(job.project.id)
+            if project_key(project) != job.project or _most_images(project) >= FEWEST:
+                return False
+            state = replace(read_state(self._root, job.project), annotations=project.annotations)
+            write_state(self._root, job.project, state)
+            request_file.answer(request)
+        except SegstudioError:
+            return False  # the child reports it
+        log.info("too_few_annotations", project=project.id, annotations=project.annotations)
+        return True
 
     def _do(self, job: Job) -> None:
         project = ["--project", str(job.project.id), "--requested", str(job.project)]
@@ -182,6 +206,13 @@ class Learner:
         seconds = min(_FIRST_RETRY * 2**failures, _LONGEST_RETRY)
         self.rests[project] = time.time() + seconds
         log.warning("tried_again_later", project=project.id, seconds=seconds)
+
+
+def _most_images(project: Project) -> float:
+    """Return how many annotated images a project has at most; infinity where images have pages."""
+    config = parse_label_config(project.label_config)
+    images = [config.images[name] for name in config.mask_images()]
+    return math.inf if any(each.pages for each in images) else project.annotations * len(images)
 
 
 def _log_line(job: Job, line: str) -> None:

@@ -15,7 +15,7 @@ from segmentation_backend.classes import COUNTABLE_CLASSES, EMBEDDED_CLASSES
 from segmentation_backend.learning import gate, sampling
 from segmentation_backend.learning.calibration import calibrate
 from segmentation_backend.learning.evaluation import Contender, Measured, View, matching, owners
-from segmentation_backend.learning.example import Example, LearningSet, Progress
+from segmentation_backend.learning.example import FEWEST, Example, LearningSet, Progress
 from segmentation_backend.learning.feature_cache import FeatureCache
 from segmentation_backend.learning.head import Samples, fit
 from segmentation_backend.learning.learned_model import LearnedModel, Recipe, shared_extractor
@@ -23,7 +23,6 @@ from segmentation_backend.learning.outcome import Figures, LabelFigure, Learning
 from segmentation_backend.learning.project_model import ProjectModel
 from segmentation_backend.models.base import SegmentationModel, TextPromptedModel
 
-FEWEST: Final = 8  # annotated images that something can be learned from
 USUAL_IMAGES: Final = 40  # for which the penalties of a head hold; more images need less of them
 MOST_MEASURED: Final = 200  # held-out images that models are measured on
 

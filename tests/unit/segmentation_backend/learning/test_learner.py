@@ -10,9 +10,10 @@ import pytest
 
 from ml_backend.labelstudio.client import LabelStudio
 from segmentation_backend.learning import learner as module
+from segmentation_backend.learning import requests
 from segmentation_backend.learning.learner import EXIT_GONE, Job, Learner, next_job
 from segmentation_backend.learning.requests import RequestFile
-from segmentation_backend.learning.state import RunState, mark_published, write_state
+from segmentation_backend.learning.state import RunState, mark_published, read_state, write_state
 from segmentation_backend.learning.store import ProjectKey, ProjectStore
 from tests.support.drawn import CONFIG
 from tests.support.label_studio_server import TOKEN, LabelStudioServer, annotation, task
@@ -176,3 +177,28 @@ def test_label_studio_away_is_no_trouble_for_the_learner(
     write_state(tmp_path, THREE, RunState(annotations=1))
     with LabelStudio("http://127.0.0.1:9", TOKEN) as client:
         Learner(tmp_path, "auto", client).catch_up()
+
+
+@pytest.mark.parametrize(
+    ("annotations", "config", "started"),
+    [(7, CONFIG, 0), (8, CONFIG, 1), (1, CONFIG.replace("value=", "valueList=", 1), 1)],
+    ids=["too few", "enough", "one with many pages"],
+)
+def test_no_child_is_started_for_a_project_with_too_few_annotations(
+    label_studio: LabelStudioServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    annotations: int,
+    config: str,
+    started: int,
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(requests, "QUIET_SECONDS", 0)
+    label_studio.add(config, [task("1.png", *map(annotation, range(annotations)))])
+    write_state(tmp_path, THREE, RunState(digest="of the last run"))
+    ask(tmp_path, THREE)
+    with Life(label_studio, tmp_path, program(tmp_path, 1)):
+        eventually(lambda: starts(tmp_path) or RequestFile(tmp_path, THREE).read() is None)
+    assert starts(tmp_path) == started
+    if not started:
+        assert read_state(tmp_path, THREE) == RunState("of the last run", annotations)
