@@ -2,11 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from typer.testing import CliRunner
 
 from segstudio.cli.main import app
@@ -120,11 +121,22 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def labeler(browser: Browser, studio: Studio) -> Iterator[BrowserContext]:
+    """A labeler who is logged in. Pages of one context share what the browser has compiled."""
+    context = browser.new_context(viewport={"width": 1500, "height": 950}, reduced_motion="reduce")
+    context.set_default_timeout(SECONDS * 1000)
+    with closing(context.new_page()) as page:
+        log_in(page, studio.url, studio.state.email, studio.state.password)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(browser: Browser, studio: Studio) -> Iterator[Page]:
-    """A page of a labeler who has just logged in."""
-    page = browser.new_page(viewport={"width": 1500, "height": 950})
-    page.set_default_timeout(SECONDS * 1000)
-    log_in(page, studio.url, studio.state.email, studio.state.password)
-    yield page
-    page.close()
+def page(labeler: BrowserContext, studio: Studio) -> Iterator[Page]:
+    """A page of a labeler who has just logged in: nothing that was chosen before is remembered."""
+    with closing(labeler.new_page()) as page:
+        session = labeler.new_cdp_session(page)
+        storage = {"origin": studio.url, "storageTypes": "local_storage"}
+        session.send("Storage.clearDataForOrigin", storage)
+        yield page

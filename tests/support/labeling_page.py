@@ -15,6 +15,9 @@ _CONTROLS = {"r": "box", "k": "point"}
 """Key of a smart tool → its name in the label config."""
 
 
+POLLING = 100
+"""Milliseconds between two looks at a condition."""
+
 _STEPS = 8
 """Moves of the mouse in a drag from one spot to the next."""
 
@@ -52,15 +55,17 @@ class LabelingPage:
 
     def _open(self) -> None:
         self._page.goto(self._address)
-        self._page.wait_for_function(
-            "() => document.querySelector('.lsf-image > canvas')?.width > 0"
-        )
+        self._wait("() => document.querySelector('.lsf-image > canvas')?.width > 0")
 
     def reopen(self) -> None:
         """Open the task again, and wait for the annotation that was submitted."""
         self._page.goto("about:blank")
         self._open()
         self.wait_for_regions()
+
+    def _wait(self, condition: str, arg: object = None) -> None:
+        """Wait until a condition holds. Asked at each frame, the page would draw all the time."""
+        self._page.wait_for_function(condition, arg=arg, polling=POLLING)
 
     @property
     def headers(self) -> list[str]:
@@ -79,19 +84,19 @@ class LabelingPage:
 
     def wait_for_regions(self) -> None:
         """Wait until the prediction is copied into the annotation."""
-        self._page.wait_for_function("() => Htx.annotationStore.selected.regions.length > 0")
+        self._wait("() => Htx.annotationStore.selected.regions.length > 0")
 
     def switch_on_smart_tools(self) -> None:
         """Switch on Auto-Annotation, under the image."""
         toggle = self._page.get_by_test_id("bottombar-auto-annotation-toggle")
         toggle.check(force=True)
+        # Their keys work only once they are there.
+        self._page.locator("button.lsf-tool_smart").first.wait_for()
 
     def turn_left(self) -> None:
         """Turn the view by a quarter, and wait until it is turned."""
         self._tool("rotate-left").click()
-        self._page.wait_for_function(
-            "Htx.annotationStore.selected.names.get('image').rotation === 270"
-        )
+        self._wait("Htx.annotationStore.selected.names.get('image').rotation === 270")
 
     def switch_on_auto_accept(self) -> None:
         """Have suggestions accepted as they come."""
@@ -102,7 +107,7 @@ class LabelingPage:
         """Drag a box with Auto-Accept on, and wait for the region."""
         count = len(self.labels)
         self._drag([first, last])
-        self._page.wait_for_function(
+        self._wait(
             """count => !Htx.awaitingSuggestions
                 && Htx.annotationStore.selected.suggestions.size === 0
                 && Htx.annotationStore.selected.regions.length === count + 1
@@ -120,7 +125,7 @@ class LabelingPage:
         """Take a smart tool by its key, and wait until the page shows it as taken."""
         self.press("Escape")
         self.press(tool)
-        self._page.wait_for_function(
+        self._wait(
             """name => {
                 const tools = Htx.annotationStore.selected.names.get("image").getToolsManager()
                 const tool = tools.findSelectedTool()
@@ -178,7 +183,7 @@ class LabelingPage:
         """Click three corners of a turned box and wait for the mask that is suggested."""
         self.press("Escape")
         self.press("Shift+R")
-        self._page.wait_for_function(
+        self._wait(
             """() => {
                 const tools = Htx.annotationStore.selected.names.get("image").getToolsManager()
                 const tool = tools.findSelectedTool()
@@ -196,7 +201,7 @@ class LabelingPage:
         self._page.evaluate(
             "item => Htx.annotationStore.selected.names.get('image').setCurrentImage(item)", item
         )
-        self._page.wait_for_function(
+        self._wait(
             """item => {
                 const image = Htx.annotationStore.selected.names.get("image")
                 return image.currentImage === item && image.imageIsLoaded
@@ -253,7 +258,7 @@ class LabelingPage:
         """
         self._tool("magicwand").click()
         self._drag([first, last])
-        self._page.wait_for_function("Htx.annotationStore.selected.selectedRegions.length === 1")
+        self._wait("Htx.annotationStore.selected.selectedRegions.length === 1")
         self.choose_label(label)
 
     def erase(self, label: str, stroke: Sequence[Spot]) -> None:
@@ -311,9 +316,7 @@ class LabelingPage:
         """Wait until the page shows what the sam backend answered to the prompt."""
         with self._page.expect_response("**/interactive-annotating*"):
             yield
-        self._page.wait_for_function(
-            "!Htx.awaitingSuggestions && Htx.annotationStore.selected.suggestions.size > 0"
-        )
+        self._wait("!Htx.awaitingSuggestions && Htx.annotationStore.selected.suggestions.size > 0")
 
     @contextmanager
     def _held(self, key: str) -> Iterator[None]:
@@ -328,11 +331,9 @@ class LabelingStream(LabelingPage):
     def _open(self) -> None:
         self._page.goto(self._address.partition("?")[0])
         self._page.get_by_text("Label All Tasks").click()
-        self._page.wait_for_function(
-            "() => document.querySelector('.lsf-image > canvas')?.width > 0"
-        )
+        self._wait("() => document.querySelector('.lsf-image > canvas')?.width > 0")
 
     def wait_for_task(self, task: int) -> None:
         """Wait until a task is shown with the regions of its prediction."""
-        self._page.wait_for_function("task => Number(window.Htx?.task?.id) === task", arg=task)
+        self._wait("task => Number(window.Htx?.task?.id) === task", arg=task)
         self.wait_for_regions()

@@ -1,18 +1,20 @@
 """Waiting for a condition, and looking at the processes of this machine."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
 
 def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until a condition holds; looks ten times a second."""
+    """Wait until a condition holds; looks often at first, then once a second."""
     waiting = Event()
-    for _ in range(int(seconds * 10)):
-        if condition():
-            return
-        waiting.wait(0.1)
-    raise AssertionError(f"not within {seconds} s")
+    begun = time.monotonic()
+    while not condition():
+        waited = time.monotonic() - begun
+        if waited > seconds:
+            raise AssertionError(f"not within {seconds} s")
+        waiting.wait(min(1.0, max(0.1, waited / 20)))
 
 
 def members(group: int) -> list[int]:

@@ -1,6 +1,7 @@
 """The promptable network that ships: what a labeler's boxes and clicks come to."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -27,14 +28,30 @@ def model() -> EmbeddedPromptableModel:
     return EmbeddedPromptableModel.load()
 
 
+@dataclass(frozen=True, eq=False)
+class Garment:
+    """A garment of a drawn person.
+
+    Attributes:
+        image: Picture (H, W, 3) uint8 RGB.
+        embedding: What the model keeps of the picture.
+        mask: Pixels (H, W) of the garment.
+    """
+
+    image: npt.NDArray[np.uint8]
+    embedding: Embedding
+    mask: Bools
+
+
 @pytest.fixture(scope="module")
-def garments() -> list[tuple[npt.NDArray[np.uint8], Bools]]:
-    """Picture and mask of every large garment of some drawn people, none under a coat."""
+def garments(model: EmbeddedPromptableModel) -> list[Garment]:
+    """Every large garment of some drawn people, none under a coat."""
     figures = [draw_figure(9100 + seed, 480, 320) for seed in range(9)]
     return [
-        (figure.image, mask)
+        Garment(figure.image, embedding, mask)
         for figure in figures
         if "coat" not in figure.masks
+        for embedding in [model.embed(figure.image)]
         for mask in figure.masks.values()
         if mask.sum() > 1200
     ]
@@ -71,23 +88,23 @@ def test_the_weights_are_small_enough_to_ship() -> None:
 
 
 def test_a_box_finds_the_garment_no_worse_than_grabcut(
-    model: EmbeddedPromptableModel, garments: list[tuple[npt.NDArray[np.uint8], Bools]]
+    model: EmbeddedPromptableModel, garments: list[Garment]
 ) -> None:
     ours, theirs = [], []
-    for image, truth in garments:
-        box = bounds(truth)
+    for each in garments:
+        box = bounds(each.mask)
         assert box is not None
-        ours.append(iou(truth, model.segment(model.embed(image), Prompts(box)).pixels))
-        theirs.append(iou(truth, grab_cut(image, box)))
+        ours.append(iou(each.mask, model.segment(each.embedding, Prompts(box)).pixels))
+        theirs.append(iou(each.mask, grab_cut(each.image, box)))
     assert np.mean(ours) >= 0.84
     assert np.mean(ours) >= np.mean(theirs)
 
 
 def test_a_click_finds_the_garment_and_corrections_improve_it(
-    model: EmbeddedPromptableModel, garments: list[tuple[npt.NDArray[np.uint8], Bools]]
+    model: EmbeddedPromptableModel, garments: list[Garment]
 ) -> None:
     courses = np.array(
-        [list(corrections(model, model.embed(image), truth, 4)) for image, truth in garments]
+        [list(corrections(model, each.embedding, each.mask, 4)) for each in garments]
     )
     assert courses[:, 0].mean() >= 0.65
     assert courses[:, -1].mean() >= 0.83
@@ -123,19 +140,18 @@ def test_a_thing_of_everyday_is_found_on_a_photograph(model: EmbeddedPromptableM
 
 
 def test_the_score_foretells_the_iou(
-    model: EmbeddedPromptableModel, garments: list[tuple[npt.NDArray[np.uint8], Bools]]
+    model: EmbeddedPromptableModel, garments: list[Garment]
 ) -> None:
-    for image, truth in garments[:10]:
-        answer = model.segment(model.embed(image), Prompts(bounds(truth)))
+    for each in garments[:10]:
+        answer = model.segment(each.embedding, Prompts(bounds(each.mask)))
         assert 0 <= answer.score <= 1
-        assert abs(answer.score - iou(truth, answer.pixels)) < 0.4
+        assert abs(answer.score - iou(each.mask, answer.pixels)) < 0.4
 
 
 def test_a_negative_click_takes_away(
-    model: EmbeddedPromptableModel, garments: list[tuple[npt.NDArray[np.uint8], Bools]]
+    model: EmbeddedPromptableModel, garments: list[Garment]
 ) -> None:
-    image, truth = garments[0]
-    embedding, box = model.embed(image), bounds(truth)
+    embedding, box = garments[0].embedding, bounds(garments[0].mask)
     first = model.segment(embedding, Prompts(box))
     x, y = centre_of(first.pixels)
     second = model.segment(embedding, Prompts(box, (Point(x, y, positive=False),)), first)
@@ -143,10 +159,9 @@ def test_a_negative_click_takes_away(
 
 
 def test_a_box_s_mask_stays_near_its_box(
-    model: EmbeddedPromptableModel, garments: list[tuple[npt.NDArray[np.uint8], Bools]]
+    model: EmbeddedPromptableModel, garments: list[Garment]
 ) -> None:
-    image, _ = garments[0]
-    pixels = model.segment(model.embed(image), Prompts(Box(116, 175, 175, 244))).pixels
+    pixels = model.segment(garments[0].embedding, Prompts(Box(116, 175, 175, 244))).pixels
     found = bounds(pixels)
     assert found is not None
     assert found.left >= 110
@@ -163,9 +178,9 @@ def test_a_large_photograph_is_as_good_as_a_small_one(model: EmbeddedPromptableM
 
 
 def test_an_embedding_is_small_and_belongs_to_nobody(
-    model: EmbeddedPromptableModel, garments: list[tuple[npt.NDArray[np.uint8], Bools]]
+    model: EmbeddedPromptableModel, garments: list[Garment]
 ) -> None:
-    image = garments[0][0].copy()
+    image = garments[0].image.copy()
     embedding = model.embed(image)
     image[:] = 0
     kept = embedding.tensors["picture"]
@@ -180,10 +195,9 @@ def test_an_embedding_of_another_model_is_refused(model: EmbeddedPromptableModel
 
 
 def test_an_empty_previous_mask_does_no_harm(
-    model: EmbeddedPromptableModel, garments: list[tuple[npt.NDArray[np.uint8], Bools]]
+    model: EmbeddedPromptableModel, garments: list[Garment]
 ) -> None:
-    image, truth = garments[0]
-    embedding = model.embed(image)
+    embedding, truth = garments[0].embedding, garments[0].mask
     nothing = Mask(np.zeros(truth.shape, np.bool_), 0.0, np.full(truth.shape, -9, np.float16))
     alone = model.segment(embedding, centre(truth))
     assert np.array_equal(model.segment(embedding, centre(truth), nothing).pixels, alone.pixels)
