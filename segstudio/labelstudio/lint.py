@@ -171,17 +171,19 @@ def _classes(config: LabelConfig, classes: Classes) -> Iterator[CheckResult]:
         return
     free = [names[i] for i in range(1, len(names)) if i not in reached] or names[1:]
     example = f'<Label value="{lost[0]}" predicted_values="{free[0]}"/>'
-    if classes.learning and not reached:
+    control = config.mask_controls()[0].name
+    served = reached or config.has_dynamic_labels  # a task's own labels may be known
+    if classes.learning and not served:
         fix = f"nothing has to be done; if one of them means the same as a class, write {example}"
-        yield CheckResult(config.mask_controls()[0].name, "warning", NOT_LEARNED_YET, fix)
+        yield CheckResult(control, "warning", NOT_LEARNED_YET, fix)
         return
     yield CheckResult(
-        config.mask_controls()[0].name,
-        "warning" if reached else "error",
+        control,
+        "warning" if served else "error",
         f"no class of {classes.source} becomes {', '.join(lost)}; "
-        f"{'free are' if reached else 'it knows'} {', '.join(free)}",
+        f"{'free are' if served else 'it knows'} {', '.join(free)}",
         f"if one of them means the same, write {example}; else labelers draw it"
-        if reached
+        if served
         else f"write e.g. {example}",
     )
 

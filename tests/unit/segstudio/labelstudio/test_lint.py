@@ -334,6 +334,14 @@ def test_labels_of_the_task_are_noted() -> None:
     assert (finding.status, finding.subject) == ("note", "label")
 
 
+def test_unknown_labels_next_to_those_of_the_task_are_no_error() -> None:
+    """Found by hypothesis: the backends serve such a config, for a task may name a dress."""
+    car = MASK.replace(DRESS, '<Label value="car"/>')
+    told = findings(IMAGE, '<BrushLabels name="more" toName="image" value="$names"/>', car, BOX)
+    assert {each.status for each in told} == {"note", "warning"}
+    assert any("becomes car" in each.detail for each in told)
+
+
 def test_an_image_that_no_task_can_show_is_an_error_with_the_fix() -> None:
     finding = only(IMAGE.replace("$image", "https://host/$image"), MASK, BOX)
     assert (finding.status, finding.subject) == ("error", "image")
