@@ -89,7 +89,7 @@ def iou(one: Mask, other: Mask) -> float:
 
 
 def test_health_and_setup_answer_while_predictions_run_and_wait_for_none(backend: Backend) -> None:
-    busy = [reference(draw_figure(seed, 825, 550).image) for seed in range(12)]
+    busy = [reference(draw_figure(seed, 825, 550).image) for seed in range(8)]
     work = threading.Thread(target=predict, args=(backend.url, busy))
     waits = []
     started = time.monotonic()

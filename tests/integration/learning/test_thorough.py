@@ -36,10 +36,10 @@ def test_a_fine_tuned_network_finds_new_labels_and_survives_a_restart(
     base: EmbeddedGarmentModel, tmp_path: Path
 ) -> None:
     watcher = Watcher()
-    learned = learn_thorough(drawn_set(26), base, tmp_path / "cache", watcher, most_steps=60)
+    learned = learn_thorough(drawn_set(26), base, tmp_path / "cache", watcher, most_steps=40)
     assert learned.promoted, learned.reason
     assert learned.model.classes == LABELS
-    assert "training 60/60" in watcher.steps
+    assert "training 40/40" in watcher.steps
     learned.model.save(tmp_path / "model.safetensors")
     loaded = load_project_model(tmp_path / "model.safetensors", base)
     assert isinstance(loaded, FineTunedModel)

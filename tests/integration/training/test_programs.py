@@ -70,9 +70,9 @@ def test_interactive_trains_from_imagenet_and_is_resumed(
     mine = begun.network.encoder.state_dict()
     assert all(torch.equal(mine[n], t) for n, t in theirs.state_dict().items())
 
-    first = interactive.train(replace(options, samples=16), drawn_folder, tagged, workers=1)
+    first = interactive.train(replace(options, samples=16), drawn_folder, tagged, workers=0)
     found = (options.run / "things.npz").stat().st_mtime_ns
-    resumed = interactive.train(replace(options, samples=32), drawn_folder, tagged, workers=1)
+    resumed = interactive.train(replace(options, samples=32), drawn_folder, tagged, workers=0)
     assert (first.seen, resumed.seen) == (16, 32)
     assert (options.run / "things.npz").stat().st_mtime_ns == found
     rows = (options.run / "log.csv").read_text().splitlines()
@@ -121,7 +121,7 @@ def test_a_stopped_segmentation_goes_on_with_what_it_had(
 ) -> None:
     tagged = drawn_folder.path.parent / "unlabelled"
     options = replace(options, samples=32)
-    first = segmentation.train(options, drawn_folder, tagged, workers=1)
+    first = segmentation.train(options, drawn_folder, tagged, workers=0)
     labelled = {path: path.read_bytes() for path in options.run.glob("pseudo-labels-*.npy")}
     again = Run(GarmentNetwork(len(CLASSES)), options)
     for name in ("network", "average"):
@@ -132,8 +132,8 @@ def test_a_stopped_segmentation_goes_on_with_what_it_had(
     assert all(
         torch.equal(moments[0][key]["exp_avg"], moments[1][key]["exp_avg"]) for key in moments[0]
     )
-    further = segmentation.train(replace(options, samples=64), drawn_folder, tagged, workers=1)
-    assert (first.seen, further.seen) == (32, 64)
+    further = segmentation.train(replace(options, samples=48), drawn_folder, tagged, workers=0)
+    assert (first.seen, further.seen) == (32, 48)
     assert labelled
     assert all(path.read_bytes() == before for path, before in labelled.items())
 
@@ -143,7 +143,7 @@ def test_labelling_that_was_killed_is_done_again(drawn_folder: Folder, options: 
     labels = options.run / f"pseudo-labels-{len(CHAPTERS) - 1}.npy"
     labels.with_suffix(".partial.npy").write_bytes(b"half of")
     tagged = drawn_folder.path.parent / "unlabelled"
-    segmentation.train(replace(options, samples=32), drawn_folder, tagged, workers=1)
+    segmentation.train(replace(options, samples=32), drawn_folder, tagged, workers=0)
     assert np.load(labels).shape[0] == 3
 
 
