@@ -10,9 +10,11 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 SHARED = ("e2e", "integration/predict")
 """Folders whose tests share one costly server each: a Label Studio, a Ray."""
 
-# Each of xdist's processes computes with one thread: two pools of threads wait for each other.
+# Each of xdist's processes, and each backend that it starts, computes with one thread: threads that
+# wait for others of their pool keep a core busy.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("THREADS", "1")
 
 # By default an example that takes more than 200 ms fails, and so does any stall of the machine.
 settings.register_profile("unhurried", deadline=None)
