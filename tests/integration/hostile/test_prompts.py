@@ -43,7 +43,7 @@ CONTEXTS: dict[str, list[Any]] = {
     ],
     "an endless type": [box() | {"type": "r" * 10**6}],
     "one place a thousand times": [point(50, 50)] * 1000,
-    "many boxes": [box(n % 5 * 8, n // 5 * 8, 3, 3) for n in range(20)],
+    "a thousand boxes": [box(n % 40, n // 40, 3, 3) for n in range(1000)],
     "positive and negative in one place": [point(50, 50), point(50, 50, is_positive=False)] * 20,
 }
 

@@ -15,7 +15,7 @@ PICTURES = 16
 CACHE_MB = 1
 """For embeddings: a third of them, so that they come and go."""
 
-SECONDS = 12
+SECONDS = 30
 GROWTH_MB = 150
 """That is, caches and threads of the first seconds; a leak of a picture each would be above."""
 

@@ -50,7 +50,7 @@ def clicked(
     return before, model.segment(embedding, prompts, before)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(box=boxes, clicks=st.lists(points, min_size=1, max_size=6))
 def test_no_answer_contradicts_a_click(
     model: EmbeddedPromptableModel, embedding: Embedding, box: Box, clicks: list[Point]
@@ -60,7 +60,7 @@ def test_no_answer_contradicts_a_click(
         assert all(at(mask.pixels, point) == point.positive for point in pixels.values())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(box=boxes, last=points)
 def test_a_positive_click_outside_adds_and_a_negative_one_inside_takes_away(
     model: EmbeddedPromptableModel, embedding: Embedding, box: Box, last: Point
@@ -72,7 +72,7 @@ def test_a_positive_click_outside_adds_and_a_negative_one_inside_takes_away(
         assert after.pixels.sum() < before.pixels.sum()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(clicks=st.lists(points, min_size=2, max_size=8))
 def test_the_same_holds_of_clicks_alone_one_after_the_other(
     model: EmbeddedPromptableModel, embedding: Embedding, clicks: list[Point]
