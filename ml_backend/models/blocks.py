@@ -1,9 +1,10 @@
 """Layers and weight files shared by the two embedded networks, in addition to their encoder."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,6 +13,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ml_backend.errors import ModelError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 STRIDE = 32  # sides of a network's input are multiples of this
 
@@ -103,21 +106,26 @@ def read_weights(path: Path) -> Weights:
         ) from error
 
 
-def prepare(network: nn.Module, weights: Weights, device: str) -> torch.dtype:
-    """Load ``weights`` into ``network`` and prepare it for inference on ``device``.
+def load_network(
+    make: Callable[[], Network], weights: Weights, device: str
+) -> tuple[Network, torch.dtype]:
+    """Make a network with ``weights``, for inference.
 
     Args:
-        network: Network with the layers only: on torch's device ``"meta"``, because random initial
-            weights would take most of the time of loading.
+        make: Makes the network. Random initial weights, which would take most of the time of
+            loading, are left out.
         weights: Its parameters.
         device: Device for the network: ``"cpu"`` or ``"cuda"``.
 
     Returns:
-        Floating-point type of the input: bfloat16 where the CPU computes in it natively.
+        The network, and the floating-point type of its input: bfloat16 where the CPU computes in it
+        natively.
 
     Raises:
         ModelError: The weights are for another network.
     """
+    with torch.device("meta"):
+        network = make()
     try:
         tensors = {name: tensor.float() for name, tensor in weights.tensors.items()}
         network.load_state_dict(tensors, assign=True)
@@ -126,11 +134,11 @@ def prepare(network: nn.Module, weights: Weights, device: str) -> torch.dtype:
             f"The weights do not fit {type(network).__name__}: {error}",
             "they come from another version of segstudio; reinstall it",
         ) from error
-    return speed_up(network, device)
+    return network, speed_up(network, device)
 
 
 def speed_up(network: nn.Module, device: str) -> torch.dtype:
-    """Optimize a trained network for inference only; returns as ``prepare``."""
+    """Optimize a trained network for inference only; return the type of its input."""
     network.eval().requires_grad_(False)
     for module in network.modules():
         if isinstance(module, ConvNorm):

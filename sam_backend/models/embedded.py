@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from ml_backend.errors import ModelError
-from ml_backend.models.blocks import Weights, fast_dtype, prepare, read_weights
+from ml_backend.models.blocks import Weights, fast_dtype, load_network, read_weights
 from ml_backend.models.efficientnet import as_input
 from sam_backend.models.base import Box, Embedding, Layout, Mask, Point, Prompts
 from sam_backend.models.colours import color_bins, color_evidence, known_chances
@@ -65,9 +65,7 @@ class EmbeddedPromptableModel:
             ModelError: The weights are missing, damaged or for another network.
         """
         weights = read_weights(path or WEIGHTS)
-        with torch.device("meta"):
-            network = PromptNetwork()
-        prepare(network, weights, device)
+        network, _ = load_network(PromptNetwork, weights, device)
         return cls(network, f"embedded-4-{weights.digest}", _side(weights), device)
 
     @property

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ml_backend.models.blocks import Weights, prepare
+from ml_backend.models.blocks import Weights, load_network
 from segmentation_backend.learning.features import Pixels
 from segmentation_backend.models.base import Instance, SegmentationModel
 from segmentation_backend.models.embedded import EmbeddedGarmentModel, Recipe
@@ -33,9 +33,8 @@ class FineTunedModel:
 
     def __init__(self, weights: Weights, base: SegmentationModel, device: str = "cpu") -> None:
         recipe = Recipe.read(weights)
-        with torch.device("meta"):
-            network = GarmentNetwork(len(recipe.classes))
-        dtype = prepare(network, weights, device)
+        make = partial(GarmentNetwork, len(recipe.classes))
+        network, dtype = load_network(make, weights, device)
         self.base = base
         self.version = f"fine-tuned-{weights.digest}"
         self._weights = weights

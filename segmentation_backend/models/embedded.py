@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ml_backend.errors import ModelError
-from ml_backend.models.blocks import STRIDE, Weights, prepare, read_weights
+from ml_backend.models.blocks import STRIDE, Weights, load_network, read_weights
 from ml_backend.models.efficientnet import as_input
 from segmentation_backend.classes import BODY_CLASSES, COUNTABLE_CLASSES, PAIRED_CLASSES
 from segmentation_backend.models.base import ClassMap, Instance, decide
@@ -118,9 +119,8 @@ class EmbeddedGarmentModel:
         """
         weights = read_weights(path or WEIGHTS)
         recipe = Recipe.read(weights)
-        with torch.device("meta"):
-            network = GarmentNetwork(len(recipe.classes))
-        dtype = prepare(network, weights, device)
+        make = partial(GarmentNetwork, len(recipe.classes))
+        network, dtype = load_network(make, weights, device)
         return cls(network, recipe, f"embedded-2-{weights.digest}", dtype, device)
 
     @property
