@@ -139,7 +139,7 @@ class Learner:
             job = next_job(self._root, self._mode, time.time(), self.rests)
             if job is None:
                 self._stopped.wait(LOOK_SECONDS)
-            elif not self._wait_for_more(job):
+            elif not self._answered(job):
                 self._do(job)
 
     def catch_up(self) -> None:
@@ -160,8 +160,10 @@ class Learner:
                 log.warning("cannot_write", reason=str(error))
                 return
 
-    def _wait_for_more(self, job: Job) -> bool:
+    def _answered(self, job: Job) -> bool:
         """Answer an automatic request of a project with too few annotations, without a child.
+
+        Returns False for all other jobs: a child does them, and reports what is wrong.
 
         Labelers would notice the processor time of a child after each of their first submissions.
         """
@@ -177,7 +179,7 @@ class Learner:
             write_state(self._root, job.project, state)
             request_file.answer(request)
         except SegstudioError:
-            return False  # the child reports it
+            return False
         log.info("too_few_annotations", project=project.id, annotations=project.annotations)
         return True
 
@@ -209,10 +211,12 @@ class Learner:
 
 
 def _most_images(project: Project) -> float:
-    """Return how many annotated images a project has at most; infinity where images have pages."""
+    """Return the most annotated images a project can have; infinity if its config does not tell."""
     config = parse_label_config(project.label_config)
     images = [config.images[name] for name in config.mask_images()]
-    return math.inf if any(each.pages for each in images) else project.annotations * len(images)
+    if not images or any(each.pages for each in images):
+        return math.inf
+    return project.annotations * len(images)
 
 
 def _log_line(job: Job, line: str) -> None:

@@ -181,8 +181,13 @@ def test_label_studio_away_is_no_trouble_for_the_learner(
 
 @pytest.mark.parametrize(
     ("annotations", "config", "started"),
-    [(7, CONFIG, 0), (8, CONFIG, 1), (1, CONFIG.replace("value=", "valueList=", 1), 1)],
-    ids=["too few", "enough", "one with many pages"],
+    [
+        (7, CONFIG, 0),
+        (8, CONFIG, 1),
+        (1, CONFIG.replace("value=", "valueList=", 1), 1),
+        (1, "<View/>", 1),
+    ],
+    ids=["too few", "enough", "one with many pages", "the child tells that there are no masks"],
 )
 def test_no_child_is_started_for_a_project_with_too_few_annotations(
     label_studio: LabelStudioServer,
