@@ -1,8 +1,12 @@
 """From annotated pictures to a model that finds what no shipped model knows."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +23,8 @@ from segmentation_backend.learning.quick import Learned, learn_quick
 from segmentation_backend.models.base import Instance
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from tests.support.drawn_labels import LABELS, draw_things, drawn_example, drawn_set
+
+SHADES = (50, 150, 250)
 
 
 class Watcher:
@@ -245,38 +251,42 @@ def test_a_model_that_looks_at_other_features_is_still_compared(
     assert crate.old == 0
 
 
-def resident_peak(work: Callable[[], object]) -> float:
-    """Return the highest resident size while something works, in megabytes."""
-    Path("/proc/self/clear_refs").write_text("5")  # begin to measure the peak again
-    work()
+def flat(shade: int) -> tuple[Pixels, Pixels]:
+    return np.full((4, 4, 3), SHADES[shade], np.uint8), np.full((4, 4), shade, np.uint8)
+
+
+def annotated(number: int) -> Example:
+    """Return an annotated image of one of three shades; the same one for the same number."""
+    shade = number % 3
+    identity = hashlib.sha256(str(number).encode()).hexdigest()
+    return Example(identity, ("ann",), LABELS[shade : shade + 1], partial(flat, shade))
+
+
+def keep_features(number: int, folder: Path) -> None:
+    """Keep features of the first images: one place of their shade is enough."""
+    extractor = shared_extractor("cpu")
+    levels = (extractor.extract(flat(shade)[0]).levels for shade in range(3))
+    shades = [Features(tuple(level[:, :1, :1].copy() for level in each)) for each in levels]
+    kept = FeatureCache(folder, extractor.version)
+    for each in range(number):
+        kept.get(annotated(each).identity, partial(shades.__getitem__, each % 3))
+
+
+def learning_peak(number: int, folder: Path) -> float:
+    """Learn from the first images; return this process's highest resident size in megabytes."""
+    data = LearningSet(LABELS, [annotated(each) for each in range(number)])
+    learn_quick(data, EmbeddedGarmentModel.load(), folder, Watcher())
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
-def test_memory_does_not_grow_with_the_number_of_annotated_images(
-    base: EmbeddedGarmentModel, tmp_path: Path
-) -> None:
-    """Of images whose features are kept already: to make them takes the time, not the memory."""
-    extractor = shared_extractor("cpu")
-    rng = np.random.default_rng(5)
-    kept = FeatureCache(tmp_path, extractor.version)
-    flat = (np.full((32, 32, 3), shade, np.uint8) for shade in (50, 150, 250))
-    levels = (extractor.extract(image).levels for image in flat)
-    shades = [Features(tuple(level[:, :1, :1].copy() for level in each)) for each in levels]
+def test_memory_does_not_grow_with_the_number_of_annotated_images(tmp_path: Path) -> None:
+    """Of images whose features are kept already: to make them takes the time, not the memory.
 
-    def annotated(number: int) -> Example:
-        shade = int(rng.integers(3))
-        identity = hashlib.sha256(str(number).encode()).hexdigest()
-        kept.get(identity, lambda: shades[shade])
-        image = np.full((4, 4, 3), 50 + 100 * shade, np.uint8)
-        mask = np.full((4, 4), shade, np.uint8)
-        return Example(identity, ("ann",), LABELS[shade : shade + 1], lambda: (image, mask))
-
-    examples = [annotated(number) for number in range(10_000)]
-
-    def learn(count: int) -> Learned:
-        return learn_quick(LearningSet(LABELS, examples[:count]), base, tmp_path, Watcher())
-
-    few = resident_peak(lambda: learn(1_250))
-    many = resident_peak(lambda: learn(10_000))
+    In processes of their own, as in the learner: what the other tests leave in the heap of this one
+    moves its size by tens of megabytes.
+    """
+    keep_features(10_000, tmp_path)
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
+        few, many = processes.map(learning_peak, (1_250, 10_000), repeat(tmp_path))
     assert many < few + 30
