@@ -7,7 +7,8 @@ import typer
 from ml_backend.errors import LabelConfigError
 from ml_backend.labelstudio.responses import Connection, Project
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import Report, finding_record, reporting
+from segstudio.cli.checks import finding_record, print_checks
+from segstudio.cli.console import Report, reporting
 from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
@@ -64,8 +65,8 @@ def connect(
             findings = check_served(target.label_config, classes)
             changed = not dry_run and connect_backends(label_studio, project, pair)
             connections = list(connected(label_studio, project, pair).values())
-        report.checks(check_connections(connections))
-        report.checks(findings)
+        print_checks(report, check_connections(connections))
+        print_checks(report, findings)
         if dry_run:
             report.print(f"would connect {pair.segmentation}, then {pair.sam}")
         report.result(
@@ -95,7 +96,7 @@ def status(
         with open_label_studio(settings) as label_studio:
             label_studio.project(project)
             connections = list(connected(label_studio, project, pair).values())
-        report.checks(check_connections(connections))
+        print_checks(report, check_connections(connections))
         if len(connections) < 2:
             hint = f"connect both with segstudio backends connect --project {project}"
             report.print(f"project {project} is not connected to both backends: {hint}", "red")

@@ -1,5 +1,6 @@
 """``segstudio bucket``: prepare the buckets of images and annotations."""
 
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from ml_backend.errors import SettingsError
 from ml_backend.serving.settings import read_settings
 from segstudio.checks import CheckResult
+from segstudio.cli.checks import print_checks
 from segstudio.cli.console import reporting
 from segstudio.cli.options import (
     EXIT_CODES,
@@ -66,11 +68,8 @@ def setup(
             BucketSpec(names[0], allowed, versioned=False),
             BucketSpec(names[1], allowed, versioned=True),
         )
-        steps = report.checks(
-            step
-            for spec in specs
-            for step in BucketSetup(connection, spec, location, dry_run).steps()
-        )
+        setups = (BucketSetup(connection, spec, location, dry_run) for spec in specs)
+        steps = print_checks(report, chain.from_iterable(setup.steps() for setup in setups))
         failed = any(step.status == "error" for step in steps)
         if failed:
             report.print("\nAsk an owner of the buckets to run the commands above", "bold")

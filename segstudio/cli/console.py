@@ -4,13 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Literal, TypeVar
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -29,20 +27,9 @@ from rich.text import Text
 
 from ml_backend.errors import SegstudioError
 from ml_backend.extras import explain_missing_extras
-from segstudio.checks import CheckResult, Status
 from segstudio.cli.options import EXIT_ERROR
 
 _Item = TypeVar("_Item")
-
-_MARKS: Mapping[Status, tuple[str, str]] = {
-    "ok": ("✓", "green"),
-    "changed": ("✓ new", "green"),
-    "planned": ("to do", ""),
-    "unknown": ("-", "dim"),
-    "note": ("note:", ""),
-    "warning": ("warning:", "yellow"),
-    "error": ("✗", "red"),
-}
 
 _PIPE_WIDTH = 1000
 """Width of tables in pipes and files, where narrow columns would only break long values."""
@@ -113,38 +100,14 @@ class Report:
         if not self._as_json:
             self.console.print(table)
 
-    def checks(self, results: Iterable[CheckResult]) -> list[CheckResult]:
-        """Print results of checks as they arrive, each group followed by its fix; return them."""
-        found: list[CheckResult] = []
-        for fix, group in groupby(results, key=lambda result: result.fix):
-            for result in group:
-                found.append(result)
-                mark, style = _MARKS[result.status]
-                line = f"line {result.line}: " if result.line else ""
-                self.print(f"{mark} {line + result.subject:<28} {result.detail}", style)
-            for line in fix.splitlines():
-                self.print(f"    → {line}")
-        return found
+    @property
+    def prints(self) -> bool:
+        """Whether results are lines and tables."""
+        return not self._as_json
 
-    def check_table(self, results: Iterable[CheckResult]) -> list[CheckResult]:
-        """Print results of checks as a table, followed by the fix of each; return them."""
-        with self._err.status("Checking"):
-            found = list(results)
-        table = Table("", "check", "result", box=box.SIMPLE_HEAD, pad_edge=False)
-        for result in found:
-            table.add_row(Text(*_MARKS[result.status]), Text(result.subject), Text(result.detail))
-        if not self._as_json:
-            self.console.print(table)
-        failed = [result for result in found if result.fix]
-        if failed:
-            self.print("To fix:", "bold")
-        for fix, group in groupby(failed, key=lambda result: result.fix):
-            subjects = ", ".join(result.subject for result in group)
-            first, *further = fix.splitlines()
-            self.print(f"  {subjects}: {first}")
-            for line in further:
-                self.print(f"    {line}")
-        return found
+    def busy(self, text: str) -> AbstractContextManager[object]:
+        """Show that something without a known end is going on, if stderr is a terminal."""
+        return self._err.status(text)
 
     @contextmanager
     def progress(
@@ -181,23 +144,6 @@ class Report:
         """Report the error that stopped the command."""
         self.result({"error": {"type": error.kind, "message": error.message, "hint": error.hint}})
         self.warn(f"error: {error}", "bold red")
-
-
-def check_record(result: CheckResult) -> dict[str, str]:
-    """Return the JSON record of a check."""
-    state = "bad" if result.status == "error" else result.status
-    return {"what": result.subject, "state": state, "told": result.detail, "fix": result.fix}
-
-
-def finding_record(result: CheckResult) -> dict[str, str | int]:
-    """Return the JSON record of a finding about a label config."""
-    return {
-        "level": result.status,
-        "line": result.line,
-        "where": result.subject,
-        "problem": result.detail,
-        "fix": result.fix,
-    }
 
 
 class _ItemsPerSecond(ProgressColumn):

@@ -8,7 +8,8 @@ from pydantic import SecretStr
 from ml_backend.errors import SegstudioError
 from ml_backend.images import ImageSettings
 from ml_backend.serving.settings import BackendSettings, read_settings
-from segstudio.cli.console import check_record, reporting
+from segstudio.cli.checks import check_record, print_check_table
+from segstudio.cli.console import reporting
 from segstudio.cli.options import (
     EXIT_CODES,
     EXIT_SOME_FAILED,
@@ -55,7 +56,7 @@ def doctor(
     """
     with reporting(as_json) as report:
         checks = _make_doctor(project, task, bucket or [], segmentation, sam).checks()
-        found = report.check_table(checks)
+        found = print_check_table(report, checks)
         bad = sum(check.status == "error" for check in found)
         summary = f"{bad} of {len(found)} checks failed" if bad else "All checks passed"
         report.print(f"\n{summary}", "bold")

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import finding_record, reporting
+from segstudio.cli.checks import finding_record, print_checks
+from segstudio.cli.console import reporting
 from segstudio.cli.options import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, command_app
 from segstudio.labelstudio.config_fixes import fix as fix_config
 from segstudio.labelstudio.lint import label_table
@@ -61,7 +62,7 @@ def lint(
         classes = ask_classes(backend, login) if backend else offline
         classes = replace(classes, typed_prompts=sam3)
         config = read_template(template)
-        findings = report.checks(find_problems(config, classes))
+        findings = print_checks(report, find_problems(config, classes))
         labels = (
             [] if any(each.status == "error" for each in findings) else _labels(config, classes)
         )

@@ -7,16 +7,11 @@ from typing import Annotated
 import typer
 
 from ml_backend.errors import ModelError
-from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint, CheckpointFile
+from ml_backend.models.catalog import Model, checkpoint_of, find_model, known_models, presence
+from ml_backend.models.catalog import verify as check_files
+from ml_backend.models.checkpoints import CheckpointFile
 from ml_backend.models.downloads import pull as download
-from ml_backend.models.hub import (
-    HUB_MODELS,
-    HubModel,
-    authorization,
-    forbids_commercial_use,
-    pin,
-    pinned,
-)
+from ml_backend.models.hub import HubModel, authorization, forbids_commercial_use, pin
 from ml_backend.serving.settings import read_settings
 from segstudio.cli.console import Bar, Report, reporting
 from segstudio.cli.options import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, command_app
@@ -30,10 +25,6 @@ ModelsDir = Annotated[
 _DEFAULT = Path("models")
 
 
-Model = Checkpoint | HubModel
-"""A model whose files are known, or one that is pinned at the first pull."""
-
-
 @dataclass(frozen=True)
 class Named:
     """Model named on the command line."""
@@ -41,24 +32,11 @@ class Named:
     model: Model
 
 
-def _find_model(name: str) -> Named:
-    known = {model.name: model for model in _known()}
-    if name.startswith("hf:"):
-        try:
-            return Named(HubModel.parse(name, "SEGMENTATION_MODEL"))
-        except ModelError as error:
-            raise typer.BadParameter(str(error)) from error
-    if name not in known:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}, and no hf:OWNER/NAME")
-    return Named(known[name])
-
-
-def _known() -> list[Model]:
-    return [*CHECKPOINTS, *HUB_MODELS]
-
-
-def _files_of(model: Model, models_dir: Path) -> Checkpoint | None:
-    return pinned(model, models_dir) if isinstance(model, HubModel) else model
+def _parse(name: str) -> Named:
+    try:
+        return Named(find_model(name))
+    except ModelError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @app.callback()
@@ -74,8 +52,8 @@ def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> N
     """List the known models, and whether they are downloaded; with --json, also their files."""
     with reporting(as_json) as report:
         columns = ("name", "setting", "size", "classes", "here", "sha256 begins", "licence")
-        report.table(columns, (_row(model, models_dir) for model in _known()))
-        for model in _known():
+        report.table(columns, (_row(model, models_dir) for model in known_models()))
+        for model in known_models():
             report.result(_record(model, models_dir))
 
 
@@ -83,9 +61,7 @@ def list_all(models_dir: ModelsDir = _DEFAULT, as_json: JsonOption = False) -> N
 def pull(
     named: Annotated[
         Named,
-        typer.Argument(
-            parser=_find_model, metavar="NAME", help="Name of the model, or hf:OWNER/NAME."
-        ),
+        typer.Argument(parser=_parse, metavar="NAME", help="Name of the model, or hf:OWNER/NAME."),
     ],
     models_dir: ModelsDir = _DEFAULT,
     as_json: JsonOption = False,
@@ -113,7 +89,7 @@ def pull(
 def verify(
     named: Annotated[
         list[Named] | None,
-        typer.Argument(parser=_find_model, metavar="NAME", help="Models; default: all downloaded."),
+        typer.Argument(parser=_parse, metavar="NAME", help="Models; default: all downloaded."),
     ] = None,
     models_dir: ModelsDir = _DEFAULT,
     as_json: JsonOption = False,
@@ -122,14 +98,14 @@ def verify(
     some_failed = False
     with reporting(as_json) as report:
         chosen = [each.model for each in named or ()] or [
-            m for m in _known() if _presence(m, models_dir) != "no"
+            m for m in known_models() if presence(m, models_dir) != "no"
         ]
         if not chosen:
             report.print(f"there are no weights in {models_dir}")
         for model in report.track(chosen, "models", len(chosen)):
             record = {"name": model.name, "right": True}
             try:
-                _check(model, models_dir)
+                check_files(model, models_dir)
             except ModelError as error:
                 some_failed = True
                 wrong = {"right": False, "message": error.message, "hint": error.hint}
@@ -141,43 +117,28 @@ def verify(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _check(model: Model, models_dir: Path) -> None:
-    weights = _files_of(model, models_dir)
-    if weights is None:
-        raise ModelError(f"{model.name} was never pulled", f"segstudio models pull {model.name}")
-    weights.check(models_dir)
-
-
-def _presence(model: Model, models_dir: Path) -> str:
-    weights = _files_of(model, models_dir)
-    if weights is None:
-        return "no"
-    missing, files = len(weights.missing(models_dir)), len(weights.files)
-    return {0: "yes", files: "no"}.get(missing, "in part")
-
-
 def _row(model: Model, models_dir: Path) -> tuple[str, ...]:
-    weights = _files_of(model, models_dir)
+    weights = checkpoint_of(model, models_dir)
     about = f"{model.megabytes} MB" if isinstance(model, HubModel) else ""
     return (
         model.name,
         model.setting,
         f"{weights.size / 1e6:,.0f} MB" if weights else about,
         str(model.classes or "-"),
-        _presence(model, models_dir),
+        presence(model, models_dir),
         weights.files[-1].sha256[:8] if weights else "at pull",
         weights.licence if weights else model.licence,
     )
 
 
 def _record(model: Model, models_dir: Path) -> dict[str, object]:
-    weights = _files_of(model, models_dir)
+    weights = checkpoint_of(model, models_dir)
     return {
         "name": model.name,
         "setting": model.setting,
         "licence": weights.licence if weights else model.licence,
         "classes": model.classes,
-        "here": _presence(model, models_dir),
+        "here": presence(model, models_dir),
         "files": [
             {
                 "path": str(models_dir / file.path),

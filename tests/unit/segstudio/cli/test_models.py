@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from ml_backend.models import catalog
 from ml_backend.models.checkpoints import CHECKPOINTS, Checkpoint
 from ml_backend.models.hub import HUB_MODELS
-from segstudio.cli import models
 from tests.support.command_line import Run, records
 from tests.support.file_server import Fault, FileServer
 from tests.support.hub_server import HubServer
@@ -22,7 +22,7 @@ def server() -> Iterator[FileServer]:
 def toy(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
     """The one model that is known, published on a server of this machine."""
     weights = publish(server)
-    monkeypatch.setattr(models, "CHECKPOINTS", (weights,))
+    monkeypatch.setattr(catalog, "CHECKPOINTS", (weights,))
     return weights
 
 
