@@ -21,7 +21,7 @@ from segstudio.local.demo_project import add_photographs
 from segstudio.local.images import find_photographs
 from tests.e2e.test_lifecycle import backend_urls
 from tests.support.command_line import Run
-from tests.support.labeling_page import LabelingPage
+from tests.support.labeling_page import LabelingPage, LabelingStream
 from tests.support.own_labels import CONFIG, brush_result, draw_labeled
 from tests.support.studio import Studio
 from tests.support.waiting import eventually
@@ -137,12 +137,9 @@ def test_the_next_task_opens_with_masks_of_the_teams_labels_in_stream_and_quick_
     quick.wait_for_regions()
     assert set(quick.labels) <= {"ball", "crate"}
 
-    page.goto(learned.url)
-    page.get_by_text("Label All Tasks").click()
-    page.wait_for_function("() => window.Htx?.annotationStore?.selected?.regions?.length > 0")
-    assert int(page.evaluate("Htx.task.id")) == unfinished[0]
-    shown = page.evaluate("Htx.annotationStore.selected.regions.map(each => each.labels.join())")
-    assert set(shown) <= {"ball", "crate"}
+    stream = LabelingStream(page, learned.url, unfinished[0])
+    stream.wait_for_task(unfinished[0])
+    assert set(stream.labels) <= {"ball", "crate"}
 
 
 def test_finished_tasks_stay_untouched(learned: Team) -> None:
