@@ -1,8 +1,8 @@
 """Linear pixel classifier: fitted in seconds, evaluated densely in milliseconds."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -60,12 +60,6 @@ class Head:
     bias: Floats
     shares: Floats
     owners: tuple[int, ...] = ()
-
-    def without(self, classes: Iterable[int]) -> "Head":
-        """Return a head that never predicts some classes."""
-        bias = self.bias.copy()
-        bias[list(classes)] = NEVER
-        return replace(self, bias=bias)
 
     def logits(self, features: Features) -> Floats:
         """Classify all places of a photograph.

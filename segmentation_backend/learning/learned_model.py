@@ -19,7 +19,7 @@ from segmentation_backend.learning.edges import refine
 from segmentation_backend.learning.features import FeatureExtractor, Features, Floats, Pixels
 from segmentation_backend.learning.head import Head
 from segmentation_backend.learning.presence import adjusted
-from segmentation_backend.models.base import ClassMap, Instance, SegmentationModel, decide
+from segmentation_backend.models.base import ClassMap, Instance, Mask, SegmentationModel, decide
 from segmentation_backend.models.embedded import expected_ious
 from segmentation_backend.models.things import class_instances
 
@@ -97,7 +97,6 @@ class LearnedModel:
             recipe.classes.index(label): [n for n, name in enumerate(base.classes) if name in names]
             for label, names in recipe.shipped.items()
         }
-        self._own = head.without(self._shipped)
 
     @property
     def version(self) -> str:
@@ -161,32 +160,46 @@ class LearnedModel:
 
     def answer(self, features: Features, image: Pixels) -> list[Instance]:
         """Return the instances on an (H, W, 3) uint8 RGB image with known features."""
-        found = self._classified(features, image)
-        shipped = self._from_shipped(image) if self._shipped else []
+        found, free = self._classified(features, image)
+        shipped = self._from_shipped(image, free) if self._shipped else []
         for each in shipped:
             found.indices[each.mask] = 0
         countable = self.recipe.countable
         return class_instances(found, self.classes, countable=countable) + shipped
 
-    def _classified(self, features: Features, image: Pixels) -> ClassMap:
-        """Return the answer of the head only."""
-        chances = adjusted(_softmax(self._own.logits(features)), self._own.shares)
-        likely = np.unique(chances.argmax(0))
-        sharp = refine(chances[likely], image)
-        size = (image.shape[0], image.shape[1])
-        chosen = decide(sharp, size, np.unique(sharp.argmax(0)))
-        scores = np.zeros(len(chances), np.float32)
-        scores[likely] = self.recipe.calibration.apply(expected_ious(sharp))
-        return ClassMap(likely.astype(np.uint8)[chosen], scores)
+    def _classified(self, features: Features, image: Pixels) -> tuple[ClassMap, Mask]:
+        """Return the head's choice among its own labels, and where it would choose none of them.
 
-    def _from_shipped(self, image: Pixels) -> list[Instance]:
-        """Return the shipped model's instances of the labels left to it."""
+        The (H, W) mask is the background and the labels that are left to the shipped model.
+        """
+        chances = adjusted(_softmax(self._head.logits(features)), self._head.shares)
+        labels = np.arange(len(chances), dtype=np.uint8)
+        own = np.delete(labels, list(self._shipped))
+        likely = np.union1d(labels[chances.argmax(0)], own[chances[own].argmax(0)])
+        rows = np.flatnonzero(np.isin(likely, own))
+        sharp = refine(chances[likely], image)
+        scores = np.zeros(len(chances), np.float32)
+        scores[likely[rows]] = self.recipe.calibration.apply(expected_ious(sharp[rows]))
+        size = (image.shape[0], image.shape[1])
+        indices = likely[decide(sharp, size, rows)]
+        best = likely[decide(sharp, size)] if self._shipped else indices
+        return ClassMap(indices, scores), np.isin(best, [0, *self._shipped])
+
+    def _from_shipped(self, image: Pixels, free: Mask) -> list[Instance]:
+        """Return the shipped model's instances of the labels left to it.
+
+        Args:
+            image: Photograph (H, W, 3) uint8 RGB.
+            free: Pixels (H, W) bool that the head gives to none of its own labels.
+        """
         owner = {number: label for label, numbers in self._shipped.items() for number in numbers}
-        return [
-            replace(instance, class_index=owner[instance.class_index])
-            for instance in self.base.segment([image])[0]
-            if instance.class_index in owner
-        ]
+        found = []
+        for each in self.base.segment([image])[0]:
+            mask = each.mask & free
+            if each.class_index in owner and mask.any():
+                label = owner[each.class_index]
+                found.append(replace(Instance.of(mask, label, each.score), separate=each.separate))
+        return found
 
 
 def _softmax(logits: Floats) -> Floats:
