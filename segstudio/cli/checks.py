@@ -42,8 +42,7 @@ def print_check_table(report: Report, results: Iterable[CheckResult]) -> list[Ch
     table = Table("", "check", "result", box=box.SIMPLE_HEAD, pad_edge=False)
     for result in found:
         table.add_row(Text(*_MARKS[result.status]), Text(result.subject), Text(result.detail))
-    if report.prints:
-        report.console.print(table)
+    report.show(table)
     failed = [result for result in found if result.fix]
     if failed:
         report.print("To fix:", "bold")

@@ -5,55 +5,22 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
 from ml_backend.errors import SegstudioError
 from ml_backend.extras import explain_missing_extras
 from segstudio.cli.options import EXIT_ERROR
+from segstudio.cli.progress import Bar, Unit, show_bar
 
 _Item = TypeVar("_Item")
 
 _PIPE_WIDTH = 1000
 """Width of tables in pipes and files, where narrow columns would only break long values."""
-
-
-@dataclass(frozen=True)
-class Bar:
-    """Progress bar of one task; invisible if stderr is not a terminal."""
-
-    _progress: Progress
-    _task: TaskID
-
-    def advance(self) -> None:
-        """Count one item as done."""
-        self._progress.advance(self._task)
-
-    def update(self, done: int, total: int, description: str | None = None) -> None:
-        """Set the number of items or bytes done and in total.
-
-        A new description begins a new step, whose rate and time left are measured from then on.
-        """
-        if description not in (None, self._progress.tasks[0].description):
-            self._progress.reset(self._task, description=description)
-        self._progress.update(self._task, completed=done, total=total)
 
 
 class Report:
@@ -97,13 +64,12 @@ class Report:
         table = Table(*columns, box=None, pad_edge=False)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
+        self.show(table)
+
+    def show(self, table: Table) -> None:
+        """Print a human-readable table with a look of its own."""
         if not self._as_json:
             self.console.print(table)
-
-    @property
-    def prints(self) -> bool:
-        """Whether results are lines and tables."""
-        return not self._as_json
 
     def busy(self, text: str) -> AbstractContextManager[object]:
         """Show that something without a known end is going on, if stderr is a terminal."""
@@ -111,7 +77,7 @@ class Report:
 
     @contextmanager
     def progress(
-        self, description: str, total: int | None = None, unit: Literal["items", "bytes"] = "items"
+        self, description: str, total: int | None = None, unit: Unit = "items"
     ) -> Iterator[Bar]:
         """Show a progress bar while the body runs, if stderr is a terminal.
 
@@ -120,16 +86,9 @@ class Report:
             total: Number of items or bytes, if known.
             unit: Unit of the counts.
         """
-        counts = {
-            "items": (MofNCompleteColumn(), _ItemsPerSecond()),
-            "bytes": (DownloadColumn(), TransferSpeedColumn()),
-        }
-        name, bar, left = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
         hidden = self._as_json or not self._err.is_terminal
-        with Progress(
-            name, bar, *counts[unit], left, console=self._err, disable=hidden
-        ) as progress:
-            yield Bar(progress, progress.add_task(description, total=total))
+        with show_bar(self._err, description, total, unit, hidden) as bar:
+            yield bar
 
     def track(
         self, items: Iterable[_Item], description: str, total: int | None = None
@@ -144,14 +103,6 @@ class Report:
         """Report the error that stopped the command."""
         self.result({"error": {"type": error.kind, "message": error.message, "hint": error.hint}})
         self.warn(f"error: {error}", "bold red")
-
-
-class _ItemsPerSecond(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        if not (task.completed and task.elapsed):
-            return Text("")
-        rate = task.completed / task.elapsed
-        return Text(f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each", "dim")
 
 
 @contextmanager

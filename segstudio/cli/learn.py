@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import Bar, Report, reporting
+from segstudio.cli.console import Report, reporting
 from segstudio.cli.options import EXIT_CODES, JsonOption, ProjectOption, command_app
+from segstudio.cli.progress import Bar
 from segstudio.cli.selection import OptionalProjectsOption, Projects
 from segstudio.local.learning import Record, run_learner
 from segstudio.settings import ProjectSettings

@@ -13,8 +13,9 @@ from ml_backend.models.checkpoints import CheckpointFile
 from ml_backend.models.downloads import pull as download
 from ml_backend.models.hub import HubModel, authorization, forbids_commercial_use, pin
 from ml_backend.serving.settings import read_settings
-from segstudio.cli.console import Bar, Report, reporting
+from segstudio.cli.console import Report, reporting
 from segstudio.cli.options import EXIT_CODES, EXIT_SOME_FAILED, JsonOption, command_app
+from segstudio.cli.progress import Bar
 from segstudio.settings import PullSettings
 
 app = command_app()
