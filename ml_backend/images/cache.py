@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class DiskCache:
         self._tell = tell
         self._free = 0
         self._failing = False
+        self._lock = Lock()  # of ``_failing``
 
     def get(self, key: str, lifetime: float) -> bytes | None:
         """Return a cached image, or None.
@@ -101,13 +103,14 @@ class DiskCache:
             self._make_room(DIGEST_BYTES + len(data))
             self._write(self._path(key), data)
         except OSError as error:
-            if not self._failing:
+            with self._lock:
+                news, self._failing = not self._failing, True
+            if news:
                 logger.warning(
                     "Images are not cached on disk for now: %s: %s",
                     self._folder,
                     error.strerror,
                 )
-            self._failing = True
             self._tell("full")
             return False
         self._failing = False

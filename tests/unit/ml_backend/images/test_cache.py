@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -155,6 +156,30 @@ def test_a_place_that_cannot_be_written_is_told_once(
     (tmp_path / "file").unlink()
     cache.put("key", b"data")
     assert cache.get("key", math.inf) == b"data"
+
+
+def test_threads_that_meet_the_same_trouble_tell_it_once(tmp_path: Path) -> None:
+    """A second thread fails while the first is telling."""
+    (tmp_path / "file").touch()
+    cache = DiskCache(tmp_path / "file", 1000)
+    told: list[str] = []
+    second = Thread(target=cache.put, args=("b", b"data"))
+
+    class Interrupted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+            if len(told) == 1:
+                second.start()
+                second.join(5)  # one that tells, too, waits here for its turn
+
+    logger = logging.getLogger("ml_backend.images.cache")
+    logger.addHandler(handler := Interrupted())
+    try:
+        cache.put("a", b"data")
+        second.join()
+    finally:
+        logger.removeHandler(handler)
+    assert len(told) == 1
 
 
 def test_a_full_disk_leaves_nothing_half_written(
