@@ -21,7 +21,7 @@ from segmentation_backend.learning.head import Head
 from segmentation_backend.learning.presence import adjusted
 from segmentation_backend.models.base import ClassMap, Instance, Mask, SegmentationModel, decide
 from segmentation_backend.models.embedded import expected_ious
-from segmentation_backend.models.things import class_instances
+from segmentation_backend.models.things import class_instances, inside
 
 
 @cache
@@ -195,10 +195,9 @@ class LearnedModel:
         owner = {number: label for label, numbers in self._shipped.items() for number in numbers}
         found = []
         for each in self.base.segment([image])[0]:
-            mask = each.mask & free
-            if each.class_index in owner and mask.any():
-                label = owner[each.class_index]
-                found.append(replace(Instance.of(mask, label, each.score), separate=each.separate))
+            part = each.crop & free[each.box]
+            if each.class_index in owner and part.any():
+                found.append(replace(inside(each, part), class_index=owner[each.class_index]))
         return found
 
 

@@ -57,11 +57,11 @@ def class_instances(
         elif name in countable:
             things = [part for thing in things for part in _far_parts(thing)]
         separate = len(things) > 1 or name.casefold().startswith(("left", "right"))
-        instances += [replace(_inside(whole, each), separate=separate) for each in things]
+        instances += [replace(inside(whole, each), separate=separate) for each in things]
     return instances
 
 
-def _inside(whole: Instance, part: Mask) -> Instance:
+def inside(whole: Instance, part: Mask) -> Instance:
     """Return the part of an instance that a mask of its crop's size shows."""
     rows, columns = box_around(part)
     top, left = whole.top + rows.start, whole.left + columns.start
