@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_backend.errors import ModelError
+from ml_backend.models.catalog import Model, find_model, known_models
 from ml_backend.models.checkpoints import CHECKPOINTS, CheckpointFile
 from ml_backend.models.downloads import pull
-from ml_backend.models.hub import HUB_MODELS, HubModel, authorization, pin
+from ml_backend.models.hub import HubModel, authorization, pin
 from ml_backend.serving.settings import HubSettings
 
 Say = Callable[[str], None]
@@ -55,26 +56,19 @@ def pull_named(names: set[str], models_dir: Path, say: Say, hub: HubSettings) ->
         say: Called with the outcome of each model.
         hub: Access to the Hugging Face hub.
     """
-    for weights in CHECKPOINTS:
-        if weights.name not in names:
-            continue
+    for model in _named(names):
         try:
-            pull(weights, models_dir, _Notes(say))
-            say(f"{weights.name} is here; licence: {weights.licence}")
-        except ModelError as error:
-            say(f"{weights.name} is not available, the embedded network serves instead: {error}")
-    for model in _hub_models(names):
-        try:
-            weights = pin(model, models_dir, hub)
-            pull(weights, models_dir, _Notes(say), headers=authorization(hub))
+            weights = pin(model, models_dir, hub) if isinstance(model, HubModel) else model
+            headers = authorization(hub) if isinstance(model, HubModel) else None
+            pull(weights, models_dir, _Notes(say), headers=headers)
             say(f"{model.name} is here; licence: {weights.licence}")
         except ModelError as error:
             say(f"{model.name} is not available, the embedded network serves instead: {error}")
 
 
-def _hub_models(names: set[str]) -> list[HubModel]:
-    own = [model for model in HUB_MODELS if model.name in names]
-    return own + [HubModel.parse(n, "SEGMENTATION_MODEL") for n in names if n.startswith("hf:")]
+def _named(names: set[str]) -> list[Model]:
+    own = [model for model in known_models() if model.name in names]
+    return own + [find_model(name) for name in names if name.startswith("hf:")]
 
 
 class _Notes:

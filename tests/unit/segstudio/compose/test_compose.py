@@ -10,11 +10,10 @@ from typer.testing import CliRunner
 
 from ml_backend.errors import SettingsError
 from ml_backend.labelstudio.client import LabelStudio
-from ml_backend.models import downloads
+from ml_backend.models import catalog, downloads
 from ml_backend.models.checkpoints import CHECKPOINTS
 from ml_backend.serving.settings import BackendSettings, read_settings
 from segstudio.cli.main import app
-from segstudio.compose import weights
 from segstudio.compose.bootstrap import bootstrap
 from segstudio.compose.make_secrets import PASSWORD, TOKEN, make_secrets
 from segstudio.compose.weights import pull_named
@@ -90,7 +89,7 @@ def test_weights_that_cannot_be_had_are_told_and_no_error(
 ) -> None:
     (known,) = (each for each in CHECKPOINTS if each.name == "vit_b")
     gone = replace(known.files[0], url=f"http://127.0.0.1:{free_port()}/gone")
-    monkeypatch.setattr(weights, "CHECKPOINTS", (replace(known, files=(gone,)),))
+    monkeypatch.setattr(catalog, "CHECKPOINTS", (replace(known, files=(gone,)),))
     monkeypatch.setattr(downloads, "PAUSES", (0.01,))
     told: list[str] = []
     pull_named({"vit_b", "auto"}, tmp_path, told.append, PullSettings())
