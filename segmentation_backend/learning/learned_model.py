@@ -39,6 +39,7 @@ class Recipe:
         extractor: Version of the feature extractor.
         garments: Whether features of the garment network are included.
         shipped: Classes of the shipped model by label that is left to it.
+        whole: Labels of ``shipped`` whose regions cover the labels that the head has learned.
         countable: Labels that one image may show several instances of.
         learned_from: Identities of the images that the head was fitted to, if some of them will be
             held out once there are more.
@@ -49,6 +50,7 @@ class Recipe:
     extractor: str
     garments: bool = False
     shipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    whole: tuple[str, ...] = ()
     countable: tuple[str, ...] = ()
     learned_from: tuple[str, ...] = ()
     calibration: Calibration = field(default_factory=Calibration)
@@ -66,6 +68,7 @@ class Recipe:
             extractor=str(values["extractor"]),
             garments=bool(values["garments"]),
             shipped={label: tuple(names) for label, names in values["shipped"].items()},
+            whole=tuple(values.get("whole", ())),
             countable=tuple(values["countable"]),
             learned_from=tuple(values["learned_from"]),
             calibration=Calibration(**values["calibration"]),
@@ -97,6 +100,7 @@ class LearnedModel:
             recipe.classes.index(label): [n for n, name in enumerate(base.classes) if name in names]
             for label, names in recipe.shipped.items()
         }
+        self._whole = {recipe.classes.index(label) for label in recipe.whole}
 
     @property
     def version(self) -> str:
@@ -195,9 +199,10 @@ class LearnedModel:
         owner = {number: label for label, numbers in self._shipped.items() for number in numbers}
         found = []
         for each in self.base.segment([image])[0]:
-            part = each.crop & free[each.box]
-            if each.class_index in owner and part.any():
-                found.append(replace(inside(each, part), class_index=owner[each.class_index]))
+            label = owner.get(each.class_index, 0)
+            part = each.crop if label in self._whole else each.crop & free[each.box]
+            if label and part.any():
+                found.append(replace(inside(each, part), class_index=label))
         return found
 
 

@@ -1,12 +1,12 @@
 """Learn a head in seconds: features, samples, a fit, figures on held-out images, a verdict."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from segmentation_backend.learning.head import Samples, fit
 from segmentation_backend.learning.learned_model import LearnedModel, Recipe, shared_extractor
 from segmentation_backend.learning.outcome import Figures, LabelFigure, LearningError
 from segmentation_backend.learning.project_model import ProjectModel
+from segmentation_backend.learning.sharing import Share
 from segmentation_backend.models.base import SegmentationModel, TextPromptedModel
 
 USUAL_IMAGES: Final = 40  # for which the penalties of a head hold; more images need less of them
@@ -100,7 +101,9 @@ class Run:
         self._extractor = shared_extractor(device, garments=bool(self._owners))
         self._cache = FeatureCache(cache, self._extractor.version)
         self.base = previous.base if isinstance(previous, ProjectModel) else previous
-        self.countable = self._countable()
+        self._known = _classes(self.base, data)
+        known = self._known.items()
+        self.countable = tuple(sorted(n for n, names in known if COUNTABLE_CLASSES & set(names)))
         self.folds = gate.folds(data.examples)
         self._samples: dict[str, Samples] = {}
 
@@ -112,18 +115,25 @@ class Run:
         bases = [] if self._previous is self.base else [[self.base]]
         old, new, *others = self.measured(rivals, models, *bases)
         shipped = others[0] if others else old
-        options: list[tuple[Mapping[str, tuple[str, ...]], Measured]] = [({}, new)]
-        if left := self._left_to_shipped(new, shipped):
-            (combined,) = self.measured([model.with_recipe(shipped=left) for model in models])
-            options.append((left, combined))
         model = models[0] if len(models) == 1 else self._fitted(self._data.examples)
-        outcomes = []
-        for left_to_shipped, found in options:
-            recipe = {"shipped": left_to_shipped, "calibration": calibrate(found.pairs)}
-            outcomes.append(
-                self.judged(model.with_recipe(**recipe), old, found, len(self._samples))
-            )
-        return max(outcomes, key=lambda each: (each.promoted, each.figures.new or 0))
+        head = self._outcome(model, Share(), old, new)
+        outcomes = {Share(): head}
+        share = self._first_share(shipped, head.figures)
+        while share not in outcomes:
+            sharing = [each.with_recipe(**self._changes(share)) for each in models]
+            (found,) = self.measured(sharing)
+            outcomes[share] = self._outcome(model, share, old, found)
+            share = share.revised(outcomes[share].figures, head.figures)
+        return max(outcomes.values(), key=lambda each: (each.promoted, each.figures.new or 0))
+
+    def _outcome(self, model: LearnedModel, share: Share, old: Measured, new: Measured) -> Learned:
+        changed = model.with_recipe(**self._changes(share), calibration=calibrate(new.pairs))
+        return self.judged(changed, old, new, len(self._samples))
+
+    def _changes(self, share: Share) -> dict[str, Any]:
+        """Return the fields of a recipe that share the labels."""
+        shipped = {label: self._known[label] for label in sorted(share.left)}
+        return {"shipped": shipped, "whole": tuple(sorted(share.whole))}
 
     def _read(self) -> None:
         """Draw samples from the images to learn from."""
@@ -169,11 +179,6 @@ class Run:
         head = fit(samples, len(self._data.labels), decay, self._owners)
         return LearnedModel(head, recipe, self._extractor, self.base)
 
-    def _countable(self) -> tuple[str, ...]:
-        """Return the labels of classes that appear more than once on one person."""
-        names, found = self.base.classes, matching(self.base, self._data)
-        return tuple(sorted({found[n] for n in found if names[n] in COUNTABLE_CLASSES}))
-
     def _rival(self, fold: gate.Fold) -> SegmentationModel:
         """Return the previous model as if it had not seen the images of ``fold``."""
         previous = self._previous
@@ -185,7 +190,8 @@ class Run:
         fair = [each for each in fold.learned if each.identity in seen & self._samples.keys()]
         if not fair:
             return self.base
-        return self._fitted(fair).with_recipe(shipped=previous.recipe.shipped)
+        recipe = previous.recipe
+        return self._fitted(fair).with_recipe(shipped=recipe.shipped, whole=recipe.whole)
 
     def measured(self, *lineup: Sequence[SegmentationModel]) -> list[Measured]:
         """Measure models in one pass over the images.
@@ -202,20 +208,16 @@ class Run:
                     measured.add(contender, view)
         return figures
 
-    def _left_to_shipped(self, new: Measured, shipped: Measured) -> dict[str, tuple[str, ...]]:
-        """Return the labels that the shipped model finds better, and by which of its classes.
+    def _first_share(self, shipped: Measured, head: Figures) -> Share:
+        """Share the labels by what each model finds alone.
 
         A model that reads text serves a project alone or not at all: its classes are the labels of
         the config that it is asked for, which a learned model does not know.
         """
         if isinstance(self.base, TextPromptedModel):
-            return {}
-        better = np.nan_to_num(shipped.ious) > np.nan_to_num(new.ious)
-        left: dict[str, tuple[str, ...]] = {}
-        for number, label in matching(self.base, self._data).items():
-            if better[self._data.labels.index(label)]:
-                left[label] = (*left.get(label, ()), self.base.classes[number])
-        return left
+            return Share()
+        ious = dict(zip(self._data.labels, np.nan_to_num(shipped.ious), strict=True))
+        return Share.of({label: ious[label] for label in self._known}, head)
 
     def judged(self, model: ProjectModel, old: Measured, new: Measured, images: int) -> Learned:
         """Compare a model that learned from ``images`` images with the previous one."""
@@ -226,8 +228,8 @@ class Run:
                 LabelFigure(
                     label,
                     count[label],
-                    _known(old.ious[number]),
-                    _known(new.ious[number]),
+                    _measured_iou(old.ious[number]),
+                    _measured_iou(new.ious[number]),
                     "shipped" if label in left else "learned",
                 )
                 for number, label in enumerate(self._data.labels)
@@ -248,5 +250,13 @@ def _owners(data: LearningSet) -> tuple[int, ...]:
     return tuple(data.labels.index(found[n]) if n in found else 0 for n in numbers) if found else ()
 
 
-def _known(iou: float) -> float | None:
+def _classes(model: SegmentationModel, data: LearningSet) -> dict[str, tuple[str, ...]]:
+    """Return the names of a model's classes by the project's label that they match."""
+    found: dict[str, tuple[str, ...]] = {}
+    for number, label in matching(model, data).items():
+        found[label] = (*found.get(label, ()), model.classes[number])
+    return found
+
+
+def _measured_iou(iou: float) -> float | None:
     return None if np.isnan(iou) else float(iou)

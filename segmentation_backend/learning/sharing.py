@@ -1,0 +1,51 @@
+"""Share a project's labels between its head and the shipped model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from segmentation_backend.learning import gate
+from segmentation_backend.learning.outcome import Figures
+
+
+@dataclass(frozen=True)
+class Share:
+    """Labels that are left to the shipped model.
+
+    Attributes:
+        left: Labels that it finds. Its regions give way to the labels that the head has learned.
+        whole: Those of ``left`` whose regions do not give way.
+    """
+
+    left: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, shipped: Mapping[str, float], head: Figures) -> "Share":
+        """Leave the labels that the shipped model finds clearly better.
+
+        Args:
+            shipped: IoU of the shipped model by label that it knows.
+            head: Figures of the head alone.
+        """
+        alone = _ious(head)
+        better = (label for label, iou in shipped.items() if iou - alone[label] > gate.LOSS)
+        return cls(frozenset(better))
+
+    def revised(self, found: Figures, head: Figures) -> "Share":
+        """Revise it where regions that give way lose too much.
+
+        A label whose loss the verdict would be against gives way no more. Another one that the head
+        alone finds better goes back to it.
+
+        Args:
+            found: Figures of the models that share the labels in this way.
+            head: Figures of the head alone.
+        """
+        whole = self.whole | {row.label for row in gate.fallen(found)} & self.left
+        now, alone = _ious(found), _ious(head)
+        return Share(whole | {label for label in self.left if now[label] >= alone[label]}, whole)
+
+
+def _ious(figures: Figures) -> dict[str, float]:
+    """Return the new model's IoU by label; 0 where it was not measured."""
+    return {row.label: row.new or 0.0 for row in figures.labels}
