@@ -17,6 +17,7 @@ STEPS: Final = 60  # of the minimisation
 NEVER: Final = -1e4  # bias of a class that is not to be predicted
 IMPORTANCE: Final = 0.4  # exponent of a thing's area in the weight of its places
 LEAN: Final = 0.4  # taken from the logit of the background: missing costs more work than excess
+CAUTION: Final = 0.9  # part of the learned correction of the garment network that is applied
 UNFORESEEN: Final = 0.02  # probability of each label before the garment network is asked
 
 
@@ -111,6 +112,8 @@ def fit(samples: Samples, classes: int, decay: Floats, owners: Sequence[int] = (
     weights, bias = _minimize(inputs, labels, prior, torch.from_numpy(decay), importance)
     weights = weights / deviation
     bias = bias - weights @ mean
+    if owners:
+        weights, bias = CAUTION * weights, CAUTION * bias
     bias[0] -= LEAN
     shares = torch.bincount(labels, importance, minlength=classes) / len(labels)
     bias[shares == 0] = NEVER
