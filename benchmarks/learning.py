@@ -1,8 +1,8 @@
 """``python -m benchmarks.learning``: how fast a project's labels are learned, and how well.
 
 Draws annotated photographs from a data set, learns from them as the backend does (one in five is
-held out for the verdict from 25 images on) and measures the model on photographs that were not
-drawn. Nothing is chosen on what is measured here.
+held out for the verdict from 25 images on) and measures the model that would serve then on
+photographs that were not drawn. Nothing is chosen on what is measured here.
 """
 
 import csv
@@ -44,7 +44,7 @@ MEASURES: Final = ("iou", "right", "seconds", "cpu")
 
 @dataclass(frozen=True)
 class Row:
-    """One model.
+    """The model that serves after a draw.
 
     Attributes:
         data: Name of the data set.
@@ -54,7 +54,7 @@ class Row:
         right: Fraction of the objects' pixels that get the right label.
         seconds: Wall-clock time of learning, with nothing cached.
         cpu: Processor time of learning.
-        promoted: Whether the verdict was to promote the model.
+        promoted: Whether the learned model serves; otherwise it is the shipped one.
     """
 
     data: str
@@ -120,7 +120,8 @@ def measure(data: DataSet, counts: Sequence[int], seeds: Sequence[int]) -> Itera
                 learned = learn_quick(LearningSet(data.labels, drawn), base, place, Silent())
                 taken = (time.perf_counter() - started, time.process_time() - cpu)
                 rest = data.unseen(drawn)
-                yield judge.row(learned.model, rest, count, seed, taken, learned.promoted)
+                serving = learned.model if learned.promoted else base
+                yield judge.row(serving, rest, count, seed, taken, learned.promoted)
 
 
 def read(path: Path) -> list[Row]:
