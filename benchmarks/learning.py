@@ -2,7 +2,7 @@
 
 Draws annotated photographs from a data set, learns from them as the backend does (one in five is
 held out for the verdict from 25 images on) and measures the model that would serve then on
-photographs that were not drawn. Nothing is chosen on what is measured here.
+photographs that were not drawn. Nothing is chosen on these during a run.
 """
 
 import csv

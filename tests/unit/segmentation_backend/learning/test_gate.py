@@ -5,7 +5,7 @@ import pytest
 
 from segmentation_backend.learning import gate
 from segmentation_backend.learning.example import IGNORE, Example, Pixels
-from segmentation_backend.learning.outcome import Figures, LabelFigure
+from tests.support.learning_figures import figures
 
 
 def nothing() -> tuple[Pixels, Pixels]:
@@ -14,11 +14,6 @@ def nothing() -> tuple[Pixels, Pixels]:
 
 def examples(count: int) -> list[Example]:
     return [Example(f"{number:012x}".ljust(64, "0"), (), (), nothing) for number in range(count)]
-
-
-def figures(*rows: tuple[str, float | None, float | None]) -> Figures:
-    labels = tuple(LabelFigure(label, 9, old, new, "learned") for label, old, new in rows)
-    return Figures(labels, learned_from=40, held_out=10, cross_validated=False)
 
 
 def test_every_fifth_image_is_held_out_whatever_else_is_there() -> None:
@@ -48,29 +43,29 @@ def test_iou_ignores_unknown_pixels_and_labels_that_are_nowhere() -> None:
 
 
 def test_a_better_model_is_promoted() -> None:
-    verdict = gate.judge(figures(("cup", 0.2, 0.6), ("hat", 0.9, 0.86), ("pin", None, None)))
+    verdict = gate.judge(figures(cup=(0.2, 0.6), hat=(0.9, 0.86), pin=(None, None)))
     assert verdict == gate.Verdict(True, "mean IoU rises from 0.550 to 0.730 on 10 images")
 
 
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ([("cup", 0.1, 0.9), ("hat", 0.9, 0.8)], "'hat' would fall from IoU 0.90 to 0.80"),
-        ([("cup", 0.4, 0.3), ("hat", 0.9, 0.9)], "mean IoU would not rise"),
-        ([("cup", 0.4, 0.4)], "mean IoU would not rise"),
-        ([("cup", None, None)], "no label appears"),
+        ({"cup": (0.1, 0.9), "hat": (0.9, 0.8)}, "'hat' would fall from IoU 0.90 to 0.80"),
+        ({"cup": (0.4, 0.3), "hat": (0.9, 0.9)}, "mean IoU would not rise"),
+        ({"cup": (0.4, 0.4)}, "mean IoU would not rise"),
+        ({"cup": (None, None)}, "no label appears"),
     ],
 )
-def test_no_other_model_is(rows: list[tuple[str, float | None, float | None]], reason: str) -> None:
-    verdict = gate.judge(figures(*rows))
+def test_no_other_model_is(rows: dict[str, tuple[float | None, float | None]], reason: str) -> None:
+    verdict = gate.judge(figures(**rows))
     assert not verdict.promoted
     assert reason in verdict.reason
 
 
 def test_a_label_that_was_poor_may_fall_if_the_mean_rises() -> None:
-    assert gate.judge(figures(("cup", 0.45, 0.3), ("hat", 0.3, 0.6))).promoted
+    assert gate.judge(figures(cup=(0.45, 0.3), hat=(0.3, 0.6))).promoted
 
 
 def test_means_are_of_measured_labels() -> None:
-    assert figures(("cup", 0.2, 0.4), ("pin", None, None)).new == pytest.approx(0.4)
+    assert figures(cup=(0.2, 0.4), pin=(None, None)).new == pytest.approx(0.4)
     assert replace(figures(), labels=()).new is None

@@ -1,13 +1,7 @@
 """Which labels are left to the shipped model."""
 
-from segmentation_backend.learning.outcome import Figures, LabelFigure
 from segmentation_backend.learning.sharing import Share
-
-
-def figures(**rows: tuple[float | None, float | None]) -> Figures:
-    """Return figures of the previous and the new model by label."""
-    labels = (LabelFigure(label, 9, old, new, "learned") for label, (old, new) in rows.items())
-    return Figures(tuple(labels), learned_from=40, held_out=10, cross_validated=False)
+from tests.support.learning_figures import figures
 
 
 def share(left: str, whole: str = "") -> Share:
