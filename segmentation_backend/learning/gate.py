@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segmentation_backend.learning.example import IGNORE, Example, Indices
-from segmentation_backend.learning.outcome import Figures, LabelFigure
+from segmentation_backend.learning.outcome import Figures
 
 EVERY: Final = 5  # one image of so many is held out
 FEW: Final = 25  # images below which none is held out
@@ -91,18 +91,13 @@ def judge(figures: Figures) -> Verdict:
     """Promote a model if the mean IoU rises and no good label gets clearly worse."""
     if figures.old is None or figures.new is None:
         return Verdict(False, "no label appears in the images held out")
-    if lost := fallen(figures):
-        label, old, new = lost[0].label, lost[0].old or 0.0, lost[0].new or 0.0
+    if fallen := [row for row in figures.labels if _falls(row.old or 0.0, row.new or 0.0)]:
+        label, old, new = fallen[0].label, fallen[0].old or 0.0, fallen[0].new or 0.0
         return Verdict(False, f"{label!r} would fall from IoU {old:.2f} to {new:.2f}")
     change = f"from {figures.old:.3f} to {figures.new:.3f}"
     if figures.new <= figures.old:
         return Verdict(False, f"mean IoU would not rise: {change}")
     return Verdict(True, f"mean IoU rises {change} on {figures.held_out} images")
-
-
-def fallen(figures: Figures) -> list[LabelFigure]:
-    """Return the figures of good labels that get clearly worse."""
-    return [row for row in figures.labels if _falls(row.old or 0.0, row.new or 0.0)]
 
 
 def _falls(old: float, new: float) -> bool:

@@ -118,12 +118,15 @@ class Run:
         model = models[0] if len(models) == 1 else self._fitted(self._data.examples)
         head = self._outcome(model, Share(), old, new)
         outcomes = {Share(): head}
-        share = self._first_share(shipped, head.figures)
+        known = self._known_ious(shipped)
+        share = Share.of(known, head.figures)
+        if share == Share():
+            share = share.revised(known, head.figures, head.figures)
         while share not in outcomes:
             sharing = [each.with_recipe(**self._changes(share)) for each in models]
             (found,) = self.measured(sharing)
             outcomes[share] = self._outcome(model, share, old, found)
-            share = share.revised(outcomes[share].figures, head.figures)
+            share = share.revised(known, head.figures, outcomes[share].figures)
         return max(outcomes.values(), key=lambda each: (each.promoted, each.figures.new or 0))
 
     def _outcome(self, model: LearnedModel, share: Share, old: Measured, new: Measured) -> Learned:
@@ -208,16 +211,16 @@ class Run:
                     measured.add(contender, view)
         return figures
 
-    def _first_share(self, shipped: Measured, head: Figures) -> Share:
-        """Share the labels by what each model finds alone.
+    def _known_ious(self, shipped: Measured) -> dict[str, float]:
+        """Return the shipped model's IoU by label that may be left to it.
 
         A model that reads text serves a project alone or not at all: its classes are the labels of
         the config that it is asked for, which a learned model does not know.
         """
         if isinstance(self.base, TextPromptedModel):
-            return Share()
+            return {}
         ious = dict(zip(self._data.labels, np.nan_to_num(shipped.ious), strict=True))
-        return Share.of({label: ious[label] for label in self._known}, head)
+        return {label: float(ious[label]) for label in self._known}
 
     def judged(self, model: ProjectModel, old: Measured, new: Measured, images: int) -> Learned:
         """Compare a model that learned from ``images`` images with the previous one."""

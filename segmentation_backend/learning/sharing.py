@@ -31,19 +31,28 @@ class Share:
         better = (label for label, iou in shipped.items() if iou - alone[label] > gate.LOSS)
         return cls(frozenset(better))
 
-    def revised(self, found: Figures, head: Figures) -> "Share":
-        """Revise it where regions that give way lose too much.
+    def revised(self, shipped: Mapping[str, float], head: Figures, found: Figures) -> "Share":
+        """Revise it by what the models that share the labels find.
 
-        A label whose loss the verdict would be against gives way no more. Another one that the head
-        alone finds better goes back to it.
+        If they would be refused, labels that the shipped model finds better are left to it, and
+        give way no more. Any other label that the head alone finds better goes back to it.
 
         Args:
-            found: Figures of the models that share the labels in this way.
+            shipped: IoU of the shipped model by label that it knows.
             head: Figures of the head alone.
+            found: Figures of the models that share the labels in this way.
         """
-        whole = self.whole | {row.label for row in gate.fallen(found)} & self.left
         now, alone = _ious(found), _ious(head)
+        whole = self.whole
+        if not gate.judge(found).promoted:
+            whole |= _lost({label: shipped[label] - now[label] for label in shipped.keys() - whole})
         return Share(whole | {label for label in self.left if now[label] >= alone[label]}, whole)
+
+
+def _lost(losses: Mapping[str, float]) -> set[str]:
+    """Return the labels that lose clearly; if there are none, all that lose."""
+    clear = {label for label, loss in losses.items() if loss > gate.LOSS}
+    return clear or {label for label, loss in losses.items() if loss > 0}
 
 
 def _ious(figures: Figures) -> dict[str, float]:
