@@ -1,57 +1,59 @@
-"""Average the weights of the promptable network: ``python -m training.average RUN RUN --out FILE``.
+"""Average the weights of runs: ``python -m training.average RUN RUN --run FOLDER``.
 
 The average of runs that started from the same trained weights is better than each of them
-("model soups": Wortsman et al., 2022).
+("model soups": Wortsman et al., 2022). The folder is a run, which the program that made the others
+exports with ``--export``.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sam_backend.models.network import PromptNetwork
 from training.data import DataError
-from training.interactive import SERVED
-from training.loop import CHECKPOINT, run_program, save_network
+from training.loop import CHECKPOINT, run_program
 
 
-def average(runs: Sequence[Path]) -> PromptNetwork:
-    """Return a network with the mean of the runs' averaged weights.
+def average(runs: Sequence[Path]) -> dict[str, Any]:
+    """Return the checkpoint of the first run with the mean of all runs' averaged weights.
 
     Args:
-        runs: Folders of runs of ``training.interactive``.
+        runs: Folders of runs of one program.
 
     Raises:
         DataError: A folder has no checkpoint.
     """
-    states = [_weights(run) for run in runs]
-    network = PromptNetwork()
-    network.load_state_dict(
-        {
-            name: torch.stack([state[name].float() for state in states]).mean(0)
-            for name in network.state_dict()
-        }
-    )
-    return network
+    states = [_checkpoint(run) for run in runs]
+    mean = {
+        name: _mean([state["average"][name] for state in states]) for name in states[0]["average"]
+    }
+    return {**states[0], "network": mean, "average": mean}
 
 
-def _weights(run: Path) -> dict[str, Tensor]:
+def _mean(weights: Sequence[Tensor]) -> Tensor:
+    return torch.stack([each.double() for each in weights]).mean(0).to(weights[0].dtype)
+
+
+def _checkpoint(run: Path) -> dict[str, Any]:
     path = run / CHECKPOINT
     if not path.exists():
         raise DataError(f"{path} is not there: nothing to average")
-    weights: dict[str, Tensor] = torch.load(path, "cpu", weights_only=True)["average"]
-    return weights
+    state: dict[str, Any] = torch.load(path, "cpu", weights_only=True)
+    return state
 
 
 def main() -> None:
-    """Write the average in half precision."""
+    """Write the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs")
-    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    parser.add_argument("--run", type=Path, required=True, help="folder to write")
     arguments = parser.parse_args()
-    save_network(average(arguments.runs), arguments.out, {"side": str(SERVED)})
+    state = average(arguments.runs)
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    torch.save(state, arguments.run / CHECKPOINT)
 
 
 if __name__ == "__main__":

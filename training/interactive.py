@@ -279,7 +279,6 @@ def train(
     unlabeled: Path,
     workers: int,
     pictures: Path | None = None,
-    start: Path | None = None,
 ) -> Run[PromptNetwork]:
     """Run all remaining chapters, or only the last one if started from trained weights.
 
@@ -289,10 +288,9 @@ def train(
         unlabeled: Folder of ``photos/`` without masks; may be empty.
         workers: Number of processes that prepare samples.
         pictures: Folder of openly licensed pictures for collages, if there is one.
-        start: Weights of an earlier run to start from; None: ImageNet's.
     """
     torch.manual_seed(options.seed)
-    run = Run(_pretrained(start), options)
+    run = Run(_pretrained(options.start), options)
     quicken(run.network)
     parts = partition(folder.photographs())
     garments, scenes = Garments(load_annotated(folder, parts.training)), Scenes()
@@ -302,9 +300,9 @@ def train(
     collages = Collages(photos, garments, scenes, OpenPictures.read(pictures) if pictures else None)
     sources = (garments, collages, scenes, things)
     unseen = load_annotated(folder, parts.validation[::10])
-    shares = SHARES if start is None else FINAL_SHARES
+    shares = SHARES if options.start is None else FINAL_SHARES
     shares = (*shares[:3], shares[3] if len(things) else 0.0)
-    for end, side in CHAPTERS if start is None else CHAPTERS[-1:]:
+    for end, side in CHAPTERS if options.start is None else CHAPTERS[-1:]:
         if run.progress() < end:
             _train_chapter(run, Crops(sources, shares, side, options.seed), end, workers, unseen)
     return run
@@ -369,16 +367,8 @@ def main() -> None:
         help="folder of openly licensed pictures for collages: with transparency things, without "
         "scenery; docs/models/embedded-prompts.md names them",
     )
-    parser.add_argument(
-        "--minutes", type=float, help="end the run after so many, whatever the samples"
-    )
-    parser.add_argument(
-        "--start",
-        type=Path,
-        help="weights of an earlier run to train on from, instead of ImageNet's",
-    )
     arguments = parser.parse_args()
-    options = replace(options_from(arguments), decay=DECAY, minutes=arguments.minutes)
+    options = replace(options_from(arguments), decay=DECAY)
     if arguments.export:
         run = Run(_pretrained(), options)
     else:
@@ -389,7 +379,6 @@ def main() -> None:
             unlabeled,
             workers=arguments.workers,
             pictures=arguments.pictures,
-            start=arguments.start,
         )
     save_network(run.average, options.run / "embedded.safetensors", {"side": str(SERVED)})
 

@@ -41,6 +41,7 @@ class Options:
         device: Device for training: ``"cpu"`` or ``"cuda"``.
         rate: Learning rate between warm-up and decay.
         minutes: Time limit, over which the rest of the run is distributed; None: no limit.
+        start: Weights of an earlier run to train on from; None: ImageNet's.
         decay: Fraction of the run, at its end, over which the learning rate falls to zero.
         only_export: Whether to export an existing run without training.
     """
@@ -51,6 +52,7 @@ class Options:
     device: str
     rate: float
     minutes: float | None = None
+    start: Path | None = None
     decay: float = 0.35
     only_export: bool = False
 
@@ -235,6 +237,12 @@ def parser_for(description: str | None, run: Path, samples: int) -> argparse.Arg
     parser.add_argument("--threads", type=int, default=2, help="of the processor, for the network")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare samples")
     parser.add_argument(
+        "--minutes", type=float, help="end the run after so many, whatever the samples"
+    )
+    parser.add_argument(
+        "--start", type=Path, help="weights of an earlier run to train on from, not ImageNet's"
+    )
+    parser.add_argument(
         "--export", action="store_true", help="export the run as it is, without training on"
     )
     return parser
@@ -252,6 +260,8 @@ def options_from(arguments: argparse.Namespace) -> Options:
         arguments.seed,
         device,
         arguments.rate,
+        minutes=arguments.minutes,
+        start=arguments.start,
         only_export=arguments.export,
     )
 

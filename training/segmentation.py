@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from ml_backend.models.blocks import speed_up
+from ml_backend.models.blocks import read_weights, speed_up
 from ml_backend.models.efficientnet import as_input
 from ml_backend.models.imagenet import load_imagenet
 from segmentation_backend.models.embedded import EmbeddedGarmentModel, Recipe
@@ -34,7 +34,6 @@ from training.garment_samples import (
     load_tagged,
 )
 from training.loop import (
-    BATCH,
     Options,
     Run,
     options_from,
@@ -45,6 +44,7 @@ from training.loop import (
 from training.pseudo_labels import least_shares, pseudo_label
 from training.taxonomy import CLASSES, GROUP_OF_CLASS, GROUPS
 
+LATER = 2  # number of the first chapter of a run that starts from an earlier run's weights
 FROZEN = 2  # stages of the encoder, up to a quarter of the picture's size
 
 
@@ -121,9 +121,12 @@ def validate(model: EmbeddedGarmentModel, examples: Sequence[Example]) -> dict[s
 
 
 def begin(options: Options) -> Run[GarmentNetwork]:
-    """Resume the run, or start one from ImageNet weights."""
+    """Resume the run, or start one from ImageNet's weights or those of an earlier run."""
     network = GarmentNetwork(len(CLASSES))
-    load_imagenet(network.encoder, ENCODER)
+    if options.start:
+        network.load_state_dict(read_weights(options.start).tensors)
+    else:
+        load_imagenet(network.encoder, ENCODER)
     # Edges and textures are ImageNet's: their gradients would take half of a step's time.
     network.encoder.stem.requires_grad_(False)
     network.encoder.stages[:FROZEN].requires_grad_(False)
@@ -133,7 +136,7 @@ def begin(options: Options) -> Run[GarmentNetwork]:
 def train(
     options: Options, folder: Folder, tagged_folder: Path, workers: int
 ) -> Run[GarmentNetwork]:
-    """Run all remaining chapters."""
+    """Run all remaining chapters; from an earlier run's weights, only the last ones."""
     torch.manual_seed(options.seed)
     run = begin(options)
     if options.device == "cpu":
@@ -144,8 +147,7 @@ def train(
     tagged = load_tagged(tagged_folder)
     objective, least = Objective(labelled, options.device), least_shares(labelled)
     for number, chapter in enumerate(CHAPTERS):
-        until = int(options.samples * chapter.until) // BATCH * BATCH
-        if run.seen >= until:
+        if run.progress() >= chapter.until or (options.start and number < LATER):
             continue
         taught = options.run / f"pseudo-labels-{number}.npy"
         joined = tagged
@@ -162,7 +164,7 @@ def train(
                 chapter.zoom,
                 chapter.tagged,
             ),
-            until,
+            chapter.until,
             workers,
             objective,
             unseen,
@@ -173,14 +175,15 @@ def train(
 def _train_chapter(
     run: Run[GarmentNetwork],
     views: Views,
-    until: int,
+    end: float,
     workers: int,
     objective: Objective,
     unseen: list[Example],
 ) -> None:
     name = f"{views.size[0]}x{views.size[1]}"
-    bar = tqdm(total=until, initial=run.seen, unit="img", desc=name, mininterval=10)
-    for number, (photos, labels, tags) in enumerate(run.batches(views, until, workers)):
+    total = round(end * run.options.samples) if run.options.minutes is None else None
+    bar = tqdm(total=total, initial=run.seen, unit="img", desc=name, mininterval=10)
+    for number, (photos, labels, tags) in enumerate(run.batches(views, run.until, workers)):
         run.network.train()
         run.network.encoder.eval()  # normalizes as on ImageNet
         with run.autocast():
@@ -192,6 +195,8 @@ def _train_chapter(
             run.save()
         if number % 400 == 399:
             run.log({"loss": loss.item(), **validate(answering(run, RECIPE), unseen)})
+        if run.progress() >= end:
+            break
     run.save()
     run.log({"loss": loss.item(), **validate(answering(run, RECIPE), unseen)})
 

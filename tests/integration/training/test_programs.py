@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,18 @@ from ml_backend.models.imagenet import load_imagenet
 from sam_backend.models import embedded
 from sam_backend.models.embedded import EmbeddedPromptableModel
 from sam_backend.models.network import PromptNetwork
+from segmentation_backend.models import embedded as garments
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 from segmentation_backend.models.network import GarmentNetwork
-from training import calibration, evaluate, interactive, metrics, prompt_evaluation, segmentation
-from training.chapters import CHAPTERS
+from training import (
+    average,
+    calibration,
+    evaluate,
+    interactive,
+    metrics,
+    prompt_evaluation,
+    segmentation,
+)
 from training.data import DataError, Folder
 from training.intervals import bootstrap_intervals
 from training.loop import Options, Run
@@ -116,6 +125,32 @@ def test_interactive_trains_on_from_weights_as_its_command_says(
     assert EmbeddedPromptableModel.load(tmp_path / "run" / "embedded.safetensors")
 
 
+def test_the_mean_of_runs_that_train_on_from_weights_is_exported_as_the_commands_say(
+    drawn_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, mean = (tmp_path / name for name in ("one", "two", "mean"))
+
+    def run(program: Callable[[], None], *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["program", *arguments])
+        program()
+
+    common = ["--data", str(drawn_folder.path), "--tagged", str(tmp_path / "nothing")]
+    further = [*common, "--start", str(garments.WEIGHTS), "--samples", "16", "--workers", "0"]
+    run(segmentation.main, *further, "--run", str(one))
+    run(segmentation.main, *further, "--run", str(two), "--seed", "2")
+    run(average.main, str(one), str(two), "--run", str(mean))
+    run(segmentation.main, *common, "--run", str(mean), "--export")
+    ours, *theirs = (
+        read_weights(folder / "embedded.safetensors").tensors for folder in (mean, one, two)
+    )
+    for name, before in read_weights(garments.WEIGHTS).tensors.items():
+        if before.ndim > 1:
+            middle = (theirs[0][name].float() + theirs[1][name].float()) / 2
+            assert torch.allclose(ours[name].float(), middle, atol=1e-3)
+            assert torch.allclose(ours[name].float(), before.float(), atol=1e-2)  # one step
+    assert EmbeddedGarmentModel.load(mean / "embedded.safetensors").classes == CLASSES
+
+
 def test_a_stopped_segmentation_goes_on_with_what_it_had(
     drawn_folder: Folder, options: Options
 ) -> None:
@@ -140,7 +175,7 @@ def test_a_stopped_segmentation_goes_on_with_what_it_had(
 
 def test_labelling_that_was_killed_is_done_again(drawn_folder: Folder, options: Options) -> None:
     options.run.mkdir()
-    labels = options.run / f"pseudo-labels-{len(CHAPTERS) - 1}.npy"
+    labels = options.run / "pseudo-labels-2.npy"
     labels.with_suffix(".partial.npy").write_bytes(b"half of")
     tagged = drawn_folder.path.parent / "unlabelled"
     segmentation.train(replace(options, samples=32), drawn_folder, tagged, workers=0)

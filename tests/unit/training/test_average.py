@@ -1,36 +1,28 @@
 """The average of several runs' weights."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from sam_backend.models.embedded import EmbeddedPromptableModel
-from sam_backend.models.network import PromptNetwork
 from training import average
 from training.data import DataError
 
 
-def checkpoint(run: Path, seed: int) -> dict[str, torch.Tensor]:
-    torch.manual_seed(seed)
-    weights = PromptNetwork().state_dict()
+def checkpoint(run: Path, weight: float, batches: int) -> None:
     run.mkdir()
-    torch.save({"average": weights}, run / "checkpoint.pt")
-    return weights
+    weights = {"weight": torch.full((2, 2), weight), "batches": torch.tensor(batches)}
+    torch.save({"network": {}, "average": weights, "seen": batches}, run / "checkpoint.pt")
 
 
-def test_the_average_of_two_runs_is_their_mean_and_can_be_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, two = (checkpoint(tmp_path / name, seed) for seed, name in enumerate(("one", "two")))
-    out = tmp_path / "embedded.safetensors"
-    runs = [str(tmp_path / name) for name in ("one", "two")]
-    monkeypatch.setattr(sys, "argv", ["average", *runs, "--out", str(out)])
-    average.main()
-    assert EmbeddedPromptableModel.load(out)
-    mean = average.average([tmp_path / "one", tmp_path / "two"]).state_dict()
-    torch.testing.assert_close(mean["head.weight"], (one["head.weight"] + two["head.weight"]) / 2)
+def test_the_average_of_two_runs_is_their_mean_in_the_first_ones_checkpoint(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "one", 1.0, 10)
+    checkpoint(tmp_path / "two", 2.0, 20)
+    state = average.average([tmp_path / "one", tmp_path / "two"])
+    assert state["seen"] == 10
+    for name in ("network", "average"):
+        assert torch.equal(state[name]["weight"], torch.full((2, 2), 1.5))
+        assert torch.equal(state[name]["batches"], torch.tensor(15))
 
 
 def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
