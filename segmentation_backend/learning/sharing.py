@@ -34,7 +34,7 @@ class Share:
     def revised(self, shipped: Mapping[str, float], head: Figures, found: Figures) -> "Share":
         """Revise it by what the models that share the labels find.
 
-        If they would be refused, labels that the shipped model finds better are left to it, and
+        If they would be refused, the labels that lose most by it are left to the shipped model, and
         give way no more. Any other label that the head alone finds better goes back to it.
 
         Args:
@@ -45,14 +45,15 @@ class Share:
         now, alone = _ious(found), _ious(head)
         whole = self.whole
         if not gate.judge(found).promoted:
-            whole |= _lost({label: shipped[label] - now[label] for label in shipped.keys() - whole})
+            whole |= _worst({label: shipped[label] for label in shipped.keys() - whole}, now)
         return Share(whole | {label for label in self.left if now[label] >= alone[label]}, whole)
 
 
-def _lost(losses: Mapping[str, float]) -> set[str]:
-    """Return the labels that lose clearly; if there are none, all that lose."""
-    clear = {label for label, loss in losses.items() if loss > gate.LOSS}
-    return clear or {label for label, loss in losses.items() if loss > 0}
+def _worst(shipped: Mapping[str, float], now: Mapping[str, float]) -> set[str]:
+    """Return the good labels that lose clearly; else all that do; else all that lose."""
+    lose = {label for label, iou in shipped.items() if iou > now[label]}
+    clearly = {label for label in lose if shipped[label] - now[label] > gate.LOSS}
+    return {label for label in clearly if shipped[label] > gate.GOOD} or clearly or lose
 
 
 def _ious(figures: Figures) -> dict[str, float]:

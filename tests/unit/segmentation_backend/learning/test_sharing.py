@@ -24,12 +24,18 @@ def test_a_label_that_the_head_alone_finds_better_goes_back_to_it() -> None:
     assert share("cup hat").revised({"cup": 0.3, "hat": 0.3}, head, found) == share("hat")
 
 
-def test_what_loses_clearly_gives_way_no_more_if_the_model_would_be_refused() -> None:
-    head = figures(cup=(0.8, 0.6), hat=(0.3, 0.28), pin=(0, 0.5))
-    found = figures(cup=(0.8, 0.7), hat=(0.3, 0.28), pin=(0, 0.5))
+def test_a_good_label_that_falls_gives_way_no_more() -> None:
+    head = figures(cup=(0.8, 0.6), hat=(0.3, 0.1), pin=(0, 0.5))
+    found = figures(cup=(0.8, 0.7), hat=(0.3, 0.1), pin=(0, 0.5))
     shipped = {"cup": 0.8, "hat": 0.3}
     assert share("cup").revised(shipped, head, found) == share("cup", "cup")
     assert share("").revised(shipped, head, head) == share("cup", "cup")
+
+
+def test_what_loses_clearly_gives_way_no_more_if_the_model_would_still_be_refused() -> None:
+    head = figures(cup=(0.4, 0.3), hat=(0.3, 0.2), pin=(0.3, 0.28))
+    shipped = {"cup": 0.4, "hat": 0.3, "pin": 0.3}
+    assert share("cup").revised(shipped, head, head) == share("cup hat", "cup hat")
 
 
 def test_what_loses_at_all_gives_way_no_more_if_the_model_would_still_be_refused() -> None:
