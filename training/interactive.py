@@ -303,7 +303,7 @@ def train(
     shares = SHARES if options.start is None else FINAL_SHARES
     shares = (*shares[:3], shares[3] if len(things) else 0.0)
     for end, side in CHAPTERS if options.start is None else CHAPTERS[-1:]:
-        if run.progress() < end:
+        if not run.reached(end):
             _train_chapter(run, Crops(sources, shares, side, options.seed), end, workers, unseen)
     return run
 
@@ -323,9 +323,14 @@ def _pretrained(start: Path | None = None) -> PromptNetwork:
 def _train_chapter(
     run: Run[PromptNetwork], crops: Crops, end: float, workers: int, unseen: list[Annotated]
 ) -> None:
-    total = round(end * run.options.samples) if run.options.minutes is None else None
-    bar = tqdm(total=total, initial=run.seen, unit="img", desc=f"side {crops.side}", mininterval=20)
-    for number, (photos, truth, maps) in enumerate(run.batches(crops, run.until, workers)):
+    bar = tqdm(
+        total=run.total(end),
+        initial=run.seen,
+        unit="img",
+        desc=f"side {crops.side}",
+        mininterval=20,
+    )
+    for number, (photos, truth, maps) in enumerate(run.batches(crops, end, workers)):
         rng = np.random.default_rng((run.options.seed, run.seen, 1))
         prompt = maps.float() / 255
         prompt[:, 4] = 2 * prompt[:, 4] - 1
@@ -346,8 +351,6 @@ def _train_chapter(
             run.save()
         if number % VALIDATED == VALIDATED - 1:
             run.log({"loss": loss.item(), **validate(run.average, crops.side, unseen)})
-        if run.progress() >= end:
-            break
     run.save()
     run.log({"loss": loss.item(), **validate(run.average, crops.side, unseen)})
 

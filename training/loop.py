@@ -114,10 +114,16 @@ class Run(Generic[Net]):
         gone = (monotonic() - self._began) / (60 * self.options.minutes)
         return min(1.0, before + (1 - before) * gone)
 
-    @property
-    def until(self) -> int:
-        """Number of samples at which the run ends; with a time limit, more than it can reach."""
-        return self.options.samples if self.options.minutes is None else sys.maxsize
+    def total(self, end: float) -> int | None:
+        """Return the samples at the fraction ``end`` of the run; None: it is limited by time."""
+        if self.options.minutes is not None:
+            return None
+        return int(self.options.samples * end) // BATCH * BATCH
+
+    def reached(self, end: float) -> bool:
+        """Return whether the fraction ``end`` of the run is completed."""
+        total = self.total(end)
+        return self.progress() >= end if total is None else self.seen >= total
 
     def rate(self) -> float:
         """Return the learning rate: warm-up over 4,000 samples, constant, then down to zero."""
@@ -151,9 +157,10 @@ class Run(Generic[Net]):
             else:
                 mine.copy_(theirs[name])
 
-    def batches(self, data: Dataset[Any], until: int, workers: int) -> Iterator[list[Tensor]]:
-        """Yield the samples from ``seen`` to ``until`` in batches; reproducible when resumed."""
-        order = range(self.seen, until)
+    def batches(self, data: Dataset[Any], end: float, workers: int) -> Iterator[list[Tensor]]:
+        """Yield batches until the fraction ``end`` is reached; reproducible when resumed."""
+        total = self.total(end)
+        order = range(self.seen, sys.maxsize if total is None else total)
         loader = DataLoader(
             data,
             BATCH,
@@ -164,6 +171,8 @@ class Run(Generic[Net]):
         )
         for batch in loader:
             yield [part.to(self.options.device) for part in batch]
+            if self.reached(end):
+                return
 
     def log(self, scores: Mapping[str, float]) -> None:
         """Add a row to ``log.csv`` and redraw the plot."""

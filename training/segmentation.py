@@ -147,7 +147,7 @@ def train(
     tagged = load_tagged(tagged_folder)
     objective, least = Objective(labelled, options.device), least_shares(labelled)
     for number, chapter in enumerate(CHAPTERS):
-        if run.progress() >= chapter.until or (options.start and number < LATER):
+        if run.reached(chapter.until) or (options.start and number < LATER):
             continue
         taught = options.run / f"pseudo-labels-{number}.npy"
         joined = tagged
@@ -181,9 +181,8 @@ def _train_chapter(
     unseen: list[Example],
 ) -> None:
     name = f"{views.size[0]}x{views.size[1]}"
-    total = round(end * run.options.samples) if run.options.minutes is None else None
-    bar = tqdm(total=total, initial=run.seen, unit="img", desc=name, mininterval=10)
-    for number, (photos, labels, tags) in enumerate(run.batches(views, run.until, workers)):
+    bar = tqdm(total=run.total(end), initial=run.seen, unit="img", desc=name, mininterval=10)
+    for number, (photos, labels, tags) in enumerate(run.batches(views, end, workers)):
         run.network.train()
         run.network.encoder.eval()  # normalizes as on ImageNet
         with run.autocast():
@@ -195,8 +194,6 @@ def _train_chapter(
             run.save()
         if number % 400 == 399:
             run.log({"loss": loss.item(), **validate(answering(run, RECIPE), unseen)})
-        if run.progress() >= end:
-            break
     run.save()
     run.log({"loss": loss.item(), **validate(answering(run, RECIPE), unseen)})
 

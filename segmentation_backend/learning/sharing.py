@@ -27,9 +27,7 @@ class Share:
             shipped: IoU of the shipped model by label that it knows.
             head: Figures of the head alone.
         """
-        alone = _ious(head)
-        better = (label for label, iou in shipped.items() if iou - alone[label] > gate.LOSS)
-        return cls(frozenset(better))
+        return cls(frozenset(_better(shipped, _ious(head), gate.LOSS)))
 
     def revised(self, shipped: Mapping[str, float], head: Figures, found: Figures) -> "Share":
         """Revise it by what the models that share the labels find.
@@ -51,9 +49,14 @@ class Share:
 
 def _worst(shipped: Mapping[str, float], now: Mapping[str, float]) -> set[str]:
     """Return the good labels that lose clearly; else all that do; else all that lose."""
-    lose = {label for label, iou in shipped.items() if iou > now[label]}
-    clearly = {label for label in lose if shipped[label] - now[label] > gate.LOSS}
-    return {label for label in clearly if shipped[label] > gate.GOOD} or clearly or lose
+    clearly = _better(shipped, now, gate.LOSS)
+    good = {label for label in clearly if shipped[label] > gate.GOOD}
+    return good or clearly or _better(shipped, now, 0)
+
+
+def _better(shipped: Mapping[str, float], now: Mapping[str, float], by: float) -> set[str]:
+    """Return the labels that the shipped model finds better by more than ``by``."""
+    return {label for label, iou in shipped.items() if iou - now[label] > by}
 
 
 def _ious(figures: Figures) -> dict[str, float]:

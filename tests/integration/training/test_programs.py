@@ -31,6 +31,7 @@ from training import (
     prompt_evaluation,
     segmentation,
 )
+from training.chapters import CHAPTERS
 from training.data import DataError, Folder
 from training.intervals import bootstrap_intervals
 from training.loop import Options, Run
@@ -124,6 +125,14 @@ def test_interactive_trains_on_from_weights_as_its_command_says(
             assert torch.allclose(trained[name], before, atol=1e-2)  # one step at a low rate
     assert EmbeddedPromptableModel.load(tmp_path / "run" / "embedded.safetensors")
 
+    run, mean = str(tmp_path / "run"), str(tmp_path / "mean")
+    monkeypatch.setattr(sys, "argv", ["average", run, run, "--run", mean])
+    average.main()
+    command = ["interactive", "--data", str(drawn_folder.path), "--run", mean, "--export"]
+    monkeypatch.setattr(sys, "argv", command)
+    interactive.main()
+    assert EmbeddedPromptableModel.load(tmp_path / "mean" / "embedded.safetensors")
+
 
 def test_the_mean_of_runs_that_train_on_from_weights_is_exported_as_the_commands_say(
     drawn_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +184,7 @@ def test_a_stopped_segmentation_goes_on_with_what_it_had(
 
 def test_labelling_that_was_killed_is_done_again(drawn_folder: Folder, options: Options) -> None:
     options.run.mkdir()
-    labels = options.run / "pseudo-labels-2.npy"
+    labels = options.run / f"pseudo-labels-{len(CHAPTERS) - 1}.npy"
     labels.with_suffix(".partial.npy").write_bytes(b"half of")
     tagged = drawn_folder.path.parent / "unlabelled"
     segmentation.train(replace(options, samples=32), drawn_folder, tagged, workers=0)
