@@ -164,18 +164,7 @@ class EmbeddedGarmentModel:
             (B, C, h, w) probabilities at half of the largest size. Mirrored images are not used:
             strides are padded on one side, so a mirrored answer is shifted by a pixel.
         """
-        # The largest first: the others find room in the memory that it has left.
-        *smaller, largest = self._recipe.areas
-        looks = [self._look(images, largest)]
-        size = looks[0].shape[-2:]
-        for area in smaller[::-1]:
-            look = self._look(images, area)
-            looks.append(functional.interpolate(look, size=size, mode="bilinear"))
-        mean = torch.stack(looks[::-1]).mean(0)
-        weighed = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
-        weighed *= torch.tensor(self._recipe.priors, device=weighed.device)[:, None, None]
-        weighed /= weighed.sum(1, keepdim=True)
-        return np.asarray(weighed.cpu().numpy(), np.float32)
+        return self._averaged(images, self._decoded(images, self._recipe.areas[-1]))
 
     @torch.inference_mode()
     def features(self, image: npt.NDArray[np.uint8]) -> list[Tensor]:
@@ -185,24 +174,42 @@ class EmbeddedGarmentModel:
             (1, D, h, w) each at 1/8 of the largest size: the decoder's output, and the logarithms
             of ``chances``.
         """
-        size = reduced_size(image.shape[0], image.shape[1], self._recipe.areas[-1])
-        small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)[None]
-        encoded = self._network.encoder(
-            as_input(torch.from_numpy(small).to(self._device), self._dtype)
-        )
-        decoded = functional.avg_pool2d(self._network.decoder(encoded[1:]), 2)
-        chances = functional.avg_pool2d(torch.from_numpy(self.chances([image])), 4)
-        return [decoded, chances.clamp_min(LEAST_CHANCE).log()]
+        decoded = self._decoded([image], self._recipe.areas[-1])
+        chances = functional.avg_pool2d(torch.from_numpy(self._averaged([image], decoded)), 4)
+        return [functional.avg_pool2d(decoded, 2), chances.clamp_min(LEAST_CHANCE).log()]
 
-    def _look(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> Tensor:
-        """Return (B, C, h, w) probabilities of photographs reduced to about ``area`` pixels."""
+    def _averaged(self, images: Sequence[npt.NDArray[np.uint8]], largest: Tensor) -> Floats:
+        """Return what ``chances`` does.
+
+        Args:
+            images: Photographs (H, W, 3) uint8 RGB, all of one size.
+            largest: The decoder's output for the largest size. It comes first, so that the others
+                find room in the memory that it has left.
+        """
+        looks = [self._classified(largest)]
+        size = looks[0].shape[-2:]
+        for area in self._recipe.areas[-2::-1]:
+            look = self._classified(self._decoded(images, area))
+            looks.append(functional.interpolate(look, size=size, mode="bilinear"))
+        mean = torch.stack(looks[::-1]).mean(0)
+        weighed = functional.avg_pool2d(mean, 3, 1, 1, count_include_pad=False)
+        weighed *= torch.tensor(self._recipe.priors, device=weighed.device)[:, None, None]
+        weighed /= weighed.sum(1, keepdim=True)
+        return np.asarray(weighed.cpu().numpy(), np.float32)
+
+    def _decoded(self, images: Sequence[npt.NDArray[np.uint8]], area: int) -> Tensor:
+        """Return the decoder's (B, D, h, w) output for photographs of about ``area`` pixels."""
         size = reduced_size(images[0].shape[0], images[0].shape[1], area)
         small = np.stack(
             [cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA) for image in images]
         ).astype(np.uint8, copy=False)
-        logits, _ = self._network(as_input(torch.from_numpy(small).to(self._device), self._dtype))
-        chances: Tensor = logits.float().softmax(1)
-        return chances
+        pixels = as_input(torch.from_numpy(small).to(self._device), self._dtype)
+        decoded: Tensor = self._network.decoder(self._network.encoder(pixels)[1:])
+        return decoded
+
+    def _classified(self, decoded: Tensor) -> Tensor:
+        """Return the (B, C, 2h, 2w) probabilities for a decoder's output."""
+        return self._network.classify(decoded).float().softmax(1)
 
     def _calibrated(self, scores: Floats) -> Floats:
         inner = np.clip(scores, 1e-4, 1 - 1e-4)

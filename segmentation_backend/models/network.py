@@ -35,5 +35,9 @@ class GarmentNetwork(nn.Module):
             (B, C, H/2, W/2) logits, and (B, C) logits of each class appearing in the picture.
         """
         features = self.encoder(x)
-        logits = functional.pixel_shuffle(self.head(self.decoder(features[1:])), 2)
+        logits = self.classify(self.decoder(features[1:]))
         return logits, self.presence(features[-1].mean((2, 3)))
+
+    def classify(self, decoded: Tensor) -> Tensor:
+        """Return the (B, C, 2h, 2w) logits of the decoder's (B, D, h, w) output."""
+        return functional.pixel_shuffle(self.head(decoded), 2)

@@ -57,6 +57,17 @@ def test_the_clothes_of_drawn_people_are_found(
     assert np.mean([overlap(*pair) for pair in zip(found, worn, strict=True)]) > 0.8
 
 
+def test_the_features_for_other_heads_are_those_of_the_answer(
+    model: EmbeddedGarmentModel, figures: list[Figure]
+) -> None:
+    image = figures[0].image
+    chances = model.chances([image])[0]
+    decoded, answer = (level[0].float().numpy() for level in model.features(image))
+    assert decoded.shape == (model.width, *answer.shape[1:])
+    blocks = chances.reshape(len(chances), answer.shape[1], 4, answer.shape[2], 4)
+    assert np.exp(answer) == pytest.approx(blocks.mean((2, 4)).clip(1e-3), rel=1e-3)
+
+
 def test_garments_of_drawn_people_are_named(
     model: EmbeddedGarmentModel, figures: list[Figure]
 ) -> None:
