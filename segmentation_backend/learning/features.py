@@ -1,5 +1,6 @@
 """Frozen features of photographs, the input of learned heads."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,12 +16,18 @@ from ml_backend.models.efficientnet import EfficientNetLite, Variant, as_input
 from ml_backend.models.imagenet import SHA256, load_imagenet
 from segmentation_backend.models.embedded import EmbeddedGarmentModel
 
-ENCODER: Final[Variant] = "lite2"
-SIDES: Final = (384, 256, 512)  # longer sides of the reduced photograph, in pixels
+# Longer sides, in pixels, of the reduced photographs that each network sees; the first one gives
+# the finest features. Labels of garments differ in fabric, which only large photographs show, and
+# two networks tell fabrics apart better than one.
+SIDES: Final[Mapping[Variant, tuple[int, ...]]] = {"lite2": (384, 256, 512)}
+SIDES_BESIDE_GARMENTS: Final[Mapping[Variant, tuple[int, ...]]] = {
+    "lite2": (384, 640),
+    "lite1": (448, 576),
+}
 # Weights of the squared weights in a head's loss: generic features have to be surer of themselves
 # where those of the garment network say much already.
 DECAY: Final = 5e-3
-DECAY_BESIDE_GARMENTS: Final = 1.0
+DECAY_BESIDE_GARMENTS: Final = 0.7
 DECAY_OF_GARMENTS: Final = 0.03
 
 Floats = npt.NDArray[np.float32]
@@ -78,20 +85,22 @@ class FeatureExtractor:
     """
 
     def __init__(self, device: str = "cpu", *, garments: bool = False) -> None:
-        with torch.device("meta"):  # random initial weights would take a second
-            encoder = EfficientNetLite(ENCODER)
-        load_imagenet(encoder, ENCODER)
-        self._encoder = encoder
-        self._dtype = speed_up(encoder, device)
         self._device = device
+        self._sides = SIDES_BESIDE_GARMENTS if garments else SIDES
+        self._encoders = {variant: _Encoder(variant, device) for variant in self._sides}
         self._garments = EmbeddedGarmentModel.load(device=device) if garments else None
-        parts = [ENCODER, SHA256[ENCODER][:8], *map(str, SIDES)]
+        parts = [
+            part
+            for variant, sides in self._sides.items()
+            for part in (variant, SHA256[variant][:8], *map(str, sides))
+        ]
         self.version = "-".join(parts + ([self._garments.version, "2"] if self._garments else []))
         self.decay = self._decay()
 
     def _decay(self) -> Floats:
-        widths = self._encoder.widths
-        generic = sum(widths[2:]) + (len(SIDES) - 1) * sum(widths[3:])
+        widths = {variant: encoder.widths for variant, encoder in self._encoders.items()}
+        looks = [width for variant, width in widths.items() for _ in self._sides[variant]]
+        generic = looks[0][0] + sum(sum(width[1:]) for width in looks)
         if not self._garments:
             return np.full(generic, DECAY, np.float32)
         parts = (generic, DECAY_BESIDE_GARMENTS), (self._garments.width, DECAY_OF_GARMENTS)
@@ -100,16 +109,38 @@ class FeatureExtractor:
     @torch.inference_mode()
     def extract(self, image: Pixels) -> Features:
         """Extract features of an (H, W, 3) uint8 RGB image at several sizes."""
-        fine, *others = (self._look(image, side) for side in SIDES)
+        fine, *others = self._looks(image)
         levels = [*fine, *(level for levels in others for level in levels[1:])]
         if self._garments:
             levels += map(_as_halves, self._garments.features(image))
         return Features(tuple(levels))
 
-    def _look(self, image: Pixels, side: int) -> list[Halves]:
-        """Return features at 1/8, 1/16 and 1/32 of an image reduced to ``side``."""
-        small = torch.from_numpy(_reduced(image, side))[None].to(self._device)
-        return [_as_halves(x) for x in self._encoder(as_input(small, self._dtype))[2:]]
+    def _looks(self, image: Pixels) -> Iterator[list[Halves]]:
+        """Yield features at 1/8, 1/16 and 1/32 of the image reduced to each side."""
+        for variant, sides in self._sides.items():
+            for side in sides:
+                small = torch.from_numpy(_reduced(image, side))[None].to(self._device)
+                yield [_as_halves(level) for level in self._encoders[variant](small)]
+
+
+class _Encoder:
+    """EfficientNet-Lite with ImageNet weights.
+
+    Attributes:
+        widths: Channels of the features at 1/8, 1/16 and 1/32.
+    """
+
+    def __init__(self, variant: Variant, device: str) -> None:
+        with torch.device("meta"):  # random initial weights would take a second
+            self._network = EfficientNetLite(variant)
+        load_imagenet(self._network, variant)
+        self._dtype = speed_up(self._network, device)
+        self.widths = self._network.widths[2:]
+
+    def __call__(self, pixels: Tensor) -> list[Tensor]:
+        """Return features of (1, H, W, 3) uint8 RGB at 1/8, 1/16 and 1/32."""
+        features: list[Tensor] = self._network(as_input(pixels, self._dtype))[2:]
+        return features
 
 
 def _reduced(image: Pixels, side: int) -> Pixels:
