@@ -1,6 +1,6 @@
 """Frozen features of photographs, the input of learned heads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,21 +86,21 @@ class FeatureExtractor:
 
     def __init__(self, device: str = "cpu", *, garments: bool = False) -> None:
         self._device = device
-        self._sides = SIDES_BESIDE_GARMENTS if garments else SIDES
-        self._encoders = {variant: _Encoder(variant, device) for variant in self._sides}
+        looks = SIDES_BESIDE_GARMENTS if garments else SIDES
+        encoders = {variant: _Encoder(variant, device) for variant in looks}
+        self._looks = [(encoders[variant], side) for variant in looks for side in looks[variant]]
         self._garments = EmbeddedGarmentModel.load(device=device) if garments else None
         parts = [
             part
-            for variant, sides in self._sides.items()
+            for variant, sides in looks.items()
             for part in (variant, SHA256[variant][:8], *map(str, sides))
         ]
         self.version = "-".join(parts + ([self._garments.version, "2"] if self._garments else []))
         self.decay = self._decay()
 
     def _decay(self) -> Floats:
-        widths = {variant: encoder.widths for variant, encoder in self._encoders.items()}
-        looks = [width for variant, width in widths.items() for _ in self._sides[variant]]
-        generic = looks[0][0] + sum(sum(width[1:]) for width in looks)
+        widths = [encoder.widths for encoder, _ in self._looks]
+        generic = widths[0][0] + sum(sum(each[1:]) for each in widths)
         if not self._garments:
             return np.full(generic, DECAY, np.float32)
         parts = (generic, DECAY_BESIDE_GARMENTS), (self._garments.width, DECAY_OF_GARMENTS)
@@ -109,18 +109,16 @@ class FeatureExtractor:
     @torch.inference_mode()
     def extract(self, image: Pixels) -> Features:
         """Extract features of an (H, W, 3) uint8 RGB image at several sizes."""
-        fine, *others = self._looks(image)
+        fine, *others = (self._look(image, *look) for look in self._looks)
         levels = [*fine, *(level for levels in others for level in levels[1:])]
         if self._garments:
             levels += map(_as_halves, self._garments.features(image))
         return Features(tuple(levels))
 
-    def _looks(self, image: Pixels) -> Iterator[list[Halves]]:
-        """Yield features at 1/8, 1/16 and 1/32 of the image reduced to each side."""
-        for variant, sides in self._sides.items():
-            for side in sides:
-                small = torch.from_numpy(_reduced(image, side))[None].to(self._device)
-                yield [_as_halves(level) for level in self._encoders[variant](small)]
+    def _look(self, image: Pixels, encoder: "_Encoder", side: int) -> list[Halves]:
+        """Return features at 1/8, 1/16 and 1/32 of an image reduced to ``side``."""
+        small = torch.from_numpy(_reduced(image, side))[None].to(self._device)
+        return [_as_halves(level) for level in encoder(small)]
 
 
 class _Encoder:
